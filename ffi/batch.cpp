@@ -1,0 +1,123 @@
+// One pass: sequences of tokens, back to back, become one vector each (or one a token with pooling none).
+#include "lane.h"
+#include "pooling.h"
+
+#include <algorithm>
+#include <cstring>
+
+using saur::answer;
+
+namespace {
+
+// llama.cpp asserts on these, on whatever thread it is on, or answers with numbers that mean nothing.
+int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths, int32_t n_sequences) {
+    if (!lane->context) {
+        return SAUR_NO_CONTEXT;
+    }
+    if (lane->lost) {
+        return SAUR_LOST;
+    }
+    if (n_tokens < 1 || n_sequences < 1) {
+        return SAUR_EMPTY;
+    }
+    if (n_sequences > (int32_t) llama_n_seq_max(lane->context)) {
+        return SAUR_TOO_MANY_SEQUENCES;
+    }
+    if (n_tokens > (int32_t) llama_n_ubatch(lane->context)) {
+        return SAUR_BATCH_TOO_LARGE;
+    }
+    const llama_model * model   = llama_get_model(lane->context);
+    const int32_t       longest = std::min<int32_t>(llama_model_n_ctx_train(model), (int32_t) llama_n_ctx_seq(lane->context));
+    int64_t             sum     = 0;
+    for (int32_t s = 0; s < n_sequences; s++) {
+        if (lengths[s] < 1) {
+            return SAUR_EMPTY;
+        }
+        if (lengths[s] > longest) {
+            return SAUR_SEQUENCE_TOO_LONG;
+        }
+        sum += lengths[s];
+    }
+    if (sum != n_tokens) {
+        return SAUR_BAD_ARGUMENT;
+    }
+    const int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
+    const bool    inside  = std::all_of(tokens, tokens + n_tokens, [&](int32_t t) { return t >= 0 && t < n_vocab; });
+    return inside ? SAUR_OK : SAUR_BAD_TOKEN;
+}
+
+int32_t encode(saur_lane * lane) {
+    const int32_t             n_tokens = (int32_t) lane->tokens.size(), n_sequences = (int32_t) lane->lengths.size();
+    std::vector<llama_pos>    positions(n_tokens);
+    std::vector<int32_t>      n_ids(n_tokens, 1);
+    std::vector<llama_seq_id> ids(n_tokens);
+    std::vector<llama_seq_id *> id_pointers(n_tokens);
+    std::vector<int8_t>       outputs(n_tokens, 1);
+    for (int32_t s = 0, k = 0; s < n_sequences; s++) {
+        for (int32_t i = 0; i < lane->lengths[s]; i++, k++) {
+            positions[k]   = i;
+            ids[k]         = s;
+            id_pointers[k] = &ids[k];
+        }
+    }
+    if (llama_memory_t memory = llama_get_memory(lane->context)) {
+        llama_memory_clear(memory, false);
+    }
+    llama_batch batch = { n_tokens,      lane->tokens.data(), nullptr,       positions.data(), n_ids.data(),
+                          id_pointers.data(), outputs.data() };
+    // An encoder has no memory object, and llama_decode becomes llama_encode for it. Only T5's kind needs the call by name.
+    const llama_model * model = llama_get_model(lane->context);
+    const int32_t rc = llama_model_has_encoder(model) ? llama_encode(lane->context, batch) : llama_decode(lane->context, batch);
+    if (rc != 0) {
+        return rc == 2 || lane->abort ? SAUR_ABORTED : rc == -2 ? SAUR_OUT_OF_MEMORY : SAUR_DECODE_FAILED;
+    }
+    const auto   pooling = llama_pooling_type(lane->context);
+    const size_t width   = pooling == LLAMA_POOLING_TYPE_RANK ? llama_model_n_cls_out(model) : (size_t) llama_model_n_embd_out(model);
+    const int32_t rows   = pooling == LLAMA_POOLING_TYPE_NONE ? n_tokens : n_sequences;
+    lane->embeddings.resize((size_t) rows * width);
+    for (int32_t r = 0; r < rows; r++) {
+        const float * row = pooling == LLAMA_POOLING_TYPE_NONE ? llama_get_embeddings_ith(lane->context, r)
+                                                               : llama_get_embeddings_seq(lane->context, r);
+        if (!row) {
+            return SAUR_NO_OUTPUT;
+        }
+        memcpy(lane->embeddings.data() + (size_t) r * width, row, width * sizeof(float));
+    }
+    static std::once_flag once;  // ggml has built the statics of its first pass by now
+    std::call_once(once, saur::arm_exit_guard);
+    return SAUR_OK;
+}
+
+}  // namespace
+
+int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths,
+                          int32_t n_sequences) {
+    if (!lane->idle()) {
+        return SAUR_BUSY;
+    }
+    return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
+        const int32_t refusal = refuse(lane, tokens, n_tokens, lengths, n_sequences);
+        if (refusal != SAUR_OK) {
+            return refusal;
+        }
+        lane->tokens.assign(tokens, tokens + n_tokens);
+        lane->lengths.assign(lengths, lengths + n_sequences);
+        lane->abort = 0;
+        return lane->start([lane] {
+            lane->lost       = true;  // stays so if an assertion takes us out of here
+            const int32_t rc = encode(lane);
+            lane->lost       = false;
+            return rc;
+        });
+    });
+}
+
+// Copies the rows of the last encode: sequences x dimensions, tokens x dimensions with pooling none, sequences x labels
+// with pooling rank. Returns how many floats there are.
+int32_t saur_pooling_embeddings(saur_lane * lane, float * out, int32_t size) {
+    if (!lane->idle() || size < (int32_t) lane->embeddings.size()) {
+        return SAUR_BAD_ARGUMENT;
+    }
+    memcpy(out, lane->embeddings.data(), lane->embeddings.size() * sizeof(float));
+    return (int32_t) lane->embeddings.size();
+}

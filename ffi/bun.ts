@@ -1,0 +1,34 @@
+/** The adapter for Bun: the table as `bun:ffi` wants it, and one thread-safe callback that says "look at the queue". */
+import { dlopen, JSCallback } from "bun:ffi";
+import type { Library } from "./mod.ts";
+import { type Functions, type Handle, type NativeType, type Signature, SYMBOLS } from "./symbols.ts";
+
+const TYPES = { i32: "i32", ptr: "ptr", buf: "ptr", void: "void" } as const;
+
+interface BunFunction {
+  readonly args: readonly (typeof TYPES)[NativeType][];
+  readonly returns: (typeof TYPES)[NativeType];
+}
+
+/** Opens a library with a table, or with a part of it. */
+export function open<T = Functions>(path: string, table: Record<string, Signature> = SYMBOLS): Library<T> {
+  const functions: Record<string, BunFunction> = {};
+  for (const [name, { args, returns }] of Object.entries(table)) {
+    functions[name] = { args: args.map((type) => TYPES[type]), returns: TYPES[returns] };
+  }
+  return { functions: dlopen(path, functions).symbols as T, listen };
+}
+
+// A thread-safe callback does not keep the process alive; a timer that never fires does, while jobs are pending.
+function listen(functions: Functions, queue: Handle, drain: () => boolean): () => void {
+  let alive: ReturnType<typeof setInterval> | undefined;
+  const callback = new JSCallback(() => {
+    if (drain()) return;
+    clearInterval(alive);
+    alive = undefined;
+  }, { args: ["i32"], returns: "void", threadsafe: true });
+  functions.saur_queue_notify(queue, callback.ptr as unknown as Handle);
+  return () => {
+    alive ??= setInterval(() => {}, 0x7fffffff);
+  };
+}

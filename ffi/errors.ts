@@ -1,0 +1,132 @@
+/** The errors of this package. Wrong arguments are TypeError or RangeError and not in here. */
+
+/** What kind of failure a {@linkcode LlamaError} is. */
+export type LlamaErrorCode =
+  | "model-invalid"
+  | "model-unsupported"
+  | "out-of-memory"
+  | "context-lost"
+  | "non-finite"
+  | "closed"
+  | "version-mismatch";
+
+/**
+ * A failure of the native library, of a model file, or of a call after `close()`.
+ *
+ * The message ends in llama.cpp's own error lines where there are any.
+ *
+ * @example
+ * ```ts
+ * import { Llama, LlamaError } from "@llamasaur/llamasaur";
+ *
+ * try {
+ *   await Llama.load("README.md");
+ * } catch (error) {
+ *   if (error instanceof LlamaError) console.log(error.code); // "model-invalid"
+ *   else throw error;
+ * }
+ * ```
+ */
+export class LlamaError extends Error {
+  /** The error's name. */
+  override readonly name = "LlamaError";
+  /** What kind of failure it is. */
+  readonly code: LlamaErrorCode;
+
+  /**
+   * @param code What kind of failure it is.
+   * @param message What failed, with which value, and the remedy.
+   * @param options The cause, if another error led to this one.
+   */
+  constructor(code: LlamaErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The native library was found in none of the places; the message lists each with its reason and the build command. */
+export class LibraryNotFoundError extends Error {
+  /** The error's name. */
+  override readonly name = "LibraryNotFoundError";
+  /** The places that were looked at, with what was wrong with each. */
+  readonly tried: readonly string[];
+
+  /**
+   * @param message What was looked for and how to get it.
+   * @param tried One line a place: its path and the reason.
+   */
+  constructor(message: string, tried: readonly string[]) {
+    super(message);
+    this.tried = tried;
+  }
+}
+
+/** There is no model file at the path or by the name; the message has the command or call that gets it. */
+export class ModelNotFoundError extends Error {
+  /** The error's name. */
+  override readonly name = "ModelNotFoundError";
+  /** The path or name that was asked for. */
+  readonly model: string;
+
+  /**
+   * @param message What was looked for and how to get it.
+   * @param model The path or name that was asked for.
+   */
+  constructor(message: string, model: string) {
+    super(message);
+    this.model = model;
+  }
+}
+
+/** The results of native jobs: shim.h's `saur_status`, which a test compares with this. */
+export const STATUS = {
+  OK: 0,
+  BUSY: -1,
+  NO_CONTEXT: -2,
+  EMPTY: -3,
+  SEQUENCE_TOO_LONG: -4,
+  BATCH_TOO_LARGE: -5,
+  TOO_MANY_SEQUENCES: -6,
+  BAD_TOKEN: -7,
+  BAD_ARGUMENT: -8,
+  EXITING: -9,
+  LOST: -100,
+  ABORTED: -101,
+  NULL: -102,
+  OUT_OF_MEMORY: -103,
+  DECODE_FAILED: -104,
+  NO_OUTPUT: -105,
+} as const;
+
+const WORDS: Record<number, string> = {
+  [STATUS.BUSY]: "the native lane is busy or was freed",
+  [STATUS.NO_CONTEXT]: "there is no context",
+  [STATUS.EMPTY]: "the batch or one of its sequences is empty",
+  [STATUS.SEQUENCE_TOO_LONG]: "a sequence is longer than the context or than the model was trained for",
+  [STATUS.BATCH_TOO_LARGE]: "the batch has more tokens than one pass takes",
+  [STATUS.TOO_MANY_SEQUENCES]: "the batch has more sequences than the context takes",
+  [STATUS.BAD_TOKEN]: "a token id is outside the vocabulary",
+  [STATUS.BAD_ARGUMENT]: "an argument is not valid",
+  [STATUS.EXITING]: "the process is exiting",
+  [STATUS.LOST]: "llama.cpp hit an assertion or threw",
+  [STATUS.ABORTED]: "it was aborted",
+  [STATUS.NULL]: "llama.cpp refused",
+  [STATUS.OUT_OF_MEMORY]: "there is not enough memory",
+  [STATUS.DECODE_FAILED]: "llama.cpp could not compute the batch",
+  [STATUS.NO_OUTPUT]: "llama.cpp gave no embedding for a sequence",
+};
+
+/**
+ * Makes the error for a job's status.
+ *
+ * @param status A negative status.
+ * @param action What could not be done, as in "Cannot <action>".
+ * @param lines llama.cpp's own error lines.
+ * @param code The kind of failure, where the status alone does not tell it.
+ */
+export function statusError(status: number, action: string, lines: string, code?: LlamaErrorCode): LlamaError {
+  const kind = status === STATUS.OUT_OF_MEMORY ? "out-of-memory" : code ?? "context-lost";
+  const words = WORDS[status] ?? `unknown status ${status}`;
+  const tail = lines.trim().split("\n").map((line) => line.trim()).filter(Boolean).join(" | ");
+  return new LlamaError(kind, `Cannot ${action}: ${words}${tail && `; llama.cpp says: ${tail}`}`);
+}

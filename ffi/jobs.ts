@@ -1,0 +1,55 @@
+/** Jobs that run on native lanes, as promises. Shared by both runtimes; an adapter only says when to look. */
+import type { Library } from "./mod.ts";
+import { STATUS } from "./errors.ts";
+import type { Functions, Handle } from "./symbols.ts";
+
+/** The lanes of one JavaScript thread that have a job, and the promises that wait for them. */
+export class Jobs {
+  readonly #functions: Functions;
+  readonly #queue: Handle;
+  readonly #pending = new Map<number, () => void>();
+  readonly #start: () => void;
+  #lanes = 0;
+
+  /** @param listen The adapter's way to be woken. */
+  constructor(functions: Functions, listen: Library<Functions>["listen"]) {
+    this.#functions = functions;
+    const queue = functions.saur_queue_new();
+    if (queue === null) throw new Error("Cannot allocate the completion queue");
+    this.#queue = queue;
+    this.#start = listen(functions, queue, () => this.#drain());
+  }
+
+  /** Makes a lane; its number is what `run` is called with. */
+  newLane(logLevel: number): { readonly handle: Handle; readonly number: number } {
+    const number = this.#lanes++;
+    const handle = this.#functions.saur_lane_new(this.#queue, number, logLevel);
+    if (handle === null) throw new Error("Cannot start a native thread: the system has no more");
+    return { handle, number };
+  }
+
+  /**
+   * Starts a job and waits for it.
+   *
+   * @param number The lane's number.
+   * @param start Calls the native function that starts the job; a result other than OK is a refusal.
+   * @returns OK, or the refusal. The job's own result is `saur_lane_result`.
+   */
+  run(number: number, start: () => number): Promise<number> {
+    const status = start();
+    if (status !== STATUS.OK) return Promise.resolve(status);
+    return new Promise((resolve) => {
+      this.#pending.set(number, () => resolve(STATUS.OK));
+      this.#start();
+    });
+  }
+
+  #drain(): boolean {
+    for (let n = this.#functions.saur_queue_take(this.#queue); n >= 0; n = this.#functions.saur_queue_take(this.#queue)) {
+      const resolve = this.#pending.get(n);
+      this.#pending.delete(n);
+      resolve?.();
+    }
+    return this.#pending.size > 0;
+  }
+}

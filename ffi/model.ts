@@ -1,0 +1,59 @@
+/** A loaded model's handle and what its file says of itself. */
+import type { Native } from "./mod.ts";
+import { type Handle, MODEL_INFO, POOLING } from "./symbols.ts";
+
+/** The numbers of `saur_model_info`, by name. */
+export type ModelNumbers = { readonly [K in (typeof MODEL_INFO)[number]]: number };
+
+/** A loaded model. The weights go when it and every context made from it are closed. */
+export class Model {
+  readonly #native: Native;
+  /** The native pointer; only for ffi/. */
+  readonly handle: Handle;
+  /** What the model says of itself, in numbers. */
+  readonly numbers: ModelNumbers;
+
+  /** Only ffi/lane.ts makes one. */
+  constructor(native: Native, handle: Handle) {
+    this.#native = native;
+    this.handle = handle;
+    const values = new Float64Array(MODEL_INFO.length);
+    native.functions.saur_model_info(handle, values, values.length);
+    this.numbers = Object.fromEntries(MODEL_INFO.map((name, i) => [name, values[i]])) as ModelNumbers;
+  }
+
+  /** A scalar of the file's metadata as text, or undefined; `:file_type` and `:description` are llama.cpp's words. */
+  meta(key: string): string | undefined {
+    const name = new TextEncoder().encode(`${key}\0`);
+    let out = new Uint8Array(256);
+    const n = this.#native.functions.saur_model_meta(this.handle, name, out, out.length);
+    if (n < 0) return undefined;
+    if (n >= out.length) {
+      out = new Uint8Array(n + 1);
+      this.#native.functions.saur_model_meta(this.handle, name, out, out.length);
+    }
+    return new TextDecoder().decode(out.subarray(0, n));
+  }
+
+  /** The pooling that the file asks for, or undefined. */
+  get pooling(): (typeof POOLING)[number] | undefined {
+    return POOLING[this.numbers.pooling];
+  }
+
+  /** The names of the classification head's outputs, if the file has any. */
+  get labels(): string[] {
+    const out = new Uint8Array(1024);
+    const labels: string[] = [];
+    for (let i = 0; i < this.numbers.classes; i++) {
+      const n = this.#native.functions.saur_model_label(this.handle, i, out, out.length);
+      if (n < 0) return [];
+      labels.push(new TextDecoder().decode(out.subarray(0, Math.min(n, out.length - 1))));
+    }
+    return labels;
+  }
+
+  /** Lets go of the weights. The model must not be used again. */
+  close(): void {
+    this.#native.functions.saur_model_free(this.handle);
+  }
+}
