@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The test command: sets up what is missing, then runs the gate and every example on Deno and on Bun.
+# The last line is "N passed, N failed"; the exit code is 0 if none failed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+reports="$(mktemp -d "${TMPDIR:-/tmp}/llamasaur-test.XXXXXX")"
+trap 'rm -rf "$reports"' EXIT
+
+set_up() { # NAME COMMAND...
+  local name="$1" start=$SECONDS
+  shift
+  printf -- '-- %s\n' "$name"
+  "$@" </dev/null || {
+    printf 'FAILED %6d s  %s\n0 passed, 1 failed\n' $((SECONDS - start)) "$name"
+    exit 1
+  }
+  printf 'ok     %6d s  %s\n' $((SECONDS - start)) "$name"
+}
+
+set_up "runtimes and development dependencies" . scripts/env.sh
+set_up "tools" llamasaur_need git cmake c++
+set_up "the library" deno run -A build/mod.ts
+set_up "the models" bash scripts/download_models.sh minilm
+
+status=0
+deno task ok --examples --reports "$reports" </dev/null || status=$?
+cat "$reports/summary.txt" 2>/dev/null || { # the gate itself did not start or was ended
+  echo "0 passed, 1 failed"
+  status=1
+}
+exit "$status"
