@@ -1,0 +1,63 @@
+/** From a checkpoint directory to a GGUF file. */
+import { basename } from "node:path";
+import { readBert } from "./bert.ts";
+import { writeGguf } from "./gguf.ts";
+import { checkWeightType, pathOf, quantize, type QuantizeOptions, type WeightType } from "./quantize.ts";
+import { withTemporary } from "./replace.ts";
+import type { CheckpointPooling } from "./sentence_transformers.ts";
+
+/** Options of {@linkcode convert}. */
+export interface ConvertOptions extends QuantizeOptions {
+  /** Type of the weights; default `"f32"`. Any other needs the native library, and a temporary f32 file beside `out`. */
+  readonly type?: WeightType;
+  /** Pooling of the model; default: what modules.json says. Not used for cross-encoders. */
+  readonly pooling?: CheckpointPooling;
+  /** Name of the model in the file's metadata; default: the directory's. */
+  readonly name?: string;
+}
+
+/** Share of the work that writing the f32 file is, when it is quantised afterwards. */
+const WRITING = 0.5;
+
+/**
+ * Makes a GGUF file from a BERT checkpoint of sentence-transformers or Hugging Face, bi-encoder or cross-encoder.
+ *
+ * Equal to what llama.cpp's own converter makes, but keeps more: the token limit of sentence-transformers, and a
+ * cross-encoder's pooler, without which its scores are wrong. The file appears under its name only when it is whole.
+ *
+ * @param directory Path or `file:` URL of the directory: config.json, model.safetensors, tokenizer.json or vocab.txt, modules.json.
+ * @param out Path or `file:` URL of the file to make; one that is there is replaced.
+ * @param options Type of the weights, pooling, name, threads, signal, progress, library.
+ * @throws {RangeError} If the type is not one of {@linkcode WeightType}.
+ * @throws {LlamaError} With code `"model-unsupported"` if this kind of model cannot be converted, `"model-invalid"` if a
+ * file is missing or damaged; the message names file and key.
+ *
+ * @example
+ * ```ts no-eval
+ * import { convert } from "@llamasaur/llamasaur/convert";
+ *
+ * await convert("checkpoints/all-MiniLM-L6-v2", "models/all-minilm-l6-v2-q8_0.gguf", { type: "q8_0" });
+ * ```
+ */
+export async function convert(
+  directory: string | URL,
+  out: string | URL,
+  options: ConvertOptions = {},
+): Promise<void> {
+  const { type = "f32", pooling, signal, onProgress } = options;
+  checkWeightType(type);
+  const [from, to] = [pathOf(directory), pathOf(out)];
+  signal?.throwIfAborted();
+  const { metadata, tensors } = await readBert(from, { name: options.name ?? basename(from), pooling });
+  if (type === "f32") return await writeGguf(to, metadata, tensors, { signal, onProgress });
+  await withTemporary(to, async (whole) => {
+    await writeGguf(whole, metadata, tensors, {
+      signal,
+      onProgress: onProgress && ((done) => onProgress(done * WRITING)),
+    });
+    await quantize(whole, to, type, {
+      ...options,
+      ...(onProgress && { onProgress: (done) => onProgress(WRITING + done * (1 - WRITING)) }),
+    });
+  });
+}

@@ -1,0 +1,99 @@
+/** Making a GGUF file with other weights out of one with f32 weights, by llama.cpp's own llama_model_quantize. */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Lane, open } from "../../ffi/mod.ts";
+import { replaceFile } from "./replace.ts";
+
+/**
+ * The types of weights that can be made, by llama.cpp's names.
+ *
+ * `q8_0` and `bf16` are the ones to take for embedding models: next to no loss (README). The `_k` types work on blocks of
+ * 256 values; a model whose width is no multiple of 256, such as MiniLM's 384, gets coarser ones in their place.
+ */
+export const WEIGHT_TYPES = [
+  "f32",
+  "f16",
+  "bf16",
+  "q8_0",
+  "q6_k",
+  "q5_k_m",
+  "q5_k_s",
+  "q5_1",
+  "q5_0",
+  "q4_k_m",
+  "q4_k_s",
+  "q4_1",
+  "q4_0",
+  "iq4_nl",
+  "iq4_xs",
+  "q3_k_l",
+  "q3_k_m",
+  "q3_k_s",
+  "q2_k",
+] as const;
+
+/** A type of weights, such as `"q8_0"`. */
+export type WeightType = (typeof WEIGHT_TYPES)[number];
+
+/** Options of {@linkcode quantize}. */
+export interface QuantizeOptions {
+  /** Number of threads; default: all cores. */
+  readonly threads?: number;
+  /** Stops the work; the promise is then rejected with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Told the share done, from 0 to 1. */
+  readonly onProgress?: (done: number) => void;
+  /** Path or `file:` URL of the native library; default: where `build` puts it. */
+  readonly library?: string | URL;
+}
+
+/**
+ * Makes a GGUF file with smaller weights.
+ *
+ * The file appears under its name only when it is whole, and is byte for byte that of llama.cpp's `llama-quantize`.
+ *
+ * @param input Path or `file:` URL of a GGUF file with f32, f16 or bf16 weights.
+ * @param out Path or `file:` URL of the file to make; one that is there is replaced.
+ * @param type Type of the weights, such as `"q8_0"`.
+ * @param options Threads, signal, progress, library.
+ * @throws {RangeError} If the type is not one of {@linkcode WeightType}, or `threads` is not a whole number above 0.
+ * @throws {LlamaError} With code `"model-invalid"` if the input cannot be read or the output cannot be written.
+ *
+ * @example
+ * ```ts no-eval
+ * import { quantize } from "@llamasaur/llamasaur/convert";
+ *
+ * await quantize("models/all-minilm-l6-v2-f32.gguf", "models/all-minilm-l6-v2-q8_0.gguf", "q8_0");
+ * ```
+ */
+export async function quantize(
+  input: string | URL,
+  out: string | URL,
+  type: WeightType,
+  options: QuantizeOptions = {},
+): Promise<void> {
+  checkWeightType(type);
+  const { threads = 0, signal, onProgress } = options;
+  if (options.threads !== undefined && !(Number.isInteger(threads) && threads > 0)) {
+    throw new RangeError(`Cannot use threads ${threads}: it must be a whole number above 0`);
+  }
+  const [from, to] = [pathOf(input), pathOf(out)];
+  const native = await open(options.library);
+  const lane = new Lane(native);
+  try {
+    await replaceFile(to, (temporary) => lane.quantize(from, temporary, type, threads, { signal, onProgress }));
+  } finally {
+    lane.close();
+  }
+}
+
+/** Throws a RangeError if there is no such type of weights. */
+export function checkWeightType(type: string): void {
+  if ((WEIGHT_TYPES as readonly string[]).includes(type)) return;
+  throw new RangeError(`Cannot make weights of type "${type}": it must be one of ${WEIGHT_TYPES.join(", ")}`);
+}
+
+/** An absolute path, so that a change of the working directory while a lane runs does not matter. */
+export function pathOf(file: string | URL): string {
+  return resolve(file instanceof URL ? fileURLToPath(file) : file);
+}

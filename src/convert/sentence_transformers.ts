@@ -1,0 +1,91 @@
+/**
+ * What sentence-transformers adds to a Hugging Face checkpoint: the modules after the transformer, and the token limit.
+ *
+ * The files: https://sbert.net/docs/sentence_transformer/usage/custom_models.html
+ */
+import { isAbsolute, join, normalize } from "node:path";
+import { Config } from "./config.ts";
+
+/** How the vectors of a text's tokens become one: their mean, that of `[CLS]`, or that of the last. */
+export type CheckpointPooling = "mean" | "cls" | "last";
+
+/** The parts of a checkpoint. */
+export interface Modules {
+  /** Directory of the transformer: config.json, weights, tokenizer. */
+  readonly transformer: string;
+  /** Undefined for a checkpoint without modules.json. */
+  readonly pooling: CheckpointPooling | undefined;
+}
+
+/** Normalize is what `embed` does by default, and Dropout does nothing outside of training. */
+const NOTHING_TO_CONVERT = ["Normalize", "Dropout"];
+
+/** The modes of a Pooling module, by the two spellings it has had (the second: one key, `pooling_mode`). */
+const MODES: ReadonlyMap<string, CheckpointPooling | undefined> = new Map([
+  ["pooling_mode_mean_tokens", "mean"],
+  ["pooling_mode_cls_token", "cls"],
+  ["pooling_mode_lasttoken", "last"],
+  ["pooling_mode_max_tokens", undefined],
+  ["pooling_mode_mean_sqrt_len_tokens", undefined],
+  ["pooling_mode_weightedmean_tokens", undefined],
+  ["mean", "mean"],
+  ["cls", "cls"],
+  ["lasttoken", "last"],
+]);
+
+/**
+ * Reads modules.json and the pooling module's configuration.
+ *
+ * @param directory Path of the checkpoint.
+ * @returns Where the transformer is, and the pooling.
+ * @throws {LlamaError} With code `"model-unsupported"` if a module or pooling mode has no counterpart in llama.cpp.
+ */
+export async function readModules(directory: string): Promise<Modules> {
+  const list = await Config.find(directory, "modules.json");
+  let transformer = directory;
+  let pooling: CheckpointPooling | undefined;
+  for (const key of list?.keys() ?? []) {
+    const module = list?.object(key);
+    const type = module?.text("type")?.split(".").at(-1) ?? "";
+    const path = module?.text("path") ?? "";
+    // A path that leads out of the checkpoint would read a stranger's choice of files.
+    if (isAbsolute(path) || normalize(path).startsWith("..")) {
+      module?.invalid(`path "${path}" leads out of the checkpoint`);
+    }
+    if (type === "Transformer") transformer = join(directory, path);
+    else if (type === "Pooling") pooling = poolingOf(await Config.read(join(directory, path), "config.json"));
+    else if (!NOTHING_TO_CONVERT.includes(type)) {
+      module?.unsupported(`module ${type} cannot be converted, only Transformer, Pooling and Normalize`);
+    }
+  }
+  return { transformer, pooling };
+}
+
+/**
+ * Reads how many tokens of a text sentence-transformers looks at.
+ *
+ * @param directory Path of the transformer.
+ * @param sentence sentence_bert_config.json of that directory, if there is one.
+ * @param positions The most that the model can take, in tokens.
+ * @returns The limit in tokens, or undefined if it is the model's.
+ */
+export async function maxSequenceLength(
+  directory: string,
+  sentence: Config | undefined,
+  positions: number,
+): Promise<number | undefined> {
+  if (sentence?.has("max_seq_length")) return Math.min(sentence.count("max_seq_length"), positions);
+  // Without it, sentence-transformers takes the smaller of the tokenizer's limit (1e30 for none) and the model's.
+  const limit = (await Config.find(directory, "tokenizer_config.json"))?.number("model_max_length", positions) ??
+    positions;
+  return limit < positions ? Math.floor(limit) : undefined;
+}
+
+function poolingOf(config: Config): CheckpointPooling {
+  const mode = config.isText("pooling_mode") ? [config.text("pooling_mode")!] : config.texts("pooling_mode");
+  const modes = mode.length > 0 ? mode : [...MODES.keys()].filter((key) => config.flag(key));
+  const pooling = modes.length === 1 ? MODES.get(modes[0]!) : undefined;
+  return pooling ?? config.unsupported(
+    `pooling ${modes.join(" and ") || "without a mode"} cannot be computed, only one of mean, cls and lasttoken`,
+  );
+}
