@@ -18,7 +18,7 @@ llamasaur_cache() {
   fi
   case "$(uname -s)" in
     Darwin) printf '%s\n' "$HOME/Library/Caches/llamasaur" ;;
-    MINGW* | MSYS*) printf '%s\n' "$(cygpath -u "$LOCALAPPDATA")/llamasaur" ;;
+    MINGW* | MSYS*) printf '%s\n' "$(cygpath -u "$LOCALAPPDATA")/llamasaur/Cache" ;;
     *) printf '%s\n' "$HOME/.cache/llamasaur" ;;
   esac
 }
@@ -101,7 +101,9 @@ llamasaur_swap() {
 llamasaur_runtimes() (
   llamasaur_need npm || exit 1
   llamasaur_say "installing Deno $LLAMASAUR_DENO and Bun $LLAMASAUR_BUN from npm into $1"
-  mkdir -p "$(dirname "$1")" && temporary="$(mktemp -d "$(dirname "$1")/.installing.XXXXXX")" || exit 1
+  mkdir -p "$(dirname "$1")" || exit 1
+  find "$(dirname "$1")" -maxdepth 1 -name '.installing.*' -mmin +60 -exec rm -rf {} + # left by a set-up that was killed
+  temporary="$(mktemp -d "$(dirname "$1")/.installing.XXXXXX")" || exit 1
   trap 'rm -rf "$temporary"' EXIT
   trap 'exit 130' HUP INT TERM
   mkdir "$temporary/new" && cd "$temporary/new" || exit 1

@@ -19,7 +19,7 @@ interface Step {
 
 const PASSED: Counts = { passed: 1, failed: 0, skipped: 0 };
 const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 };
-const HANGS_AFTER = 20 * 60_000;
+const MINUTES = 20; // a step that takes longer hangs
 const BUN_TIMEOUT = "--timeout=600000"; // ms a test; Bun's own default of 5 s is too short for a model on a busy machine
 const DOCUMENTED = ["src", "ffi", "build", "README.md"]; // with the root entries: their code blocks are tests
 
@@ -80,7 +80,11 @@ function tests(name: string, report: string, ...command: string[]): Step {
 function succeeds([program = "", ...args]: string[], output: "shown" | "shown if it fails"): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const pipe = output === "shown" ? "inherit" : "pipe";
-  const child = spawn(program, args, { stdio: ["ignore", pipe, pipe], timeout: HANGS_AFTER, killSignal: "SIGKILL" });
+  const child = spawn(program, args, {
+    stdio: ["ignore", pipe, pipe],
+    timeout: MINUTES * 60_000,
+    killSignal: "SIGKILL",
+  });
   const chunks: Uint8Array[] = [];
   child.stdout?.on("data", (chunk) => chunks.push(chunk));
   child.stderr?.on("data", (chunk) => chunks.push(chunk));
@@ -90,7 +94,7 @@ function succeeds([program = "", ...args]: string[], output: "shown" | "shown if
   });
   child.on("close", (code, signal) => {
     if (code !== 0) process.stdout.write(Buffer.concat(chunks));
-    if (signal) console.log(`${program} was ended by ${signal} (a step that takes ${HANGS_AFTER / 60_000} minutes is)`);
+    if (signal) console.log(`\n${program} was ended by ${signal} (the gate sends SIGKILL after ${MINUTES} minutes)`);
     resolve(code === 0);
   });
   return promise;

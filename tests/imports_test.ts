@@ -24,6 +24,7 @@ const ALLOWED: [from: string, specifier: string, target?: string, typeOnly?: boo
   ["build/mod.ts", "./flags.ts", "build/flags.ts"],
   ["build/mod.ts", "../ffi/library.ts", "ffi/library.ts"],
   ["build/mod.ts", "../ffi/symbols.ts", "ffi/symbols.ts"],
+  ["build/pin.ts", "../ffi/version.ts", "ffi/version.ts"],
 ];
 
 const REFUSED: [message: RegExp, from: string, specifier: string, target?: string, typeOnly?: boolean][] = [
