@@ -1,0 +1,60 @@
+// Checkpoints for the tests: copies of the tiny fixtures to be damaged, and safetensors files made from scratch.
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** An entry of a safetensors header; what a test damages may be of any kind. */
+export type Header = Record<string, unknown>;
+
+/** Path of a fixture. */
+export function fixture(name: string): string {
+  return fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url));
+}
+
+/** Runs with a new directory, which is gone afterwards. */
+export async function inDirectory(run: (directory: string) => void | Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "llamasaur-"));
+  try {
+    await run(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Copies a fixture checkpoint into a directory and returns the copy's path. */
+export function copyCheckpoint(name: string, directory: string): string {
+  const copy = join(directory, name);
+  cpSync(fixture(name), copy, { recursive: true });
+  return copy;
+}
+
+/** Changes keys of a JSON file; a key set to undefined goes. */
+export function editJson(path: string, changes: Record<string, unknown>): void {
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), ...changes }));
+}
+
+/** Writes a safetensors file with this header and data, of whatever sense. */
+export function writeSafetensors(path: string, header: Header | string, data: Uint8Array = new Uint8Array()): void {
+  const json = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
+  const length = new Uint8Array(new BigUint64Array([BigInt(json.length)]).buffer);
+  writeFileSync(path, new Uint8Array([...length, ...json, ...data]));
+}
+
+/** The header of a safetensors file and its data. */
+export function openSafetensors(path: string): { header: Record<string, StoredEntry>; data: Uint8Array } {
+  const bytes = readFileSync(path);
+  const end = 8 + Number(bytes.readBigUInt64LE());
+  return { header: JSON.parse(bytes.toString("utf8", 8, end)), data: bytes.subarray(end) };
+}
+
+export interface StoredEntry {
+  dtype: string;
+  shape: number[];
+  data_offsets: [number, number];
+}
+
+/** The files that a failed write must not leave. */
+export function leftovers(directory: string): string[] {
+  return readdirSync(directory).filter((name) => name.includes(".incomplete"));
+}
