@@ -1,0 +1,139 @@
+#!/usr/bin/env bun
+/**
+ * Builds the native library: `deno run -A build/mod.ts` or `bun build/mod.ts`, with `--help` for the flags.
+ *
+ * @module
+ */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { HELP, parseCommandLine } from "./cli.ts";
+import { compile } from "./compile.ts";
+import { BuildError } from "./failure.ts";
+import { UNTESTED } from "./flags.ts";
+import { interruptible } from "./interrupt.ts";
+import { withLock } from "./lock.ts";
+import type { BuildOptions, BuildResult } from "./options.ts";
+import { TAG, TREE } from "./pin.ts";
+import { type Plan, plan } from "./plan.ts";
+import { elapsed, Progress } from "./progress.ts";
+import { shown } from "./run.ts";
+import { pinnedSource, sourcePath } from "./source.ts";
+import { checkTools } from "./toolchain.ts";
+import { discard, isCurrent, publish, working, writeStamp } from "./workspace.ts";
+
+export type { Backend } from "./flags.ts";
+export type { BuildOptions, BuildResult } from "./options.ts";
+
+/**
+ * Builds the native library for this machine, or finds that nothing has changed since it was built.
+ *
+ * Two builds at once wait for one another. Ctrl-C stops the compilers, and then the process.
+ *
+ * @param options How to build it; everything has a default.
+ * @returns Where the library is.
+ * @throws {RangeError} An option's value is not one that it takes.
+ * @throws {Error} A tool is missing, llama.cpp cannot be fetched or is not the pinned release, or compiling failed;
+ * the message has the words of the program that failed and what to do.
+ * @example
+ * ```ts
+ * import { build } from "@llamasaur/llamasaur/build";
+ *
+ * const { path } = await build({ backend: "cpu", dryRun: true });
+ * console.log(path);
+ * ```
+ */
+export async function build(options: BuildOptions = {}): Promise<BuildResult> {
+  const progress = new Progress(process.stderr);
+  const say = options.onLine ?? ((line: string): void => {
+    progress.end();
+    process.stderr.write(`${line}\n`);
+  });
+  const work = await plan(options);
+  const { backend } = work.flags;
+  const result = (built: boolean): BuildResult => ({
+    path: work.destinations[0] ?? work.product,
+    backend,
+    built,
+    seconds: progress.seconds,
+  });
+  if (options.dryRun) {
+    for (const line of dryRun(work)) (options.onLine ?? console.log)(line);
+    return result(false);
+  }
+  if (UNTESTED.includes(backend)) say(`--${backend} is passed through to llama.cpp, untested`);
+  if (work.given) say(`source: ${work.given.description}`);
+  if (!options.clean && await deliver(work)) {
+    say(`nothing has changed: ${result(false).path}`);
+    return result(false);
+  }
+  return await interruptible(async (stop) => {
+    const lock = join(work.cache, "build", "lock");
+    const onWait = (pid: number): void => say(`waiting for another build (process ${pid}) to end`);
+    return await withLock(lock, async (signal) => {
+      if (!options.clean && await deliver(work)) return result(false); // the other build has made it
+      if (options.clean) await discard(work.directory);
+      await checkTools(work.flags, work.ninja, true);
+      if (!work.given) say(`source: ${(await pinnedSource(work.cache, say, signal)).description}`);
+      say(`building: ${describe(work)}`);
+      const onLeftover = (): void => say("an earlier build was killed here: starting from nothing");
+      await working(work.directory, onLeftover, async () => {
+        const onLine = options.onLine ?? ((line: string): void => progress.line(line));
+        await compile(work, onLine, signal).finally(() => progress.end());
+        if (work.inputs !== undefined && !work.programs) await writeStamp(work.directory, work.product, work.inputs);
+      });
+      for (const destination of work.destinations) await publish(work.product, destination);
+      const { size } = await stat(work.product);
+      say(`built in ${elapsed(progress.seconds)}: ${result(true).path} (${(size / 1e6).toFixed(1)} MB)`);
+      return result(true);
+    }, { signal: stop, onWait });
+  }, options.signal);
+}
+
+/** Puts the library where it belongs if it is made already; false if it has to be built. */
+async function deliver(work: Plan): Promise<boolean> {
+  if (work.inputs === undefined || work.programs) return false;
+  if (!(await isCurrent(work.directory, work.product, work.inputs))) return false;
+  for (const destination of work.destinations) await publish(work.product, destination);
+  return true;
+}
+
+function describe(work: Plan): string {
+  const { backend, portable, debug, platform } = work.flags;
+  const tool = platform === "win32" ? "Visual Studio" : work.ninja ? "ninja" : "make";
+  const kind = `${portable ? "portable" : "for this processor"}, ${debug ? "debug" : "release"}`;
+  return `${backend}, ${kind}, ${tool}, ${work.jobs} ${work.jobs === 1 ? "job" : "jobs"}, in ${work.directory}`;
+}
+
+function dryRun(work: Plan): string[] {
+  const source = work.given?.description ??
+    `llama.cpp ${TAG}, git tree ${TREE}, is fetched to ${sourcePath(work.cache)} if it is not there`;
+  return [
+    `# ${source}`,
+    `# build/CMakeLists.txt and the sources of ffi/ are copied to ${join(work.directory, "stage")}`,
+    shown(work.configure),
+    shown(work.compile),
+    ...work.destinations.map((destination) => shown(["cp", work.product, destination])),
+  ];
+}
+
+async function main(): Promise<number> {
+  try {
+    const options = parseCommandLine();
+    if (options === undefined) {
+      console.log(HELP);
+      return 0;
+    }
+    const { path } = await build(options);
+    if (!options.dryRun) console.log(path);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof BuildError || error instanceof RangeError)) throw error;
+    console.error(`error: ${error.message}`);
+    return 1;
+  }
+}
+
+if (import.meta.main) {
+  main().then((code) => process.exitCode = code);
+}

@@ -1,0 +1,138 @@
+/** Everything that a build will do, decided before it does anything. */
+import { availableParallelism } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import {
+  cacheDirectory,
+  isCheckout,
+  libraryCachePath,
+  libraryFileName,
+  packageRoot,
+  targetName,
+} from "../ffi/library.ts";
+import { abi, SYMBOLS } from "../ffi/symbols.ts";
+import { BuildError } from "./failure.ts";
+import {
+  type Backend,
+  BACKENDS,
+  buildArguments,
+  cmakeArguments,
+  defaultBackend,
+  type Flags,
+  generatorArguments,
+  unavailable,
+} from "./flags.ts";
+import { buildKey, inputsHash, processor } from "./key.ts";
+import type { BuildOptions } from "./options.ts";
+import { TREE } from "./pin.ts";
+import { givenSource, type Source, sourcePath } from "./source.ts";
+import { type Assets, libraryAssets, programAssets } from "./stage.ts";
+import { compilerVersions, which } from "./toolchain.ts";
+
+/** What the library exports besides our own functions: a test reads these structs by value and compares. */
+const LLAMA_EXPORTS = ["llama_model_default_params", "llama_context_default_params"];
+
+/** A build that is decided on. */
+export interface Plan {
+  readonly flags: Flags;
+  readonly ninja: boolean;
+  readonly jobs: number;
+  readonly cache: string;
+  /** The source that the user gave; undefined for the pinned one, which is fetched when it is needed. */
+  readonly given: Source | undefined;
+  /** The build's own directory in the cache. */
+  readonly directory: string;
+  readonly assets: Assets;
+  readonly programs: Assets | undefined;
+  /** A hash of all inputs, or undefined when the source may have changed unseen. */
+  readonly inputs: string | undefined;
+  readonly configure: readonly string[];
+  readonly compile: readonly string[];
+  /** What CMake makes. */
+  readonly product: string;
+  /** Where the library is copied to, the place where it is looked for first. */
+  readonly destinations: readonly string[];
+}
+
+/**
+ * Decides on a build.
+ *
+ * @throws {RangeError} An option's value is not one that it takes.
+ * @throws {BuildError} The backend does not exist here, or `source` is not llama.cpp.
+ */
+export async function plan(options: BuildOptions): Promise<Plan> {
+  const { platform, arch } = process;
+  const backend = checkBackend(options.backend) ?? defaultBackend({ platform, arch });
+  const impossible = unavailable(backend, { platform, arch });
+  if (impossible !== undefined) throw new BuildError(impossible);
+  const jobs = checkJobs(options.jobs) ?? availableParallelism();
+  const cache = cacheDirectory();
+  if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA");
+  const flags: Flags = { backend, platform, arch, portable: options.portable ?? false, debug: options.debug ?? false };
+  const root = packageRoot();
+  const programs = options.target === undefined ? undefined : await programAssets(root, options.target);
+  const [given, assets, ninja, compilers, cpu] = await Promise.all([
+    options.source === undefined ? undefined : givenSource(options.source, options.signal),
+    libraryAssets(root),
+    which("ninja").then((path) => path !== undefined),
+    compilerVersions(flags),
+    flags.portable ? "" : processor(),
+  ]);
+  const source = given?.directory ?? sourcePath(cache);
+  const generator = generatorArguments(flags, ninja);
+  const settings = cmakeArguments(flags);
+  const key = buildKey([source, given ? given.tree ?? null : TREE, generator, settings, compilers, cpu]);
+  const directory = join(cache, "build", `${backend}-${key}`);
+  const cmake = join(directory, "cmake");
+  // not in the key: they concern our own few files, and llama.cpp need not be compiled again for them
+  const ours = [`-DSAUR_ABI=${abi()}`, `-DSAUR_EXPORTS=${[...Object.keys(SYMBOLS), ...LLAMA_EXPORTS].join(";")}`];
+  return {
+    flags,
+    ninja,
+    jobs,
+    cache,
+    given,
+    directory,
+    assets,
+    programs,
+    inputs: given && given.tree === undefined ? undefined : inputsHash(assets, ours),
+    configure: [
+      "cmake",
+      "-S",
+      join(directory, "stage"),
+      "-B",
+      cmake,
+      ...generator,
+      `-DLLAMA_CPP_DIR=${source}`,
+      ...settings,
+      ...ours,
+    ],
+    compile: ["cmake", "--build", cmake, ...buildArguments(flags, options.target ?? "llamasaur", jobs)],
+    product: join(cmake, "out", options.target === undefined ? libraryFileName() : programFileName(options.target)),
+    destinations: options.target === undefined ? destinations(backend, options.out) : [],
+  };
+}
+
+function programFileName(name: string): string {
+  return process.platform === "win32" ? `${name}.exe` : name;
+}
+
+function destinations(backend: Backend, out: string | undefined): string[] {
+  const lib = out !== undefined
+    ? resolve(out)
+    : isCheckout()
+    ? fileURLToPath(new URL("lib", packageRoot()))
+    : dirname(dirname(libraryCachePath()!)); // the cache directory is known here
+  return ["", `-${backend}`].map((suffix) => join(lib, targetName() + suffix, libraryFileName()));
+}
+
+function checkBackend(backend: Backend | undefined): Backend | undefined {
+  if (backend === undefined || BACKENDS.includes(backend)) return backend;
+  throw new RangeError(`backend is ${JSON.stringify(backend)}: use one of ${BACKENDS.join(", ")}`);
+}
+
+function checkJobs(jobs: number | undefined): number | undefined {
+  if (jobs === undefined || Number.isSafeInteger(jobs) && jobs > 0) return jobs;
+  throw new RangeError(`jobs is ${jobs}: use a whole number of 1 or more`);
+}

@@ -1,0 +1,83 @@
+/** What CMake compiles of ours, brought together in one directory: from disk, or over HTTP for a package of JSR. */
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { BuildError } from "./failure.ts";
+
+/** The C and C++ of ffi/, for where a directory cannot be listed; tests/build_test.ts compares it with the directory. */
+export const NATIVE_SOURCES: readonly string[] = [
+  "batch.cpp",
+  "context.cpp",
+  "cpu_check.cpp",
+  "cpu_features.c",
+  "guard.cpp",
+  "guard.h",
+  "lane.cpp",
+  "lane.h",
+  "model.cpp",
+  "pooling.h",
+  "shim.cpp",
+  "shim.h",
+  "vocab.cpp",
+];
+
+/** Programs for maintainers that `--target` builds, and the file of each; they are in a checkout only. */
+export const PROGRAMS: Readonly<Record<string, string>> = {
+  ceiling: "scripts/bench/ceiling.cpp",
+};
+
+/** Files by their path below the staging directory. */
+export type Assets = ReadonlyMap<string, Uint8Array>;
+
+/** Reads everything that the library is made of besides llama.cpp. */
+export async function libraryAssets(root: URL): Promise<Assets> {
+  const sources = root.protocol === "file:" ? await nativeSources(root) : NATIVE_SOURCES;
+  const paths = [["CMakeLists.txt", "build/CMakeLists.txt"], ...sources.map((name) => [`ffi/${name}`, `ffi/${name}`])];
+  return new Map(await Promise.all(paths.map(async ([staged, path]) => [staged!, await read(root, path!)] as const)));
+}
+
+/** The names of the C and C++ files in ffi/ of a package on disk, sorted. */
+export async function nativeSources(root: URL): Promise<string[]> {
+  return (await readdir(new URL("ffi", root))).filter((name) => /\.(c|cpp|h)$/.test(name)).sort();
+}
+
+/**
+ * Reads one program's source.
+ *
+ * @throws {BuildError} There is no such program.
+ */
+export async function programAssets(root: URL, name: string): Promise<Assets> {
+  const path = PROGRAMS[name];
+  if (path === undefined) {
+    throw new BuildError(`--target ${name} is unknown: use one of ${Object.keys(PROGRAMS).join(", ")}`);
+  }
+  return new Map([[`programs/${name}.cpp`, await read(root, path)]]);
+}
+
+/** Makes the folders of the staging directory hold exactly these files; what has not changed keeps its time. */
+export async function stage(assets: Assets, directory: string): Promise<void> {
+  const folders = new Set([...assets.keys()].map((path) => dirname(path)));
+  for (const folder of folders) {
+    if (folder === ".") continue;
+    await mkdir(join(directory, folder), { recursive: true });
+    for (const name of await readdir(join(directory, folder))) {
+      if (!assets.has(`${folder}/${name}`)) await rm(join(directory, folder, name), { recursive: true });
+    }
+  }
+  for (const [path, bytes] of assets) {
+    const file = join(directory, path);
+    const old = await readFile(file).catch(() => undefined);
+    if (!old?.equals(bytes)) await writeFile(file, bytes);
+  }
+}
+
+async function read(root: URL, path: string): Promise<Uint8Array> {
+  const url = new URL(path, root);
+  if (url.protocol === "file:") {
+    return await readFile(url).catch(() => {
+      throw new BuildError(`${url} is missing from this copy of the package`);
+    });
+  }
+  const response = await fetch(url);
+  if (!response.ok) throw new BuildError(`${url} cannot be fetched: ${response.status} ${response.statusText}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
