@@ -125,15 +125,14 @@ function fromTokenizer(json: Config, special: SpecialTokens, settings: Config | 
     if (!ids.has(token)) vocabulary.invalid(`token "${token}" is missing`);
   }
   const normalizer = json.object("normalizer");
-  return {
-    ids,
-    added,
-    cls,
-    sep,
-    // When Python loads a tokenizer, what tokenizer_config.json says of it has the last word.
-    lowercase: settings?.flag("do_lower_case") ?? normalization(normalizer, "lowercase", "Lowercase") ?? false,
-    stripAccents: settings?.flag("strip_accents") ?? normalization(normalizer, "strip_accents", "StripAccents"),
-  };
+  // What tokenizer_config.json says has the last word when Python loads a tokenizer.
+  const setting = (key: string, name: string, simple: string): boolean | undefined =>
+    settings?.flag(key) ?? normalization(normalizer, name, simple);
+  if (setting("tokenize_chinese_chars", "handle_chinese_chars", "") === false) {
+    json.unsupported("tokenize_chinese_chars is false, and llama.cpp always splits Chinese characters");
+  }
+  const lowercase = setting("do_lower_case", "lowercase", "Lowercase") ?? false;
+  return { ids, added, cls, sep, lowercase, stripAccents: setting("strip_accents", "strip_accents", "StripAccents") };
 }
 
 /** Checkpoints from before tokenizer.json: one token a line, its id being the number of the line. */
