@@ -1,10 +1,10 @@
 /** From what the user asks for to CMake's arguments. Pure: imports nothing, reads nothing. */
 
 /** What a library can compute on; each has a flag of its name. */
-export const BACKENDS = ["cpu", "metal", "cuda", "vulkan", "hip", "sycl", "blas"] as const;
+export type Backend = "cpu" | "metal" | "cuda" | "vulkan" | "hip" | "sycl" | "blas";
 
-/** One of {@link BACKENDS}. */
-export type Backend = (typeof BACKENDS)[number];
+/** Every {@link Backend}. */
+export const BACKENDS: readonly Backend[] = ["cpu", "metal", "cuda", "vulkan", "hip", "sycl", "blas"];
 
 /** Backends whose flag is passed to llama.cpp's build as it is; nobody here has run them. */
 export const UNTESTED: readonly Backend[] = ["hip", "sycl", "blas"];

@@ -11,16 +11,14 @@ import { HELP, parseCommandLine } from "./cli.ts";
 import { compile } from "./compile.ts";
 import { BuildError } from "./failure.ts";
 import { UNTESTED } from "./flags.ts";
-import { interruptible } from "./interrupt.ts";
-import { withLock } from "./lock.ts";
 import type { BuildOptions, BuildResult } from "./options.ts";
 import { TAG, TREE } from "./pin.ts";
 import { type Plan, plan } from "./plan.ts";
+import { produce } from "./produce.ts";
 import { elapsed, Progress } from "./progress.ts";
 import { shown } from "./run.ts";
 import { pinnedSource, sourcePath } from "./source.ts";
 import { checkTools } from "./toolchain.ts";
-import { discard, isCurrent, publish, working, writeStamp } from "./workspace.ts";
 
 export type { Backend } from "./flags.ts";
 export type { BuildOptions, BuildResult } from "./options.ts";
@@ -63,39 +61,26 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
   }
   if (UNTESTED.includes(backend)) say(`--${backend} is passed through to llama.cpp, untested`);
   if (work.given) say(`source: ${work.given.description}`);
-  if (!options.clean && await deliver(work)) {
-    say(`nothing has changed: ${result(false).path}`);
-    return result(false);
-  }
-  return await interruptible(async (stop) => {
-    const lock = join(work.cache, "build", "lock");
-    const onWait = (pid: number): void => say(`waiting for another build (process ${pid}) to end`);
-    return await withLock(lock, async (signal) => {
-      if (!options.clean && await deliver(work)) return result(false); // the other build has made it
-      if (options.clean) await discard(work.directory);
+  const built = await produce({
+    ...work,
+    lock: join(work.cache, "build", "lock"),
+    clean: options.clean ?? false,
+    say,
+    signal: options.signal,
+    prepare: async (signal) => {
       await checkTools(work.flags, work.ninja, true);
       if (!work.given) say(`source: ${(await pinnedSource(work.cache, say, signal)).description}`);
+    },
+    make: async (signal) => {
       say(`building: ${describe(work)}`);
-      const onLeftover = (): void => say("an earlier build was killed here: starting from nothing");
-      await working(work.directory, onLeftover, async () => {
-        const onLine = options.onLine ?? ((line: string): void => progress.line(line));
-        await compile(work, onLine, signal).finally(() => progress.end());
-        if (work.inputs !== undefined && !work.programs) await writeStamp(work.directory, work.product, work.inputs);
-      });
-      for (const destination of work.destinations) await publish(work.product, destination);
-      const { size } = await stat(work.product);
-      say(`built in ${elapsed(progress.seconds)}: ${result(true).path} (${(size / 1e6).toFixed(1)} MB)`);
-      return result(true);
-    }, { signal: stop, onWait });
-  }, options.signal);
-}
-
-/** Puts the library where it belongs if it is made already; false if it has to be built. */
-async function deliver(work: Plan): Promise<boolean> {
-  if (work.inputs === undefined || work.programs) return false;
-  if (!(await isCurrent(work.directory, work.product, work.inputs))) return false;
-  for (const destination of work.destinations) await publish(work.product, destination);
-  return true;
+      const onLine = options.onLine ?? ((line: string): void => progress.line(line));
+      await compile(work, onLine, signal).finally(() => progress.end());
+    },
+  });
+  const { path, seconds } = result(built);
+  if (built) say(`built in ${elapsed(seconds)}: ${path} (${((await stat(path)).size / 1e6).toFixed(1)} MB)`);
+  else say(`nothing has changed: ${path}`);
+  return result(built);
 }
 
 function describe(work: Plan): string {

@@ -96,7 +96,8 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     directory,
     assets,
     programs,
-    inputs: given && given.tree === undefined ? undefined : inputsHash(assets, ours),
+    // CMake alone knows whether an unknown source or a program has changed
+    inputs: programs || given && given.tree === undefined ? undefined : inputsHash(assets, ours),
     configure: [
       "cmake",
       "-S",
