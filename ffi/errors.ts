@@ -96,6 +96,8 @@ export const STATUS = {
   OUT_OF_MEMORY: -103,
   DECODE_FAILED: -104,
   NO_OUTPUT: -105,
+  NOT_FOUND: -106,
+  NOT_GGUF: -107,
 } as const;
 
 const WORDS: Record<number, string> = {
@@ -114,6 +116,8 @@ const WORDS: Record<number, string> = {
   [STATUS.OUT_OF_MEMORY]: "there is not enough memory",
   [STATUS.DECODE_FAILED]: "llama.cpp could not compute the batch",
   [STATUS.NO_OUTPUT]: "llama.cpp gave no embedding for a sequence",
+  [STATUS.NOT_FOUND]: "there is no such file",
+  [STATUS.NOT_GGUF]: "it is no GGUF file",
 };
 
 /**
@@ -128,5 +132,5 @@ export function statusError(status: number, action: string, lines: string, code?
   const kind = status === STATUS.OUT_OF_MEMORY ? "out-of-memory" : code ?? "context-lost";
   const words = WORDS[status] ?? `unknown status ${status}`;
   const tail = lines.trim().split("\n").map((line) => line.trim()).filter(Boolean).join(" | ");
-  return new LlamaError(kind, `Cannot ${action}: ${words}${tail && `; llama.cpp says: ${tail}`}`);
+  return new LlamaError(kind, `Cannot ${action}: ${words}${tail && `: ${tail}`}`);
 }

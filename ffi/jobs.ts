@@ -45,7 +45,11 @@ export class Jobs {
   }
 
   #drain(): boolean {
-    for (let n = this.#functions.saur_queue_take(this.#queue); n >= 0; n = this.#functions.saur_queue_take(this.#queue)) {
+    for (
+      let n = this.#functions.saur_queue_take(this.#queue);
+      n >= 0;
+      n = this.#functions.saur_queue_take(this.#queue)
+    ) {
       const resolve = this.#pending.get(n);
       this.#pending.delete(n);
       resolve?.();

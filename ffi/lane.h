@@ -18,6 +18,7 @@
 // The handle JavaScript holds; the model is freed when the last handle or context lets go of it.
 struct saur_model {
     std::shared_ptr<llama_model> model;
+    std::string                  hash;  // of the file; see model_file.h
 };
 
 // Numbers of finished lanes. JavaScript learns of them by a waiting thread (Deno) or by a callback (Bun).
@@ -56,6 +57,7 @@ struct saur_lane {
     std::vector<int32_t>         tokens, lengths, counts;
     std::vector<float>           embeddings;
     std::shared_ptr<llama_model> loaded;
+    std::string                  model_hash;
 
     // the context, touched on the lane's thread or while the lane is idle
     std::shared_ptr<llama_model> model;

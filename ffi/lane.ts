@@ -1,5 +1,5 @@
 /** A lane: a native thread with one job at a time, and the context that lives on it. */
-import { type LlamaErrorCode, STATUS, statusError } from "./errors.ts";
+import { type LlamaErrorCode, ModelNotFoundError, STATUS, statusError } from "./errors.ts";
 import { Model } from "./model.ts";
 import type { Native } from "./mod.ts";
 import { type Handle, POOLING } from "./symbols.ts";
@@ -29,12 +29,15 @@ export interface ContextOptions {
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 const NO_LOG = 4;
 const FLASH_AUTO = -1;
+const GET_A_MODEL = "In a checkout, scripts/download_models.sh minilm gets one";
 
 /** What a lane does for its owner while a job runs. */
 interface Watch {
   readonly signal?: AbortSignal | undefined;
   /** Called with 0..1 while the job runs. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
+  /** The model's path, for the error when it is not there. */
+  readonly model?: string;
 }
 
 /** A native thread; see shim.h. Its methods start jobs: never two at a time. */
@@ -60,7 +63,7 @@ export class Lane {
     await this.#run(
       () => f.saur_model_load(this.#handle, cString(path), options, options.length),
       `load the model ${path}`,
-      watch,
+      { ...watch, model: path },
       "model-invalid",
     );
     const model = f.saur_model_take(this.#handle);
@@ -112,7 +115,14 @@ export class Lane {
   /** Quantises a GGUF file into another, by type name such as `q8_0`; `threads` 0 means all cores. */
   async quantize(input: string, output: string, type: string, threads: number, watch: Watch): Promise<void> {
     await this.#run(
-      () => this.#native.functions.saur_model_quantize(this.#handle, cString(input), cString(output), cString(type), threads),
+      () =>
+        this.#native.functions.saur_model_quantize(
+          this.#handle,
+          cString(input),
+          cString(output),
+          cString(type),
+          threads,
+        ),
       `quantize ${input} to ${type}`,
       watch,
       "model-invalid",
@@ -147,6 +157,9 @@ export class Lane {
       return;
     }
     if (status === STATUS.ABORTED) signal?.throwIfAborted();
+    if (status === STATUS.NOT_FOUND) {
+      throw new ModelNotFoundError(`Cannot ${action}: there is no such file. ${GET_A_MODEL}`, watch.model ?? "");
+    }
     throw statusError(status, action, new TextDecoder().decode(words.subarray(0, words.indexOf(0))), code);
   }
 

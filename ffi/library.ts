@@ -85,7 +85,9 @@ export function candidates(option?: string | URL): Candidate[] {
   };
   add(env("LLAMASAUR_LIBRARY"), "$LLAMASAUR_LIBRARY", "unset, or no permission to read it (--allow-env)");
   const root = packageRoot();
-  const beside = root.protocol === "file:" ? join(fileURLToPath(root), "lib", targetName(), libraryFileName()) : undefined;
+  const beside = root.protocol === "file:"
+    ? join(fileURLToPath(root), "lib", targetName(), libraryFileName())
+    : undefined;
   add(beside, "lib/ beside the package", `the package was loaded from ${root.protocol}//${root.host}`);
   add(libraryCachePath(), "the user's cache", "no permission to read HOME or XDG_CACHE_HOME (--allow-env)");
   return places;

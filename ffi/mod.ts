@@ -7,7 +7,8 @@ import { LLAMA_VERSION } from "./version.ts";
 
 export { Lane } from "./lane.ts";
 export type { ContextOptions, LogLine, Tokens } from "./lane.ts";
-export { Model } from "./model.ts";
+export { Model, type ModelNumbers } from "./model.ts";
+export { LLAMA_VERSION } from "./version.ts";
 
 /** What an adapter gives: the functions, and a way to be told that lanes have finished. */
 export interface Library<T> {
@@ -117,7 +118,10 @@ function check(path: string, adapter: Adapter): void {
     ? `it holds llama.cpp ${loaded}, but this version needs ${LLAMA_VERSION}`
     : undefined;
   if (wrong) {
-    throw new LlamaError("version-mismatch", `Cannot use the library ${path}: ${wrong}. Build it again: ${buildCommand()}`);
+    throw new LlamaError(
+      "version-mismatch",
+      `Cannot use the library ${path}: ${wrong}. Build it again: ${buildCommand()}`,
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 // Models: load and quantise as jobs, and what a loaded model says of itself.
 #include "lane.h"
+#include "model_file.h"
 #include "pooling.h"
 
 #include <algorithm>
@@ -32,6 +33,12 @@ int32_t file_pooling(const llama_model * model) {
     const std::string value = meta(model, (meta(model, "general.architecture") + ".pooling_type").c_str());
     return value.empty() ? (int32_t) saur::POOLING_UNSPECIFIED : saur::from_llama(atoi(value.c_str()));
 }
+
+// llama.cpp's BERT tokenizer drops spacing marks too, which Hugging Face keeps; src/bert_normalizer.ts does it as they do.
+const llama_model_kv_override OVERRIDES[] = {
+    { LLAMA_KV_OVERRIDE_TYPE_BOOL, "tokenizer.ggml.normalizer.strip_accents", { 0 } },
+    { LLAMA_KV_OVERRIDE_TYPE_INT, "", { 0 } },
+};
 
 struct FileType {
     const char * name;
@@ -79,9 +86,14 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
         lane->loaded.reset();
         const int32_t gpu_layers = options[0], check = options[1];
         return lane->start([lane, gpu_layers, check]() -> int32_t {
+            const int32_t file = saur::check_model_file(lane->text, lane->error, lane->model_hash);
+            if (file != SAUR_OK) {
+                return file;
+            }
             llama_model_params p          = llama_model_default_params();
             p.n_gpu_layers                = gpu_layers;
             p.check_tensors               = check != 0;
+            p.kv_overrides                = OVERRIDES;
             p.progress_callback           = on_load_progress;
             p.progress_callback_user_data = lane;
             llama_model * model           = llama_model_load_from_file(lane->text.c_str(), p);
@@ -100,7 +112,7 @@ saur_model * saur_model_take(saur_lane * lane) {
     if (!lane->idle() || !lane->loaded) {
         return nullptr;
     }
-    return answer<saur_model *>(nullptr, [&] { return new saur_model{ std::move(lane->loaded) }; });
+    return answer<saur_model *>(nullptr, [&] { return new saur_model{ std::move(lane->loaded), lane->model_hash }; });
 }
 
 void saur_model_free(saur_model * model) {
@@ -132,7 +144,8 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
     });
 }
 
-// A scalar of the file's metadata as text, with two names of our own: `:file_type` and `:description`. -1: not there.
+// A scalar of the file's metadata as text, and three names of our own: `:file_type`, `:description` and `:hash`.
+// Returns the length, -1 if it is not there.
 int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32_t size) {
     return answer<int32_t>(-1, [&]() -> int32_t {
         const llama_model * m = handle->model.get();
@@ -143,6 +156,9 @@ int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32
             char text[256] = "";
             llama_model_desc(m, text, sizeof(text));
             return saur::copy_text(text, out, size);
+        }
+        if (strcmp(key, ":hash") == 0) {
+            return saur::copy_text(handle->hash, out, size);
         }
         if (llama_model_meta_val_str(m, key, nullptr, 0) < 0) {
             return -1;

@@ -33,6 +33,8 @@ enum saur_status : int32_t {
     SAUR_OUT_OF_MEMORY      = -103,
     SAUR_DECODE_FAILED      = -104,
     SAUR_NO_OUTPUT          = -105,  // no embedding for a sequence
+    SAUR_NOT_FOUND          = -106,  // no file at the model's path
+    SAUR_NOT_GGUF           = -107,  // the file is something else
 };
 
 struct saur_queue;

@@ -1,0 +1,13 @@
+// A look at a model file before llama.cpp reads it.
+#pragma once
+#include "shim.h"
+
+#include <string>
+
+namespace saur {
+
+// SAUR_OK, SAUR_NOT_FOUND or SAUR_NOT_GGUF with the reason in `error`. `hash` receives 16 hex digits: FNV-1a over the
+// size and 256 blocks of 4 KB spread over the file, enough to tell two models or two quantisations of one apart.
+int32_t check_model_file(const std::string & path, std::string & error, std::string & hash);
+
+}  // namespace saur

@@ -1,0 +1,20 @@
+/**
+ * Embed and rerank text with GGUF models from Deno and Bun, in-process, through llama.cpp.
+ *
+ * @example
+ * ```ts
+ * import { Llama } from "@llamasaur/llamasaur";
+ *
+ * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
+ * const ranked = await llama.rerank("safe systems programming", ["Rust is safe.", "Bananas are yellow."]);
+ * for (const { score, document } of ranked) console.log(score.toFixed(2), document);
+ * ```
+ *
+ * @module
+ */
+export { type Embedding, Llama, type Ranked } from "./src/llama.ts";
+export type { LlamaInfo } from "./src/info.ts";
+export type { EmbedOptions, LoadOptions, Pooling, Progress, RerankOptions, Truncate } from "./src/options.ts";
+export { cosineSimilarity, dot, type Match, toBinary, topK } from "./src/vectors.ts";
+export { LibraryNotFoundError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";
+export type { LogLine } from "./ffi/mod.ts";

@@ -1,0 +1,85 @@
+/** What a loaded model is: read from its file, not guessed. */
+import type { Model } from "../ffi/mod.ts";
+import type { Pooling } from "./options.ts";
+
+/** What `llama.info` tells. */
+export interface LlamaInfo {
+  /** llama.cpp's name of the architecture, such as `bert`. */
+  readonly architecture: string;
+  /** Numbers of a vector. */
+  readonly dimensions: number;
+  /** Tokens that the model has positions for. */
+  readonly contextLength: number;
+  /** Tokens of one text, special ones included, beyond which it is truncated. */
+  readonly maxTokens: number;
+  /** How the tokens' vectors become one. */
+  readonly pooling: Pooling;
+  /** Names of the classification head's outputs; empty without any. */
+  readonly labels: readonly string[];
+  /** Entries of the vocabulary. */
+  readonly vocabularySize: number;
+  /** llama.cpp's name of the weights' type, such as `Q8_0`. */
+  readonly quantization: string;
+  /** Size of the weights in bytes. */
+  readonly size: number;
+  /** How many weights. */
+  readonly parameters: number;
+  /** The device that computes. */
+  readonly device: string;
+  /** Contexts that compute side by side, at most. */
+  readonly contexts: number;
+  /** Threads of one context. */
+  readonly threads: number;
+  /** How `rerank` scores. */
+  readonly reranker: "cosine";
+  /** Changes when the vectors would: model file, pooling, limit or llama.cpp version. For those who store vectors. */
+  readonly fingerprint: string;
+}
+
+/** What was decided at load, besides what the file says. */
+export interface Decided {
+  readonly maxTokens: number;
+  readonly pooling: Pooling;
+  readonly contexts: number;
+  readonly threads: number;
+  readonly version: string;
+}
+
+/** Tokens of one text: the option, else what sentence-transformers cuts at (our converter writes it), else the file's. */
+export function maxTokensOf(model: Model, contextSize: number | undefined): number {
+  const { contextLength } = model.numbers;
+  if (contextSize !== undefined && contextSize > contextLength) {
+    throw new RangeError(
+      `Cannot load with contextSize ${contextSize}: the model has positions for ${contextLength} tokens`,
+    );
+  }
+  const trained = Number(model.meta("llamasaur.max_seq_length") ?? contextLength);
+  return contextSize ?? (trained > 0 ? Math.min(trained, contextLength) : contextLength);
+}
+
+/** Puts together what `llama.info` tells. */
+export function describe(model: Model, decided: Decided): LlamaInfo {
+  const { numbers } = model;
+  const { version, ...settings } = decided;
+  return Object.freeze({
+    architecture: model.meta("general.architecture") ?? "unknown",
+    dimensions: numbers.dimensions,
+    contextLength: numbers.contextLength,
+    labels: Object.freeze(model.labels),
+    vocabularySize: numbers.vocabularySize,
+    quantization: model.meta(":file_type") ?? "unknown",
+    size: numbers.bytes,
+    parameters: numbers.parameters,
+    device: "CPU",
+    reranker: "cosine",
+    fingerprint: fnv1a(JSON.stringify([model.meta(":hash"), decided.pooling, decided.maxTokens, version])),
+    ...settings,
+  });
+}
+
+/** FNV-1a in 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/), as 16 hex digits. */
+function fnv1a(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash.toString(16).padStart(16, "0");
+}

@@ -1,0 +1,255 @@
+/**
+ * The only queue of work: what all calls wait for, and the lanes that take it.
+ *
+ * A free lane takes the next pass. Passes are shared: texts of a thousand calls made at once go together, and a
+ * single query is not behind all of a long list.
+ */
+import { Lane, type LogLine, type Model, type Native } from "../ffi/mod.ts";
+import { type Limits, Line, longestFirst, type Share, Turns } from "./plan.ts";
+import type { Pooling } from "./options.ts";
+
+/** How a pool computes. */
+export interface PoolSettings {
+  /** Lanes at most; each is made when there is work for it. */
+  readonly contexts: number;
+  /** Threads of one lane's context. */
+  readonly threads: number;
+  readonly pooling: Pooling;
+  /** Numbers of one row: dimensions, or labels of a classification head. */
+  readonly width: number;
+  /** What one pass holds. */
+  readonly pass: Limits;
+  /** What is done to a text before it is tokenised. */
+  readonly prepare: ((text: string) => string | Promise<string>) | undefined;
+  readonly onLog: ((line: LogLine) => void) | undefined;
+}
+
+/** What a caller can do to its work while it waits or runs. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each pass with how many of the call's items are done. */
+  readonly onDone?: ((done: number) => void) | undefined;
+}
+
+// About 4 ms of tokenising, so that a query's pass is not held up by a long list's texts.
+const TEXTS: Limits = { weight: 32 * 1024, count: 64 };
+const CONTEXT_STEP = 64;
+
+/** The items of one call, and the promise of their results. */
+class Call<Item, Result> extends Line {
+  readonly items: readonly Item[];
+  readonly promise: Promise<Result[]>;
+  settled = false;
+  readonly #results: Result[];
+  readonly #resolve: (results: Result[]) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #onDone: ((done: number) => void) | undefined;
+  #done = 0;
+
+  constructor(
+    items: readonly Item[],
+    weights: ArrayLike<number>,
+    order?: ArrayLike<number>,
+    options: CallOptions = {},
+  ) {
+    super(weights, order);
+    this.items = items;
+    this.#results = new Array(items.length);
+    this.#onDone = options.onDone;
+    const { promise, resolve, reject } = Promise.withResolvers<Result[]>();
+    this.promise = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  succeed(indices: readonly number[], results: readonly Result[]): void {
+    if (this.settled) return;
+    indices.forEach((index, i) => this.#results[index] = results[i]!);
+    this.#done += indices.length;
+    try {
+      this.#onDone?.(this.#done);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (this.#done < this.items.length) return;
+    this.settled = true;
+    this.#resolve(this.#results);
+  }
+
+  fail(reason: unknown): void {
+    this.settled = true;
+    this.#reject(reason);
+  }
+}
+
+type TextCall = Call<string, Int32Array>;
+type SequenceCall = Call<Int32Array, Float32Array>;
+
+/** A lane, and what is on it. */
+interface Slot {
+  readonly lane: Lane;
+  /** Tokens that the lane's context takes in one pass; 0 without a context. */
+  capacity: number;
+  /** Whether the last job was tokenising: then a pass is next, if one waits. */
+  tokenised: boolean;
+  calls: readonly { readonly settled: boolean }[];
+}
+
+/** Lanes that share a model, and the work that waits for them. */
+export class Pool {
+  readonly #native: Native;
+  readonly #model: Model;
+  readonly #settings: PoolSettings;
+  readonly #texts = new Turns<TextCall>();
+  readonly #sequences = new Turns<SequenceCall>();
+  readonly #slots: Slot[] = [];
+  readonly #idle: Slot[] = [];
+
+  /** @param lane A lane to begin with: the one that loaded the model. */
+  constructor(native: Native, model: Model, lane: Lane, settings: PoolSettings) {
+    this.#native = native;
+    this.#model = model;
+    this.#settings = settings;
+    this.#idle.push(this.#addSlot(lane));
+  }
+
+  /** Tokenises texts with the special tokens that the model wants around them. */
+  tokenize(texts: readonly string[], options: CallOptions = {}): Promise<Int32Array[]> {
+    const weights = texts.map((text) => text.length);
+    return this.#submit(this.#texts, new Call<string, Int32Array>(texts, weights, undefined, options), options.signal);
+  }
+
+  /** Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none. */
+  encode(sequences: readonly Int32Array[], options: CallOptions = {}): Promise<Float32Array[]> {
+    const lengths = Uint32Array.from(sequences, ({ length }) => length);
+    const call = new Call<Int32Array, Float32Array>(sequences, lengths, longestFirst(lengths), options);
+    return this.#submit(this.#sequences, call, options.signal);
+  }
+
+  /** Frees the lanes and the model; running jobs end first, on their own threads. */
+  close(): void {
+    for (const { lane } of this.#slots) lane.close();
+    this.#slots.length = this.#idle.length = 0;
+    this.#model.close();
+  }
+
+  async #submit<I, R>(turns: Turns<Call<I, R>>, call: Call<I, R>, signal?: AbortSignal): Promise<R[]> {
+    signal?.throwIfAborted();
+    if (call.items.length === 0) return [];
+    const abort = (): void => {
+      turns.remove(call);
+      call.fail(signal?.reason);
+      // A pass that others have a share in goes on: it is over in milliseconds.
+      for (const slot of this.#slots) if (slot.calls.length && slot.calls.every((c) => c.settled)) slot.lane.abort();
+    };
+    signal?.addEventListener("abort", abort, { once: true });
+    turns.add(call);
+    this.#wake();
+    try {
+      return await call.promise;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      turns.remove(call);
+    }
+  }
+
+  #wake(): void {
+    while (this.#texts.size + this.#sequences.size > 0) {
+      const slot = this.#idle.pop() ?? this.#grow();
+      if (!slot) return;
+      void this.#serve(slot);
+    }
+  }
+
+  #grow(): Slot | undefined {
+    if (this.#slots.length >= this.#settings.contexts) return undefined;
+    return this.#addSlot(new Lane(this.#native, this.#settings.onLog));
+  }
+
+  #addSlot(lane: Lane): Slot {
+    const slot: Slot = { lane, capacity: 0, tokenised: false, calls: [] };
+    this.#slots.push(slot);
+    return slot;
+  }
+
+  async #serve(slot: Slot): Promise<void> {
+    for (let job = this.#next(slot); job; job = this.#next(slot)) await job;
+    this.#idle.push(slot);
+  }
+
+  #next(slot: Slot): Promise<void> | undefined {
+    const passNext = slot.tokenised || this.#texts.size === 0;
+    slot.tokenised = !(passNext && this.#sequences.size > 0);
+    if (!slot.tokenised) return this.#pass(slot, this.#sequences.take(this.#settings.pass));
+    return this.#texts.size > 0 ? this.#tokenise(slot, this.#texts.take(TEXTS)) : undefined;
+  }
+
+  async #tokenise(slot: Slot, shares: Share<TextCall>[]): Promise<void> {
+    await this.#run(slot, shares, async (shares) => {
+      const { prepare = (text) => text } = this.#settings;
+      const texts: string[] = [];
+      for (const { line, items } of shares) for (const i of items) texts.push(await prepare(line.items[i]!));
+      const bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length * 3, 1));
+      const lengths = new Int32Array(texts.length);
+      let at = 0;
+      texts.forEach((text, i) => at += lengths[i] = new TextEncoder().encodeInto(text, bytes.subarray(at)).written);
+      const { ids, counts } = await slot.lane.tokenize(this.#model, bytes, lengths, true);
+      let start = 0;
+      return Array.from(counts, (count) => ids.slice(start, start += count));
+    });
+  }
+
+  async #pass(slot: Slot, shares: Share<SequenceCall>[]): Promise<void> {
+    const { width, pooling } = this.#settings;
+    await this.#run(slot, shares, async (shares) => {
+      const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
+      const lengths = Int32Array.from(sequences, ({ length }) => length);
+      const tokens = new Int32Array(lengths.reduce((sum, length) => sum + length, 0));
+      let at = 0;
+      for (const sequence of sequences) {
+        tokens.set(sequence, at);
+        at += sequence.length;
+      }
+      await this.#fit(slot, tokens.length);
+      const sizes = lengths.map((length) => pooling === "none" ? length * width : width);
+      const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
+      await slot.lane.encode(tokens, lengths, rows);
+      let start = 0;
+      return Array.from(sizes, (size) => rows.slice(start, start += size));
+    });
+  }
+
+  /** Makes the lane's context, or a larger one: contexts are as large as the longest pass so far. */
+  async #fit(slot: Slot, tokens: number): Promise<void> {
+    if (tokens <= slot.capacity) return;
+    const { pass, threads, pooling } = this.#settings;
+    const capacity = Math.ceil(Math.max(tokens, pass.weight) / CONTEXT_STEP) * CONTEXT_STEP;
+    slot.capacity = 0;
+    await slot.lane.initContext(this.#model, { tokens: capacity, sequences: pass.count, threads, pooling });
+    slot.capacity = capacity;
+  }
+
+  /** Runs a job and gives each call its share of the results. */
+  async #run<I, R>(
+    slot: Slot,
+    shares: Share<Call<I, R>>[],
+    job: (shares: Share<Call<I, R>>[]) => Promise<R[]>,
+  ): Promise<void> {
+    slot.calls = shares.map(({ line }) => line);
+    try {
+      const results = await job(shares);
+      let start = 0;
+      for (const { line, items } of shares) line.succeed(items, results.slice(start, start += items.length));
+    } catch (error) {
+      const waiting = shares.filter(({ line }) => !line.settled);
+      // An assertion may have left the context unusable; an abort, after which nobody waits, has not.
+      if (waiting.length > 0) slot.capacity = 0;
+      // What fails with one call's items must not fail another's: each is tried alone.
+      if (shares.length > 1) { for (const share of waiting) await this.#run(slot, [share], job); }
+      else waiting[0]?.line.fail(error);
+    } finally {
+      slot.calls = [];
+    }
+  }
+}

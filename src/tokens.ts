@@ -1,0 +1,61 @@
+/** Texts to token ids, cut to what the model takes without losing the special tokens at the ends. */
+import type { ModelNumbers } from "../ffi/mod.ts";
+import type { Truncate } from "./options.ts";
+
+/** The tokens of a text as they go into the model. */
+export interface Sequence {
+  /** Token ids, special ones included. */
+  readonly ids: Int32Array;
+  /** Whether tokens were cut off. */
+  readonly truncated: boolean;
+}
+
+/** The special tokens that a model's vocabulary asks for around a text. */
+export type Specials = Pick<ModelNumbers, "bos" | "eos" | "sep">;
+
+/**
+ * Cuts a sequence to a number of tokens. The first token stays if it is BOS (CLS), the last if it is EOS or SEP: a
+ * model that was trained with them gives other vectors without.
+ *
+ * @param ids Token ids, special ones included.
+ * @param limit Tokens to keep at most, special ones included.
+ * @param side Which end to cut.
+ * @param specials The model's special tokens.
+ */
+export function truncateTokens(ids: Int32Array, limit: number, side: "end" | "start", specials: Specials): Sequence {
+  if (ids.length <= limit) return { ids, truncated: false };
+  const opening = ids[0] === specials.bos && limit > 1 ? 1 : 0;
+  const last = ids[ids.length - 1]!;
+  const closing = last >= 0 && (last === specials.eos || last === specials.sep) && limit > opening ? 1 : 0;
+  const kept = limit - opening - closing;
+  const from = side === "end" ? opening : ids.length - closing - kept;
+  const cut = new Int32Array(limit);
+  cut.set(ids.subarray(0, opening));
+  cut.set(ids.subarray(from, from + kept), opening);
+  cut.set(ids.subarray(ids.length - closing), opening + kept);
+  return { ids: cut, truncated: true };
+}
+
+/**
+ * Applies the `truncate` option to a text's tokens.
+ *
+ * @param name The argument's name with its index, for the message.
+ * @throws {RangeError} when the text is too long and `truncate` is `"error"`, or when it has no tokens at all.
+ */
+export function fitTokens(
+  name: string,
+  ids: Int32Array,
+  limit: number,
+  truncate: Truncate,
+  specials: Specials,
+): Sequence {
+  if (ids.length === 0) {
+    throw new RangeError(`Cannot embed ${name}: it is empty, and this model has no special token to stand for nothing`);
+  }
+  if (ids.length > limit && truncate === "error") {
+    throw new RangeError(
+      `Cannot embed ${name}: it has ${ids.length} tokens, the limit is ${limit}; shorten it, or pass truncate: "end"`,
+    );
+  }
+  return truncateTokens(ids, limit, truncate === "start" ? "start" : "end", specials);
+}
