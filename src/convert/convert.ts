@@ -33,10 +33,10 @@ const WRITING = 0.5;
  * file is missing or damaged; the message names file and key.
  *
  * @example
- * ```ts no-eval
+ * ```ts
  * import { convert } from "@llamasaur/llamasaur/convert";
  *
- * await convert("checkpoints/all-MiniLM-L6-v2", "models/all-minilm-l6-v2-q8_0.gguf", { type: "q8_0" });
+ * await convert("tests/fixtures/tiny_bert", "models/tiny-bert-q8_0.gguf", { type: "q8_0" });
  * ```
  */
 export async function convert(

@@ -60,7 +60,7 @@ export interface QuantizeOptions {
  * @throws {LlamaError} With code `"model-invalid"` if the input cannot be read or the output cannot be written.
  *
  * @example
- * ```ts no-eval
+ * ```ts
  * import { quantize } from "@llamasaur/llamasaur/convert";
  *
  * await quantize("models/all-minilm-l6-v2-f32.gguf", "models/all-minilm-l6-v2-q8_0.gguf", "q8_0");

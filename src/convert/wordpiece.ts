@@ -88,8 +88,8 @@ export async function readWordPiece(
     ...idOf("padding", special.pad_token),
     ...idOf("mask", special.mask_token),
     ["tokenizer.ggml.add_bos_token", { bool: true }],
-    ["tokenizer.ggml.add_sep_token", { bool: false }],
     ["tokenizer.ggml.add_eos_token", { bool: true }],
+    ["tokenizer.ggml.add_sep_token", { bool: false }],
     ["tokenizer.ggml.normalizer.lowercase", { bool: lowercase }],
     ...(stripAccents === undefined
       ? []

@@ -1,0 +1,192 @@
+import { test } from "node:test";
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { convert, type ConvertOptions, quantize, type WeightType } from "../convert.ts";
+import { LlamaError } from "../ffi/errors.ts";
+import { candidates } from "../ffi/library.ts";
+import { copyCheckpoint, editJson, fixture, inDirectory } from "./checkpoint.ts";
+import { readGguf } from "./gguf_reader.ts";
+
+const skip = !candidates().some(({ path, skipped }) => !skipped && existsSync(path));
+const MINILM = fixture("../../models/all-minilm-l6-v2-f32.gguf");
+
+/** What scripts/fixtures/gguf_manifest.py wrote of a file that llama.cpp's own converter or quantiser made. */
+interface Manifest {
+  readonly files: Record<string, {
+    readonly keys: { key: string; type: string; value?: unknown; length?: number; sha256?: string }[];
+    readonly tensors: { name: string; type: string; shape: number[]; sha256: string }[];
+  }>;
+}
+
+const KEY_TYPES: Record<number, string> = { 4: "uint32", 5: "int32", 6: "float32", 7: "bool", 8: "string" };
+// deno-fmt-ignore
+const TENSOR_TYPES: Record<number, string> = {
+  0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 6: "q5_0", 7: "q5_1", 8: "q8_0", 12: "q4_k", 13: "q5_k", 14: "q6_k", 30: "bf16",
+};
+
+/** Guesses from the name and README of the folder, of which we make no more than general.name. */
+const GUESSED =
+  /^general\.(name|size_label|basename|finetune|organization|license|tags|languages|base_model.*|dataset.*)$/;
+
+function sha256(bytes: Uint8Array | string): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Our file in the manifest's words. */
+function describe(path: string): Manifest["files"][string] {
+  const { metadata, tensors } = readGguf(path);
+  return {
+    keys: [...metadata].map(([key, { type, value }]) => {
+      const kind = KEY_TYPES[type]!;
+      if (!Array.isArray(value)) return { key, type: kind, value };
+      const list = { key, type: `array<${kind}>` };
+      return value.length > 8
+        ? { ...list, length: value.length, sha256: sha256(JSON.stringify(value)) }
+        : { ...list, value };
+    }),
+    tensors: [...tensors].map(([name, { type, shape, data }]) => ({
+      name,
+      type: TENSOR_TYPES[type] ?? String(type),
+      shape: shape.toReversed(),
+      sha256: sha256(data),
+    })),
+  };
+}
+
+/** Compares a file with what llama.cpp made; `ours` are the keys and tensors that only we write. */
+function assertEqualsLlama(path: string, name: string, type: string, ours: RegExp): void {
+  const manifest: Manifest = JSON.parse(readFileSync(fixture(`${name}_gguf.json`), "utf8"));
+  const theirs = manifest.files[type]!;
+  const found = describe(path);
+  assertEquals(
+    found.keys.filter(({ key }) => !GUESSED.test(key) && !ours.test(key)),
+    theirs.keys.filter(({ key }) => !GUESSED.test(key)),
+  );
+  assertEquals(found.tensors.filter(({ name }) => !ours.test(name)), theirs.tensors);
+  const only = [...found.keys.map(({ key }) => key), ...found.tensors.map(({ name }) => name)].filter((key) =>
+    ours.test(key)
+  );
+  assertEquals(only.map((key) => key.match(ours)?.[0]), only);
+}
+
+const ONLY_OURS = /^llamasaur\.max_seq_length$/;
+const ONLY_OURS_RANK = /^(llamasaur\.max_seq_length|bert\.pooling_type|cls\.(weight|bias))$/;
+const TYPES: WeightType[] = ["f32", "f16", "bf16", "q8_0", "q4_k_m"];
+
+for (
+  const [name, ours] of [["tiny_bert", ONLY_OURS], ["tiny_cross_encoder", ONLY_OURS_RANK], [
+    "tiny_classifier",
+    ONLY_OURS_RANK,
+  ]] as const
+) {
+  test(
+    `convert() of ${name} is what llama.cpp's converter and quantiser make, but for what only we keep`,
+    { skip },
+    async () => {
+      await inDirectory(async (directory) => {
+        for (const type of TYPES) {
+          const out = join(directory, `${type}.gguf`);
+          await convert(fixture(name), out, { type });
+          assertEqualsLlama(out, name, type, ours);
+        }
+        assertEquals(readdirSync(directory).length, TYPES.length);
+      });
+    },
+  );
+}
+
+test(
+  "convert() and quantize() of all-MiniLM-L6-v2 give what llama.cpp's give",
+  { skip: skip || !existsSync(MINILM) },
+  async () => {
+    await inDirectory(async (directory) => {
+      for (const type of TYPES) {
+        const placed = MINILM.replace("f32", type);
+        const out = existsSync(placed) ? placed : join(directory, `${type}.gguf`);
+        if (out !== placed) await quantize(MINILM, out, type);
+        assertEqualsLlama(out, "minilm", type, ONLY_OURS);
+      }
+    });
+  },
+);
+
+test("convert() gives the same bytes on Deno and on Bun", async () => {
+  await inDirectory(async (directory) => {
+    const script = join(directory, "other.ts");
+    const entry = new URL("../convert.ts", import.meta.url).href;
+    const other = "Deno" in globalThis ? ["bun"] : ["deno", "run", "-A", "--quiet"];
+    for (const name of ["tiny_bert", "tiny_cross_encoder", "tiny_classifier"]) {
+      const [here, there] = [join(directory, "here.gguf"), join(directory, "there.gguf")];
+      await convert(fixture(name), here);
+      const call = `await convert(${JSON.stringify(fixture(name))}, ${JSON.stringify(there)});`;
+      writeFileSync(script, `import { convert } from ${JSON.stringify(entry)};\n${call}\n`);
+      const run = spawnSync(other[0]!, [...other.slice(1), script], { encoding: "utf8" });
+      assertEquals([run.status, run.stderr], [0, ""]);
+      assertEquals(sha256(readFileSync(there)), sha256(readFileSync(here)));
+    }
+  });
+});
+
+test("convert() takes file: URLs and names with spaces, and names the model after the directory or as told", async () => {
+  await inDirectory(async (directory) => {
+    const folder = join(directory, "a model");
+    mkdirSync(folder);
+    const checkpoint = copyCheckpoint("tiny_bert", folder);
+    const out = join(folder, "ä.gguf");
+    await convert(pathToFileURL(checkpoint), pathToFileURL(out));
+    assertEquals(readGguf(out).metadata.get("general.name")?.value, "tiny_bert");
+    await convert(checkpoint, out, { name: "Tiny" });
+    assertEquals(readGguf(out).metadata.get("general.name")?.value, "Tiny");
+  });
+});
+
+test("convert() tells the share done, over both steps", { skip }, async () => {
+  await inDirectory(async (directory) => {
+    const shares: number[] = [];
+    const options: ConvertOptions = { type: "q8_0", onProgress: (done) => shares.push(done) };
+    await convert(fixture("tiny_bert"), join(directory, "out.gguf"), options);
+    assertEquals(shares, shares.toSorted((a, b) => a - b));
+    assertEquals([shares.includes(0.5), shares.at(-1)], [true, 1]);
+  });
+});
+
+test("convert() leaves the old file and nothing else when it fails or is stopped", async () => {
+  await inDirectory(async (directory) => {
+    const out = join(directory, "out.gguf");
+    writeFileSync(out, "old");
+    const rejects = async (checkpoint: string, options: ConvertOptions, reason: string) => {
+      const error = await assertRejects(() => convert(checkpoint, out, options), Error, reason);
+      assertEquals([readdirSync(directory).filter((name) => name !== "tiny_bert"), readFileSync(out, "utf8")], [[
+        "out.gguf",
+      ], "old"]);
+      return error;
+    };
+    const controller = new AbortController();
+    const stop = () => controller.abort(new Error("enough"));
+    await rejects(fixture("tiny_bert"), { signal: controller.signal, onProgress: stop }, "enough");
+    await rejects(fixture("tiny_bert"), { signal: AbortSignal.abort(new Error("too late")) }, "too late");
+    await rejects(fixture("tiny_bert"), { type: "q9" as WeightType }, 'type "q9"');
+    await rejects(fixture("tiny_bert"), { type: "q8_0", library: join(directory, "none.so") }, "none.so");
+
+    const copy = copyCheckpoint("tiny_bert", directory);
+    editJson(join(copy, "config.json"), { architectures: ["T5Model"] });
+    const error = await rejects(copy, {}, "T5Model");
+    assertEquals((error as LlamaError).code, "model-unsupported");
+    assertStringIncludes(error.message, join(copy, "config.json"));
+  });
+});
+
+test("convert() rejects when the checkpoint or the place for the file is missing", async () => {
+  await inDirectory(async (directory) => {
+    await assertRejects(
+      () => convert(join(directory, "none"), join(directory, "out.gguf")),
+      LlamaError,
+      "no such file",
+    );
+    await assertRejects(() => convert(fixture("tiny_bert"), join(directory, "none", "out.gguf")), Error, "ENOENT");
+  });
+});
