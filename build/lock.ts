@@ -66,7 +66,7 @@ export async function withLock<T>(
     return await work(options.signal ? AbortSignal.any([options.signal, lost.signal]) : lost.signal);
   } finally {
     clearInterval(heart);
-    if ((await readOwner(path))?.token === owner.token) await rm(path, { recursive: true, force: true });
+    if ((await readOwner(path))?.token === owner.token) await takeAway(path, owner);
   }
 }
 
@@ -109,13 +109,16 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Removes a stale lock; what is moved aside is looked at again, since another waiter may have been faster. */
+/**
+ * Removes a lock in one step, by moving it aside: emptied where it is, it could be somebody else's before it is gone.
+ * What was moved is looked at again, since another waiter may have been faster.
+ */
 async function takeAway(path: string, holder: Owner): Promise<void> {
   const aside = `${path}.${randomUUID()}`;
   try {
     await rename(path, aside);
   } catch {
-    return;
+    return; // gone already
   }
   if ((await readOwner(aside))?.token !== holder.token) await rename(aside, path).catch(() => {});
   await rm(aside, { recursive: true, force: true });

@@ -14,6 +14,8 @@ export const NATIVE_SOURCES: readonly string[] = [
   "lane.cpp",
   "lane.h",
   "model.cpp",
+  "model_file.cpp",
+  "model_file.h",
   "pooling.h",
   "shim.cpp",
   "shim.h",
