@@ -1,13 +1,14 @@
 // models/ in the checkout: hard links to the files in the cache, or copies where the cache is on another file system.
 import { copyFile, link, mkdir, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { cacheDirectory } from "../../ffi/library.ts";
 import { replaceFile } from "../../src/convert/replace.ts";
 
-/** The folder of models in this checkout. */
+/** The folder of models in this checkout; LLAMASAUR_MODELS names another. */
 export function modelDirectory(): string {
-  return fileURLToPath(new URL("../../models", import.meta.url));
+  return process.env["LLAMASAUR_MODELS"] || fileURLToPath(new URL("../../models", import.meta.url));
 }
 
 /** The folder of models in the user's cache. */

@@ -5,12 +5,34 @@ import { Lane, open } from "../../ffi/mod.ts";
 import { replaceFile } from "./replace.ts";
 
 /**
- * The types of weights that can be made, by llama.cpp's names.
+ * A type of weights, by llama.cpp's name.
  *
- * `q8_0` and `bf16` are the ones to take for embedding models: next to no loss (README). The `_k` types work on blocks of
- * 256 values; a model whose width is no multiple of 256, such as MiniLM's 384, gets coarser ones in their place.
+ * `q8_0` and `bf16` are the ones to take for embedding models: next to no loss. The `_k` types work on blocks of 256
+ * values; a model whose width is no multiple of 256, such as MiniLM's 384, gets coarser ones in their place.
  */
-export const WEIGHT_TYPES = [
+export type WeightType =
+  | "f32"
+  | "f16"
+  | "bf16"
+  | "q8_0"
+  | "q6_k"
+  | "q5_k_m"
+  | "q5_k_s"
+  | "q5_1"
+  | "q5_0"
+  | "q4_k_m"
+  | "q4_k_s"
+  | "q4_1"
+  | "q4_0"
+  | "iq4_nl"
+  | "iq4_xs"
+  | "q3_k_l"
+  | "q3_k_m"
+  | "q3_k_s"
+  | "q2_k";
+
+/** All of them, from the largest to the smallest. */
+export const WEIGHT_TYPES: readonly WeightType[] = [
   "f32",
   "f16",
   "bf16",
@@ -30,10 +52,7 @@ export const WEIGHT_TYPES = [
   "q3_k_m",
   "q3_k_s",
   "q2_k",
-] as const;
-
-/** A type of weights, such as `"q8_0"`. */
-export type WeightType = (typeof WEIGHT_TYPES)[number];
+];
 
 /** Options of {@linkcode quantize}. */
 export interface QuantizeOptions {
@@ -89,7 +108,7 @@ export async function quantize(
 
 /** Throws a RangeError if there is no such type of weights. */
 export function checkWeightType(type: string): void {
-  if ((WEIGHT_TYPES as readonly string[]).includes(type)) return;
+  if (WEIGHT_TYPES.some((known) => known === type)) return;
   throw new RangeError(`Cannot make weights of type "${type}": it must be one of ${WEIGHT_TYPES.join(", ")}`);
 }
 
