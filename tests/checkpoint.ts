@@ -1,5 +1,6 @@
 // Checkpoints for the tests: copies of the tiny fixtures to be damaged, and safetensors files made from scratch.
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -45,7 +46,7 @@ export function writeSafetensors(path: string, header: Header | string, data: Ui
 export function openSafetensors(path: string): { header: Record<string, StoredEntry>; data: Uint8Array } {
   const bytes = readFileSync(path);
   const end = 8 + Number(bytes.readBigUInt64LE());
-  return { header: JSON.parse(bytes.toString("utf8", 8, end)), data: bytes.subarray(end) };
+  return { header: JSON.parse(bytes.toString("utf8", 8, end)), data: new Uint8Array(bytes.subarray(end)) };
 }
 
 export interface StoredEntry {
@@ -54,7 +55,14 @@ export interface StoredEntry {
   data_offsets: [number, number];
 }
 
-/** The files that a failed write must not leave. */
-export function leftovers(directory: string): string[] {
-  return readdirSync(directory).filter((name) => name.includes(".incomplete"));
+/** Header and data of a file with these tensors, one behind the other. */
+export function packed(
+  tensors: [name: string, { dtype: string; shape: number[]; data: Uint8Array }][],
+): [header: Header, data: Uint8Array] {
+  let end = 0;
+  const header = tensors.map(([name, { dtype, shape, data }]) => {
+    const entry: StoredEntry = { dtype, shape, data_offsets: [end, end += data.length] };
+    return [name, entry];
+  });
+  return [Object.fromEntries(header), Buffer.concat(tensors.map(([, { data }]) => data))];
 }

@@ -1,14 +1,23 @@
 import { test } from "node:test";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { convert, type ConvertOptions, quantize, type WeightType } from "../convert.ts";
 import { LlamaError } from "../ffi/errors.ts";
 import { candidates } from "../ffi/library.ts";
-import { copyCheckpoint, editJson, fixture, inDirectory } from "./checkpoint.ts";
+import { Lane, open } from "../ffi/mod.ts";
+import {
+  copyCheckpoint,
+  editJson,
+  fixture,
+  inDirectory,
+  openSafetensors,
+  packed,
+  writeSafetensors,
+} from "./checkpoint.ts";
 import { readGguf } from "./gguf_reader.ts";
 
 const skip = !candidates().some(({ path, skipped }) => !skipped && existsSync(path));
@@ -113,6 +122,77 @@ test(
     });
   },
 );
+
+test("convert() gives the same file whether the weights are in one file or several", async () => {
+  await inDirectory(async (directory) => {
+    const [whole, sharded] = [join(directory, "whole.gguf"), join(directory, "sharded.gguf")];
+    const copy = copyCheckpoint("tiny_bert", directory);
+    await convert(copy, whole);
+    const { header, data } = openSafetensors(join(copy, "model.safetensors"));
+    rmSync(join(copy, "model.safetensors"));
+    const names = Object.keys(header).filter((name) => name !== "__metadata__");
+    const map: Record<string, string> = {};
+    for (const [i, part] of [names.slice(0, 10), names.slice(10)].entries()) {
+      const file = `model-0000${i + 1}-of-00002.safetensors`;
+      const pieces = part.map((name) => data.subarray(...header[name]!.data_offsets));
+      writeSafetensors(
+        join(copy, file),
+        ...packed(part.map((name, k) => [name, { ...header[name]!, data: pieces[k]! }])),
+      );
+      for (const name of part) map[name] = file;
+    }
+    writeFileSync(join(copy, "model.safetensors.index.json"), JSON.stringify({ weight_map: map }));
+    await convert(copy, sharded);
+    assertEquals(sha256(readFileSync(sharded)), sha256(readFileSync(whole)));
+  });
+});
+
+test("convert() widens bf16 weights to the same file as their f32 values", async () => {
+  await inDirectory(async (directory) => {
+    const outs: string[] = [];
+    for (const dtype of ["BF16", "F32"]) {
+      const copy = copyCheckpoint("tiny_bert", join(directory, dtype));
+      const path = join(copy, "model.safetensors");
+      const { header, data } = openSafetensors(path);
+      const entries = Object.entries(header).filter(([name]) => name !== "__metadata__").map(
+        ([name, { shape, data_offsets }]) => {
+          const words = new Uint32Array(data.slice(...data_offsets).buffer).map((word) => word & 0xffff0000);
+          const halves = Uint16Array.from(words, (word) => word >>> 16);
+          const bytes = new Uint8Array(dtype === "BF16" ? halves.buffer : words.buffer);
+          return [name, { dtype, shape, data: bytes }] as [
+            string,
+            { dtype: string; shape: number[]; data: Uint8Array },
+          ];
+        },
+      );
+      writeSafetensors(path, ...packed(entries));
+      const out = join(directory, `${dtype}.gguf`);
+      await convert(copy, out);
+      outs.push(sha256(readFileSync(out)));
+    }
+    assertEquals(outs[0], outs[1]);
+  });
+});
+
+test("convert() of a cross-encoder gives a model that llama.cpp loads as one", { skip }, async () => {
+  await inDirectory(async (directory) => {
+    const out = join(directory, "out.gguf");
+    const lane = new Lane(await open());
+    for (
+      const [name, labels] of [["tiny_cross_encoder", ["LABEL_0"]], ["tiny_classifier", [
+        "contradiction",
+        "entailment",
+        "neutral",
+      ]]] as const
+    ) {
+      await convert(fixture(name), out);
+      const model = await lane.loadModel(out, 0, true, {});
+      assertEquals([model.pooling, model.numbers.classes, model.labels], ["rank", labels.length, [...labels]]);
+      model.close();
+    }
+    lane.close();
+  });
+});
 
 test("convert() gives the same bytes on Deno and on Bun", async () => {
   await inDirectory(async (directory) => {

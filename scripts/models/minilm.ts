@@ -63,11 +63,11 @@ async function recipe(): Promise<string> {
   return hash.digest("hex").slice(0, 12);
 }
 
-/** Removes what earlier converters made, but for the last day's, which another checkout may be using. */
+/** Removes what earlier converters made and what was broken off, but for the last day's, which another process may be using. */
 async function removeOld(made: string): Promise<void> {
   for (const name of await readdir(dirname(made))) {
     const folder = join(dirname(made), name);
-    if (!/^all-minilm-l6-v2-[0-9a-f]{12}$/.test(name) || folder === made) continue;
+    if (!/^all-minilm-l6-v2-[0-9a-f]{12}$|\.incomplete-/.test(name) || folder === made) continue;
     if ((await stat(folder)).mtimeMs < Date.now() - DAY) await rm(folder, { recursive: true, force: true });
   }
 }
