@@ -151,5 +151,5 @@ function numberIn(text: string | null): number | undefined {
 function reasonOf(error: unknown): string {
   let at = error as Error;
   while (at.cause instanceof Error) at = at.cause;
-  return at.message.split("\n")[0]!;
+  return at.message.split("\n")[0]!.replace(/^error sending request for url \(.*?\): /, "");
 }
