@@ -36,21 +36,16 @@ export async function compile(plan: Plan, onLine: (line: string) => void, signal
 
 async function configure(plan: Plan, signal: AbortSignal): Promise<void> {
   const marker = join(plan.directory, "configured");
-  let done = false;
-  try {
-    const { code, output } = await run(plan.configure, { signal });
-    if (code !== 0) {
-      const words = output.trim().split("\n").slice(-SHOWN_LINES).join("\n");
-      throw new BuildError(
-        `${words}\n\nnothing was compiled: cmake cannot configure the build${await hint(plan, output)}`,
-      );
-    }
-    await writeFile(marker, "");
-    done = true;
-  } finally {
-    // what a first, broken-off configure step found out is not to be trusted by the next
-    if (!done && !(await exists(marker))) await rm(join(plan.directory, "cmake"), { recursive: true, force: true });
+  // what a first configure step found out that failed or was stopped is not to be trusted
+  if (!(await exists(marker))) await rm(join(plan.directory, "cmake"), { recursive: true, force: true });
+  const { code, output } = await run(plan.configure, { signal });
+  if (code !== 0) {
+    const words = output.trim().split("\n").slice(-SHOWN_LINES).join("\n");
+    throw new BuildError(
+      `${words}\n\nnothing was compiled: cmake cannot configure the build${await hint(plan, output)}`,
+    );
   }
+  await writeFile(marker, "");
 }
 
 /** What CMake was probably missing. */

@@ -20,8 +20,16 @@ const CMAKE_OLDEST: Partial<Record<Flags["backend"], number>> & { readonly other
   other: 18,
 };
 
-/** glslc before 2023.8 passes llama.cpp's CMake and fails in the middle of the shaders, for want of this. */
+/**
+ * What an old glslc (Debian 12's) lacks. llama.cpp's CMake would go on without, and the library would run without
+ * the shaders that make it fast, or the build end in the middle of the shaders.
+ */
 const COOPERATIVE_MATRIX = "#version 460\n#extension GL_KHR_cooperative_matrix : require\nvoid main() {}\n";
+
+/** What ggml-vulkan.cpp uses of the headers that was added last (1.3.239 of Debian 12 has none of it). */
+const OLD_HEADERS = "the Vulkan headers are too old";
+const LAYER_SETTINGS =
+  `#include <vulkan/vulkan_core.h>\n#ifndef VK_EXT_layer_settings\n#error ${OLD_HEADERS}\n#endif\n`;
 
 /** The path of a program on PATH, or undefined. */
 export async function which(name: string): Promise<string | undefined> {
@@ -86,7 +94,7 @@ export async function checkTools(flags: Flags, ninja: boolean, git: boolean): Pr
     problem("compiler", checkCompiler()),
     ...(ninja || process.platform === "win32" ? [] : [problem("make", checkMake())]),
     ...(flags.backend === "cuda" ? [problem("cuda", checkNvcc())] : []),
-    ...(flags.backend === "vulkan" ? [problem("glslc", checkGlslc())] : []),
+    ...(flags.backend === "vulkan" ? [problem("glslc", checkGlslc()), problem("vulkan", checkVulkanHeaders())] : []),
   ]);
   const lines: string[] = [];
   for (const [tool, text] of problems) {
@@ -136,4 +144,14 @@ async function checkGlslc(): Promise<string | undefined> {
   const tried = await run(command, { input: COOPERATIVE_MATRIX });
   if (tried.code === 127) return "glslc (Vulkan's shader compiler) is not installed";
   return tried.code === 0 ? undefined : `glslc is too old for llama.cpp's shaders: ${tried.output.split("\n")[0]}`;
+}
+
+/** Only says that headers are too old: that there are none CMake finds out better, before anything is compiled. */
+async function checkVulkanHeaders(): Promise<string | undefined> {
+  const { cxx } = await compilers();
+  const sdk = process.env["VULKAN_SDK"];
+  if (!cxx) return undefined;
+  const include = sdk ? [`-I${join(sdk, "include")}`] : [];
+  const { output } = await run([...cxx, ...include, "-fsyntax-only", "-x", "c++", "-"], { input: LAYER_SETTINGS });
+  return output.includes(`#error ${OLD_HEADERS}`) ? `${OLD_HEADERS}: llama.cpp needs VK_EXT_layer_settings` : undefined;
 }
