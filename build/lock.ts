@@ -10,6 +10,7 @@ import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BuildError } from "./failure.ts";
+import { exists } from "./workspace.ts";
 
 /** How long things take, in milliseconds; tests use shorter ones. */
 export interface LockTimes {
@@ -72,6 +73,7 @@ export async function withLock<T>(
 
 /** Makes the directory with its owner in it in one step: a rename onto a directory that is not empty fails. */
 async function acquire(path: string, owner: Owner): Promise<boolean> {
+  if (await exists(path)) return false;
   const mine = `${path}.${owner.token}`;
   await mkdir(mine);
   await writeFile(join(mine, "owner.json"), JSON.stringify(owner));
@@ -80,8 +82,9 @@ async function acquire(path: string, owner: Owner): Promise<boolean> {
     return true;
   } catch (error) {
     await rm(mine, { recursive: true, force: true });
-    const held = await stat(path).then(() => true, () => false);
-    if (held || ["ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    if (await exists(path) || ["ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "")) {
+      return false;
+    }
     throw error;
   }
 }

@@ -28,7 +28,7 @@ import type { BuildOptions } from "./options.ts";
 import { TREE } from "./pin.ts";
 import { givenSource, type Source, sourcePath } from "./source.ts";
 import { type Assets, libraryAssets, programAssets } from "./stage.ts";
-import { compilerVersions, which } from "./toolchain.ts";
+import { compilerVersions, findNvcc, which } from "./toolchain.ts";
 
 /** What the library exports besides our own functions: a test reads these structs by value and compares. */
 const LLAMA_EXPORTS = ["llama_model_default_params", "llama_context_default_params"];
@@ -71,17 +71,18 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA");
   const flags: Flags = { backend, platform, arch, portable: options.portable ?? false, debug: options.debug ?? false };
   const root = packageRoot();
+  const nvcc = backend === "cuda" ? await findNvcc() : undefined;
   const programs = options.target === undefined ? undefined : await programAssets(root, options.target);
   const [given, assets, ninja, compilers, cpu] = await Promise.all([
     options.source === undefined ? undefined : givenSource(options.source, options.signal),
     libraryAssets(root),
     which("ninja").then((path) => path !== undefined),
-    compilerVersions(flags),
+    compilerVersions(nvcc),
     flags.portable ? "" : processor(),
   ]);
   const source = given?.directory ?? sourcePath(cache);
   const generator = generatorArguments(flags, ninja);
-  const settings = cmakeArguments(flags);
+  const settings = [...cmakeArguments(flags), ...(nvcc === undefined ? [] : [`-DCMAKE_CUDA_COMPILER=${nvcc}`])];
   const key = buildKey([source, given ? given.tree ?? null : TREE, generator, settings, compilers, cpu]);
   const directory = join(cache, "build", `${backend}-${key}`);
   const cmake = join(directory, "cmake");

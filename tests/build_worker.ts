@@ -1,12 +1,12 @@
 // What tests/build_test.ts runs in processes of their own: one build of a small CMake project through build/produce.ts.
-// build_worker.ts DIRECTORY INPUTS: the project is DIRECTORY/project, everything else is made beside it.
+// build_worker.ts DIRECTORY INPUTS [clean]: the project is DIRECTORY/project, everything else is made beside it.
 import { join } from "node:path";
 import process from "node:process";
 import { BuildError } from "../build/failure.ts";
 import { produce } from "../build/produce.ts";
 import { run } from "../build/run.ts";
 
-async function main([root = "", inputs]: string[]): Promise<void> {
+async function main([root = "", inputs, clean]: string[]): Promise<void> {
   const directory = join(root, "build");
   const built = await produce({
     lock: join(root, "lock"),
@@ -14,6 +14,7 @@ async function main([root = "", inputs]: string[]): Promise<void> {
     product: join(directory, "product"),
     destinations: [join(root, "out", "product")],
     inputs,
+    clean: clean !== undefined,
     say: (line) => console.log(line),
     async make(signal) {
       console.log("making");

@@ -39,8 +39,8 @@ async function project(name: string, seconds: number): Promise<string> {
   return root;
 }
 
-function worker(root: string, inputs = "1") {
-  const [program = "", ...rest] = [...RUNTIME, WORKER, root, inputs];
+function worker(root: string, ...args: string[]) {
+  const [program = "", ...rest] = [...RUNTIME, WORKER, root, ...(args.length > 0 ? args : ["1"])];
   const child = spawn(program, rest, { env: { ...process.env, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   const { promise: done, resolve } = Promise.withResolvers<{ code: number | null; signal: string | null }>();
