@@ -2,14 +2,19 @@
  * What a BERT tokenizer does to a text before it looks words up, where llama.cpp does it differently.
  *
  * Hugging Face decomposes fully (NFD: Hangul into its letters, a base into itself and every mark) and then drops the
- * nonspacing marks; llama.cpp keeps the first code point of a table without Hangul. And a word of more than 100
- * characters is one [UNK] there, but pieces here. Sources: tokenizers, `normalizers/bert.rs` and
+ * nonspacing marks; llama.cpp keeps the first code point of a table without Hangul. A word of more than 100 characters
+ * is one [UNK] there, but pieces here. And form feeds, vertical tabs and U+0085 are dropped there, but spaces here. Sources: tokenizers, `normalizers/bert.rs` and
  * `models/wordpiece/mod.rs` (`max_input_chars_per_word`); llama.cpp, `llm_tokenizer_wpm_session::preprocess`.
  */
 import { setImmediate } from "node:timers/promises";
 
 // deno-lint-ignore no-control-regex -- it is the definition of ASCII
 const ASCII = /^[\x00-\x7f]*$/;
+// What `BertNormalizer` drops: control and format characters but for tab, line feed and carriage return.
+// deno-lint-ignore no-control-regex -- they are what is looked for
+const DROPPED = /[\0-\x08\v\f\x0e-\x1f\x7f-\x9f\p{Cf}\ufffd]/gu;
+// White space that stays: the end of a word for Hugging Face, too.
+const SPACE = /[^\S\v\f\ufeff]/;
 const NONSPACING_MARKS = /\p{Mn}/gu;
 const LONG_RUN = /\S{101}/;
 // Characters that end a word: white space, punctuation, ASCII symbols, and the ideographs that stand for themselves.
@@ -22,7 +27,8 @@ const PIECE = 64 * 1024;
 
 /** Normalises a text so that llama.cpp's WordPiece gives the tokens of Hugging Face's. */
 export function normalizeBert(text: string, stripAccents: boolean): string {
-  const decomposed = stripAccents && !ASCII.test(text) ? text.normalize("NFD").replace(NONSPACING_MARKS, "") : text;
+  const kept = text.replace(DROPPED, "");
+  const decomposed = stripAccents && !ASCII.test(kept) ? kept.normalize("NFD").replace(NONSPACING_MARKS, "") : kept;
   return LONG_RUN.test(decomposed) ? decomposed.replace(LONG_WORD, UNKNOWN) : decomposed;
 }
 
@@ -32,7 +38,7 @@ export async function normalizeBertInPieces(text: string, stripAccents: boolean)
   const pieces: string[] = [];
   for (let from = 0; from < text.length;) {
     let to = Math.min(text.length, from + PIECE);
-    while (to < text.length && !/\s/.test(text[to]!)) to++;
+    while (to < text.length && !SPACE.test(text[to]!)) to++;
     pieces.push(normalizeBert(text.slice(from, to), stripAccents));
     from = to;
     await setImmediate();

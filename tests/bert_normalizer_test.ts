@@ -56,20 +56,53 @@ test("normalizeBert() ends a word at punctuation, ASCII symbols and ideographs, 
   assertEquals(normalizeBert(".".repeat(300), true), ".".repeat(300));
 });
 
-test("normalizeBert() leaves emoji as they are, flags and families too", () => {
-  // U+FE0F, which asks for the coloured form, is a nonspacing mark; Hugging Face drops it as well.
+test("normalizeBert() leaves emoji as they are, but for what joins and colours them", () => {
+  // U+FE0F, which asks for the coloured form, is a nonspacing mark, and the joiner a format character: both go in
+  // Hugging Face's, too.
   assertEquals(normalizeBert("❤️ 😀", true), "❤ 😀");
-  for (const text of ["😀🚀", "🇩🇪", "👩‍👧", "👍🏽"]) assertEquals(normalizeBert(text, true), text);
+  assertEquals(normalizeBert("👩\u200d👧", true), "👩👧");
+  for (const text of ["😀🚀", "🇩🇪", "👍🏽"]) assertEquals(normalizeBert(text, true), text);
 });
 
-test("normalizeBert() leaves ASCII untouched, control characters too", () => {
-  const ascii = String.fromCharCode(...Array.from({ length: 128 }, (_, i) => i));
-  for (const text of ["", ascii, "The quick brown fox.\r\n\t\0"]) assertEquals(normalizeBert(text, true), text);
+test("normalizeBert() drops control and format characters before it counts a word's", () => {
+  for (const strip of [true, false]) {
+    assertEquals(
+      normalizeBert("one\ftwo\vthree\x85four\u00adfive\ufefffive\0six\ufffd", strip),
+      "onetwothreefourfivefivesix",
+    );
+    assertEquals(normalizeBert("x".repeat(50) + "\u00ad" + "x".repeat(50), strip), "x".repeat(100));
+    assertEquals(normalizeBert("x".repeat(50) + "\f" + "x".repeat(51), strip), UNKNOWN);
+  }
+});
+
+test("normalizeBert() leaves printable ASCII and white space untouched", () => {
+  const ascii = String.fromCharCode(...Array.from({ length: 95 }, (_, i) => 32 + i));
+  for (const text of ["", ascii, "The quick brown fox.\r\n\t", "no\u00a0break"]) {
+    assertEquals(normalizeBert(text, false), text);
+  }
+  assertEquals(normalizeBert(ascii, true), ascii);
 });
 
 test("normalizeBertInPieces() equals the whole on random texts longer than a piece", async () => {
   const draw = randomIntegers(4);
-  const parts = ["a", "word", "한국어", "é", "e\u0301", "नमस्ते", "😀", ".", "龍", " ", "\n", "\u00a0", "x".repeat(99)];
+  const parts = [
+    "a",
+    "word",
+    "한국어",
+    "é",
+    "e\u0301",
+    "\f",
+    "\ufeff",
+    "\u00ad",
+    "नमस्ते",
+    "😀",
+    ".",
+    "龍",
+    " ",
+    "\n",
+    "\u00a0",
+    "x".repeat(99),
+  ];
   for (let round = 0; round < 20; round++) {
     const words: string[] = [];
     for (let length = 0; length < 150_000; length += words.at(-1)!.length) {
