@@ -12,9 +12,12 @@
  *
  * @module
  */
-export { type Embedding, Llama, type Ranked } from "./src/llama.ts";
+export { Llama } from "./src/llama.ts";
+export { listDevices } from "./src/list_devices.ts";
+export type { Embedding } from "./src/embed.ts";
+export type { Ranked } from "./src/rerank.ts";
 export type { LlamaInfo } from "./src/info.ts";
 export type { EmbedOptions, LoadOptions, Pooling, Progress, RerankOptions, Truncate } from "./src/options.ts";
 export { cosineSimilarity, dot, type Match, toBinary, topK } from "./src/vectors.ts";
 export { LibraryNotFoundError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";
-export type { LogLine } from "./ffi/mod.ts";
+export type { Device, LogLine } from "./ffi/mod.ts";

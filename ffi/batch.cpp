@@ -46,6 +46,22 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
     return inside ? SAUR_OK : SAUR_BAD_TOKEN;
 }
 
+// The input embeddings of all tokens if a sequence has a second segment, else nothing: token ids do then.
+std::vector<float> segment_rows(saur_lane * lane) {
+    if (lane->seconds == lane->lengths) {
+        return {};
+    }
+    const saur::TokenRows & table = lane->model->token_rows();
+    std::vector<float>      rows(lane->tokens.size() * (size_t) table.n_embd);
+    size_t                  k = 0;
+    for (size_t s = 0; s < lane->lengths.size(); s++) {
+        for (int32_t i = 0; i < lane->lengths[s]; i++, k++) {
+            table.row(lane->tokens[k], i >= lane->seconds[s], rows.data() + k * (size_t) table.n_embd);
+        }
+    }
+    return rows;
+}
+
 int32_t encode(saur_lane * lane) {
     const int32_t             n_tokens = (int32_t) lane->tokens.size(), n_sequences = (int32_t) lane->lengths.size();
     std::vector<llama_pos>    positions(n_tokens);
@@ -63,8 +79,14 @@ int32_t encode(saur_lane * lane) {
     if (llama_memory_t memory = llama_get_memory(lane->context)) {
         llama_memory_clear(memory, false);
     }
-    llama_batch batch = { n_tokens,      lane->tokens.data(), nullptr,       positions.data(), n_ids.data(),
-                          id_pointers.data(), outputs.data() };
+    const std::vector<float> embd = segment_rows(lane);
+    llama_batch batch = { n_tokens,
+                          embd.empty() ? lane->tokens.data() : nullptr,
+                          embd.empty() ? nullptr : (float *) embd.data(),
+                          positions.data(),
+                          n_ids.data(),
+                          id_pointers.data(),
+                          outputs.data() };
     // An encoder has no memory object, and llama_decode becomes llama_encode for it. Only T5's kind needs the call by name.
     const llama_model * model = llama_get_model(lane->context);
     const int32_t rc = llama_model_has_encoder(model) ? llama_encode(lane->context, batch) : llama_decode(lane->context, batch);
@@ -91,7 +113,7 @@ int32_t encode(saur_lane * lane) {
 }  // namespace
 
 int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths,
-                          int32_t n_sequences) {
+                          const int32_t * seconds, int32_t n_sequences) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
@@ -102,6 +124,7 @@ int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_to
         }
         lane->tokens.assign(tokens, tokens + n_tokens);
         lane->lengths.assign(lengths, lengths + n_sequences);
+        lane->seconds.assign(seconds, seconds + n_sequences);
         lane->abort = 0;
         return lane->start([lane] {
             lane->lost       = true;  // stays so if an assertion takes us out of here

@@ -11,7 +11,7 @@ namespace {
 bool on_abort_poll(void * user) { return ((saur_lane *) user)->abort != 0 || saur::exiting(); }
 
 // options: tokens of one pass, sequences of one pass, threads, pooling (ours), flash attention (-1 auto, 0, 1)
-int32_t init_context(saur_lane * lane, std::shared_ptr<llama_model> model, const int32_t * options) {
+int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model, const int32_t * options) {
     lane->drop_context();
     llama_context_params p = llama_context_default_params();
     p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t) options[0];
@@ -24,7 +24,7 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<llama_model> model, const
     p.no_perf                        = true;
     p.abort_callback                 = on_abort_poll;
     p.abort_callback_data            = lane;
-    lane->context                    = llama_init_from_model(model.get(), p);
+    lane->context                    = llama_init_from_model(model->model, p);
     if (!lane->context) {
         return lane->abort ? SAUR_ABORTED : SAUR_NULL;
     }

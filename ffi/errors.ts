@@ -34,6 +34,8 @@ export class LlamaError extends Error {
   readonly code: LlamaErrorCode;
 
   /**
+   * Makes an error; only this package does.
+   *
    * @param code What kind of failure it is.
    * @param message What failed, with which value, and the remedy.
    * @param options The cause, if another error led to this one.
@@ -52,6 +54,8 @@ export class LibraryNotFoundError extends Error {
   readonly tried: readonly string[];
 
   /**
+   * Makes an error; only this package does.
+   *
    * @param message What was looked for and how to get it.
    * @param tried One line a place: its path and the reason.
    */
@@ -69,6 +73,8 @@ export class ModelNotFoundError extends Error {
   readonly model: string;
 
   /**
+   * Makes an error; only this package does.
+   *
    * @param message What was looked for and how to get it.
    * @param model The path or name that was asked for.
    */

@@ -5,6 +5,7 @@
 #pragma once
 #include "guard.h"
 #include "llama.h"
+#include "loaded_model.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -17,8 +18,7 @@
 
 // The handle JavaScript holds; the model is freed when the last handle or context lets go of it.
 struct saur_model {
-    std::shared_ptr<llama_model> model;
-    std::string                  hash;  // of the file; see model_file.h
+    std::shared_ptr<saur::LoadedModel> model;
 };
 
 // Numbers of finished lanes. JavaScript learns of them by a waiting thread (Deno) or by a callback (Bun).
@@ -56,11 +56,11 @@ struct saur_lane {
     std::string                  text;
     std::vector<int32_t>         tokens, lengths, counts;
     std::vector<float>           embeddings;
-    std::shared_ptr<llama_model> loaded;
-    std::string                  model_hash;
+    std::vector<int32_t>         seconds;
+    std::shared_ptr<saur::LoadedModel> loaded;
 
     // the context, touched on the lane's thread or while the lane is idle
-    std::shared_ptr<llama_model> model;
+    std::shared_ptr<saur::LoadedModel> model;
     llama_context *              context    = nullptr;
     ggml_threadpool *            threadpool = nullptr;
     int32_t                      n_threads  = 0;

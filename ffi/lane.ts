@@ -6,7 +6,9 @@ import { type Handle, POOLING } from "./symbols.ts";
 
 /** A line of llama.cpp's log. */
 export interface LogLine {
+  /** How grave it is. */
   readonly level: "debug" | "info" | "warn" | "error";
+  /** The line, without its line break. */
   readonly message: string;
 }
 
@@ -14,6 +16,15 @@ export interface LogLine {
 export interface Tokens {
   readonly ids: Int32Array;
   readonly counts: Int32Array;
+}
+
+/** What a model is loaded with. */
+export interface ModelOptions {
+  /** Layers to keep on the GPU; negative means all, 0 none. */
+  readonly gpuLayers: number;
+  readonly checkTensors: boolean;
+  /** Index of the GPU; -1 means the first. */
+  readonly device: number;
 }
 
 /** What a context is made with. */
@@ -56,10 +67,10 @@ export class Lane {
     this.#number = number;
   }
 
-  /** Loads a model; `gpuLayers` negative means all. */
-  async loadModel(path: string, gpuLayers: number, checkTensors: boolean, watch: Watch): Promise<Model> {
+  /** Loads a model. */
+  async loadModel(path: string, { gpuLayers, checkTensors, device }: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
-    const options = Int32Array.of(gpuLayers, Number(checkTensors));
+    const options = Int32Array.of(gpuLayers, Number(checkTensors), device);
     await this.#run(
       () => f.saur_model_load(this.#handle, cString(path), options, options.length),
       `load the model ${path}`,
@@ -71,11 +82,16 @@ export class Lane {
     return new Model(this.#native, model);
   }
 
-  /** Tokenises texts given as UTF-8, back to back; special tokens inside them are plain text. */
-  async tokenize(model: Model, utf8: Uint8Array, lengths: Int32Array, addSpecial: boolean): Promise<Tokens> {
+  /**
+   * Tokenises texts given as UTF-8, back to back.
+   *
+   * @param special Which special tokens: `add` those that the model wants around a text (what is written in the text
+   * is plain text), or `parse` those written in the text, for templates only.
+   */
+  async tokenize(model: Model, utf8: Uint8Array, lengths: Int32Array, special: "add" | "parse"): Promise<Tokens> {
     const f = this.#native.functions;
     await this.#run(
-      () => f.saur_vocab_tokenize(this.#handle, model.handle, utf8, lengths, lengths.length, Number(addSpecial)),
+      () => f.saur_vocab_tokenize(this.#handle, model.handle, utf8, lengths, lengths.length, special === "add" ? 1 : 2),
       "tokenise",
     );
     const counts = new Int32Array(lengths.length);
@@ -99,12 +115,13 @@ export class Lane {
    *
    * @param tokens Ids of all sequences, back to back.
    * @param lengths How many tokens each sequence has.
+   * @param seconds Where each sequence's segment B begins; its length if it has none.
    * @param out Receives the rows: sequences × dimensions (tokens × dimensions with pooling none).
    */
-  async encode(tokens: Int32Array, lengths: Int32Array, out: Float32Array): Promise<void> {
+  async encode(tokens: Int32Array, lengths: Int32Array, seconds: Int32Array, out: Float32Array): Promise<void> {
     const f = this.#native.functions;
     await this.#run(
-      () => f.saur_batch_encode(this.#handle, tokens, tokens.length, lengths, lengths.length),
+      () => f.saur_batch_encode(this.#handle, tokens, tokens.length, lengths, seconds, lengths.length),
       `encode ${lengths.length} sequences of ${tokens.length} tokens`,
     );
     if (f.saur_pooling_embeddings(this.#handle, out, out.length) !== out.length) {

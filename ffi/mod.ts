@@ -5,6 +5,7 @@ import { buildCommand, candidates, libraryFileName } from "./library.ts";
 import { abi, type Functions, type Handle, type Signature, SYMBOLS } from "./symbols.ts";
 import { LLAMA_VERSION } from "./version.ts";
 
+export { type Device, devices } from "./devices.ts";
 export { Lane } from "./lane.ts";
 export type { ContextOptions, LogLine, Tokens } from "./lane.ts";
 export { Model, type ModelNumbers } from "./model.ts";

@@ -1,4 +1,5 @@
 // Models: load and quantise as jobs, and what a loaded model says of itself.
+#include "device.h"
 #include "lane.h"
 #include "model_file.h"
 #include "pooling.h"
@@ -72,21 +73,22 @@ void watch_quantize(void * user, const char * text) {
 
 }  // namespace
 
-// options: layers on the GPU (negative: all), check the tensors' numbers
+// options: layers on the GPU (negative: all), check the tensors' numbers, device (-1: the first GPU, else the CPU)
 int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * options, int32_t n) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
-    if (n != 2) {
+    if (n != 3 || options[2] < -1 || options[2] >= (int32_t) ggml_backend_dev_count()) {
         return SAUR_BAD_ARGUMENT;
     }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
         lane->text  = path;
         lane->abort = 0;
         lane->loaded.reset();
-        const int32_t gpu_layers = options[0], check = options[1];
-        return lane->start([lane, gpu_layers, check]() -> int32_t {
-            const int32_t file = saur::check_model_file(lane->text, lane->error, lane->model_hash);
+        const int32_t gpu_layers = options[0], check = options[1], wanted = options[2];
+        return lane->start([lane, gpu_layers, check, wanted]() -> int32_t {
+            std::string   hash;
+            const int32_t file = saur::check_model_file(lane->text, lane->error, hash);
             if (file != SAUR_OK) {
                 return file;
             }
@@ -94,13 +96,15 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
             p.n_gpu_layers                = gpu_layers;
             p.check_tensors               = check != 0;
             p.kv_overrides                = OVERRIDES;
+            ggml_backend_dev_t devices[2] = { gpu_layers == 0 ? nullptr : saur::choose_device(wanted), nullptr };
+            p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
             p.progress_callback           = on_load_progress;
             p.progress_callback_user_data = lane;
             llama_model * model           = llama_model_load_from_file(lane->text.c_str(), p);
             if (!model) {
                 return lane->abort ? SAUR_ABORTED : SAUR_NULL;
             }
-            lane->loaded.reset(model, llama_model_free);
+            lane->loaded = std::make_shared<saur::LoadedModel>(model, lane->text, hash, saur::device_index(devices[0]));
             static std::once_flag once;
             std::call_once(once, saur::arm_exit_guard);
             return SAUR_OK;
@@ -112,7 +116,7 @@ saur_model * saur_model_take(saur_lane * lane) {
     if (!lane->idle() || !lane->loaded) {
         return nullptr;
     }
-    return answer<saur_model *>(nullptr, [&] { return new saur_model{ std::move(lane->loaded), lane->model_hash }; });
+    return answer<saur_model *>(nullptr, [&] { return new saur_model{ std::move(lane->loaded) }; });
 }
 
 void saur_model_free(saur_model * model) {
@@ -125,7 +129,7 @@ void saur_model_free(saur_model * model) {
 // The order is MODEL_INFO's of ffi/symbols.ts.
 int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
     return answer<int32_t>(SAUR_LOST, [&] {
-        const llama_model * m = handle->model.get();
+        const llama_model * m = handle->model->model;
         const llama_vocab * v = llama_model_get_vocab(m);
         const double values[] = {
             (double) llama_model_n_embd_out(m),      (double) llama_model_n_ctx_train(m),
@@ -136,7 +140,7 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
             (double) llama_model_is_recurrent(m),    (double) llama_vocab_bos(v),
             (double) llama_vocab_eos(v),             (double) llama_vocab_sep(v),
             (double) llama_vocab_get_add_bos(v),     (double) llama_vocab_get_add_eos(v),
-            (double) llama_vocab_get_add_sep(v),
+            (double) llama_vocab_get_add_sep(v),     (double) handle->model->device,
         };
         const int32_t count = sizeof(values) / sizeof(values[0]);
         std::copy(values, values + std::max(0, std::min(size, count)), out);
@@ -148,7 +152,7 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
 // Returns the length, -1 if it is not there.
 int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32_t size) {
     return answer<int32_t>(-1, [&]() -> int32_t {
-        const llama_model * m = handle->model.get();
+        const llama_model * m = handle->model->model;
         if (strcmp(key, ":file_type") == 0) {
             return saur::copy_text(llama_ftype_name(llama_model_ftype(m)), out, size);
         }
@@ -158,7 +162,7 @@ int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32
             return saur::copy_text(text, out, size);
         }
         if (strcmp(key, ":hash") == 0) {
-            return saur::copy_text(handle->hash, out, size);
+            return saur::copy_text(handle->model->hash, out, size);
         }
         if (llama_model_meta_val_str(m, key, nullptr, 0) < 0) {
             return -1;
@@ -169,13 +173,17 @@ int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32
 
 int32_t saur_model_label(saur_model * handle, int32_t index, char * out, int32_t size) {
     return answer<int32_t>(-1, [&]() -> int32_t {
-        const llama_model * m = handle->model.get();
+        const llama_model * m = handle->model->model;
         if (index < 0 || index >= (int32_t) llama_model_n_cls_out(m)) {
             return -1;
         }
         const char * label = llama_model_cls_label(m, (uint32_t) index);
         return label ? saur::copy_text(label, out, size) : -1;
     });
+}
+
+int32_t saur_model_has_tensor(saur_model * handle, const char * name) {
+    return answer<int32_t>(SAUR_LOST, [&] { return (int32_t) handle->model->has_tensor(name); });
 }
 
 int32_t saur_model_quantize(saur_lane * lane, const char * input, const char * output, const char * type,

@@ -52,6 +52,11 @@ export class Model {
     return labels;
   }
 
+  /** Whether the file has a tensor of a name. Reads the file's header. */
+  hasTensor(name: string): boolean {
+    return this.#native.functions.saur_model_has_tensor(this.handle, new TextEncoder().encode(`${name}\0`)) === 1;
+  }
+
   /** Lets go of the weights. The model must not be used again. */
   close(): void {
     this.#native.functions.saur_model_free(this.handle);

@@ -47,6 +47,8 @@ std::string beginning(const char * bytes, size_t n) {
 
 }  // namespace
 
+bool seek_from_start(FILE * file, int64_t offset) { return seek(file, offset, SEEK_SET) == 0; }
+
 int32_t check_model_file(const std::string & path, std::string & error, std::string & hash) {
     std::unique_ptr<FILE, int (*)(FILE *)> file(ggml_fopen(path.c_str(), "rb"), fclose);
     if (!file) {

@@ -2,9 +2,13 @@
 #pragma once
 #include "shim.h"
 
+#include <cstdint>
+#include <cstdio>
 #include <string>
 
 namespace saur {
+
+bool seek_from_start(FILE * file, int64_t offset);
 
 // SAUR_OK, SAUR_NOT_FOUND or SAUR_NOT_GGUF with the reason in `error`. `hash` receives 16 hex digits: FNV-1a over the
 // size and 256 blocks of 4 KB spread over the file, enough to tell two models or two quantisations of one apart.

@@ -64,6 +64,11 @@ SAUR_API void         saur_lane_abort(saur_lane * lane, int32_t on);
 SAUR_API int32_t      saur_lane_progress(saur_lane * lane);  // of the running job, 0..1000
 SAUR_API int32_t      saur_lane_result(saur_lane * lane, char * error, int32_t size);
 
+// device
+SAUR_API int32_t      saur_device_count(void);
+SAUR_API int32_t      saur_device_text(int32_t index, char * out, int32_t size);
+SAUR_API int32_t      saur_device_memory(int32_t index, double * out);
+
 // model
 SAUR_API int32_t      saur_model_load(saur_lane * lane, const char * path, const int32_t * options, int32_t n);  // job
 SAUR_API saur_model * saur_model_take(saur_lane * lane);
@@ -71,18 +76,20 @@ SAUR_API void         saur_model_free(saur_model * model);
 SAUR_API int32_t      saur_model_info(saur_model * model, double * out, int32_t size);
 SAUR_API int32_t      saur_model_meta(saur_model * model, const char * key, char * out, int32_t size);
 SAUR_API int32_t      saur_model_label(saur_model * model, int32_t index, char * out, int32_t size);
+SAUR_API int32_t      saur_model_has_tensor(saur_model * model, const char * name);
 SAUR_API int32_t      saur_model_quantize(saur_lane * lane, const char * input, const char * output, const char * type, int32_t threads);  // job
 
 // vocab
-SAUR_API int32_t      saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * utf8, const int32_t * lengths, int32_t n_texts, int32_t add_special);  // job
+SAUR_API int32_t      saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * utf8, const int32_t * lengths, int32_t n_texts, int32_t special);  // job
 SAUR_API int32_t      saur_vocab_counts(saur_lane * lane, int32_t * out, int32_t size);
 SAUR_API int32_t      saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t size);
 
 // context: one a lane, replaced by the next context_init
 SAUR_API int32_t      saur_context_init(saur_lane * lane, saur_model * model, const int32_t * options, int32_t n);  // job
 
-// batch: n_sequences sequences of tokens, back to back, in one pass
-SAUR_API int32_t      saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths, int32_t n_sequences);  // job
+// batch: n_sequences sequences of tokens, back to back, in one pass; seconds[i] is where segment B of sequence i begins
+// (its length if it has none)
+SAUR_API int32_t      saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths, const int32_t * seconds, int32_t n_sequences);  // job
 
 // pooling
 SAUR_API int32_t      saur_pooling_embeddings(saur_lane * lane, float * out, int32_t size);

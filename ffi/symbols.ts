@@ -30,18 +30,22 @@ export const SYMBOLS = {
   saur_lane_abort:         { args: ["ptr", "i32"], returns: "void" },
   saur_lane_progress:      { args: ["ptr"], returns: "i32" },
   saur_lane_result:        { args: ["ptr", "buf", "i32"], returns: "i32" },
+  saur_device_count:       { args: [], returns: "i32" },
+  saur_device_text:        { args: ["i32", "buf", "i32"], returns: "i32" },
+  saur_device_memory:      { args: ["i32", "buf"], returns: "i32" },
   saur_model_load:         { args: ["ptr", "buf", "buf", "i32"], returns: "i32" },
   saur_model_take:         { args: ["ptr"], returns: "ptr" },
   saur_model_free:         { args: ["ptr"], returns: "void" },
   saur_model_info:         { args: ["ptr", "buf", "i32"], returns: "i32" },
   saur_model_meta:         { args: ["ptr", "buf", "buf", "i32"], returns: "i32" },
   saur_model_label:        { args: ["ptr", "i32", "buf", "i32"], returns: "i32" },
+  saur_model_has_tensor:   { args: ["ptr", "buf"], returns: "i32" },
   saur_model_quantize:     { args: ["ptr", "buf", "buf", "buf", "i32"], returns: "i32" },
   saur_vocab_tokenize:     { args: ["ptr", "ptr", "buf", "buf", "i32", "i32"], returns: "i32" },
   saur_vocab_counts:       { args: ["ptr", "buf", "i32"], returns: "i32" },
   saur_vocab_tokens:       { args: ["ptr", "buf", "i32"], returns: "i32" },
   saur_context_init:       { args: ["ptr", "ptr", "buf", "i32"], returns: "i32" },
-  saur_batch_encode:       { args: ["ptr", "buf", "i32", "buf", "i32"], returns: "i32" },
+  saur_batch_encode:       { args: ["ptr", "buf", "i32", "buf", "buf", "i32"], returns: "i32" },
   saur_pooling_embeddings: { args: ["ptr", "buf", "i32"], returns: "i32" },
 } as const;
 SYMBOLS satisfies Record<string, Signature>;
@@ -65,6 +69,7 @@ export const MODEL_INFO = [
   "addBos",
   "addEos",
   "addSep",
+  "device",
 ] as const;
 
 /** Our own names of the pooling types; the index is pooling.h's number. */

@@ -5,8 +5,9 @@
 
 using saur::answer;
 
+// special: 1 adds the tokens that the model wants around a text, 2 parses those written in the text
 int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * utf8, const int32_t * lengths,
-                            int32_t n_texts, int32_t add_special) {
+                            int32_t n_texts, int32_t special) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
@@ -21,8 +22,8 @@ int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * u
         lane->text.assign(utf8, bytes);
         lane->lengths.assign(lengths, lengths + n_texts);
         lane->abort = 0;
-        return lane->start([lane, held = model->model, add_special]() -> int32_t {
-            const llama_vocab * vocab = llama_model_get_vocab(held.get());
+        return lane->start([lane, held = model->model, special]() -> int32_t {
+            const llama_vocab * vocab = llama_model_get_vocab(held->model);
             lane->tokens.clear();
             lane->counts.clear();
             size_t at = 0;
@@ -36,7 +37,7 @@ int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * u
                 for (;;) {
                     lane->tokens.resize(start + (size_t) room);
                     n = llama_tokenize(vocab, lane->text.data() + at, length, lane->tokens.data() + start, room,
-                                       add_special != 0, /*parse_special*/ false);
+                                       (special & 1) != 0, (special & 2) != 0);
                     if (n >= 0) {
                         break;
                     }

@@ -1,6 +1,8 @@
 /** What a loaded model is: read from its file, not guessed. */
 import type { Model } from "../ffi/mod.ts";
+import { LlamaError } from "../ffi/errors.ts";
 import type { Pooling } from "./options.ts";
+import type { PairFormat } from "./pairs.ts";
 
 /** What `llama.info` tells. */
 export interface LlamaInfo {
@@ -30,20 +32,19 @@ export interface LlamaInfo {
   readonly contexts: number;
   /** Threads of one context. */
   readonly threads: number;
-  /** How `rerank` scores. */
-  readonly reranker: "cosine";
+  /** How `rerank` scores: by the file's classification head, or by the cosine of two vectors. */
+  readonly reranker: "cross-encoder" | "cosine";
+  /** Whether the file holds all that the original model has; false when a part that changes the result is missing. */
+  readonly exact: boolean;
   /** Changes when the vectors would: model file, pooling, limit or llama.cpp version. For those who store vectors. */
   readonly fingerprint: string;
 }
 
 /** What was decided at load, besides what the file says. */
-export interface Decided {
-  readonly maxTokens: number;
-  readonly pooling: Pooling;
-  readonly contexts: number;
-  readonly threads: number;
-  readonly version: string;
-}
+export type Decided = Pick<
+  LlamaInfo,
+  "maxTokens" | "pooling" | "contexts" | "threads" | "device" | "reranker" | "exact"
+>;
 
 /** Tokens of one text: the option, else what sentence-transformers cuts at (our converter writes it), else the file's. */
 export function maxTokensOf(model: Model, contextSize: number | undefined): number {
@@ -57,10 +58,36 @@ export function maxTokensOf(model: Model, contextSize: number | undefined): numb
   return contextSize ?? (trained > 0 ? Math.min(trained, contextLength) : contextLength);
 }
 
+/** How `rerank` will score, and what is wrong with the file for it. */
+export function rerankerOf(
+  model: Model,
+  pooling: Pooling,
+): Pick<LlamaInfo, "reranker" | "exact"> & { warning?: string } {
+  if (pooling !== "rank") return { reranker: "cosine", exact: true };
+  const dense = model.hasTensor("cls.weight");
+  if (!dense && !model.hasTensor("cls.output.weight")) {
+    throw new LlamaError(
+      "model-unsupported",
+      'Cannot load with pooling "rank": the file has no classification head; load it without that option to rank by cosine',
+    );
+  }
+  if (dense || model.meta("general.architecture") !== "bert") return { reranker: "cross-encoder", exact: true };
+  const warning = `${model.meta("general.name") ?? "The model"} lacks the pooler (cls.weight) that BERT's head was ` +
+    "trained with, so its scores are not the original's: convert the original checkpoint with convert()";
+  return { reranker: "cross-encoder", exact: false, warning };
+}
+
+/** How the model's family joins a pair; see pairs.ts. */
+export function pairOf(model: Model): PairFormat {
+  const architecture = model.meta("general.architecture") ?? "";
+  const wordPiece = model.meta("tokenizer.ggml.model") === "bert";
+  const types = Number(model.meta("tokenizer.ggml.token_type_count") ?? 0);
+  return { doubled: !wordPiece && architecture === "bert", segments: wordPiece && types > 1 };
+}
+
 /** Puts together what `llama.info` tells. */
-export function describe(model: Model, decided: Decided): LlamaInfo {
+export function describe(model: Model, decided: Decided, version: string): LlamaInfo {
   const { numbers } = model;
-  const { version, ...settings } = decided;
   return Object.freeze({
     architecture: model.meta("general.architecture") ?? "unknown",
     dimensions: numbers.dimensions,
@@ -70,10 +97,8 @@ export function describe(model: Model, decided: Decided): LlamaInfo {
     quantization: model.meta(":file_type") ?? "unknown",
     size: numbers.bytes,
     parameters: numbers.parameters,
-    device: "CPU",
-    reranker: "cosine",
     fingerprint: fnv1a(JSON.stringify([model.meta(":hash"), decided.pooling, decided.maxTokens, version])),
-    ...settings,
+    ...decided,
   });
 }
 

@@ -1,8 +1,9 @@
 /** The class that users hold. Its methods read in the order that the data flows: load, tokens, vectors, ranking. */
 import { fileURLToPath } from "node:url";
-import { Lane, LLAMA_VERSION, type Model, type Native, open } from "../ffi/mod.ts";
 import { LlamaError } from "../ffi/errors.ts";
-import { describe, type LlamaInfo, maxTokensOf } from "./info.ts";
+import { type Embedding, embedTexts } from "./embed.ts";
+import { type Engine, loadEngine } from "./engine.ts";
+import type { LlamaInfo } from "./info.ts";
 import {
   checkEmbedOptions,
   checkLoadOptions,
@@ -13,37 +14,9 @@ import {
   type LoadOptions,
   type RerankOptions,
   show,
-  type Truncate,
 } from "./options.ts";
-import { passLimits } from "./plan.ts";
-import { Pool } from "./pool.ts";
-import { fitTokens, type Sequence } from "./tokens.ts";
-import { normalizeBertInPieces } from "./bert_normalizer.ts";
-import { dot, isFiniteVector, normalize } from "./vectors.ts";
-
-/** The vector of a text, and what became of the text. */
-export interface Embedding {
-  /** The vector. */
-  readonly embedding: Float32Array;
-  /** Tokens that went into the model, special ones included. */
-  readonly tokens: number;
-  /** Whether the text was longer than the model takes, so that its end (or start) is not in the vector. */
-  readonly truncated: boolean;
-}
-
-/** A document's place in a ranking. */
-export interface Ranked<T> {
-  /** The document's index in the list that was given. */
-  readonly index: number;
-  /** How well it answers the query: the cosine, −1 to 1. */
-  readonly score: number;
-  /** The number before it was made a score; for a cosine the same. */
-  readonly logit: number;
-  /** The document as it was given. */
-  readonly document: T;
-  /** Whether it was longer than the model takes. */
-  readonly truncated: boolean;
-}
+import type { Pool } from "./pool.ts";
+import { rankDocuments, type Ranked } from "./rerank.ts";
 
 // Frees the native side of a Llama that was dropped without close().
 const dropped = new FinalizationRegistry((pool: Pool) => pool.close());
@@ -63,18 +36,14 @@ const dropped = new FinalizationRegistry((pool: Pool) => pool.close());
 export class Llama {
   /** What the model is. */
   readonly info: LlamaInfo;
-  readonly #model: Model;
-  readonly #pool: Pool;
-  readonly #onLog: LoadOptions["onLog"];
+  readonly #engine: Engine;
   readonly #running = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
 
-  private constructor(info: LlamaInfo, model: Model, pool: Pool, onLog: LoadOptions["onLog"]) {
-    this.info = info;
-    this.#model = model;
-    this.#pool = pool;
-    this.#onLog = onLog;
-    dropped.register(this, pool, this);
+  private constructor(engine: Engine) {
+    this.#engine = engine;
+    this.info = engine.info;
+    dropped.register(this, engine.pool, this);
   }
 
   /**
@@ -95,43 +64,8 @@ export class Llama {
    * ```
    */
   static async load(model: string | URL, options: LoadOptions = {}): Promise<Llama> {
-    const { signal, onProgress, onLog, ...settings } = checkLoadOptions(options);
-    const path = modelPath(model);
-    signal?.throwIfAborted();
-    const native = await open(settings.library);
-    const lane = new Lane(native, onLog);
-    try {
-      const watch = { signal, onProgress };
-      const loaded = await lane.loadModel(path, settings.gpuLayers ?? -1, settings.checkTensors ?? false, watch);
-      try {
-        return Llama.#create(native, loaded, lane, options);
-      } catch (error) {
-        loaded.close();
-        throw error;
-      }
-    } catch (error) {
-      lane.close();
-      throw error;
-    }
-  }
-
-  static #create(native: Native, model: Model, lane: Lane, options: LoadOptions): Llama {
-    const threads = options.threads ?? 1;
-    const contexts = options.contexts ?? Math.max(1, Math.floor(navigator.hardwareConcurrency / threads));
-    const pooling = options.pooling ?? model.pooling ?? "none";
-    const maxTokens = maxTokensOf(model, options.contextSize);
-    const { classes, dimensions, vocabularySize } = model.numbers;
-    const info = describe(model, { maxTokens, pooling, contexts, threads, version: LLAMA_VERSION });
-    const pool = new Pool(native, model, lane, {
-      contexts,
-      threads,
-      pooling,
-      width: pooling === "rank" ? classes : dimensions,
-      pass: passLimits(vocabularySize),
-      prepare: prepareFor(model),
-      onLog: options.onLog,
-    });
-    return new Llama(info, model, pool, options.onLog);
+    checkLoadOptions(options);
+    return new Llama(await loadEngine(modelPath(model), options));
   }
 
   /**
@@ -149,7 +83,7 @@ export class Llama {
    */
   async tokenize(text: string): Promise<Int32Array> {
     checkText("text", text);
-    const [ids] = await this.#call(() => this.#pool.tokenize([text]));
+    const [ids] = await this.#call(() => this.#engine.pool.tokenize([text]));
     return ids!;
   }
 
@@ -191,6 +125,7 @@ export class Llama {
    * ```
    */
   embed(input: string, options?: EmbedOptions): Promise<Float32Array>;
+  /** The vectors of many texts, in their order. */
   embed(input: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
   async embed(input: string | readonly string[], options: EmbedOptions = {}): Promise<Float32Array | Float32Array[]> {
     if (typeof input === "string") return (await this.embedDetailed(input, options)).embedding;
@@ -214,6 +149,7 @@ export class Llama {
    * ```
    */
   embedDetailed(input: string, options?: EmbedOptions): Promise<Embedding>;
+  /** The reports of many texts, in their order. */
   embedDetailed(input: readonly string[], options?: EmbedOptions): Promise<Embedding[]>;
   async embedDetailed(
     input: string | readonly string[],
@@ -224,12 +160,15 @@ export class Llama {
       throw new TypeError(`Cannot embed: input must be a string or an array of strings, is ${show(input)}`);
     }
     const texts = typeof input === "string" ? [checkText("input", input)] : checkTexts("input", input);
-    const results = await this.#call(() => this.#embed("input", texts, options));
+    const results = await this.#call(() =>
+      embedTexts(this.#engine, (i) => typeof input === "string" ? "input" : `input[${i}]`, texts, options)
+    );
     return typeof input === "string" ? results[0]! : results;
   }
 
   /**
-   * Ranks documents by how well they answer a query: by the cosine of their vectors.
+   * Ranks documents by how well they answer a query: by a cross-encoder's score of each pair, or with an embedding
+   * model by the cosine of the vectors. `info.reranker` says which.
    *
    * @param query The query.
    * @param documents The documents: strings, or anything with the `text` option.
@@ -251,24 +190,14 @@ export class Llama {
     documents: readonly T[],
     options: RerankOptions<T> = {},
   ): Promise<Ranked<T>[]> {
-    const { topN, text, ...embedOptions } = checkRerankOptions(options);
+    const { text } = checkRerankOptions(options);
     checkText("query", query);
     if (!Array.isArray(documents)) {
       throw new TypeError(`Cannot rank: documents must be an array, is ${show(documents)}`);
     }
     const texts = checkTexts("documents", text ? documents.map((document) => text(document)) : documents);
     if (texts.length === 0) return [];
-    return await this.#call(async () => {
-      const [[wanted], found] = await Promise.all([
-        this.#embed("query", [query], { signal: embedOptions.signal, truncate: embedOptions.truncate }),
-        this.#embed("documents", texts, embedOptions),
-      ]);
-      const ranked = found.map(({ embedding, truncated }, index): Ranked<T> => {
-        const score = dot(wanted!.embedding, embedding);
-        return { index, score, logit: score, document: documents[index]!, truncated };
-      });
-      return ranked.sort((a, b) => b.logit - a.logit || a.index - b.index).slice(0, topN);
-    });
+    return await this.#call(() => rankDocuments(this.#engine, query, documents, texts, options));
   }
 
   /**
@@ -280,7 +209,7 @@ export class Llama {
     this.#closed ??= (async () => {
       await Promise.allSettled(this.#running);
       dropped.unregister(this);
-      this.#pool.close();
+      this.#engine.pool.close();
     })();
     return this.#closed;
   }
@@ -288,58 +217,6 @@ export class Llama {
   /** Calls `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  async #embed(name: string, texts: readonly string[], options: EmbedOptions): Promise<Embedding[]> {
-    const { prompt = "", signal, onProgress, truncate = "end" } = options;
-    // Equal texts are computed once.
-    const unique = Array.from(new Set(texts));
-    const places = new Map(unique.map((text, i) => [text, i]));
-    const nameOf = (i: number): string => name === "query" ? name : `${name}[${texts.indexOf(unique[i]!)}]`;
-    const ids = await this.#pool.tokenize(prompt ? unique.map((text) => prompt + text) : unique, { signal });
-    const sequences = ids.map((one, i) => this.#fit(nameOf, i, one, truncate));
-    this.#warnOfTruncation(sequences);
-    const rows = await this.#pool.encode(sequences.map(({ ids }) => ids), {
-      signal,
-      onDone: onProgress && ((done) => onProgress({ done, total: unique.length })),
-    });
-    const vectors = rows.map((row, i) => this.#finish(nameOf, i, row, options));
-    const copied = new Set<number>();
-    return texts.map((text): Embedding => {
-      const i = places.get(text)!;
-      const embedding = copied.has(i) ? vectors[i]!.slice() : vectors[i]!;
-      copied.add(i);
-      return { embedding, tokens: sequences[i]!.ids.length, truncated: sequences[i]!.truncated };
-    });
-  }
-
-  #fit(nameOf: (i: number) => string, i: number, ids: Int32Array, truncate: Truncate): Sequence {
-    const { maxTokens } = this.info;
-    if (ids.length > 0 && ids.length <= maxTokens) return { ids, truncated: false };
-    return fitTokens(nameOf(i), ids, maxTokens, truncate, this.#model.numbers);
-  }
-
-  #warnOfTruncation(sequences: readonly Sequence[]): void {
-    const count = sequences.filter(({ truncated }) => truncated).length;
-    if (count === 0 || !this.#onLog) return;
-    const texts = count === 1 ? "1 text was" : `${count} texts were`;
-    this.#onLog({ level: "warn", message: `${texts} truncated to ${this.info.maxTokens} tokens` });
-  }
-
-  #finish(nameOf: (i: number) => string, i: number, row: Float32Array, options: EmbedOptions): Float32Array {
-    const { dimensions = this.info.dimensions, normalize: wanted = true } = options;
-    const width = this.info.dimensions;
-    const finite = isFiniteVector(row);
-    if (!finite) {
-      throw new LlamaError("non-finite", `Cannot embed ${nameOf(i)}: the model gave NaN or infinity for it`);
-    }
-    const vector = new Float32Array(row.length / width * dimensions);
-    for (let from = 0, to = 0; from < row.length; from += width, to += dimensions) {
-      const part = vector.subarray(to, to + dimensions);
-      part.set(row.subarray(from, from + dimensions));
-      if (wanted) normalize(part);
-    }
-    return vector;
   }
 
   async #call<T>(run: () => Promise<T>): Promise<T> {
@@ -352,14 +229,6 @@ export class Llama {
       this.#running.delete(promise);
     }
   }
-}
-
-/** BERT's WordPiece wants its texts normalised; the other tokenizers take them as they are. */
-function prepareFor(model: Model): ((text: string) => Promise<string>) | undefined {
-  if (model.meta("tokenizer.ggml.model") !== "bert") return undefined;
-  const lowercase = model.meta("tokenizer.ggml.normalizer.lowercase") ?? "true";
-  const stripAccents = (model.meta("tokenizer.ggml.normalizer.strip_accents") ?? lowercase) === "true";
-  return (text) => normalizeBertInPieces(text, stripAccents);
 }
 
 function modelPath(model: unknown): string {

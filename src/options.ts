@@ -23,6 +23,8 @@ export interface LoadOptions {
   readonly pooling?: Pooling | undefined;
   /** Layers to keep on the GPU, −1 for all. @default {-1} */
   readonly gpuLayers?: number | undefined;
+  /** The device to compute on, by its name in `listDevices()`. Default: the first GPU of the library, else the CPU. */
+  readonly device?: string | undefined;
   /** Contexts that compute side by side. Default: as many as CPU cores, divided by `threads`. */
   readonly contexts?: number | undefined;
   /** Threads of one context. @default {1} */
@@ -78,6 +80,7 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
   integer("contextSize", options.contextSize, 1);
   oneOf("pooling", options.pooling, POOLINGS);
   integer("gpuLayers", options.gpuLayers, -1);
+  if (options.device !== undefined) checkText("device", options.device);
   integer("contexts", options.contexts, 1, 512);
   integer("threads", options.threads, 1, 512);
   if (options.library !== undefined && typeof options.library !== "string" && !(options.library instanceof URL)) {

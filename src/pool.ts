@@ -7,6 +7,7 @@
 import { Lane, type LogLine, type Model, type Native } from "../ffi/mod.ts";
 import { type Limits, Line, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "./options.ts";
+import type { Sequence } from "./tokens.ts";
 
 /** How a pool computes. */
 export interface PoolSettings {
@@ -84,7 +85,7 @@ class Call<Item, Result> extends Line {
 }
 
 type TextCall = Call<string, Int32Array>;
-type SequenceCall = Call<Int32Array, Float32Array>;
+type SequenceCall = Call<Sequence, Float32Array>;
 
 /** A lane, and what is on it. */
 interface Slot {
@@ -121,9 +122,9 @@ export class Pool {
   }
 
   /** Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none. */
-  encode(sequences: readonly Int32Array[], options: CallOptions = {}): Promise<Float32Array[]> {
-    const lengths = Uint32Array.from(sequences, ({ length }) => length);
-    const call = new Call<Int32Array, Float32Array>(sequences, lengths, longestFirst(lengths), options);
+  encode(sequences: readonly Sequence[], options: CallOptions = {}): Promise<Float32Array[]> {
+    const lengths = Uint32Array.from(sequences, ({ ids }) => ids.length);
+    const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), options);
     return this.#submit(this.#sequences, call, options.signal);
   }
 
@@ -194,7 +195,7 @@ export class Pool {
       const lengths = new Int32Array(texts.length);
       let at = 0;
       texts.forEach((text, i) => at += lengths[i] = new TextEncoder().encodeInto(text, bytes.subarray(at)).written);
-      const { ids, counts } = await slot.lane.tokenize(this.#model, bytes, lengths, true);
+      const { ids, counts } = await slot.lane.tokenize(this.#model, bytes, lengths, "add");
       let start = 0;
       return Array.from(counts, (count) => ids.slice(start, start += count));
     });
@@ -204,17 +205,18 @@ export class Pool {
     const { width, pooling } = this.#settings;
     await this.#run(slot, shares, async (shares) => {
       const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
-      const lengths = Int32Array.from(sequences, ({ length }) => length);
+      const lengths = Int32Array.from(sequences, ({ ids }) => ids.length);
+      const seconds = Int32Array.from(sequences, ({ ids, second }) => second ?? ids.length);
       const tokens = new Int32Array(lengths.reduce((sum, length) => sum + length, 0));
       let at = 0;
-      for (const sequence of sequences) {
-        tokens.set(sequence, at);
-        at += sequence.length;
+      for (const { ids } of sequences) {
+        tokens.set(ids, at);
+        at += ids.length;
       }
       await this.#fit(slot, tokens.length);
       const sizes = lengths.map((length) => pooling === "none" ? length * width : width);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
-      await slot.lane.encode(tokens, lengths, rows);
+      await slot.lane.encode(tokens, lengths, seconds, rows);
       let start = 0;
       return Array.from(sizes, (size) => rows.slice(start, start += size));
     });

@@ -8,6 +8,8 @@ export interface Sequence {
   readonly ids: Int32Array;
   /** Whether tokens were cut off. */
   readonly truncated: boolean;
+  /** Where segment B begins, for models that tell a pair's two texts apart; by default there is none. */
+  readonly second?: number;
 }
 
 /** The special tokens that a model's vocabulary asks for around a text. */

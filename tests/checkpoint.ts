@@ -39,7 +39,7 @@ export function editJson(path: string, changes: Record<string, unknown>): void {
 export function writeSafetensors(path: string, header: Header | string, data: Uint8Array = new Uint8Array()): void {
   const json = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
   const length = new Uint8Array(new BigUint64Array([BigInt(json.length)]).buffer);
-  writeFileSync(path, new Uint8Array([...length, ...json, ...data]));
+  writeFileSync(path, Buffer.concat([length, json, data]));
 }
 
 /** The header of a safetensors file and its data. */

@@ -1,0 +1,77 @@
+#include "device.h"
+
+#include "guard.h"
+
+using saur::answer;
+
+namespace saur {
+namespace {
+
+bool is_gpu(ggml_backend_dev_t device) {
+    const auto type = ggml_backend_dev_type(device);
+    return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
+}
+
+}  // namespace
+
+ggml_backend_dev_t choose_device(int32_t index) {
+    if (index >= 0) {
+        ggml_backend_dev_t device = ggml_backend_dev_get((size_t) index);
+        return is_gpu(device) ? device : nullptr;
+    }
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+        if (is_gpu(ggml_backend_dev_get(i))) {
+            return ggml_backend_dev_get(i);
+        }
+    }
+    return nullptr;
+}
+
+int32_t device_index(ggml_backend_dev_t device) {
+    for (size_t i = 0; device && i < ggml_backend_dev_count(); i++) {
+        if (ggml_backend_dev_get(i) == device) {
+            return (int32_t) i;
+        }
+    }
+    return -1;
+}
+
+}  // namespace saur
+
+int32_t saur_device_count(void) {
+    return answer<int32_t>(0, [] { return (int32_t) ggml_backend_dev_count(); });
+}
+
+// "<c|g|i|a>name\0description\0": CPU, GPU, integrated GPU or accelerator. -1: no such device.
+int32_t saur_device_text(int32_t index, char * out, int32_t size) {
+    return answer<int32_t>(-1, [&]() -> int32_t {
+        if (index < 0 || index >= (int32_t) ggml_backend_dev_count()) {
+            return -1;
+        }
+        ggml_backend_dev_t device = ggml_backend_dev_get((size_t) index);
+        char               kind   = 'a';
+        switch (ggml_backend_dev_type(device)) {
+            case GGML_BACKEND_DEVICE_TYPE_CPU:  kind = 'c'; break;
+            case GGML_BACKEND_DEVICE_TYPE_GPU:  kind = 'g'; break;
+            case GGML_BACKEND_DEVICE_TYPE_IGPU: kind = 'i'; break;
+            default:                            break;
+        }
+        const std::string text = kind + std::string(ggml_backend_dev_name(device)) + '\0' +
+                                 ggml_backend_dev_description(device) + '\0';
+        return saur::copy_text(text, out, size);
+    });
+}
+
+// Free and total bytes of memory.
+int32_t saur_device_memory(int32_t index, double * out) {
+    return answer<int32_t>(SAUR_LOST, [&]() -> int32_t {
+        if (index < 0 || index >= (int32_t) ggml_backend_dev_count()) {
+            return SAUR_BAD_ARGUMENT;
+        }
+        size_t free = 0, total = 0;
+        ggml_backend_dev_memory(ggml_backend_dev_get((size_t) index), &free, &total);
+        out[0] = (double) free;
+        out[1] = (double) total;
+        return SAUR_OK;
+    });
+}

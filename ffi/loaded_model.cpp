@@ -1,0 +1,97 @@
+#include "loaded_model.h"
+
+#include "ggml.h"
+#include "gguf.h"
+#include "model_file.h"
+
+#include <cstdio>
+#include <cstring>
+#include <stdexcept>
+
+namespace saur {
+namespace {
+
+struct File {
+    explicit File(const std::string & path) {
+        gguf_init_params params = { /*no_alloc*/ true, &tensors };
+        gguf                    = gguf_init_from_file(path.c_str(), params);
+        if (!gguf) {
+            throw std::runtime_error("cannot read the header of " + path);
+        }
+    }
+    ~File() {
+        gguf_free(gguf);
+        ggml_free(tensors);
+    }
+    File(const File &) = delete;
+
+    ggml_context * tensors = nullptr;
+    gguf_context * gguf    = nullptr;
+};
+
+std::vector<uint8_t> read_tensor(const File & file, FILE * bytes, const char * name) {
+    const int64_t id = gguf_find_tensor(file.gguf, name);
+    if (id < 0) {
+        throw std::runtime_error(std::string("the model has no tensor ") + name);
+    }
+    std::vector<uint8_t> data(gguf_get_tensor_size(file.gguf, id));
+    const int64_t offset = (int64_t) (gguf_get_data_offset(file.gguf) + gguf_get_tensor_offset(file.gguf, id));
+    if (!seek_from_start(bytes, offset) || fread(data.data(), 1, data.size(), bytes) != data.size()) {
+        throw std::runtime_error(std::string("cannot read the tensor ") + name);
+    }
+    return data;
+}
+
+void to_float(int type, const uint8_t * data, float * out, int64_t n) {
+    if (type == GGML_TYPE_F32) {
+        memcpy(out, data, (size_t) n * sizeof(float));
+    } else {
+        ggml_get_type_traits((ggml_type) type)->to_float(data, out, n);
+    }
+}
+
+}  // namespace
+
+TokenRows::TokenRows(const std::string & path) {
+    const File                             file(path);
+    std::unique_ptr<FILE, int (*)(FILE *)> bytes(ggml_fopen(path.c_str(), "rb"), fclose);
+    const ggml_tensor * tokens = ggml_get_tensor(file.tensors, "token_embd.weight");
+    const ggml_tensor * types  = ggml_get_tensor(file.tensors, "token_types.weight");
+    if (!bytes || !tokens || !types || types->ne[1] < 2 || types->ne[0] != tokens->ne[0]) {
+        throw std::runtime_error("the model has no embeddings of two token types");
+    }
+    n_embd    = tokens->ne[0];
+    type      = tokens->type;
+    row_bytes = ggml_row_size(tokens->type, n_embd);
+    raw       = read_tensor(file, bytes.get(), "token_embd.weight");
+    const std::vector<uint8_t> two = read_tensor(file, bytes.get(), "token_types.weight");
+    const size_t               one = ggml_row_size(types->type, n_embd);
+    std::vector<float>         first(n_embd);
+    difference.resize(n_embd);
+    to_float(types->type, two.data(), first.data(), n_embd);
+    to_float(types->type, two.data() + one, difference.data(), n_embd);
+    for (int64_t i = 0; i < n_embd; i++) {
+        difference[i] -= first[i];
+    }
+}
+
+void TokenRows::row(int32_t token, bool second, float * out) const {
+    to_float(type, raw.data() + (size_t) token * row_bytes, out, n_embd);
+    for (int64_t i = 0; second && i < n_embd; i++) {
+        out[i] += difference[i];
+    }
+}
+
+bool LoadedModel::has_tensor(const char * name) const {
+    return gguf_find_tensor(File(path).gguf, name) >= 0;
+}
+
+const TokenRows & LoadedModel::token_rows() {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!rows) {
+        rows.reset(new TokenRows(path));
+    }
+    return *rows;
+}
+
+}  // namespace saur

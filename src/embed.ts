@@ -1,0 +1,94 @@
+/** One embed call: texts to tokens, tokens to rows, rows to vectors in the order of the texts. */
+import { LlamaError } from "../ffi/errors.ts";
+import type { Engine } from "./engine.ts";
+import type { EmbedOptions } from "./options.ts";
+import { fitTokens, type Sequence } from "./tokens.ts";
+import { isFiniteVector, normalize } from "./vectors.ts";
+
+/** The vector of a text, and what became of the text. */
+export interface Embedding {
+  /** The vector. */
+  readonly embedding: Float32Array;
+  /** Tokens that went into the model, special ones included. */
+  readonly tokens: number;
+  /** Whether the text was longer than the model takes, so that its end (or start) is not in the vector. */
+  readonly truncated: boolean;
+}
+
+/**
+ * Embeds texts; equal ones are computed once.
+ *
+ * @param nameOf The argument's name of a text by its index, for messages.
+ */
+export async function embedTexts(
+  engine: Engine,
+  nameOf: (index: number) => string,
+  texts: readonly string[],
+  options: EmbedOptions,
+): Promise<Embedding[]> {
+  const { info, model, pool } = engine;
+  if (info.pooling === "rank") {
+    throw new LlamaError("model-unsupported", "Cannot embed: this model scores pairs of texts; use rerank");
+  }
+  const { prompt = "", signal, onProgress, truncate = "end" } = options;
+  const { unique, places } = distinct(texts);
+  const name = (i: number): string => nameOf(texts.indexOf(unique[i]!));
+  const ids = await pool.tokenize(prompt ? unique.map((text) => prompt + text) : unique, { signal });
+  const sequences = ids.map((one, i): Sequence =>
+    one.length > 0 && one.length <= info.maxTokens
+      ? { ids: one, truncated: false }
+      : fitTokens(name(i), one, info.maxTokens, truncate, model.numbers)
+  );
+  warnOfTruncation(engine, sequences);
+  const rows = await pool.encode(sequences, {
+    signal,
+    onDone: onProgress && ((done) => onProgress({ done, total: unique.length })),
+  });
+  const vectors = rows.map((row, i) => finish(name, i, row, info.dimensions, options));
+  const given = new Set<number>();
+  return places.map((i): Embedding => {
+    const embedding = given.has(i) ? vectors[i]!.slice() : vectors[i]!;
+    given.add(i);
+    return { embedding, tokens: sequences[i]!.ids.length, truncated: sequences[i]!.truncated };
+  });
+}
+
+/** The distinct texts, and for each text the index of its equal among them. */
+export function distinct(texts: readonly string[]): { unique: string[]; places: number[] } {
+  const unique: string[] = [];
+  const seen = new Map<string, number>();
+  const places = texts.map((text) => {
+    let place = seen.get(text);
+    if (place === undefined) seen.set(text, place = unique.push(text) - 1);
+    return place;
+  });
+  return { unique, places };
+}
+
+/** One warning a call, to the log, if any of its sequences was cut. */
+export function warnOfTruncation({ info, onLog }: Engine, sequences: readonly Sequence[]): void {
+  const count = sequences.filter(({ truncated }) => truncated).length;
+  if (count === 0 || !onLog) return;
+  const texts = count === 1 ? "1 text was" : `${count} texts were`;
+  onLog({ level: "warn", message: `${texts} truncated to ${info.maxTokens} tokens` });
+}
+
+function finish(
+  name: (i: number) => string,
+  i: number,
+  row: Float32Array,
+  width: number,
+  options: EmbedOptions,
+): Float32Array {
+  const { dimensions = width, normalize: wanted = true } = options;
+  if (!isFiniteVector(row)) {
+    throw new LlamaError("non-finite", `Cannot embed ${name(i)}: the model gave NaN or infinity for it`);
+  }
+  const vector = new Float32Array(row.length / width * dimensions);
+  for (let from = 0, to = 0; from < row.length; from += width, to += dimensions) {
+    const part = vector.subarray(to, to + dimensions);
+    part.set(row.subarray(from, from + dimensions));
+    if (wanted) normalize(part);
+  }
+  return vector;
+}

@@ -1,0 +1,32 @@
+/** What may be read without asking: on a terminal, Deno asks the user when something is read without permission. */
+import { statSync } from "node:fs";
+import process from "node:process";
+
+type Query =
+  | { readonly name: "env"; readonly variable: string }
+  | { readonly name: "read"; readonly path: string };
+interface DenoPermissions {
+  readonly permissions: { querySync(descriptor: Query): { readonly state: string } };
+}
+
+/** Whether a permission is granted already; always true on Bun and Node. */
+export function granted(descriptor: Query): boolean {
+  const deno = (globalThis as { Deno?: DenoPermissions }).Deno;
+  return deno === undefined || deno.permissions.querySync(descriptor).state === "granted";
+}
+
+/** An environment variable, or undefined when it is unset, empty or may not be read. */
+export function env(variable: string): string | undefined {
+  return granted({ name: "env", variable }) ? process.env[variable] || undefined : undefined;
+}
+
+/** Whether there is a file, links followed; undefined when that may not be known. */
+export function isFile(path: string): boolean | undefined {
+  if (!granted({ name: "read", path })) return undefined;
+  try {
+    return statSync(path).isFile();
+  } catch (error) {
+    if ((error as Error).name === "NotCapable") return undefined; // a link to where nothing may be read
+    return false;
+  }
+}

@@ -1,0 +1,134 @@
+// Cross-encoders against transformers: segment B, both separators and the pooler; what goes wrong without each is in
+// the fixtures and is far outside the tolerance.
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { convert } from "../convert.ts";
+import { cacheDirectory } from "../ffi/library.ts";
+import { Llama, LlamaError } from "../mod.ts";
+import { fixture, inDirectory, openSafetensors, packed, writeSafetensors } from "./checkpoint.ts";
+import { randomTensor } from "./fixtures/randoms.ts";
+
+const TOLERANCE = 0.02;
+
+interface Pair {
+  readonly query: string;
+  readonly document: string;
+  readonly truncated: boolean;
+  readonly logits: readonly number[];
+  readonly wrong: Readonly<Record<string, readonly number[]>>;
+}
+interface Part {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly std: number;
+  readonly mean?: number;
+  readonly seed: number;
+}
+const read = (name: string): { pairs: Pair[]; random?: Part[] } => JSON.parse(readFileSync(fixture(name), "utf8"));
+
+/** The largest difference to the reference, each pair alone and all documents of a query together. */
+async function largestDifference(llama: Llama, pairs: readonly Pair[]): Promise<number> {
+  let largest = 0;
+  for (const query of new Set(pairs.map((pair) => pair.query))) {
+    const ofQuery = pairs.filter((pair) => pair.query === query);
+    const together = await llama.rerank(query, ofQuery, { text: ({ document }) => document });
+    for (const { document: pair, logit, score, truncated } of together) {
+      const [alone] = await llama.rerank(query, [pair.document]);
+      const expected = pair.logits[0]!;
+      largest = Math.max(largest, Math.abs(logit - expected), Math.abs(alone!.logit - expected));
+      assertEquals(truncated, pair.truncated);
+      assert(Math.abs(score - 1 / (1 + Math.exp(-logit))) < 1e-12);
+    }
+    assertEquals(together.map(({ logit }) => logit), together.map(({ logit }) => logit).toSorted((a, b) => b - a));
+  }
+  return largest;
+}
+
+for (const name of ["tiny_cross_encoder", "tiny_classifier"]) {
+  test(`rerank() gives the logits of transformers for ${name}, and none of the mistakes does`, async () => {
+    await inDirectory(async (directory) => {
+      const { pairs } = read(`${name}.json`);
+      const file = join(directory, "model.gguf");
+      await convert(fixture(name), file);
+      await using llama = await Llama.load(file);
+      assertEquals([llama.info.reranker, llama.info.exact, llama.info.pooling], ["cross-encoder", true, "rank"]);
+      const largest = await largestDifference(llama, pairs);
+      console.log(`${name}: largest difference ${largest.toFixed(5)} on ${pairs.length} pairs`);
+      assert(largest <= TOLERANCE, `largest difference ${largest}`);
+      for (const mistake of Object.keys(pairs[0]!.wrong)) {
+        const moved = Math.max(
+          ...pairs.flatMap(({ logits, wrong }) => logits.map((x, i) => Math.abs(wrong[mistake]![i]! - x))),
+        );
+        assert(moved >= 20 * TOLERANCE, `${mistake} moves the logit by ${moved} only`);
+      }
+    });
+  });
+}
+
+const cache = cacheDirectory();
+const models = cache && join(cache, "models");
+const checkpoint = models && readdirSync(models, { withFileTypes: true })
+  .find((entry) => entry.isDirectory() && entry.name.startsWith("sentence-transformers--all-MiniLM-L6-v2"))?.name;
+
+test("rerank() scores the five pairs of a MiniLM cross-encoder within 0.02", {
+  skip: !checkpoint && "MiniLM's checkpoint is not in the cache",
+}, async () => {
+  await inDirectory(async (directory) => {
+    const source = join(directory, "checkpoint");
+    cpSync(join(models!, checkpoint!), source, { recursive: true });
+    const { pairs, random } = read("minilm_cross_encoder.json");
+    addHead(source, random!);
+    const file = join(directory, "model.gguf");
+    await convert(source, file);
+    await using llama = await Llama.load(file);
+    const largest = await largestDifference(llama, pairs);
+    console.log(`five pairs: largest difference ${largest.toFixed(5)}`);
+    assert(largest <= TOLERANCE, `largest difference ${largest}`);
+  });
+});
+
+test("rerank() refuses a query that leaves no room, and embed() a model that has no vectors", async () => {
+  await inDirectory(async (directory) => {
+    const file = join(directory, "model.gguf");
+    await convert(fixture("tiny_cross_encoder"), file);
+    await using llama = await Llama.load(file);
+    const long = "the ".repeat(200);
+    await assertRejects(() => llama.rerank(long, ["a"]), RangeError, "leave no room");
+    await assertRejects(() => llama.rerank("a", ["b", long], { truncate: "error" }), RangeError, "documents[1]");
+    const error = await assertRejects(() => llama.embed("a"), LlamaError, "use rerank");
+    assertEquals(error.code, "model-unsupported");
+  });
+});
+
+test("Llama.load() refuses pooling rank for a file without a classification head", async () => {
+  const error = await assertRejects(
+    () => Llama.load(fixture("../../models/all-minilm-l6-v2-q8_0.gguf"), { pooling: "rank" }),
+    LlamaError,
+    "no classification head",
+  );
+  assertEquals(error.code, "model-unsupported");
+});
+
+/** Makes a cross-encoder of an encoder's checkpoint: the random parts as their generator gives them. */
+function addHead(directory: string, parts: readonly Part[]): void {
+  const path = join(directory, "model.safetensors");
+  const { header, data } = openSafetensors(path);
+  const encoder = Object.entries(header).filter(([name]) => name !== "__metadata__")
+    .map(([name, { dtype, shape, data_offsets: [from, to] }]) =>
+      [`bert.${name}`, { dtype, shape, data: data.subarray(from, to) }] as const
+    )
+    .filter(([name]) => !parts.some((part) => part.name === name));
+  const head = parts.map(({ name, shape, std, mean, seed }) => {
+    const values = randomTensor(seed, shape.reduce((product, n) => product * n, 1), std, mean);
+    return [name, { dtype: "F32", shape: [...shape], data: new Uint8Array(values.buffer) }] as const;
+  });
+  const [table, bytes] = packed([...encoder, ...head].map(([name, t]) => [name, { ...t, shape: [...t.shape] }]));
+  writeSafetensors(path, table, bytes);
+  const config = JSON.parse(readFileSync(join(directory, "config.json"), "utf8"));
+  config.architectures = ["BertForSequenceClassification"];
+  config.id2label = { 0: "LABEL_0" };
+  config.label2id = { LABEL_0: 0 };
+  writeFileSync(join(directory, "config.json"), JSON.stringify(config));
+}
