@@ -72,10 +72,14 @@ test("examples/reranker.ts without the permission, or with that of another path,
 test("examples/reranker.ts asks nothing on a terminal", {
   skip: skip || !script || process.platform !== "linux",
 }, async () => {
+  const onTerminal = (flags: string, onOutput?: (pid: number) => void) =>
+    runChild(script!, ["-qec", `deno run ${flags} ${EXAMPLE} ${MODEL}`, "/dev/null"], onOutput && { onOutput });
+  const asked = await onTerminal("--deny-net", (pid) => process.kill(pid)); // that a question would be seen
+  assertMatch(asked.stdout, /Deno requests/);
   for (const flags of ["--allow-ffi", `--allow-ffi=${LIBRARY}`]) {
-    const outcome = await runChild(script!, ["-qec", `deno run ${flags} ${EXAMPLE} ${MODEL}`, "/dev/null"]);
+    const outcome = await onTerminal(flags);
     scores(outcome);
-    assert(!/Allow\?|permission|\[y\/n/i.test(outcome.stdout), outcome.stdout);
+    assert(!/Deno requests|Allow\?|permission|\[y\/n/i.test(outcome.stdout), outcome.stdout);
   }
 });
 
