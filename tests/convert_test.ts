@@ -186,7 +186,7 @@ test("convert() of a cross-encoder gives a model that llama.cpp loads as one", {
       ]]] as const
     ) {
       await convert(fixture(name), out);
-      const model = await lane.loadModel(out, 0, true, {});
+      const model = await lane.loadModel(out, { gpuLayers: 0, checkTensors: true, device: -1 }, {});
       assertEquals([model.pooling, model.numbers.classes, model.labels], ["rank", labels.length, [...labels]]);
       model.close();
     }
