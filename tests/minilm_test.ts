@@ -23,7 +23,7 @@ async function embedAnew(file: string): Promise<Embedding[]> {
   return await llama.embedDetailed(texts.map(({ text }) => text));
 }
 
-test("tokenize() gives the tokens of Hugging Face, MiniLM", { skip: cannotLoad(Q8_0) }, async () => {
+test("tokenize() gives the tokens of Hugging Face, MiniLM", { skip: cannotLoad(Q8_0), timeout: 120_000 }, async () => {
   await using llama = await Llama.load(modelPath(Q8_0));
   const wrong: string[] = [];
   for (const { id, text, tokens, count, whole, truncated } of texts) {
@@ -38,6 +38,7 @@ test("tokenize() gives the tokens of Hugging Face, MiniLM", { skip: cannotLoad(Q
 
 test("tokenize() gives the tokens of Hugging Face for what llama.cpp alone has others", {
   skip: cannotLoad(Q8_0),
+  timeout: 120_000,
 }, async () => {
   await using llama = await Llama.load(modelPath(Q8_0));
   for (const name of ["korean", "hindi", "long-word", "form-feed"]) {
@@ -49,6 +50,7 @@ test("tokenize() gives the tokens of Hugging Face for what llama.cpp alone has o
 
 test("embedDetailed() reports tokens and truncation as sentence-transformers cuts", {
   skip: cannotLoad(Q8_0),
+  timeout: 120_000,
 }, async () => {
   const all = await embedAll(Q8_0);
   for (const [i, { id, count, truncated }] of texts.entries()) {
@@ -59,13 +61,17 @@ test("embedDetailed() reports tokens and truncation as sentence-transformers cut
 for (const [file, least] of [[F32, 0.9999], [BF16, 0.9999]] as const) {
   test(`embed() is within cosine ${least} of sentence-transformers with ${file}`, {
     skip: cannotLoad(file),
+    timeout: 120_000,
   }, async () => {
     const { cosine, id } = worst(file, compare(texts, await embedAll(file)));
     assert(cosine >= least, `least cosine ${cosine} (${id})`);
   });
 }
 
-test(`embed() is within cosine 0.999 of sentence-transformers with ${Q8_0}`, { skip: cannotLoad(Q8_0) }, async () => {
+test(`embed() is within cosine 0.999 of sentence-transformers with ${Q8_0}`, {
+  skip: cannotLoad(Q8_0),
+  timeout: 120_000,
+}, async () => {
   const all = compare(texts, await embedAll(Q8_0));
   // ggml multiplies q8_0 weights with activations that it rounds to 8 bits, too. In texts of a few tokens that does
   // not average out.
@@ -76,7 +82,7 @@ test(`embed() is within cosine 0.999 of sentence-transformers with ${Q8_0}`, { s
 });
 
 for (const file of [F32, BF16, Q8_0]) {
-  test(`embed() gives vectors of length 1 with ${file}`, { skip: cannotLoad(file) }, async () => {
+  test(`embed() gives vectors of length 1 with ${file}`, { skip: cannotLoad(file), timeout: 120_000 }, async () => {
     const all = await embedAll(file);
     const off = Math.max(...all.map(({ embedding }) => Math.abs(Math.sqrt(dot(embedding, embedding)) - 1)));
     console.log(`largest difference of a length from 1: ${off}`);
@@ -87,6 +93,7 @@ for (const file of [F32, BF16, Q8_0]) {
 for (const [file, tolerance] of [[F32, 1e-3], [Q8_0, 1e-2]] as const) {
   test(`rerank() gives the example's scores of sentence-transformers to ${tolerance} with ${file}`, {
     skip: cannotLoad(file),
+    timeout: 120_000,
   }, async () => {
     await using llama = await Llama.load(modelPath(file));
     const ranked = await llama.rerank(example.query, example.documents);
