@@ -1,0 +1,19 @@
+/**
+ * Models by name: what is known of them, where they are on this machine, and getting them from the model hub.
+ *
+ * @example
+ * ```ts ignore
+ * import { Llama } from "@llamasaur/llamasaur";
+ * import { download } from "@llamasaur/llamasaur/models";
+ *
+ * await download("bge-small-en-v1.5");
+ * await using llama = await Llama.load("bge-small-en-v1.5");
+ * ```
+ *
+ * @module
+ */
+export { catalogue, type CatalogueEntry, type CatalogueName } from "./src/models/catalogue.ts";
+export { download, type DownloadOptions } from "./src/models/download.ts";
+export type { DownloadProgress } from "./src/models/progress.ts";
+export { modelPath as resolveModel } from "./src/model_path.ts";
+export { LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";

@@ -1,0 +1,264 @@
+/** Models by short names: where their files are and how they were trained to be used. Imports nothing. */
+
+/** A model of the catalogue. */
+export interface CatalogueEntry {
+  /** What the model is for. */
+  readonly kind: "embedding" | "reranker";
+  /** The repository on the hub, as `owner/name`. */
+  readonly repository: string;
+  /** The file in the repository. */
+  readonly file: string;
+  /** Bytes of the file; undefined where it is not known for sure. */
+  readonly size?: number;
+  /** The file that `scripts/download_models.sh` makes from the original checkpoint; it goes before the hub's file. */
+  readonly made?: string;
+  /** SPDX identifier of the weights' licence, or its usual name. */
+  readonly licence: string;
+  /** How the tokens' vectors become one; `rank` for rerankers. */
+  readonly pooling: "mean" | "cls" | "last" | "rank";
+  /** What the model was trained to find before a query and before a document; empty for nothing. */
+  readonly prompts: { readonly query: string; readonly document: string };
+  /** Tokens of one text, special ones included, that the model was made for. */
+  readonly maxTokens: number;
+  /** Whether its results were compared with the original's by this package's tests (the `made` file, if there is one). */
+  readonly verified: boolean;
+}
+
+const NONE = { query: "", document: "" };
+// Model cards of BAAI/bge-*-en-v1.5, mixedbread-ai/mxbai-embed-large-v1 and Snowflake/snowflake-arctic-embed-m-v1.5.
+const PASSAGES = { query: "Represent this sentence for searching relevant passages: ", document: "" };
+// Model cards of intfloat/multilingual-e5-*: both prefixes are needed, whatever the language.
+const E5 = { query: "query: ", document: "passage: " };
+
+/** A name of the catalogue. */
+export type CatalogueName =
+  | "bge-small-en-v1.5"
+  | "bge-base-en-v1.5"
+  | "bge-large-en-v1.5"
+  | "bge-m3"
+  | "all-minilm-l6-v2"
+  | "multilingual-e5-small"
+  | "multilingual-e5-base"
+  | "multilingual-e5-large"
+  | "mxbai-embed-large-v1"
+  | "snowflake-arctic-embed-m-v1.5"
+  | "snowflake-arctic-embed-l-v2.0"
+  | "nomic-embed-text-v1.5"
+  | "qwen3-embedding-0.6b"
+  | "embeddinggemma-300m"
+  | "bge-reranker-base"
+  | "bge-reranker-v2-m3"
+  | "ms-marco-minilm-l-6-v2"
+  | "qwen3-reranker-0.6b";
+
+/**
+ * The models that `Llama.load`, `download` and `resolveModel` know by a short name, lower-case.
+ *
+ * Repositories and file names were checked with public code that downloads them, prompts with the model cards and with
+ * code that quotes them. The hub was out of reach: sizes are there only where two independent sources agree.
+ *
+ * @example
+ * ```ts
+ * import { catalogue } from "@llamasaur/llamasaur/models";
+ *
+ * console.log(catalogue["bge-small-en-v1.5"].prompts.query);
+ * ```
+ */
+export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
+  "bge-small-en-v1.5": {
+    kind: "embedding",
+    repository: "CompendiumLabs/bge-small-en-v1.5-gguf",
+    file: "bge-small-en-v1.5-q4_k_m.gguf",
+    licence: "MIT",
+    pooling: "cls",
+    prompts: PASSAGES,
+    maxTokens: 512,
+    verified: false,
+  },
+  "bge-base-en-v1.5": {
+    kind: "embedding",
+    repository: "CompendiumLabs/bge-base-en-v1.5-gguf",
+    file: "bge-base-en-v1.5-q4_k_m.gguf",
+    licence: "MIT",
+    pooling: "cls",
+    prompts: PASSAGES,
+    maxTokens: 512,
+    verified: false,
+  },
+  "bge-large-en-v1.5": {
+    kind: "embedding",
+    repository: "CompendiumLabs/bge-large-en-v1.5-gguf",
+    file: "bge-large-en-v1.5-q4_k_m.gguf",
+    licence: "MIT",
+    pooling: "cls",
+    prompts: PASSAGES,
+    maxTokens: 512,
+    verified: false,
+  },
+  "bge-m3": {
+    kind: "embedding",
+    repository: "gpustack/bge-m3-GGUF",
+    file: "bge-m3-Q8_0.gguf",
+    size: 634_553_760,
+    licence: "MIT",
+    pooling: "cls",
+    prompts: NONE,
+    maxTokens: 8192,
+    verified: false,
+  },
+  "all-minilm-l6-v2": {
+    // The hub's file is somebody else's conversion and was not compared; ours, which goes first, was.
+    kind: "embedding",
+    repository: "leliuga/all-MiniLM-L6-v2-GGUF",
+    file: "all-MiniLM-L6-v2.Q8_0.gguf",
+    made: "all-minilm-l6-v2-q8_0.gguf",
+    licence: "Apache-2.0",
+    pooling: "mean",
+    prompts: NONE,
+    maxTokens: 256, // sentence-transformers' max_seq_length
+    verified: true,
+  },
+  "multilingual-e5-small": {
+    kind: "embedding",
+    repository: "keisuke-miyako/multilingual-e5-small-gguf-q8_0",
+    file: "multilingual-e5-small-Q8_0.gguf",
+    size: 131_953_504,
+    licence: "MIT",
+    pooling: "mean",
+    prompts: E5,
+    maxTokens: 512,
+    verified: false,
+  },
+  "multilingual-e5-base": {
+    kind: "embedding",
+    repository: "keisuke-miyako/multilingual-e5-base-gguf-q8_0",
+    file: "multilingual-e5-base-Q8_0.gguf",
+    licence: "MIT",
+    pooling: "mean",
+    prompts: E5,
+    maxTokens: 512,
+    verified: false,
+  },
+  "multilingual-e5-large": {
+    kind: "embedding",
+    repository: "phate334/multilingual-e5-large-gguf",
+    file: "multilingual-e5-large-q4_k_m.gguf",
+    licence: "MIT",
+    pooling: "mean",
+    prompts: E5,
+    maxTokens: 512,
+    verified: false,
+  },
+  "mxbai-embed-large-v1": {
+    kind: "embedding",
+    repository: "mixedbread-ai/mxbai-embed-large-v1",
+    file: "gguf/mxbai-embed-large-v1-f16.gguf",
+    licence: "Apache-2.0",
+    pooling: "cls",
+    prompts: PASSAGES,
+    maxTokens: 512,
+    verified: false,
+  },
+  "snowflake-arctic-embed-m-v1.5": {
+    // Repository and file are named by one source only.
+    kind: "embedding",
+    repository: "yixuan-chia/snowflake-arctic-embed-m-v1.5-GGUF",
+    file: "snowflake-arctic-embed-m-v1.5-F16.gguf",
+    licence: "Apache-2.0",
+    pooling: "cls",
+    prompts: PASSAGES,
+    maxTokens: 512,
+    verified: false,
+  },
+  "snowflake-arctic-embed-l-v2.0": {
+    kind: "embedding",
+    repository: "Casual-Autopsy/snowflake-arctic-embed-l-v2.0-gguf",
+    file: "snowflake-arctic-embed-l-v2.0-q8_0.gguf",
+    licence: "Apache-2.0",
+    pooling: "cls",
+    prompts: { query: "query: ", document: "" },
+    maxTokens: 8192,
+    verified: false,
+  },
+  "nomic-embed-text-v1.5": {
+    kind: "embedding",
+    repository: "nomic-ai/nomic-embed-text-v1.5-GGUF",
+    file: "nomic-embed-text-v1.5.Q8_0.gguf",
+    licence: "Apache-2.0",
+    pooling: "mean",
+    prompts: { query: "search_query: ", document: "search_document: " },
+    maxTokens: 2048, // 8192 only with RoPE scaling, says the repository's card
+    verified: false,
+  },
+  "qwen3-embedding-0.6b": {
+    kind: "embedding",
+    repository: "Qwen/Qwen3-Embedding-0.6B-GGUF",
+    file: "Qwen3-Embedding-0.6B-Q8_0.gguf",
+    licence: "Apache-2.0",
+    pooling: "last",
+    prompts: {
+      query: "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:",
+      document: "",
+    },
+    maxTokens: 32_768,
+    verified: false,
+  },
+  "embeddinggemma-300m": {
+    kind: "embedding",
+    repository: "ggml-org/embeddinggemma-300M-GGUF",
+    file: "embeddinggemma-300M-Q8_0.gguf",
+    licence: "Gemma",
+    pooling: "mean",
+    prompts: { query: "task: search result | query: ", document: "title: none | text: " },
+    maxTokens: 2048,
+    verified: false,
+  },
+  "bge-reranker-base": {
+    kind: "reranker",
+    repository: "xinming0111/bge-reranker-base-Q8_0-GGUF",
+    file: "bge-reranker-base-q8_0.gguf",
+    licence: "MIT",
+    pooling: "rank",
+    prompts: NONE,
+    maxTokens: 512,
+    verified: false,
+  },
+  "bge-reranker-v2-m3": {
+    kind: "reranker",
+    repository: "gpustack/bge-reranker-v2-m3-GGUF",
+    file: "bge-reranker-v2-m3-Q8_0.gguf",
+    licence: "Apache-2.0",
+    pooling: "rank",
+    prompts: NONE,
+    maxTokens: 8192,
+    verified: false,
+  },
+  "ms-marco-minilm-l-6-v2": {
+    // Probably made with llama.cpp's converter, which drops BERT's pooler, so that scores are not exact; `convert` keeps it.
+    kind: "reranker",
+    repository: "keisuke-miyako/ms-marco-MiniLM-L6-v2-gguf-q8_0",
+    file: "ms-marco-MiniLM-L6-v2-Q8_0.gguf",
+    licence: "Apache-2.0",
+    pooling: "rank",
+    prompts: NONE,
+    maxTokens: 512,
+    verified: false,
+  },
+  "qwen3-reranker-0.6b": {
+    // Its prompt is a template in the file, not a prefix.
+    kind: "reranker",
+    repository: "ggml-org/Qwen3-Reranker-0.6B-Q8_0-GGUF",
+    file: "qwen3-reranker-0.6b-q8_0.gguf",
+    licence: "Apache-2.0",
+    pooling: "rank",
+    prompts: NONE,
+    maxTokens: 32_768,
+    verified: false,
+  },
+};
+
+/** The canonical name of a model of the catalogue, whatever the case it is written in; undefined when there is none. */
+export function catalogueName(name: string): CatalogueName | undefined {
+  const lower = name.toLowerCase();
+  return Object.hasOwn(catalogue, lower) ? lower as CatalogueName : undefined;
+}

@@ -1,0 +1,149 @@
+/** Getting the bytes of a file, in as many attempts as it takes, and making sure that they are the right ones. */
+import { createHash, type Hash } from "node:crypto";
+import { type FileHandle, open, rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { LlamaError } from "../../ffi/errors.ts";
+import type { HubFile } from "../hub_file.ts";
+import { type Hub, HubUnavailableError, reasonOf, request } from "./hub.ts";
+
+/** A file that is to be got, and what it must be. */
+export interface Transfer {
+  readonly file: HubFile;
+  readonly url: string;
+  readonly size: number;
+  readonly sha256: string | undefined;
+  /** Where the bytes go; what is there already is the beginning. */
+  readonly path: string;
+}
+
+/** What a caller wants to know, and how it stops the work. */
+export interface Watch {
+  readonly signal?: AbortSignal | undefined;
+  /** Told how many bytes there are. */
+  readonly onBytes?: ((done: number) => void) | undefined;
+}
+
+const MAGIC = "GGUF";
+
+/**
+ * Gets a file, going on where an earlier attempt (of this process or another) broke off.
+ *
+ * @throws {HubUnavailableError} when it breaks off again and again; what has come stays, for later.
+ * @throws {LlamaError} `model-invalid` when other bytes came than the hub promised; then nothing stays.
+ */
+export async function transfer(hub: Hub, wanted: Transfer, watch: Watch): Promise<void> {
+  const handle = await open(wanted.path, "a+").then(async (created) => {
+    await created.close();
+    return await open(wanted.path, "r+"); // "a" would write at the end, wherever it is told to
+  });
+  try {
+    let failures = 0;
+    for (let done = (await handle.stat()).size;;) {
+      try {
+        await attempt(hub, wanted, handle, watch);
+        return await handle.sync();
+      } catch (error) {
+        if (!(error instanceof HubUnavailableError)) throw error;
+        const { size } = await handle.stat();
+        failures = size > done ? 1 : failures + 1;
+        done = size;
+        if (failures >= hub.times.attempts) throw error;
+        await sleep(hub.times.pause * 2 ** (failures - 1), undefined, watch.signal ? { signal: watch.signal } : {});
+      }
+    }
+  } catch (error) {
+    watch.signal?.throwIfAborted(); // as its reason, whatever became of the connection
+    if (error instanceof LlamaError) await rm(wanted.path, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Watch): Promise<void> {
+  const { url, size, sha256, file } = wanted;
+  let done = (await handle.stat()).size;
+  if (done > size) await handle.truncate(done = 0);
+  let hash = await hashOf(handle, done, watch.signal);
+  const resumed = done > 0;
+  if (done < size) {
+    const stalled = new AbortController();
+    const signals = watch.signal ? [watch.signal, stalled.signal] : [stalled.signal];
+    const signal = AbortSignal.any(signals);
+    const { response } = await request(hub, file, url, resumed ? { range: `bytes=${done}-`, signal } : { signal });
+    if (resumed && !isRest(response, done)) {
+      hash = createHash("sha256");
+      await handle.truncate(done = 0);
+    }
+    try {
+      if (response.status === 416) throw new HubUnavailableError(`Cannot get ${url}: the hub answers 416`);
+      for await (const chunk of chunksOf(response, hub.times.stalled, stalled)) {
+        if (done + chunk.length > size) throw invalid(url, `more than the ${size} bytes came that were promised`);
+        for (let at = 0; at < chunk.length;) {
+          at += (await handle.write(chunk, at, chunk.length - at, done + at)).bytesWritten;
+        }
+        hash.update(chunk);
+        if (done < MAGIC.length) await checkMagic(url, handle, done + chunk.length);
+        done += chunk.length;
+        watch.onBytes?.(done);
+      }
+    } finally {
+      stalled.abort();
+    }
+  }
+  if (done < size) throw new HubUnavailableError(`Cannot get ${url}: it broke off after ${done} of ${size} bytes`);
+  await checkMagic(url, handle, done);
+  const digest = hash.digest("hex");
+  if (sha256 === undefined || digest === sha256) return;
+  if (!resumed) throw invalid(url, `its sha256 is ${digest} instead of ${sha256}`);
+  await handle.truncate(0); // what was there before may have been wrong
+  throw new HubUnavailableError(`Cannot use ${url}: its sha256 is ${digest} instead of ${sha256}`);
+}
+
+/** Whether an answer goes on at this byte; a server without ranges sends the whole. */
+function isRest(response: Response, from: number): boolean {
+  return response.status === 206 && response.headers.get("content-range")?.startsWith(`bytes ${from}-`) === true;
+}
+
+async function* chunksOf(response: Response, patience: number, stalled: AbortController): AsyncGenerator<Uint8Array> {
+  const late = new Error(`nothing came for ${patience / 1000} s`);
+  let timer = setTimeout(() => stalled.abort(late), patience);
+  try {
+    for await (const chunk of response.body ?? []) {
+      yield chunk;
+      clearTimeout(timer);
+      timer = setTimeout(() => stalled.abort(late), patience);
+    }
+  } catch (error) {
+    throw new HubUnavailableError(`Cannot get ${response.url}: it broke off (${reasonOf(error)})`, { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function hashOf(handle: FileHandle, length: number, signal: AbortSignal | undefined): Promise<Hash> {
+  const hash = createHash("sha256");
+  const buffer = new Uint8Array(1 << 20);
+  for (let at = 0; at < length;) {
+    signal?.throwIfAborted();
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, length - at), at);
+    if (bytesRead === 0) break;
+    hash.update(buffer.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+  return hash;
+}
+
+/** Looks at the first bytes as soon as they are there: a proxy's page is not worth the rest. */
+async function checkMagic(url: string, handle: FileHandle, length: number): Promise<void> {
+  const start = new Uint8Array(MAGIC.length);
+  await handle.read(start, 0, Math.min(length, start.length), 0);
+  const found = new TextDecoder().decode(start.subarray(0, length));
+  if (length < MAGIC.length ? !MAGIC.startsWith(found) : found !== MAGIC) {
+    throw invalid(url, `it begins with ${JSON.stringify(found)} instead of "${MAGIC}", so that it is no GGUF file`);
+  }
+}
+
+function invalid(url: string, reason: string): LlamaError {
+  return new LlamaError("model-invalid", `Cannot use ${url}: ${reason}`);
+}
