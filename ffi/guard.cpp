@@ -16,6 +16,14 @@
 #    include <windows.h>
 #else
 #    include <dlfcn.h>
+
+// Every destructor of a static object in this library is registered here, and forgotten: llama.cpp and ggml build such
+// objects lazily, in the first load, the first tokenising, the first pass, and an exit in the middle of that would
+// destroy them beneath the lane, before any handler of ours that is older. The library is never unloaded, and the
+// system takes the memory back. Hidden, so that it is this library's alone.
+extern "C" __attribute__((visibility("hidden"))) int __cxa_atexit(void (*)(void *), void *, void *) noexcept {
+    return 0;
+}
 #endif
 
 namespace saur {
@@ -152,7 +160,17 @@ void install_hooks() {
     });
 }
 
-void arm_exit_guard() { std::atexit(wait_for_jobs); }
+void arm_exit_guard() {
+#if defined(_WIN32)
+    std::atexit(wait_for_jobs);
+#else
+    // libc's own; std::atexit is linked into this library and would find ours.
+    using Register = int (*)(void (*)(void *), void *, void *);
+    if (auto real = (Register) dlsym(RTLD_NEXT, "__cxa_atexit")) {
+        real([](void *) { wait_for_jobs(); }, nullptr, nullptr);
+    }
+#endif
+}
 bool exiting() { return g_exiting; }
 
 InFlight::InFlight() { g_in_flight++; }

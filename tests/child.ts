@@ -14,23 +14,24 @@ export interface Outcome {
   readonly signal: string | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** From the line that was waited for to the end. */
+  /** From the last output to the end. */
   readonly milliseconds: number;
 }
 
-/** Runs a command in the root; at the first output `onOutput` may do something to it. */
+/** Runs a command, in the root if nothing else is said; at the first output `onOutput` may do something to it. */
 export function runChild(
   command: string,
   args: readonly string[],
-  { env = {}, timeout = 30_000, onOutput }: {
+  { env = {}, cwd = ROOT, timeout = 30_000, onOutput }: {
     env?: Record<string, string>;
+    cwd?: string;
     timeout?: number;
     onOutput?: (pid: number) => void;
   } = {},
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(...unseen(command, args), {
-      cwd: ROOT,
+      cwd,
       env: { ...process.env, PATH: folders().join(delimiter), NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -38,10 +39,8 @@ export function runChild(
     let stderr = "";
     let since = performance.now();
     child.stdout.on("data", (data) => {
-      if (stdout === "") {
-        since = performance.now();
-        onOutput?.(child.pid!);
-      }
+      since = performance.now();
+      if (stdout === "") onOutput?.(child.pid!);
       stdout += data;
     });
     child.stderr.on("data", (data) => stderr += data);
