@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets models into models/: scripts/download_models.sh [minilm | bge]..., without a name the list.
+# Gets models: scripts/download_models.sh [minilm | bge | bge-base | bge-reranker | NAME | hf:...]..., without one the list.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 exec deno run -A "$(dirname "${BASH_SOURCE[0]}")/models/mod.ts" "$@"

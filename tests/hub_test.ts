@@ -69,7 +69,8 @@ for (const [what, fault, reason] of BREAKS) {
       assert(error instanceof HubUnavailableError, String(error));
       assertMatch(error.message, reason);
       assert(asked(hub) >= 3 && asked(hub) <= 4, `${asked(hub)} requests`);
-      assertEquals(blobs().filter((name) => !name.endsWith(".incomplete")), []);
+      const came = /broke off after 1000|500/.test(error.message); // what came is kept, to go on there
+      assertEquals(blobs().map((name) => name.slice(64)), came ? [".llamasaur.incomplete"] : []);
     });
   });
 }

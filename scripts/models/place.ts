@@ -1,5 +1,5 @@
 // models/ in the checkout: hard links to the files in the cache, or copies where the cache is on another file system.
-import { copyFile, link, mkdir, stat, utimes } from "node:fs/promises";
+import { copyFile, link, mkdir, realpath, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -23,9 +23,10 @@ export async function exists(path: string): Promise<boolean> {
   return await stat(path).then((found) => found.isFile(), () => false);
 }
 
-/** Puts a file of the cache into a folder, unless it is there already. */
-export async function place(cached: string, folder: string): Promise<void> {
-  const path = join(folder, basename(cached));
+/** Puts a file of a cache into a folder under its own name, unless it is there already. */
+export async function place(file: string, folder: string): Promise<void> {
+  const path = join(folder, basename(file));
+  const cached = await realpath(file); // the hub's cache has links
   const source = await stat(cached);
   const there = await stat(path).catch(() => undefined);
   if (there?.size === source.size && there.mtimeMs === source.mtimeMs) return;

@@ -73,14 +73,7 @@ export async function download(model: string, options: DownloadOptions = {}): Pr
       "Cannot tell where the hub's cache is: set the option cache, HF_HUB_CACHE or HOME, and allow to read it (--allow-env)",
     );
   }
-  const endpoint = (options.endpoint ?? env("HF_ENDPOINT") ?? "https://huggingface.co").replace(/\/+$/, "");
-  if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
-    throw new RangeError(
-      `Cannot read endpoint ${JSON.stringify(endpoint)}: it (or HF_ENDPOINT) must be an http(s): URL`,
-    );
-  }
-  const token = options.token ?? await storedToken();
-  const hub: Hub = { endpoint, token, fetch: options.fetch ?? globalThis.fetch, times: HUB_TIMES };
+  const hub = await hubOf(options);
   const offline = options.offline ?? /^(1|on|yes|true)$/i.test(env("HF_HUB_OFFLINE") ?? "");
   const onProgress = options.onProgress ?? (process.stderr.isTTY ? progressBar() : undefined);
   const paths: string[] = [];
@@ -88,6 +81,18 @@ export async function download(model: string, options: DownloadOptions = {}): Pr
     paths.push(await getFile(offline ? undefined : hub, cache, part, { signal: options.signal, onProgress }));
   }
   return paths[0]!;
+}
+
+/** The hub that the options and the environment name. */
+export async function hubOf(options: Pick<DownloadOptions, "endpoint" | "token" | "fetch"> = {}): Promise<Hub> {
+  const endpoint = (options.endpoint ?? env("HF_ENDPOINT") ?? "https://huggingface.co").replace(/\/+$/, "");
+  if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
+    throw new RangeError(
+      `Cannot read endpoint ${JSON.stringify(endpoint)}: it (or HF_ENDPOINT) must be an http(s): URL`,
+    );
+  }
+  const token = options.token ?? await storedToken();
+  return { endpoint, token, fetch: options.fetch ?? globalThis.fetch, times: HUB_TIMES };
 }
 
 /** What a caller of {@linkcode getFile} wants to know, and how it stops it. */

@@ -52,8 +52,9 @@ export async function transfer(hub: Hub, wanted: Transfer, watch: Watch): Promis
       }
     }
   } catch (error) {
+    const useless = error instanceof LlamaError || (await handle.stat()).size === 0;
+    if (useless) await rm(wanted.path, { force: true });
     watch.signal?.throwIfAborted(); // as its reason, whatever became of the connection
-    if (error instanceof LlamaError) await rm(wanted.path, { force: true });
     throw error;
   } finally {
     await handle.close();
@@ -83,7 +84,7 @@ async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Wa
           at += (await handle.write(chunk, at, chunk.length - at, done + at)).bytesWritten;
         }
         hash.update(chunk);
-        if (done < MAGIC.length) await checkMagic(url, handle, done + chunk.length);
+        if (done < MAGIC.length) await checkMagic(wanted, handle, done + chunk.length);
         done += chunk.length;
         watch.onBytes?.(done);
       }
@@ -92,7 +93,7 @@ async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Wa
     }
   }
   if (done < size) throw new HubUnavailableError(`Cannot get ${url}: it broke off after ${done} of ${size} bytes`);
-  await checkMagic(url, handle, done);
+  await checkMagic(wanted, handle, done);
   const digest = hash.digest("hex");
   if (sha256 === undefined || digest === sha256) return;
   if (!resumed) throw invalid(url, `its sha256 is ${digest} instead of ${sha256}`);
@@ -134,8 +135,9 @@ async function hashOf(handle: FileHandle, length: number, signal: AbortSignal | 
   return hash;
 }
 
-/** Looks at the first bytes as soon as they are there: a proxy's page is not worth the rest. */
-async function checkMagic(url: string, handle: FileHandle, length: number): Promise<void> {
+/** Looks at a model's first bytes as soon as they are there: a proxy's page is not worth the rest. */
+async function checkMagic({ file, url }: Transfer, handle: FileHandle, length: number): Promise<void> {
+  if (!/\.gguf$/i.test(file.path)) return;
   const start = new Uint8Array(MAGIC.length);
   await handle.read(start, 0, Math.min(length, start.length), 0);
   const found = new TextDecoder().decode(start.subarray(0, length));
