@@ -3,7 +3,7 @@ import process from "node:process";
 import { Llama } from "../mod.ts";
 
 const [way, model, delay, threads] = process.argv.slice(2) as [string, string, string, string];
-const text = "a text that is long enough to keep a lane busy for a while ".repeat(12);
+const sentence = "a text that is long enough to keep a lane busy for a while ";
 
 function leave(): void {
   if (way.endsWith("exit")) process.exit(7);
@@ -17,9 +17,10 @@ if (way === "load exit") {
   setTimeout(leave, Number(delay));
 } else {
   const llama = await Llama.load(model, { threads: Number(threads) });
-  const count = way === "end" || way === "dropped" ? 4 : 5000;
+  const ends = way === "end" || way === "dropped";
+  const [count, text] = ends ? [4, sentence] : [5000, sentence.repeat(12)];
   const work = llama.embed(Array.from({ length: count }, (_, i) => `${i} ${text}`));
   if (way === "end") void work.then((vectors) => console.log(`${vectors.length} vectors`));
   console.log("running"); // the parent sends its signal at this
-  if (way !== "end" && way !== "dropped") setTimeout(leave, Number(delay));
+  if (!ends) setTimeout(leave, Number(delay));
 }
