@@ -1,7 +1,11 @@
 // A stand-in for the model hub: what its real answers look like, and what can go wrong with them.
 import { createHash } from "node:crypto";
+import { existsSync, lstatSync, readdirSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { download, type DownloadOptions } from "../models.ts";
+import { inDirectory } from "./checkpoint.ts";
 
 /** The commit that every branch and tag of the stand-in means. */
 export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -118,3 +122,40 @@ async function listen(
   }
   return { origin: `http://127.0.0.1:${port}`, close };
 }
+
+/** The stand-in's one model. */
+export const MODEL: Uint8Array<ArrayBuffer> = ggufOf(400_000);
+/** Its name. */
+export const NAME = "hf:owner/repo/model.gguf";
+
+/** Runs with a hub that has one model, and a download from it into an empty cache. */
+export async function withHub(
+  run: (
+    hub: HubServer,
+    cache: string,
+    get: (model?: string, more?: DownloadOptions) => Promise<string>,
+  ) => Promise<void>,
+  files: Record<string, Uint8Array> = { "owner/repo/model.gguf": MODEL },
+): Promise<void> {
+  await inDirectory(async (directory) => {
+    await using hub = await HubServer.start(files);
+    const cache = join(directory, "hub");
+    const options = { endpoint: hub.endpoint, cache, token: "secret", offline: false, onProgress: () => {} };
+    await run(hub, cache, (model = NAME, more = {}) => download(model, { ...options, ...more }));
+  });
+}
+
+/** The files of a cache, without directories. */
+export function filesOf(cache: string): string[] {
+  if (!existsSync(cache)) return [];
+  return readdirSync(cache, { recursive: true, encoding: "utf8" })
+    .filter((path) => !lstatSync(join(cache, path)).isDirectory())
+    .map((path) => path.replaceAll("\\", "/")).sort();
+}
+
+/** What a cache has when it has the model. */
+export const LAYOUT: readonly string[] = [
+  `models--owner--repo/blobs/${sha256(MODEL)}`,
+  "models--owner--repo/refs/main",
+  `models--owner--repo/snapshots/${COMMIT}/model.gguf`,
+];

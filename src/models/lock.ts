@@ -33,11 +33,11 @@ export async function withLock<T>(
   const { signal, times = TIMES } = options;
   const token = `${process.pid} ${randomUUID()}`; // the number is for people who look
   await mkdir(dirname(path), { recursive: true });
-  let seen = { state: "", since: performance.now() };
+  let seen = { state: "", times: 0 }; // looks are counted, not time: it passes while this process stands still, too
   while (!(await acquire(path, token))) {
     const state = await stateOf(path);
-    if (state !== seen.state) seen = { state, since: performance.now() };
-    else if (performance.now() - seen.since > times.stale) await takeAway(path, await ownerOf(path), seen.state);
+    seen = { state, times: state === seen.state ? seen.times + 1 : 0 };
+    if (seen.times * times.poll > times.stale) await takeAway(path, await ownerOf(path), state);
     await sleep(times.poll, undefined, signal ? { signal } : {});
   }
   const lost = new AbortController();
