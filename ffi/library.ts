@@ -74,8 +74,10 @@ export function libraryCachePath(): string | undefined {
  * @param option The `library` option: a path or a `file:` URL. When given, it is the only place.
  */
 export function candidates(option?: string | URL): Candidate[] {
-  if (option !== undefined) {
-    return [{ path: option instanceof URL || option.startsWith("file:") ? fileURLToPath(option) : option }];
+  // A place that was named is the only one: falling back to another would hide that it is wrong.
+  const named = option ?? env("LLAMASAUR_LIBRARY");
+  if (named !== undefined) {
+    return [{ path: named instanceof URL || named.startsWith("file:") ? fileURLToPath(named) : named }];
   }
   const places: Candidate[] = [];
   const add = (path: string | undefined, place: string, reason: string): void => {
@@ -83,7 +85,7 @@ export function candidates(option?: string | URL): Candidate[] {
     else if (!granted({ name: "ffi", path })) places.push({ path, skipped: "no permission (--allow-ffi)" });
     else places.push({ path });
   };
-  add(env("LLAMASAUR_LIBRARY"), "$LLAMASAUR_LIBRARY", "unset, or no permission to read it (--allow-env)");
+  add(undefined, "$LLAMASAUR_LIBRARY", "unset, or no permission to read it (--allow-env)");
   const root = packageRoot();
   const beside = root.protocol === "file:"
     ? join(fileURLToPath(root), "lib", targetName(), libraryFileName())

@@ -7,6 +7,7 @@
 namespace saur {
 
 enum Pooling : int32_t {
+    POOLING_UNKNOWN     = -2,  // a number in a file that llama.cpp has no name for
     POOLING_UNSPECIFIED = -1,
     POOLING_NONE        = 0,
     POOLING_MEAN        = 1,
@@ -19,6 +20,7 @@ inline bool is_pooling(int32_t p) { return p >= POOLING_UNSPECIFIED && p <= POOL
 
 inline enum llama_pooling_type to_llama(int32_t p) {
     switch ((Pooling) p) {
+        case POOLING_UNKNOWN:
         case POOLING_UNSPECIFIED: return LLAMA_POOLING_TYPE_UNSPECIFIED;
         case POOLING_NONE:        return LLAMA_POOLING_TYPE_NONE;
         case POOLING_MEAN:        return LLAMA_POOLING_TYPE_MEAN;
@@ -38,7 +40,7 @@ inline int32_t from_llama(int32_t p) {
         case LLAMA_POOLING_TYPE_LAST:        return POOLING_LAST;
         case LLAMA_POOLING_TYPE_RANK:        return POOLING_RANK;
     }
-    return POOLING_UNSPECIFIED;
+    return POOLING_UNKNOWN;
 }
 
 }  // namespace saur

@@ -40,11 +40,11 @@ export async function embedTexts(
       : fitTokens(name(i), one, info.maxTokens, truncate, model.numbers)
   );
   warnOfTruncation(engine, sequences);
-  const rows = await pool.encode(sequences, {
+  const vectors = await pool.encode(sequences, {
     signal,
+    finish: (row, i) => finish(name, i, row, info.dimensions, options),
     onDone: onProgress && ((done) => onProgress({ done, total: unique.length })),
   });
-  const vectors = rows.map((row, i) => finish(name, i, row, info.dimensions, options));
   const given = new Set<number>();
   return places.map((i): Embedding => {
     const embedding = given.has(i) ? vectors[i]!.slice() : vectors[i]!;

@@ -46,6 +46,12 @@ function startEngine(native: Native, model: Model, lane: Lane, list: Device[], o
   const threads = options.threads ?? 1;
   // A GPU is kept busy by one context; CPU cores by one each.
   const contexts = options.contexts ?? (onGpu ? 1 : Math.max(1, Math.floor(navigator.hardwareConcurrency / threads)));
+  if (model.numbers.pooling < -1 && !options.pooling) {
+    throw new LlamaError(
+      "model-invalid",
+      "Cannot load: the file asks for a pooling that llama.cpp does not know; pass pooling",
+    );
+  }
   const pooling = options.pooling ?? model.pooling ?? "none";
   const maxTokens = maxTokensOf(model, options.contextSize);
   const { reranker, exact, warning } = rerankerOf(model, pooling);

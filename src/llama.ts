@@ -1,9 +1,9 @@
 /** The class that users hold. Its methods read in the order that the data flows: load, tokens, vectors, ranking. */
-import { fileURLToPath } from "node:url";
 import { LlamaError } from "../ffi/errors.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine.ts";
 import type { LlamaInfo } from "./info.ts";
+import { modelPath } from "./model_path.ts";
 import {
   checkEmbedOptions,
   checkLoadOptions,
@@ -49,7 +49,8 @@ export class Llama {
   /**
    * Loads a GGUF model. Never downloads or builds anything.
    *
-   * @param model Path or `file:` URL of a GGUF file.
+   * @param model Path or `file:` URL of a GGUF file, a name of the catalogue (`"bge-small-en-v1.5"`), or
+   * `hf:owner/repository/file.gguf[@revision]`; the latter two are looked up in `models/` and the hub's cache.
    * @param options See {@linkcode LoadOptions}.
    * @returns The model, ready for calls.
    * @throws {ModelNotFoundError} when there is no such file.
@@ -229,20 +230,4 @@ export class Llama {
       this.#running.delete(promise);
     }
   }
-}
-
-function modelPath(model: unknown): string {
-  if (typeof model !== "string" && !(model instanceof URL)) {
-    throw new TypeError(`Cannot load: model must be a path or a URL, is ${show(model)}`);
-  }
-  if (model instanceof URL || model.startsWith("file:")) {
-    const url = new URL(model);
-    if (url.protocol !== "file:") throw new TypeError(`Cannot load: model must be a file: URL, is ${url.protocol}`);
-    return fileURLToPath(url);
-  }
-  checkText("model", model);
-  if (model === "" || model.includes("\0")) {
-    throw new RangeError(`Cannot load: model must be a path, is ${JSON.stringify(model)}`);
-  }
-  return model;
 }

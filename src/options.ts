@@ -84,8 +84,9 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
   integer("contexts", options.contexts, 1, 512);
   integer("threads", options.threads, 1, 512);
   if (options.library !== undefined && typeof options.library !== "string" && !(options.library instanceof URL)) {
-    throw new TypeError(`Cannot load: library must be a path or a URL, is ${show(options.library)}`);
+    throw new TypeError(`Cannot read library: it must be a path or a URL, is ${show(options.library)}`);
   }
+  if (options.library === "") throw new RangeError('Cannot read library: it must be a path, is ""');
   boolean("checkTensors", options.checkTensors);
   signal(options.signal);
   callback("onProgress", options.onProgress);

@@ -26,8 +26,10 @@ export interface PoolSettings {
 }
 
 /** What a caller can do to its work while it waits or runs. */
-export interface CallOptions {
+export interface CallOptions<Result = unknown> {
   readonly signal?: AbortSignal | undefined;
+  /** Turns each result into what the call gives, as it comes, so that the event loop is not held at the end. */
+  readonly finish?: ((result: Result, index: number) => Result) | undefined;
   /** Called after each pass with how many of the call's items are done. */
   readonly onDone?: ((done: number) => void) | undefined;
 }
@@ -44,19 +46,19 @@ class Call<Item, Result> extends Line {
   readonly #results: Result[];
   readonly #resolve: (results: Result[]) => void;
   readonly #reject: (reason: unknown) => void;
-  readonly #onDone: ((done: number) => void) | undefined;
+  readonly #options: CallOptions<Result>;
   #done = 0;
 
   constructor(
     items: readonly Item[],
     weights: ArrayLike<number>,
     order?: ArrayLike<number>,
-    options: CallOptions = {},
+    options: CallOptions<Result> = {},
   ) {
     super(weights, order);
     this.items = items;
     this.#results = new Array(items.length);
-    this.#onDone = options.onDone;
+    this.#options = options;
     const { promise, resolve, reject } = Promise.withResolvers<Result[]>();
     this.promise = promise;
     this.#resolve = resolve;
@@ -65,10 +67,11 @@ class Call<Item, Result> extends Line {
 
   succeed(indices: readonly number[], results: readonly Result[]): void {
     if (this.settled) return;
-    indices.forEach((index, i) => this.#results[index] = results[i]!);
+    const { finish = (result) => result, onDone } = this.#options;
     this.#done += indices.length;
     try {
-      this.#onDone?.(this.#done);
+      indices.forEach((index, i) => this.#results[index] = finish(results[i]!, index));
+      onDone?.(this.#done);
     } catch (error) {
       this.fail(error);
       return;
@@ -116,13 +119,13 @@ export class Pool {
   }
 
   /** Tokenises texts with the special tokens that the model wants around them. */
-  tokenize(texts: readonly string[], options: CallOptions = {}): Promise<Int32Array[]> {
+  tokenize(texts: readonly string[], options: CallOptions<Int32Array> = {}): Promise<Int32Array[]> {
     const weights = texts.map((text) => text.length);
     return this.#submit(this.#texts, new Call<string, Int32Array>(texts, weights, undefined, options), options.signal);
   }
 
   /** Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none. */
-  encode(sequences: readonly Sequence[], options: CallOptions = {}): Promise<Float32Array[]> {
+  encode(sequences: readonly Sequence[], options: CallOptions<Float32Array> = {}): Promise<Float32Array[]> {
     const lengths = Uint32Array.from(sequences, ({ ids }) => ids.length);
     const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), options);
     return this.#submit(this.#sequences, call, options.signal);

@@ -126,11 +126,14 @@ test("candidates() is the option alone, as path or file: URL", () => {
   assertEquals(candidates("lib.so"), [{ path: "lib.so" }]);
 });
 
-test("candidates() are the variable, lib/ and the cache, in this order, each skipped with its reason", async () => {
+test("candidates() are the variable alone, else lib/ and the cache, each skipped with its reason", async () => {
   const beside = join(fileURLToPath(packageRoot()), "lib", targetName(), libraryFileName());
   assert(isCheckout() && packageRoot().pathname.endsWith("/"));
   await withEnv({ LLAMASAUR_LIBRARY: "/mine.so", XDG_CACHE_HOME: "/xdg" }, () => {
-    assertEquals(candidates(), [{ path: "/mine.so" }, { path: beside }, { path: libraryCachePath()! }]);
+    assertEquals(candidates(), [{ path: "/mine.so" }]);
+  });
+  await withEnv({ LLAMASAUR_LIBRARY: undefined, XDG_CACHE_HOME: "/xdg" }, () => {
+    assertEquals(candidates().slice(1), [{ path: beside }, { path: libraryCachePath()! }]);
   });
   await withEnv(
     { LLAMASAUR_LIBRARY: undefined, XDG_CACHE_HOME: undefined, HOME: undefined, LOCALAPPDATA: undefined },
@@ -216,13 +219,13 @@ test("open() lists every place with its reason when the package has no library a
     cpSync(new URL("../ffi", import.meta.url), join(directory, "ffi"), { recursive: true });
     const copy: typeof import("../ffi/mod.ts") = await import(pathToFileURL(join(directory, "ffi", "mod.ts")).href);
     let error: LibraryNotFoundError | undefined; // the copy's own class
-    await withEnv({ LLAMASAUR_LIBRARY: join(directory, "mine.so"), XDG_CACHE_HOME: directory }, async () => {
+    await withEnv({ LLAMASAUR_LIBRARY: undefined, XDG_CACHE_HOME: directory }, async () => {
       error = await copy.open().then(() => undefined, (error) => error);
     });
     assertEquals(error?.name, "LibraryNotFoundError");
     const cached = join(directory, "llamasaur", `${LLAMA_VERSION}-${abi()}`);
     for (const [i, folder] of [undefined, directory, cached].entries()) {
-      const path = folder ? join(folder, "lib", targetName(), libraryFileName()) : join(directory, "mine.so");
+      const path = folder ? join(folder, "lib", targetName(), libraryFileName()) : "$LLAMASAUR_LIBRARY";
       assert(error!.tried[i]!.startsWith(`${path}: `), error!.message);
     }
     assertEquals(error!.tried.length, 3);

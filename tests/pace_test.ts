@@ -10,7 +10,7 @@ import { cannotLoad, libraryMissing, modelPath } from "./references.ts";
 
 const Q8_0 = "all-minilm-l6-v2-q8_0.gguf";
 // A busy machine may be slow in one attempt; what this package blocks, it blocks in all.
-const ATTEMPTS = 4;
+const ATTEMPTS = 6;
 const TICK = 10;
 
 /** Runs a 10 ms timer until the work is done; returns how late it was at most, in milliseconds, and its ticks. */
@@ -51,7 +51,9 @@ test("embed() of 10,000 texts and one of 100,000 words never holds up a 10 ms ti
       console.log(
         `idle: at most ${idle.late.toFixed(1)} ms late; busy: ${busy.late.toFixed(1)} ms, ${busy.ticks} ticks`,
       );
-      best = Math.min(best, busy.late - Math.max(0, idle.late));
+      // An idle run that is late itself says nothing, but on the last attempt, when there was no quiet one.
+      const quiet = idle.late <= 20 || attempt === ATTEMPTS - 1 && best === Infinity;
+      if (quiet) best = Math.min(best, busy.late - Math.max(0, idle.late));
     }
     assert(best <= 20, `${best.toFixed(1)} ms later than idle`);
   });
