@@ -20,7 +20,7 @@ export type LlamaErrorCode =
  * import { Llama, LlamaError } from "@llamasaur/llamasaur";
  *
  * try {
- *   await Llama.load("README.md");
+ *   await Llama.load("./README.md");
  * } catch (error) {
  *   if (error instanceof LlamaError) console.log(error.code); // "model-invalid"
  *   else throw error;

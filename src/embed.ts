@@ -30,7 +30,8 @@ export async function embedTexts(
   if (info.pooling === "rank") {
     throw new LlamaError("model-unsupported", "Cannot embed: this model scores pairs of texts; use rerank");
   }
-  const { prompt = "", signal, onProgress, truncate = "end" } = options;
+  const prompt = promptOf(engine, options);
+  const { signal, onProgress, truncate = "end" } = options;
   const { unique, places } = distinct(texts);
   const name = (i: number): string => nameOf(texts.indexOf(unique[i]!));
   const ids = await pool.tokenize(prompt ? unique.map((text) => prompt + text) : unique, { signal });
@@ -51,6 +52,16 @@ export async function embedTexts(
     given.add(i);
     return { embedding, tokens: sequences[i]!.ids.length, truncated: sequences[i]!.truncated };
   });
+}
+
+function promptOf({ prompts }: Engine, { prompt, inputType }: EmbedOptions): string {
+  if (inputType === undefined) return prompt ?? "";
+  if (prompt !== undefined) throw new RangeError("Cannot embed with both prompt and inputType: pass one of them");
+  if (prompts) return prompts[inputType] ?? "";
+  throw new RangeError(
+    `Cannot embed with inputType "${inputType}": the prompts are known only of models loaded by a name of the catalogue; ` +
+      "pass prompt",
+  );
 }
 
 /** The distinct texts, and for each text the index of its equal among them. */

@@ -2,6 +2,7 @@
 import { type Device, devices, Lane, LLAMA_VERSION, type Model, type Native, open } from "../ffi/mod.ts";
 import { LlamaError } from "../ffi/errors.ts";
 import { normalizeBertInPieces } from "./bert_normalizer.ts";
+import type { CatalogueEntry } from "./models/catalogue.ts";
 import { describe, type LlamaInfo, maxTokensOf, pairOf, rerankerOf } from "./info.ts";
 import type { LoadOptions } from "./options.ts";
 import type { PairFormat } from "./pairs.ts";
@@ -15,11 +16,16 @@ export interface Engine {
   readonly info: LlamaInfo;
   /** How a query and a document are joined for a cross-encoder. */
   readonly pair: PairFormat;
+  /** What goes before a query and before a document, where that is known. */
+  readonly prompts: Profile["prompts"] | undefined;
   readonly onLog: LoadOptions["onLog"];
 }
 
+/** What the catalogue knows of a model and its file may not. */
+export type Profile = Pick<CatalogueEntry, "maxTokens" | "prompts">;
+
 /** Opens the library, loads the model and makes the lanes ready. */
-export async function loadEngine(path: string, options: LoadOptions): Promise<Engine> {
+export async function loadEngine(path: string, options: LoadOptions, profile?: Profile): Promise<Engine> {
   const { signal, onProgress, onLog, gpuLayers = -1, checkTensors = false } = options;
   signal?.throwIfAborted();
   const native = await open(options.library);
@@ -30,7 +36,7 @@ export async function loadEngine(path: string, options: LoadOptions): Promise<En
     const settings = { gpuLayers: device.cpu ? 0 : gpuLayers, checkTensors, device: device.index };
     const model = await lane.loadModel(path, settings, { signal, onProgress });
     try {
-      return startEngine(native, model, lane, list, options);
+      return startEngine(native, model, lane, list, options, profile);
     } catch (error) {
       model.close();
       throw error;
@@ -41,7 +47,14 @@ export async function loadEngine(path: string, options: LoadOptions): Promise<En
   }
 }
 
-function startEngine(native: Native, model: Model, lane: Lane, list: Device[], options: LoadOptions): Engine {
+function startEngine(
+  native: Native,
+  model: Model,
+  lane: Lane,
+  list: Device[],
+  options: LoadOptions,
+  profile?: Profile,
+): Engine {
   const onGpu = model.numbers.device >= 0;
   const threads = options.threads ?? 1;
   // A GPU is kept busy by one context; CPU cores by one each.
@@ -53,7 +66,7 @@ function startEngine(native: Native, model: Model, lane: Lane, list: Device[], o
     );
   }
   const pooling = options.pooling ?? model.pooling ?? "none";
-  const maxTokens = maxTokensOf(model, options.contextSize);
+  const maxTokens = maxTokensOf(model, options.contextSize, profile?.maxTokens);
   const { reranker, exact, warning } = rerankerOf(model, pooling);
   if (warning) options.onLog?.({ level: "warn", message: warning });
   const device = onGpu ? list[model.numbers.device]!.name : "CPU";
@@ -67,7 +80,14 @@ function startEngine(native: Native, model: Model, lane: Lane, list: Device[], o
     prepare: prepareFor(model),
     onLog: options.onLog,
   });
-  return { model, pool, pair: pairOf(model), info: describe(model, decided, LLAMA_VERSION), onLog: options.onLog };
+  return {
+    model,
+    pool,
+    pair: pairOf(model),
+    info: describe(model, decided, LLAMA_VERSION),
+    prompts: profile?.prompts,
+    onLog: options.onLog,
+  };
 }
 
 /** The device of the option: a GPU's index, or the CPU. */

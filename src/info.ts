@@ -46,15 +46,18 @@ export type Decided = Pick<
   "maxTokens" | "pooling" | "contexts" | "threads" | "device" | "reranker" | "exact"
 >;
 
-/** Tokens of one text: the option, else what sentence-transformers cuts at (our converter writes it), else the file's. */
-export function maxTokensOf(model: Model, contextSize: number | undefined): number {
+/**
+ * Tokens of one text: the option, else the catalogue's, else what sentence-transformers cuts at (our converter writes
+ * it), else the file's.
+ */
+export function maxTokensOf(model: Model, contextSize: number | undefined, known: number | undefined): number {
   const { contextLength } = model.numbers;
   if (contextSize !== undefined && contextSize > contextLength) {
     throw new RangeError(
       `Cannot load with contextSize ${contextSize}: the model has positions for ${contextLength} tokens`,
     );
   }
-  const trained = Number(model.meta("llamasaur.max_seq_length") ?? contextLength);
+  const trained = known ?? Number(model.meta("llamasaur.max_seq_length") ?? contextLength);
   return contextSize ?? (trained > 0 ? Math.min(trained, contextLength) : contextLength);
 }
 

@@ -3,7 +3,8 @@ import { LlamaError } from "../ffi/errors.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine.ts";
 import type { LlamaInfo } from "./info.ts";
-import { modelPath } from "./model_path.ts";
+import { modelPath, parseModel } from "./model_path.ts";
+import { catalogue } from "./models/catalogue.ts";
 import {
   checkEmbedOptions,
   checkLoadOptions,
@@ -66,7 +67,9 @@ export class Llama {
    */
   static async load(model: string | URL, options: LoadOptions = {}): Promise<Llama> {
     checkLoadOptions(options);
-    return new Llama(await loadEngine(modelPath(model), options));
+    const named = parseModel(model);
+    const profile = named.kind === "hub" && named.name ? catalogue[named.name] : undefined;
+    return new Llama(await loadEngine(modelPath(model), options, profile));
   }
 
   /**

@@ -49,6 +49,8 @@ export interface EmbedOptions {
   readonly dimensions?: number | undefined;
   /** Text put before each text, such as `"query: "`. Default: none. */
   readonly prompt?: string | undefined;
+  /** Puts the model's own prompt before each text; known for models loaded by a name of the catalogue. */
+  readonly inputType?: "query" | "document" | undefined;
   /** Which end of a long text is cut off, or `"error"`. @default {"end"} */
   readonly truncate?: Truncate | undefined;
   /** Stops the call; what others asked for goes on. */
@@ -104,6 +106,7 @@ export function checkEmbedOptions(options: EmbedOptions, dimensions: number): Em
   boolean("normalize", options.normalize);
   integer("dimensions", options.dimensions, 1, dimensions);
   if (options.prompt !== undefined) checkText("prompt", options.prompt);
+  oneOf("inputType", options.inputType, ["query", "document"]);
   oneOf("truncate", options.truncate, TRUNCATES);
   signal(options.signal);
   callback("onProgress", options.onProgress);

@@ -54,8 +54,9 @@ export type CatalogueName =
 /**
  * The models that `Llama.load`, `download` and `resolveModel` know by a short name, lower-case.
  *
- * Repositories and file names were checked with public code that downloads them, prompts with the model cards and with
- * code that quotes them. The hub was out of reach: sizes are there only where two independent sources agree.
+ * The hub was out of reach when this was written: repositories and file names were checked with public code that
+ * downloads them, prompts are those of the model cards as public code quotes them or as they are remembered, and sizes
+ * are there only where two independent sources agree. `verified` marks the models whose results our tests compare.
  *
  * @example
  * ```ts
