@@ -1,8 +1,7 @@
 // Contexts: a lane has one, made and freed on the lane's own thread.
+#include "device.h"
 #include "lane.h"
 #include "pooling.h"
-
-#include "ggml-cpu.h"
 
 using saur::answer;
 
@@ -32,8 +31,7 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     lane->n_threads = options[2];
     if (options[2] > 1) {
         // Without one, ggml starts and joins threads for every graph when OpenMP is off.
-        ggml_threadpool_params t = ggml_threadpool_params_default(options[2]);
-        lane->threadpool         = ggml_threadpool_new(&t);
+        lane->threadpool = saur::new_threadpool(options[2]);
         if (!lane->threadpool) {
             return SAUR_OUT_OF_MEMORY;
         }

@@ -4,7 +4,9 @@
 
 extern const int32_t saur_cpu_compiled;
 
+// Somebody else's libraries (build --llama) choose their code by the CPU that runs: nothing to compare.
 const int32_t saur_cpu_compiled = 0
+#if !defined(SAUR_PREBUILT)
 #if defined(__SSE4_2__)
     | 1 << 0
 #endif
@@ -46,5 +48,6 @@ const int32_t saur_cpu_compiled = 0
 #endif
 #if defined(__VAES__)
     | 1 << 13
+#endif
 #endif
     ;

@@ -2,6 +2,10 @@
 
 #include "guard.h"
 
+#if defined(SAUR_PREBUILT)
+#    include <dlfcn.h>
+#endif
+
 using saur::answer;
 
 namespace saur {
@@ -12,7 +16,45 @@ bool is_gpu(ggml_backend_dev_t device) {
     return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
 }
 
+template <typename Function> Function cpu_function(const char * name) {
+    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    return cpu ? (Function) ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), name) : nullptr;
+}
+
+std::string directory_of_ggml() {
+#if defined(SAUR_PREBUILT)
+    Dl_info info;
+    if (dladdr((void *) &ggml_backend_load_all_from_path, &info) && info.dli_fname) {
+        const std::string path = info.dli_fname;
+        return path.substr(0, path.find_last_of('/') + 1);
+    }
+#endif
+    return "";
+}
+
 }  // namespace
+
+bool load_backends(const char * directory) {
+    const std::string place = directory && *directory ? directory : directory_of_ggml();
+    if (!place.empty()) {
+        // Never ggml_backend_load_all(): it also searches the working directory for libraries to load.
+        ggml_backend_load_all_from_path(place.c_str());
+    }
+    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) != nullptr;
+}
+
+ggml_threadpool_t new_threadpool(int32_t threads) {
+    const auto             make   = cpu_function<decltype(&ggml_threadpool_new)>("ggml_threadpool_new");
+    ggml_threadpool_params params = ggml_threadpool_params_default(threads);
+    return make ? make(&params) : nullptr;
+}
+
+void free_threadpool(ggml_threadpool_t threadpool) {
+    const auto free = cpu_function<decltype(&ggml_threadpool_free)>("ggml_threadpool_free");
+    if (free) {
+        free(threadpool);
+    }
+}
 
 ggml_backend_dev_t choose_device(int32_t index) {
     if (index >= 0) {

@@ -1,6 +1,6 @@
 #include "lane.h"
 
-#include "ggml-cpu.h"
+#include "device.h"
 
 #include <thread>
 
@@ -117,7 +117,7 @@ void saur_lane::drop_context() {
         context = nullptr;
     }
     if (threadpool) {
-        ggml_threadpool_free(threadpool);
+        saur::free_threadpool(threadpool);
         threadpool = nullptr;
     }
     model.reset();

@@ -55,7 +55,7 @@ export async function open(library?: string | URL): Promise<Native> {
     } catch (error) {
       if (isPermissionError(error)) throw error;
       if (error instanceof LlamaError) mismatch ??= error;
-      tried.push(`${path}: ${(error as Error).message}`);
+      tried.push(`${path}: ${(error as Error).message.replace(/^(Could not open library: )+/, "")}`);
     }
   }
   if (mismatch) throw mismatch;
@@ -91,8 +91,10 @@ function start(path: string, adapter: Adapter): Native {
         `Build it on this machine, or with --portable: ${buildCommand()}`,
     );
   }
-  if (functions.saur_init(new Uint8Array(1)) !== STATUS.OK) {
-    throw new LlamaError("context-lost", `Cannot start the library ${path}`);
+  const status = functions.saur_init(new Uint8Array(1));
+  if (status !== STATUS.OK) {
+    const why = status === STATUS.NULL ? ": no backend for this CPU is in the directory of its libggml" : "";
+    throw new LlamaError("context-lost", `Cannot start the library ${path}${why}`);
   }
   const native = { path, functions, jobs: new Jobs(functions, listen) };
   opened.set(path, native);
@@ -113,7 +115,7 @@ function check(path: string, adapter: Adapter): void {
   const [built, loaded] = new TextDecoder().decode(buffer).split("\0");
   const wrong = first.saur_abi() !== abi()
     ? "its functions are those of another llamasaur version"
-    : built !== loaded
+    : built !== loaded?.replace(/-dev$/, "") // llama.cpp says "-dev" of every build that was not told otherwise
     ? `its shim was compiled for llama.cpp ${built}, but it holds ${loaded}`
     : built !== LLAMA_VERSION
     ? `it holds llama.cpp ${loaded}, but this version needs ${LLAMA_VERSION}`

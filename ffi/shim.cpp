@@ -3,7 +3,7 @@
 // assert on before a lane gets the job.
 #include "shim.h"
 
-#include "ggml-backend.h"
+#include "device.h"
 #include "lane.h"
 
 #include <algorithm>
@@ -28,9 +28,8 @@ int32_t saur_versions(char * out, int32_t size) {
 int32_t saur_init(const char * backend_directory) {
     return answer<int32_t>(SAUR_LOST, [&] {
         saur::install_hooks();
-        if (backend_directory && *backend_directory) {
-            // Never ggml_backend_load_all(): it also searches the working directory for libraries to load.
-            ggml_backend_load_all_from_path(backend_directory);
+        if (!saur::load_backends(backend_directory)) {
+            return (int32_t) SAUR_NULL;
         }
         llama_backend_init();
         return (int32_t) SAUR_OK;
