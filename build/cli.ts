@@ -24,6 +24,7 @@ How:
   --portable       for any machine like this one, not for this very processor (x64: from 2013 on, AVX2)
   --jobs N         compile N files at once (default: the number of processors)
   --source DIR     compile this copy of llama.cpp and get none
+  --llama DIR      use the libllama and the backends in DIR, of the same release, and compile nothing but the shim
   --out DIR        put the library below DIR instead of lib/
   --debug          with debug information, without optimisation
   --clean          throw away what an earlier build with the same flags compiled
@@ -57,6 +58,7 @@ export function parseCommandLine(args: readonly string[] = process.argv.slice(2)
         help: { type: "boolean", short: "h" },
         jobs: value,
         source: value,
+        llama: value,
         out: value,
         target: value, // for maintainers: a program of scripts/ instead of the library
       },
@@ -79,6 +81,7 @@ export function parseCommandLine(args: readonly string[] = process.argv.slice(2)
     dryRun: on("dry-run"),
     jobs: text("jobs") === undefined ? undefined : Number(text("jobs")),
     source: text("source"),
+    llama: text("llama"),
     out: text("out"),
     target: text("target"),
   };

@@ -54,7 +54,7 @@ async function hint(plan: Plan, output: string): Promise<string> {
   if (/CMAKE_C(XX)?_COMPILER|instance of Visual Studio/.test(output)) {
     return `\n    a C++17 compiler: ${await remedyHere("compiler")}`;
   }
-  if (backend === "cpu" || backend === "metal") return "";
+  if (backend === "cpu" || backend === "metal" || plan.prebuilt) return "";
   return `\n    what --${backend} needs: ${await remedyHere(backend)}`;
 }
 

@@ -59,7 +59,7 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
     for (const line of dryRun(work)) (options.onLine ?? console.log)(line);
     return result(false);
   }
-  if (UNTESTED.includes(backend)) say(`--${backend} is passed through to llama.cpp, untested`);
+  if (UNTESTED.includes(backend) && !work.prebuilt) say(`--${backend} is passed through to llama.cpp, untested`);
   if (work.given) say(`source: ${work.given.description}`);
   const built = await produce({
     ...work,
@@ -68,7 +68,7 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
     say,
     signal: options.signal,
     prepare: async (signal) => {
-      await checkTools(work.flags, work.ninja, true);
+      await checkTools(work.prebuilt ? { ...work.flags, backend: "cpu" } : work.flags, work.ninja, true);
       if (!work.given) say(`source: ${(await pinnedSource(work.cache, say, signal)).description}`);
     },
     make: async (signal) => {
@@ -85,6 +85,9 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
 
 function describe(work: Plan): string {
   const { backend, portable, debug, platform } = work.flags;
+  if (work.prebuilt) {
+    return `the shim alone, for the ${backend} llama.cpp in ${work.prebuilt.directory}, in ${work.directory}`;
+  }
   const tool = platform === "win32" ? "Visual Studio" : work.ninja ? "ninja" : "make";
   const kind = `${portable ? "portable" : "for this processor"}, ${debug ? "debug" : "release"}`;
   return `${backend}, ${kind}, ${tool}, ${work.jobs} ${work.jobs === 1 ? "job" : "jobs"}, in ${work.directory}`;

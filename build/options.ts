@@ -11,6 +11,11 @@ export interface BuildOptions {
   readonly jobs?: number | undefined;
   /** A copy of llama.cpp to compile. Default: the pinned release, fetched once into the cache. */
   readonly source?: string | undefined;
+  /**
+   * A directory with libllama, libggml and its backends, built by somebody else from the same release. Only our own
+   * few files are compiled, and the libraries are used where they are. Linux and macOS.
+   */
+  readonly llama?: string | undefined;
   /** Where `<os>-<arch>/` is made. Default: `lib/` of the package, or the user cache when the package is no checkout. */
   readonly out?: string | undefined;
   /** With debug information and without optimisation. Default: false. */

@@ -26,6 +26,7 @@ import {
 import { buildKey, inputsHash, processor } from "./key.ts";
 import type { BuildOptions } from "./options.ts";
 import { TREE } from "./pin.ts";
+import { findPrebuilt, type Prebuilt } from "./prebuilt.ts";
 import { givenSource, type Source, sourcePath } from "./source.ts";
 import { type Assets, libraryAssets, programAssets } from "./stage.ts";
 import { compilerVersions, findNvcc, which } from "./toolchain.ts";
@@ -41,6 +42,8 @@ export interface Plan {
   readonly cache: string;
   /** The source that the user gave; undefined for the pinned one, which is fetched when it is needed. */
   readonly given: Source | undefined;
+  /** The built llama.cpp that the user gave; only the shim is compiled then. */
+  readonly prebuilt: Prebuilt | undefined;
   /** The build's own directory in the cache. */
   readonly directory: string;
   readonly assets: Assets;
@@ -63,7 +66,9 @@ export interface Plan {
  */
 export async function plan(options: BuildOptions): Promise<Plan> {
   const { platform, arch } = process;
-  const backend = checkBackend(options.backend) ?? defaultBackend({ platform, arch });
+  const prebuilt = options.llama === undefined ? undefined : await findPrebuilt(options.llama, { platform, arch });
+  if (prebuilt) checkAlone(options);
+  const backend = prebuilt?.backend ?? checkBackend(options.backend) ?? defaultBackend({ platform, arch });
   const impossible = unavailable(backend, { platform, arch });
   if (impossible !== undefined) throw new BuildError(impossible);
   const jobs = checkJobs(options.jobs) ?? availableParallelism();
@@ -71,29 +76,38 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA");
   const flags: Flags = { backend, platform, arch, portable: options.portable ?? false, debug: options.debug ?? false };
   const root = packageRoot();
-  const nvcc = backend === "cuda" ? await findNvcc() : undefined;
+  const nvcc = backend === "cuda" && !prebuilt ? await findNvcc() : undefined;
   const programs = options.target === undefined ? undefined : await programAssets(root, options.target);
   const [given, assets, ninja, compilers, cpu] = await Promise.all([
     options.source === undefined ? undefined : givenSource(options.source, options.signal),
     libraryAssets(root),
     which("ninja").then((path) => path !== undefined),
     compilerVersions(nvcc),
-    flags.portable ? "" : processor(),
+    flags.portable || prebuilt ? "" : processor(),
   ]);
   const source = given?.directory ?? sourcePath(cache);
   const generator = generatorArguments(flags, ninja);
-  const settings = [...cmakeArguments(flags), ...(nvcc === undefined ? [] : [`-DCMAKE_CUDA_COMPILER=${nvcc}`])];
-  const key = buildKey([source, given ? given.tree ?? null : TREE, generator, settings, compilers, cpu]);
-  const directory = join(cache, "build", `${backend}-${key}`);
+  const settings = prebuilt
+    ? [
+      ...cmakeArguments({ ...flags, backend: "cpu", portable: false }),
+      `-DSAUR_PREBUILT=${prebuilt.libraries.join(";")}`,
+    ]
+    : [...cmakeArguments(flags), ...(nvcc === undefined ? [] : [`-DCMAKE_CUDA_COMPILER=${nvcc}`])];
+  const tree = given ? given.tree ?? null : TREE;
+  const key = buildKey([source, tree, generator, settings, compilers, cpu, ...(prebuilt ? [prebuilt.identity] : [])]);
+  const name = prebuilt ? `prebuilt-${backend}` : backend;
+  const directory = join(cache, "build", `${name}-${key}`);
   const cmake = join(directory, "cmake");
   // not in the key: they concern our own few files, and llama.cpp need not be compiled again for them
-  const ours = [`-DSAUR_ABI=${abi()}`, `-DSAUR_EXPORTS=${[...Object.keys(SYMBOLS), ...LLAMA_EXPORTS].join(";")}`];
+  const exported = [...Object.keys(SYMBOLS), ...(prebuilt ? [] : LLAMA_EXPORTS)];
+  const ours = [`-DSAUR_ABI=${abi()}`, `-DSAUR_EXPORTS=${exported.join(";")}`];
   return {
     flags,
     ninja,
     jobs,
     cache,
     given,
+    prebuilt,
     directory,
     assets,
     programs,
@@ -112,7 +126,7 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     ],
     compile: ["cmake", "--build", cmake, ...buildArguments(flags, options.target ?? "llamasaur", jobs)],
     product: join(cmake, "out", options.target === undefined ? libraryFileName() : programFileName(options.target)),
-    destinations: options.target === undefined ? destinations(backend, options.out) : [],
+    destinations: options.target === undefined ? destinations(name, options.out) : [],
   };
 }
 
@@ -120,13 +134,19 @@ function programFileName(name: string): string {
   return process.platform === "win32" ? `${name}.exe` : name;
 }
 
-function destinations(backend: Backend, out: string | undefined): string[] {
+function destinations(name: string, out: string | undefined): string[] {
   const lib = out !== undefined
     ? resolve(out)
     : isCheckout()
     ? fileURLToPath(new URL("lib", packageRoot()))
     : dirname(dirname(libraryCachePath()!)); // the cache directory is known here
-  return ["", `-${backend}`].map((suffix) => join(lib, targetName() + suffix, libraryFileName()));
+  return ["", `-${name}`].map((suffix) => join(lib, targetName() + suffix, libraryFileName()));
+}
+
+/** What a built llama.cpp has decided already cannot be asked for. */
+function checkAlone({ backend, portable, target }: BuildOptions): void {
+  const asked = backend ? `--${backend}` : portable ? "--portable" : target === undefined ? undefined : "--target";
+  if (asked) throw new BuildError(`--llama and ${asked} exclude each other: only our own few files are compiled`);
 }
 
 function checkBackend(backend: Backend | undefined): Backend | undefined {

@@ -37,7 +37,11 @@ export type Assets = ReadonlyMap<string, Uint8Array>;
 /** Reads everything that the library is made of besides llama.cpp. */
 export async function libraryAssets(root: URL): Promise<Assets> {
   const sources = root.protocol === "file:" ? await nativeSources(root) : NATIVE_SOURCES;
-  const paths = [["CMakeLists.txt", "build/CMakeLists.txt"], ...sources.map((name) => [`ffi/${name}`, `ffi/${name}`])];
+  const paths = [
+    ["CMakeLists.txt", "build/CMakeLists.txt"],
+    ["prebuilt.cmake", "build/prebuilt.cmake"],
+    ...sources.map((name) => [`ffi/${name}`, `ffi/${name}`]),
+  ];
   return new Map(await Promise.all(paths.map(async ([staged, path]) => [staged!, await read(root, path!)] as const)));
 }
 

@@ -124,7 +124,7 @@ test("unavailable() refuses what a system cannot have, and never the default", (
 
 test("parseCommandLine() reads every flag", () => {
   const options = parseCommandLine(
-    "--vulkan --portable --debug --clean --dry-run --jobs 3 --source a --out b --target ceiling".split(" "),
+    "--vulkan --portable --debug --clean --dry-run --jobs 3 --source a --llama c --out b --target ceiling".split(" "),
   );
   assertEquals(options, {
     backend: "vulkan",
@@ -134,6 +134,7 @@ test("parseCommandLine() reads every flag", () => {
     dryRun: true,
     jobs: 3,
     source: "a",
+    llama: "c",
     out: "b",
     target: "ceiling",
   });
@@ -150,7 +151,7 @@ test("parseCommandLine() refuses unknown flags, stray words and two backends", (
 });
 
 test("HELP names every flag", () => {
-  const flags = [...BACKENDS, "portable", "jobs", "source", "out", "debug", "clean", "dry-run", "help"];
+  const flags = [...BACKENDS, "portable", "jobs", "source", "llama", "out", "debug", "clean", "dry-run", "help"];
   for (const flag of flags) assertStringIncludes(HELP, `--${flag}`);
 });
 
