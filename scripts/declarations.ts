@@ -20,7 +20,7 @@ export function usedNames(sources: readonly string[]): Set<string> {
   return new Set(code.flatMap((text) => text.match(OF_LLAMA) ?? []).sort());
 }
 
-/** The declarations of a header. */
+/** The declarations of a header, or of several one behind the other. What shares a name (an enum and a function) is joined. */
 export function declarations(header: string): Declarations {
   const found = new Map<string, string>();
   const directives = /^[ \t]*#(?:[^\n]*\\\n)*[^\n]*$/gm;
@@ -31,7 +31,7 @@ export function declarations(header: string): Declarations {
   }
   for (const statement of statements(code.replaceAll(directives, "").replaceAll(/extern\s+"C"\s*\{/g, ""))) {
     const name = nameOf(statement);
-    if (name) found.set(name, statement);
+    if (name) found.set(name, found.has(name) ? `${found.get(name)} ${statement}` : statement);
     for (const [value, number] of enumValues(statement)) found.set(value, number);
   }
   return found;

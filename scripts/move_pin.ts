@@ -48,8 +48,9 @@ function runs(command: string, ...args: string[]): boolean {
 /** What the public headers of a tree declare. */
 function readHeaders(tree: string): Declarations {
   const ggml = join(tree, "ggml", "include");
-  const files = [join(tree, "include", "llama.h"), ...readdirSync(ggml).sort().map((name) => join(ggml, name))];
-  return new Map(files.flatMap((file) => [...declarations(readFileSync(file, "utf8"))]));
+  const inC = readdirSync(ggml).filter((name) => name !== "ggml-cpp.h").sort();
+  const files = [join(tree, "include", "llama.h"), ...inC.map((name) => join(ggml, name))];
+  return declarations(files.map((file) => readFileSync(file, "utf8")).join("\n"));
 }
 
 /** Prints what changed of what the shim uses. */

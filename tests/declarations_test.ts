@@ -35,6 +35,7 @@ extern "C" {
     DEPRECATED(LLAMA_API struct llama_model * llama_old(const char * path,
             int n), "use llama_new; instead");
     static inline int llama_inline(int a) { if (a) { return 1; } return 2; }
+    LLAMA_API enum llama_pooling llama_pooling(void);
     LLAMA_API void llama_free(struct llama_model * model);
 #ifdef __cplusplus
 }
@@ -69,6 +70,12 @@ test("changes() are the used names alone, however they changed", () => {
   assertEquals(change("LLAMA_API int llama_last(void);", ""), []); // nobody uses it
   assertEquals(change("LLAMA_POOLING_MEAN = 0x10,", "LLAMA_POOLING_NEW,\n LLAMA_POOLING_MEAN = 0x10,"), []);
   assertEquals(change("= 0x10", "= 3"), [{ name: "LLAMA_POOLING_CLS", before: "17", after: "4" }]);
+  const enumOnly = changes(
+    declarations(HEADER),
+    declarations(HEADER.replace("LLAMA_POOLING_NONE,", "LLAMA_POOLING_NEW,")),
+    new Set(["llama_pooling"]),
+  );
+  assertEquals(enumOnly.length, 1); // though a function has its name, too
   assertEquals(change("int32_t n_ctx;", "int32_t n_ctx; int32_t n_seq;").map(({ name }) => name), ["llama_params"]);
   assertEquals(change("llama_free(", "llama_release(").map(({ name, after }) => [name, after]), [
     ["llama_free", undefined],
