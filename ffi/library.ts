@@ -1,6 +1,6 @@
 /** Where the native library is: the places looked at, in order, and what is not looked at and why. */
 import process from "node:process";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { abi } from "./symbols.ts";
 import { LLAMA_VERSION } from "./version.ts";
@@ -14,13 +14,14 @@ export interface Candidate {
 type Query =
   | { readonly name: "env"; readonly variable: string }
   | { readonly name: "ffi"; readonly path: string };
-interface DenoPermissions {
+interface DenoGlobal {
   readonly permissions: { querySync(descriptor: Query): { readonly state: string } };
+  readonly build: { readonly standalone: boolean };
 }
 
 /** Asks Deno without ever prompting: on a terminal a plain read or dlopen without permission would ask the user. */
 function granted(descriptor: Query): boolean {
-  const deno = (globalThis as { Deno?: DenoPermissions }).Deno;
+  const deno = (globalThis as { Deno?: DenoGlobal }).Deno;
   return deno === undefined || deno.permissions.querySync(descriptor).state === "granted";
 }
 
@@ -62,6 +63,12 @@ export function isCheckout(): boolean {
   return root.protocol === "file:" && !root.pathname.split("/").includes("node_modules");
 }
 
+/** Whether this package is inside a program that `bun build --compile` or `deno compile` made. */
+function isCompiled(): boolean {
+  const deno = (globalThis as { Deno?: DenoGlobal }).Deno;
+  return deno ? deno.build.standalone : /^\/(\$bunfs|[A-Z]:\/~BUN)\//i.test(packageRoot().pathname);
+}
+
 /** Where a build puts the library when the package is no working copy; undefined without a cache directory. */
 export function libraryCachePath(): string | undefined {
   const cache = cacheDirectory();
@@ -87,7 +94,9 @@ export function candidates(option?: string | URL): Candidate[] {
   };
   add(undefined, "$LLAMASAUR_LIBRARY", "unset, or no permission to read it (--allow-env)");
   const root = packageRoot();
-  const beside = root.protocol === "file:"
+  const beside = isCompiled()
+    ? join(dirname(process.execPath), libraryFileName())
+    : root.protocol === "file:"
     ? join(fileURLToPath(root), "lib", targetName(), libraryFileName())
     : undefined;
   add(beside, "lib/ beside the package", `the package was loaded from ${root.protocol}//${root.host}`);
@@ -99,6 +108,7 @@ export function candidates(option?: string | URL): Candidate[] {
 export function buildCommand(): string {
   const root = packageRoot();
   const inDeno = "Deno" in globalThis;
+  if (isCompiled()) return inDeno ? "deno run -A jsr:@llamasaur/llamasaur/build" : "bunx llamasaur-build";
   if (root.protocol !== "file:") return `deno run -A ${new URL("build/mod.ts", root)}`;
   if (!isCheckout()) return "bunx llamasaur-build";
   const script = join(fileURLToPath(root), "build", "mod.ts");

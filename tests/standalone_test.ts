@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { copyFileSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { libraryFileName, targetName } from "../ffi/library.ts";
 import { open } from "../ffi/mod.ts";
 import { Llama } from "../mod.ts";
@@ -17,7 +17,7 @@ if (noEmbedding) console.warn(`standalone_test: nothing can be embedded: ${noEmb
 const slow = { timeout: 120_000 };
 const RANKED = /^query: .*\n 1\. score=0\.\d{4} document=Rust/;
 
-test("examples/reranker.ts compiled by Bun into one file runs with LLAMASAUR_LIBRARY", {
+test("examples/reranker.ts compiled by Bun into one file finds the library by LLAMASAUR_LIBRARY or beside it", {
   ...slow,
   skip: noEmbedding !== undefined || !bun,
 }, async () => {
@@ -25,9 +25,17 @@ test("examples/reranker.ts compiled by Bun into one file runs with LLAMASAUR_LIB
     const program = join(directory, "reranker");
     const built = await runChild(bun!, ["build", "--compile", "examples/reranker.ts", "--outfile", program]);
     assertEquals(built.code, 0, built.stderr);
-    const env = { ...emptyHome(directory), LLAMASAUR_LIBRARY: LIBRARY };
-    const { stdout, stderr } = await runChild(program, [MODEL], { env, cwd: directory });
-    assertMatch(stdout, RANKED, stderr);
+    const env = emptyHome(directory);
+    const run = (more = {}) => runChild(program, [MODEL], { env: { ...env, ...more }, cwd: directory });
+    const missing = await run();
+    assertEquals([missing.code, missing.stdout], [1, ""]);
+    assertStringIncludes(missing.stderr, `  ${join(directory, libraryFileName())}: `);
+    assertStringIncludes(missing.stderr, "Build it with: bunx llamasaur-build");
+    const named = await run({ LLAMASAUR_LIBRARY: LIBRARY });
+    assertMatch(named.stdout, RANKED, named.stderr);
+    copyFileSync(LIBRARY, join(directory, libraryFileName()));
+    const beside = await run();
+    assertMatch(beside.stdout, RANKED, beside.stderr);
   });
 });
 
