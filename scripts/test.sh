@@ -23,6 +23,7 @@ set_up "tools" llamasaur_need git cmake c++
 set_up "the library" deno run -A build/mod.ts
 set_up "a software GPU, where it can be had" bash scripts/vulkan.sh
 set_up "the models" bash scripts/download_models.sh minilm
+set_up "Python's hub client, where it can be had" . scripts/huggingface_hub.sh
 
 status=0
 deno task ok --examples --reports "$reports" </dev/null || status=$?
