@@ -79,11 +79,6 @@ export class Turns<L extends Line> {
     this.#lines.delete(line);
   }
 
-  /** All lines, first the one whose turn is next. */
-  *[Symbol.iterator](): IterableIterator<L> {
-    yield* this.#lines;
-  }
-
   /**
    * Takes the next pass: never empty while a line waits, never above the limits but for one item alone.
    *
