@@ -40,7 +40,7 @@ export interface ContextOptions {
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 const NO_LOG = 4;
 const FLASH_AUTO = -1;
-const GET_A_MODEL = "In a checkout, scripts/download_models.sh minilm gets one";
+const GET_A_MODEL = "In a checkout, scripts/download_models.sh gets models; elsewhere download() of ./models does";
 
 /** What a lane does for its owner while a job runs. */
 interface Watch {
