@@ -2,6 +2,7 @@
 import process from "node:process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { env, granted } from "./permission.ts";
 import { abi } from "./symbols.ts";
 import { LLAMA_VERSION } from "./version.ts";
 
@@ -9,25 +10,6 @@ import { LLAMA_VERSION } from "./version.ts";
 export interface Candidate {
   readonly path: string;
   readonly skipped?: string;
-}
-
-type Query =
-  | { readonly name: "env"; readonly variable: string }
-  | { readonly name: "ffi"; readonly path: string };
-interface DenoGlobal {
-  readonly permissions: { querySync(descriptor: Query): { readonly state: string } };
-  readonly build: { readonly standalone: boolean };
-}
-
-/** Asks Deno without ever prompting: on a terminal a plain read or dlopen without permission would ask the user. */
-function granted(descriptor: Query): boolean {
-  const deno = (globalThis as { Deno?: DenoGlobal }).Deno;
-  return deno === undefined || deno.permissions.querySync(descriptor).state === "granted";
-}
-
-/** An environment variable, or undefined when it is unset, empty or may not be read. */
-function env(variable: string): string | undefined {
-  return granted({ name: "env", variable }) ? process.env[variable] || undefined : undefined;
 }
 
 /** The name of a system and processor, such as `linux-x64`. */
@@ -65,7 +47,7 @@ export function isCheckout(): boolean {
 
 /** Whether this package is inside a program that `bun build --compile` or `deno compile` made. */
 function isCompiled(): boolean {
-  const deno = (globalThis as { Deno?: DenoGlobal }).Deno;
+  const deno = (globalThis as { Deno?: { readonly build: { readonly standalone: boolean } } }).Deno;
   return deno ? deno.build.standalone : /^\/(\$bunfs|[A-Z]:\/~BUN)\//i.test(packageRoot().pathname);
 }
 

@@ -9,6 +9,8 @@ export { type Device, devices } from "./devices.ts";
 export { Lane } from "./lane.ts";
 export type { ContextOptions, LogLine, Tokens } from "./lane.ts";
 export { Model, type ModelNumbers } from "./model.ts";
+export { isCheckout } from "./library.ts";
+export { env, granted, isFile } from "./permission.ts";
 export { LLAMA_VERSION } from "./version.ts";
 
 /** What an adapter gives: the functions, and a way to be told that lanes have finished. */

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { HubFile } from "./hub_file.ts";
-import { env, granted, isFile } from "./permission.ts";
+import { env, granted, isFile } from "../ffi/mod.ts";
 
 /** A full commit id, which names a snapshot by itself. */
 export const COMMIT: RegExp = /^[0-9a-f]{40}$/;

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { ModelNotFoundError } from "../ffi/errors.ts";
+import { env, granted, isCheckout, isFile } from "../ffi/mod.ts";
 import { cachedFile, hubCache } from "./hub_cache.ts";
 import { type HubFile, hubFileOf, parseHubFile, partsOf, showHubFile } from "./hub_file.ts";
 import { catalogue, type CatalogueName, catalogueName } from "./models/catalogue.ts";
 import { checkText, show } from "./options.ts";
-import { env, granted, isFile } from "./permission.ts";
 
 /** A model as a user names it, read but not looked up. */
 export type ModelReference =
@@ -114,11 +114,6 @@ function remedy(model: string): string {
   const here = granted({ name: "read", path: "." }) ? process.cwd() : undefined;
   const shown = here !== undefined && script.startsWith(`${here}/`) ? `.${script.slice(here.length)}` : script;
   return `get it with \`${shown} ${model}\``;
-}
-
-/** Whether this package is a working copy on disk: it is neither fetched by URL nor installed. */
-function isCheckout(): boolean {
-  return import.meta.url.startsWith("file:") && !new URL(import.meta.url).pathname.split("/").includes("node_modules");
 }
 
 function pathOfUrl(url: URL): string {

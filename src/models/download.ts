@@ -15,7 +15,7 @@ import {
 } from "../hub_cache.ts";
 import { type HubFile, partsOf, showHubFile } from "../hub_file.ts";
 import { parseModel } from "../model_path.ts";
-import { env } from "../permission.ts";
+import { env } from "../../ffi/mod.ts";
 import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer, HubUnavailableError } from "./hub.ts";
 import { withLock } from "./lock.ts";
 import { type DownloadProgress, progressBar } from "./progress.ts";

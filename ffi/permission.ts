@@ -4,7 +4,7 @@ import process from "node:process";
 
 type Query =
   | { readonly name: "env"; readonly variable: string }
-  | { readonly name: "read"; readonly path: string };
+  | { readonly name: "ffi" | "read"; readonly path: string };
 interface DenoPermissions {
   readonly permissions: { querySync(descriptor: Query): { readonly state: string } };
 }
