@@ -56,7 +56,7 @@ struct saur_lane {
     std::string                  text;
     std::vector<int32_t>         tokens, lengths, counts;
     std::vector<float>           embeddings;
-    std::vector<int32_t>         seconds;
+    std::vector<int32_t>         seconds;  // where segment B begins; for tokenising, the flags of each text
     std::shared_ptr<saur::LoadedModel> loaded;
 
     // the context, touched on the lane's thread or while the lane is idle

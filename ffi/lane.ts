@@ -18,6 +18,12 @@ export interface Tokens {
   readonly counts: Int32Array;
 }
 
+/**
+ * What tokenising does about special tokens: `add` puts those around a text that the model wants and takes what is
+ * written in it as plain text, `none` only the latter, `parse` reads those that are written in it (for templates only).
+ */
+export const SPECIAL = { none: 0, add: 1, parse: 2 } as const;
+
 /** What a model is loaded with. */
 export interface ModelOptions {
   /** Layers to keep on the GPU; negative means all, 0 none. */
@@ -85,13 +91,12 @@ export class Lane {
   /**
    * Tokenises texts given as UTF-8, back to back.
    *
-   * @param special Which special tokens: `add` those that the model wants around a text (what is written in the text
-   * is plain text), or `parse` those written in the text, for templates only.
+   * @param special Which special tokens each text gets or keeps: see `SPECIAL`.
    */
-  async tokenize(model: Model, utf8: Uint8Array, lengths: Int32Array, special: "add" | "parse"): Promise<Tokens> {
+  async tokenize(model: Model, utf8: Uint8Array, lengths: Int32Array, special: Int32Array): Promise<Tokens> {
     const f = this.#native.functions;
     await this.#run(
-      () => f.saur_vocab_tokenize(this.#handle, model.handle, utf8, lengths, lengths.length, special === "add" ? 1 : 2),
+      () => f.saur_vocab_tokenize(this.#handle, model.handle, utf8, lengths, special, lengths.length),
       "tokenise",
     );
     const counts = new Int32Array(lengths.length);

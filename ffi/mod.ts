@@ -6,7 +6,7 @@ import { abi, type Functions, type Handle, type Signature, SYMBOLS } from "./sym
 import { LLAMA_VERSION } from "./version.ts";
 
 export { type Device, devices } from "./devices.ts";
-export { Lane } from "./lane.ts";
+export { Lane, SPECIAL } from "./lane.ts";
 export type { ContextOptions, LogLine, Tokens } from "./lane.ts";
 export { Model, type ModelNumbers } from "./model.ts";
 export { isCheckout } from "./library.ts";

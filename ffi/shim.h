@@ -80,7 +80,7 @@ SAUR_API int32_t      saur_model_has_tensor(saur_model * model, const char * nam
 SAUR_API int32_t      saur_model_quantize(saur_lane * lane, const char * input, const char * output, const char * type, int32_t threads);  // job
 
 // vocab
-SAUR_API int32_t      saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * utf8, const int32_t * lengths, int32_t n_texts, int32_t special);  // job
+SAUR_API int32_t      saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * utf8, const int32_t * lengths, const int32_t * special, int32_t n_texts);  // job
 SAUR_API int32_t      saur_vocab_counts(saur_lane * lane, int32_t * out, int32_t size);
 SAUR_API int32_t      saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t size);
 

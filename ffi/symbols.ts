@@ -41,7 +41,7 @@ export const SYMBOLS = {
   saur_model_label:        { args: ["ptr", "i32", "buf", "i32"], returns: "i32" },
   saur_model_has_tensor:   { args: ["ptr", "buf"], returns: "i32" },
   saur_model_quantize:     { args: ["ptr", "buf", "buf", "buf", "i32"], returns: "i32" },
-  saur_vocab_tokenize:     { args: ["ptr", "ptr", "buf", "buf", "i32", "i32"], returns: "i32" },
+  saur_vocab_tokenize:     { args: ["ptr", "ptr", "buf", "buf", "buf", "i32"], returns: "i32" },
   saur_vocab_counts:       { args: ["ptr", "buf", "i32"], returns: "i32" },
   saur_vocab_tokens:       { args: ["ptr", "buf", "i32"], returns: "i32" },
   saur_context_init:       { args: ["ptr", "ptr", "buf", "i32"], returns: "i32" },

@@ -5,9 +5,10 @@
 
 using saur::answer;
 
-// special: 1 adds the tokens that the model wants around a text, 2 parses those written in the text
+// special[i]: 1 adds the tokens that the model wants around text i, 2 parses those written in it
 int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * utf8, const int32_t * lengths,
-                            int32_t n_texts, int32_t special) {
+                            const int32_t * special,
+                            int32_t n_texts) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
@@ -21,13 +22,15 @@ int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * u
         }
         lane->text.assign(utf8, bytes);
         lane->lengths.assign(lengths, lengths + n_texts);
+        lane->seconds.assign(special, special + n_texts);
         lane->abort = 0;
-        return lane->start([lane, held = model->model, special]() -> int32_t {
+        return lane->start([lane, held = model->model]() -> int32_t {
             const llama_vocab * vocab = llama_model_get_vocab(held->model);
             lane->tokens.clear();
             lane->counts.clear();
             size_t at = 0;
-            for (const int32_t length : lane->lengths) {
+            for (size_t i = 0; i < lane->lengths.size(); i++) {
+                const int32_t length = lane->lengths[i], special = lane->seconds[i];
                 if (lane->abort || saur::exiting()) {
                     return SAUR_ABORTED;
                 }

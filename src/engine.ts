@@ -3,9 +3,9 @@ import { type Device, devices, Lane, LLAMA_VERSION, type Model, type Native, ope
 import { LlamaError } from "../ffi/errors.ts";
 import { normalizeBertInPieces } from "./bert_normalizer.ts";
 import type { CatalogueEntry } from "./models/catalogue.ts";
-import { describe, type LlamaInfo, maxTokensOf, pairOf, rerankerOf } from "./info.ts";
+import { describe, type LlamaInfo, maxTokensOf, rerankerOf } from "./info.ts";
 import type { LoadOptions } from "./options.ts";
-import type { PairFormat } from "./pairs.ts";
+import { type PairFormat, pairFormat } from "./pairs.ts";
 import { passLimits } from "./plan.ts";
 import { Pool } from "./pool.ts";
 
@@ -16,6 +16,8 @@ export interface Engine {
   readonly info: LlamaInfo;
   /** How a query and a document are joined for a cross-encoder. */
   readonly pair: PairFormat;
+  /** The file's own template for pairs, which goes before that. */
+  readonly template: string | undefined;
   /** What goes before a query and before a document, where that is known. */
   readonly prompts: Profile["prompts"] | undefined;
   readonly onLog: LoadOptions["onLog"];
@@ -84,6 +86,7 @@ function startEngine(
     model,
     pool,
     pair: pairOf(model),
+    template: model.meta("tokenizer.chat_template.rerank"),
     info: describe(model, decided, LLAMA_VERSION),
     prompts: profile?.prompts,
     onLog: options.onLog,
@@ -103,6 +106,14 @@ function deviceIndex(name: string | undefined, list: readonly Device[]): { index
     throw new LlamaError("model-unsupported", `Cannot load on the device "${name}": it only works beside the CPU`);
   }
   return { index: found.kind === "cpu" ? -1 : index, cpu: found.kind === "cpu" };
+}
+
+function pairOf(model: Model): PairFormat {
+  return pairFormat({
+    architecture: model.meta("general.architecture") ?? "",
+    tokenizer: model.meta("tokenizer.ggml.model") ?? "",
+    types: Number(model.meta("tokenizer.ggml.token_type_count") ?? 0),
+  }, model.numbers);
 }
 
 /** BERT's WordPiece wants its texts normalised; the other tokenizers take them as they are. */

@@ -2,7 +2,6 @@
 import type { Model } from "../ffi/mod.ts";
 import { LlamaError } from "../ffi/errors.ts";
 import type { Pooling } from "./options.ts";
-import type { PairFormat } from "./pairs.ts";
 
 /** What `llama.info` tells. */
 export interface LlamaInfo {
@@ -78,14 +77,6 @@ export function rerankerOf(
   const warning = `${model.meta("general.name") ?? "The model"} lacks the pooler (cls.weight) that BERT's head was ` +
     "trained with, so its scores are not the original's: convert the original checkpoint with convert()";
   return { reranker: "cross-encoder", exact: false, warning };
-}
-
-/** How the model's family joins a pair; see pairs.ts. */
-export function pairOf(model: Model): PairFormat {
-  const architecture = model.meta("general.architecture") ?? "";
-  const wordPiece = model.meta("tokenizer.ggml.model") === "bert";
-  const types = Number(model.meta("tokenizer.ggml.token_type_count") ?? 0);
-  return { doubled: !wordPiece && architecture === "bert", segments: wordPiece && types > 1 };
 }
 
 /** Puts together what `llama.info` tells. */

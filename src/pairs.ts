@@ -4,15 +4,43 @@
  * Sources: transformers `BertTokenizer` ([CLS] q [SEP] d [SEP], token type 1 from d on), `RobertaTokenizer` and
  * `XLMRobertaTokenizer` (<s> q </s></s> d </s>), `ModernBert` (as BERT, without types).
  */
+import type { ModelNumbers } from "../ffi/mod.ts";
 import { type Sequence, type Specials, truncateTokens } from "./tokens.ts";
 import type { Truncate } from "./options.ts";
 
-/** How a family joins pairs. */
+/** The special tokens before, between and after the two texts of a pair. */
 export interface PairFormat {
-  /** Whether the separator between the two is doubled. */
-  readonly doubled: boolean;
+  readonly opening: readonly number[];
+  readonly middle: readonly number[];
+  readonly closing: readonly number[];
   /** Whether the second text is told apart by its token type. */
   readonly segments: boolean;
+}
+
+/** What tells how a model's pairs are joined. */
+export interface PairFamily {
+  /** llama.cpp's name of the architecture; `bert` is RoBERTa and XLM-R too. */
+  readonly architecture: string;
+  /** The file's `tokenizer.ggml.model`; `bert` is WordPiece. */
+  readonly tokenizer: string;
+  /** Token types that the model has. */
+  readonly types: number;
+}
+
+/** How pairs are joined by family; for one that is not known, by what the vocabulary asks for around texts. */
+export function pairFormat({ architecture, tokenizer, types }: PairFamily, vocabulary: ModelNumbers): PairFormat {
+  const { bos, eos, sep, addBos, addEos, addSep } = vocabulary;
+  const separator = sep >= 0 ? sep : eos;
+  if (tokenizer === "bert" || architecture === "modern-bert") {
+    return { opening: [bos], middle: [separator], closing: [separator], segments: tokenizer === "bert" && types > 1 };
+  }
+  if (architecture === "bert") return { opening: [bos], middle: [eos, eos], closing: [eos], segments: false };
+  return {
+    opening: addBos ? [bos] : [],
+    middle: [...(addEos ? [eos] : []), ...(addSep ? [separator] : [])],
+    closing: addEos ? [eos] : [],
+    segments: false,
+  };
 }
 
 /** The tokens of a text without BOS (CLS) at its start and EOS (SEP) at its end. */
@@ -35,15 +63,12 @@ export function withoutSpecials(ids: Int32Array, { bos, eos, sep }: Specials): I
 export function joinPair(
   query: Int32Array,
   document: Int32Array,
-  { doubled, segments }: PairFormat,
-  { bos, eos, sep }: Specials,
+  { opening, middle, closing, segments }: PairFormat,
   limit: number,
   truncate: Truncate,
   name: () => string,
 ): Sequence {
-  const separator = sep >= 0 ? sep : eos;
-  const middle = doubled ? [separator, separator] : [separator];
-  const room = limit - query.length - middle.length - 2;
+  const room = limit - query.length - opening.length - middle.length - closing.length;
   if (room < 1) {
     throw new RangeError(
       `Cannot rank with this query: its ${query.length} tokens leave no room for a document, the limit is ${limit}`,
@@ -57,7 +82,7 @@ export function joinPair(
   }
   const none = { bos: -1, eos: -1, sep: -1 };
   const cut = truncateTokens(document, room, truncate === "start" ? "start" : "end", none);
-  const second = 1 + query.length + middle.length;
-  const ids = Int32Array.of(bos, ...query, ...middle, ...cut.ids, separator);
+  const second = opening.length + query.length + middle.length;
+  const ids = Int32Array.of(...opening, ...query, ...middle, ...cut.ids, ...closing);
   return { ids, truncated: cut.truncated, second: segments ? second : ids.length };
 }

@@ -4,7 +4,7 @@
  * A free lane takes the next pass. Passes are shared: texts of a thousand calls made at once go together, and a
  * single query is not behind all of a long list.
  */
-import { Lane, type LogLine, type Model, type Native } from "../ffi/mod.ts";
+import { Lane, type LogLine, type Model, type Native, SPECIAL } from "../ffi/mod.ts";
 import { type Limits, Line, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "./options.ts";
 import type { Sequence } from "./tokens.ts";
@@ -23,6 +23,12 @@ export interface PoolSettings {
   /** What is done to a text before it is tokenised. */
   readonly prepare: ((text: string) => string | Promise<string>) | undefined;
   readonly onLog: ((line: LogLine) => void) | undefined;
+}
+
+/** A text to tokenise; see `SPECIAL` of ffi/lane.ts. */
+export interface Text {
+  readonly text: string;
+  readonly special: keyof typeof SPECIAL;
 }
 
 /** What a caller can do to its work while it waits or runs. */
@@ -87,7 +93,7 @@ class Call<Item, Result> extends Line {
   }
 }
 
-type TextCall = Call<string, Int32Array>;
+type TextCall = Call<Text, Int32Array>;
 type SequenceCall = Call<Sequence, Float32Array>;
 
 /** A lane, and what is on it. */
@@ -118,10 +124,11 @@ export class Pool {
     this.#idle.push(this.#addSlot(lane));
   }
 
-  /** Tokenises texts with the special tokens that the model wants around them. */
-  tokenize(texts: readonly string[], options: CallOptions<Int32Array> = {}): Promise<Int32Array[]> {
-    const weights = texts.map((text) => text.length);
-    return this.#submit(this.#texts, new Call<string, Int32Array>(texts, weights, undefined, options), options.signal);
+  /** Tokenises texts, by default with the special tokens that the model wants around them. */
+  tokenize(texts: readonly (string | Text)[], options: CallOptions<Int32Array> = {}): Promise<Int32Array[]> {
+    const items = texts.map((text): Text => typeof text === "string" ? { text, special: "add" } : text);
+    const weights = items.map(({ text }) => text.length);
+    return this.#submit(this.#texts, new Call<Text, Int32Array>(items, weights, undefined, options), options.signal);
   }
 
   /** Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none. */
@@ -192,13 +199,15 @@ export class Pool {
   async #tokenise(slot: Slot, shares: Share<TextCall>[]): Promise<void> {
     await this.#run(slot, shares, async (shares) => {
       const { prepare = (text) => text } = this.#settings;
+      const items = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
       const texts: string[] = [];
-      for (const { line, items } of shares) for (const i of items) texts.push(await prepare(line.items[i]!));
+      for (const { text } of items) texts.push(await prepare(text));
       const bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length * 3, 1));
       const lengths = new Int32Array(texts.length);
+      const special = Int32Array.from(items, ({ special }) => SPECIAL[special]);
       let at = 0;
       texts.forEach((text, i) => at += lengths[i] = new TextEncoder().encodeInto(text, bytes.subarray(at)).written);
-      const { ids, counts } = await slot.lane.tokenize(this.#model, bytes, lengths, "add");
+      const { ids, counts } = await slot.lane.tokenize(this.#model, bytes, lengths, special);
       let start = 0;
       return Array.from(counts, (count) => ids.slice(start, start += count));
     });

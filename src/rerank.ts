@@ -4,7 +4,10 @@ import { distinct, embedTexts, warnOfTruncation } from "./embed.ts";
 import type { Engine } from "./engine.ts";
 import type { RerankOptions } from "./options.ts";
 import { joinPair, withoutSpecials } from "./pairs.ts";
-import { dot } from "./vectors.ts";
+import type { Text } from "./pool.ts";
+import { fillTemplate, parseTemplate } from "./templates.ts";
+import type { Sequence } from "./tokens.ts";
+import { dot, isFiniteVector } from "./vectors.ts";
 
 /** A document's place in a ranking. */
 export interface Ranked<T> {
@@ -55,26 +58,47 @@ async function scoreByCosine(engine: Engine, query: string, texts: readonly stri
 }
 
 async function scorePairs(engine: Engine, query: string, texts: readonly string[], options: Options) {
-  const { info, model, pair, pool } = engine;
-  const { signal, truncate = "end", onProgress } = options;
   const { unique, places } = distinct(texts);
-  const [wanted, ...found] = (await pool.tokenize([query, ...unique], { signal }))
-    .map((ids) => withoutSpecials(ids, model.numbers));
-  const pairs = found.map((ids, i) => {
-    const name = (): string => `documents[${texts.indexOf(unique[i]!)}]`;
-    return joinPair(wanted!, ids, pair, model.numbers, info.maxTokens, truncate, name);
-  });
+  const name = (i: number): string => `documents[${texts.indexOf(unique[i]!)}]`;
+  const pairs = await sequencesOf(engine, query, unique, options, name);
   warnOfTruncation(engine, pairs);
-  const rows = await pool.encode(pairs, {
+  const { signal, onProgress } = options;
+  const rows = await engine.pool.encode(pairs, {
     signal,
     onDone: onProgress && ((done) => onProgress({ done, total: unique.length })),
   });
-  return places.map((i): Scored => {
-    const logit = rows[i]![0]!;
-    if (!Number.isFinite(logit)) {
-      const index = texts.indexOf(unique[i]!);
-      throw new LlamaError("non-finite", `Cannot rank documents[${index}]: the model gave ${logit} for it`);
-    }
-    return { logit, score: 1 / (1 + Math.exp(-logit)), truncated: pairs[i]!.truncated };
-  });
+  const scores = rows.map((row, i) => scoreOf(engine, row, () => name(i)));
+  return places.map((i): Scored => ({ ...scores[i]!, truncated: pairs[i]!.truncated }));
+}
+
+async function sequencesOf(
+  { info, model, pair, pool, template }: Engine,
+  query: string,
+  documents: readonly string[],
+  { signal, truncate = "end" }: Options,
+  name: (i: number) => string,
+): Promise<Sequence[]> {
+  if (template !== undefined) {
+    const tokenize = (list: Text[]): Promise<Int32Array[]> => pool.tokenize(list, { signal });
+    const stretches = await parseTemplate(template, tokenize);
+    return await fillTemplate(stretches, query, documents, info.maxTokens, truncate, name, tokenize);
+  }
+  const [wanted, ...found] = (await pool.tokenize([query, ...documents], { signal }))
+    .map((ids) => withoutSpecials(ids, model.numbers));
+  return found.map((ids, i) => joinPair(wanted!, ids, pair, info.maxTokens, truncate, () => name(i)));
+}
+
+/** Qwen3's head has been through softmax in llama.cpp's graph (`build_pooling`); the others give the raw number. */
+function scoreOf({ info }: Engine, row: Float32Array, name: () => string): Pick<Scored, "logit" | "score"> {
+  if (!isFiniteVector(row)) {
+    throw new LlamaError("non-finite", `Cannot rank ${name()}: the model gave NaN or infinity for it`);
+  }
+  const [yes, no] = ["yes", "no"].map((label) => info.labels.indexOf(label));
+  if (info.architecture.startsWith("qwen3") && yes! >= 0 && no! >= 0) {
+    // A float32 that was rounded to 0 stands for less than half of the smallest one.
+    const [p, q] = [row[yes!]!, row[no!]!].map((one) => Math.max(one, 2 ** -150)) as [number, number];
+    return { logit: Math.log(p) - Math.log(q), score: p / (p + q) };
+  }
+  const logit = row[0]!;
+  return { logit, score: 1 / (1 + Math.exp(-logit)) };
 }

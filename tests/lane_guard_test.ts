@@ -152,8 +152,8 @@ test("Lane.abort() ends a running pass, and the context goes on with the same va
 test("Lane.tokenize() refuses negative lengths", { skip }, async () => {
   const { lane, model } = await (bench ??= load());
   const utf8 = new TextEncoder().encode("hello");
-  await assertRejects(() => lane.tokenize(model, utf8, Int32Array.of(-1), "add"), LlamaError, "not valid");
-  const { ids, counts } = await lane.tokenize(model, utf8, Int32Array.of(5), "add");
+  await assertRejects(() => lane.tokenize(model, utf8, Int32Array.of(-1), Int32Array.of(1)), LlamaError, "not valid");
+  const { ids, counts } = await lane.tokenize(model, utf8, Int32Array.of(5), Int32Array.of(1));
   assertEquals([[...ids], [...counts]], [[CLS, 7592, SEP], [3]]);
-  assertEquals((await lane.tokenize(model, utf8, new Int32Array(0), "add")).ids.length, 0);
+  assertEquals((await lane.tokenize(model, utf8, new Int32Array(0), new Int32Array(0))).ids.length, 0);
 });
