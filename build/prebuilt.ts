@@ -1,6 +1,6 @@
 /** Finds a llama.cpp that somebody else has built: a release archive, an npm platform package, an installation. */
 import { readdir, realpath, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { BuildError } from "./failure.ts";
 import type { Backend, Machine } from "./flags.ts";
 
@@ -52,12 +52,15 @@ async function prebuiltIn(directory: string, names: readonly string[]): Promise<
     if (name === undefined) throw new BuildError(`--llama: ${directory} has libllama, but no lib${part}`);
     return join(directory, name);
   });
-  if (!names.some((name) => name.startsWith("libggml-cpu"))) {
+  // Homebrew keeps the backends of its ggml in libexec beside its lib, and links to lib only.
+  const libexec = join(dirname(await realpath(found[PARTS.indexOf("ggml")]!)), "..", "libexec");
+  const backends = names.some(isCpu) ? names : await list(libexec);
+  if (!backends.some(isCpu)) {
     throw new BuildError(
-      `--llama: ${directory} has libllama, but no libggml-cpu: backends are loaded from there alone`,
+      `--llama: ${directory} has libllama, but no libggml-cpu: backends are loaded from there or ${libexec} alone`,
     );
   }
-  const gpu = GPUS.find((backend) => shortest(names, `ggml-${backend}`) !== undefined);
+  const gpu = GPUS.find((backend) => shortest(backends, `ggml-${backend}`) !== undefined);
   const states = await Promise.all(found.map((file) => stat(file)));
   return {
     directory,
@@ -65,6 +68,10 @@ async function prebuiltIn(directory: string, names: readonly string[]): Promise<
     backend: gpu ?? "cpu",
     identity: JSON.stringify(found.map((file, i) => [file, states[i]!.size, Math.floor(states[i]!.mtimeMs)])),
   };
+}
+
+function isCpu(name: string): boolean {
+  return name.startsWith("libggml-cpu");
 }
 
 /** Of `libllama.so`, `libllama.so.0` and `libllama.v0.5.0.so`, the first; undefined when there is none. */

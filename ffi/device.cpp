@@ -2,8 +2,12 @@
 
 #include "guard.h"
 
+#include <vector>
+
 #if defined(SAUR_PREBUILT)
 #    include <dlfcn.h>
+
+#    include <cstdlib>
 #endif
 
 using saur::answer;
@@ -21,26 +25,36 @@ template <typename Function> Function cpu_function(const char * name) {
     return cpu ? (Function) ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), name) : nullptr;
 }
 
-std::string directory_of_ggml() {
+bool has_cpu() { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) != nullptr; }
+
+// Where the backends of a libggml that is not ours lie: beside it, or as Homebrew has it in libexec beside its lib.
+std::vector<std::string> directories_of_ggml() {
+    std::vector<std::string> places;
 #if defined(SAUR_PREBUILT)
     Dl_info info;
     if (dladdr((void *) &ggml_backend_load_all_from_path, &info) && info.dli_fname) {
         const std::string path = info.dli_fname;
-        return path.substr(0, path.find_last_of('/') + 1);
+        places.push_back(path.substr(0, path.find_last_of('/') + 1));
+        if (char * real = realpath(info.dli_fname, nullptr)) {
+            const std::string target = real;
+            places.push_back(target.substr(0, target.find_last_of('/') + 1) + "../libexec");
+            free(real);
+        }
     }
 #endif
-    return "";
+    return places;
 }
 
 }  // namespace
 
 bool load_backends(const char * directory) {
-    const std::string place = directory && *directory ? directory : directory_of_ggml();
-    if (!place.empty()) {
+    const bool named  = directory && *directory;
+    const auto places = named ? std::vector<std::string>{ directory } : directories_of_ggml();
+    for (size_t i = 0; i < places.size() && (i == 0 || !has_cpu()); i++) {
         // Never ggml_backend_load_all(): it also searches the working directory for libraries to load.
-        ggml_backend_load_all_from_path(place.c_str());
+        ggml_backend_load_all_from_path(places[i].c_str());
     }
-    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) != nullptr;
+    return has_cpu();
 }
 
 ggml_threadpool_t new_threadpool(int32_t threads) {

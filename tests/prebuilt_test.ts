@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { after, before, test } from "node:test";
@@ -54,13 +54,23 @@ test("findPrebuilt() finds the libraries of an npm package by their long names",
   assertEquals(libraries, [names[0]!, names[2]!, names[3]!].map((name) => join(place, name)));
 });
 
+test("findPrebuilt() finds the backends of Homebrew's ggml in its libexec", { skip: windows }, async () => {
+  const keg = await having("keg", "lib/libggml.dylib", "lib/libggml-base.dylib", "libexec/libggml-cpu-apple_m1.so");
+  const prefix = await having("prefix", "lib/libllama.dylib");
+  for (const name of ["libggml.dylib", "libggml-base.dylib"]) {
+    await symlink(join(keg, "lib", name), join(prefix, "lib", name));
+  }
+  const found = await findPrebuilt(prefix, { platform: "darwin", arch: "arm64" });
+  assertEquals([found.directory, found.backend], [join(prefix, "lib"), "cpu"]);
+});
+
 test("findPrebuilt() says what is missing", async () => {
   const find = (path: string) => () => findPrebuilt(path, MACHINE);
   await assertRejects(find(join(directory, "none")), BuildError, "none does not exist");
   await assertRejects(find(await having("empty", "a.txt")), BuildError, "empty has no libllama");
   await assertRejects(find(await having("alone", "libllama.so")), BuildError, "libllama, but no libggml");
   const linked = await having("linked", "libllama.so", "libggml.so", "libggml-base.so");
-  await assertRejects(find(linked), BuildError, "no libggml-cpu: backends are loaded from there alone");
+  await assertRejects(find(linked), BuildError, "no libggml-cpu: backends are loaded from there or");
   await assertRejects(() => findPrebuilt(linked, { platform: "win32", arch: "x64" }), BuildError, "Windows");
 });
 
