@@ -46,7 +46,19 @@ export class LlamaError extends Error {
   }
 }
 
-/** The native library was found in none of the places; the message lists each with its reason and the build command. */
+/**
+ * The native library was found in none of the places; the message lists each with its reason and the build command.
+ *
+ * @example
+ * ```ts
+ * import { LibraryNotFoundError, Llama } from "@llamasaur/llamasaur";
+ *
+ * await Llama.load("models/all-minilm-l6-v2-q8_0.gguf", { library: "/no/such/library.so" }).catch((error) => {
+ *   if (error instanceof LibraryNotFoundError) console.log(error.tried.length); // 1
+ *   else throw error;
+ * });
+ * ```
+ */
 export class LibraryNotFoundError extends Error {
   /** The error's name. */
   override readonly name = "LibraryNotFoundError";
@@ -65,7 +77,19 @@ export class LibraryNotFoundError extends Error {
   }
 }
 
-/** There is no model file at the path or by the name; the message has the command or call that gets it. */
+/**
+ * There is no model file at the path or by the name; the message has the command or call that gets it.
+ *
+ * @example
+ * ```ts
+ * import { Llama, ModelNotFoundError } from "@llamasaur/llamasaur";
+ *
+ * await Llama.load("models/none.gguf").catch((error) => {
+ *   if (error instanceof ModelNotFoundError) console.log(error.model); // models/none.gguf
+ *   else throw error;
+ * });
+ * ```
+ */
 export class ModelNotFoundError extends Error {
   /** The error's name. */
   override readonly name = "ModelNotFoundError";

@@ -117,9 +117,10 @@ export function longestFirst(lengths: ArrayLike<number>): Uint32Array {
 /**
  * What one encoder pass should hold.
  *
- * 256 tokens and 64 sequences came out best of a grid on MiniLM (scripts/bench/ceiling.cpp): the mask grows with the
- * square of a pass's tokens, while a short pass pays the overhead of a graph. llama.cpp also allocates vocabulary ×
- * tokens × 4 bytes of logits for every pass, used or not, so a large vocabulary makes the pass smaller.
+ * The mask grows with the square of a pass's tokens, while a short pass pays the overhead of a graph. On MiniLM packs of
+ * 256 tokens were best on a CPU with AVX-512 and within 5 % of packs of 128 on one with AVX2; 512 was worse on both
+ * (`deno task bench:paragraphs` prints the grid). llama.cpp also allocates vocabulary × tokens × 4 bytes of logits for
+ * every pass, used or not, so a large vocabulary makes the pass smaller.
  *
  * @param vocabularySize Entries of the model's vocabulary.
  * @returns Tokens and sequences of a pass. A longer sequence still goes, alone.
