@@ -7,7 +7,7 @@
  * user text are tokenised as one text, as the original tokenizer does.
  */
 import type { Text } from "./pool.ts";
-import { type Sequence } from "./tokens.ts";
+import type { Sequence } from "./tokens.ts";
 import type { Truncate } from "./options.ts";
 
 /** A stretch of a template: a special token, or text with placeholders. */
