@@ -35,11 +35,7 @@ export async function embedTexts(
   const { unique, places } = distinct(texts);
   const name = (i: number): string => nameOf(texts.indexOf(unique[i]!));
   const ids = await pool.tokenize(prompt ? unique.map((text) => prompt + text) : unique, { signal });
-  const sequences = ids.map((one, i): Sequence =>
-    one.length > 0 && one.length <= info.maxTokens
-      ? { ids: one, truncated: false }
-      : fitTokens(name(i), one, info.maxTokens, truncate, model.numbers)
-  );
+  const sequences = ids.map((one, i) => fitTokens(() => name(i), one, info.maxTokens, truncate, model.numbers));
   warnOfTruncation(engine, sequences);
   const vectors = await pool.encode(sequences, {
     signal,

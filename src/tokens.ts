@@ -41,22 +41,24 @@ export function truncateTokens(ids: Int32Array, limit: number, side: "end" | "st
 /**
  * Applies the `truncate` option to a text's tokens.
  *
- * @param name The argument's name with its index, for the message.
+ * @param name Gives the argument's name with its index, for the message; asked only then, since it searches for it.
  * @throws {RangeError} when the text is too long and `truncate` is `"error"`, or when it has no tokens at all.
  */
 export function fitTokens(
-  name: string,
+  name: () => string,
   ids: Int32Array,
   limit: number,
   truncate: Truncate,
   specials: Specials,
 ): Sequence {
   if (ids.length === 0) {
-    throw new RangeError(`Cannot embed ${name}: it is empty, and this model has no special token to stand for nothing`);
+    throw new RangeError(
+      `Cannot embed ${name()}: it is empty, and this model has no special token to stand for nothing`,
+    );
   }
   if (ids.length > limit && truncate === "error") {
     throw new RangeError(
-      `Cannot embed ${name}: it has ${ids.length} tokens, the limit is ${limit}; shorten it, or pass truncate: "end"`,
+      `Cannot embed ${name()}: it has ${ids.length} tokens, the limit is ${limit}; shorten it, or pass truncate: "end"`,
     );
   }
   return truncateTokens(ids, limit, truncate === "start" ? "start" : "end", specials);

@@ -77,22 +77,26 @@ test("truncateTokens() does not change its input and keeps a run of the text, on
 
 test("fitTokens() throws RangeError for a text that is too long with truncate error, naming it", () => {
   const ids = new Int32Array(300);
-  const { message } = assertThrows(() => fitTokens("input[7]", ids, 256, "error", BERT), RangeError);
+  const { message } = assertThrows(() => fitTokens(() => "input[7]", ids, 256, "error", BERT), RangeError);
   assertEquals(
     message,
     'Cannot embed input[7]: it has 300 tokens, the limit is 256; shorten it, or pass truncate: "end"',
   );
-  assertEquals(fitTokens("input[7]", ids.subarray(0, 256), 256, "error", BERT).truncated, false);
+  assertEquals(fitTokens(() => "input[7]", ids.subarray(0, 256), 256, "error", BERT).truncated, false);
 });
 
 test("fitTokens() throws RangeError for a text without any token, naming it", () => {
   for (const truncate of ["end", "start", "error"] as const) {
-    assertThrows(() => fitTokens("query", new Int32Array(), 256, truncate, BARE), RangeError, "query: it is empty");
+    assertThrows(
+      () => fitTokens(() => "query", new Int32Array(), 256, truncate, BARE),
+      RangeError,
+      "query: it is empty",
+    );
   }
 });
 
 test("fitTokens() cuts the end or the start as the option says", () => {
   const ids = Int32Array.of(101, 1, 2, 3, 102);
-  assertEquals([...fitTokens("input", ids, 3, "end", BERT).ids], [101, 1, 102]);
-  assertEquals([...fitTokens("input", ids, 3, "start", BERT).ids], [101, 3, 102]);
+  assertEquals([...fitTokens(() => "input", ids, 3, "end", BERT).ids], [101, 1, 102]);
+  assertEquals([...fitTokens(() => "input", ids, 3, "start", BERT).ids], [101, 3, 102]);
 });
