@@ -31,6 +31,10 @@ export interface ModelOptions {
   readonly checkTensors: boolean;
   /** Index of the GPU; -1 means the first. */
   readonly device: number;
+  /** Whether texts get BOS, EOS and SEP; undefined means as the file says. */
+  readonly addBos?: boolean | undefined;
+  readonly addEos?: boolean | undefined;
+  readonly addSep?: boolean | undefined;
 }
 
 /** What a context is made with. */
@@ -41,6 +45,8 @@ export interface ContextOptions {
   readonly sequences: number;
   readonly threads: number;
   readonly pooling: (typeof POOLING)[number] | undefined;
+  /** Tokens whose logits a pass gives for each sequence, in place of embeddings. */
+  readonly answers?: readonly number[] | undefined;
 }
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -74,9 +80,11 @@ export class Lane {
   }
 
   /** Loads a model. */
-  async loadModel(path: string, { gpuLayers, checkTensors, device }: ModelOptions, watch: Watch): Promise<Model> {
+  async loadModel(path: string, settings: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
-    const options = Int32Array.of(gpuLayers, Number(checkTensors), device);
+    const { gpuLayers, checkTensors, device, addBos, addEos, addSep } = settings;
+    const added = [addBos, addEos, addSep].map((add) => add === undefined ? -1 : Number(add));
+    const options = Int32Array.of(gpuLayers, Number(checkTensors), device, ...added);
     await this.#run(
       () => f.saur_model_load(this.#handle, cString(path), options, options.length),
       `load the model ${path}`,
@@ -106,9 +114,12 @@ export class Lane {
   }
 
   /** Makes this lane's context, in place of the one it has. */
-  async initContext(model: Model, { tokens, sequences, threads, pooling }: ContextOptions): Promise<void> {
+  async initContext(
+    model: Model,
+    { tokens, sequences, threads, pooling, answers = [] }: ContextOptions,
+  ): Promise<void> {
     const kind = pooling === undefined ? -1 : POOLING.indexOf(pooling);
-    const options = Int32Array.of(tokens, sequences, threads, kind, FLASH_AUTO);
+    const options = Int32Array.of(tokens, sequences, threads, kind, FLASH_AUTO, ...answers);
     await this.#run(
       () => this.#native.functions.saur_context_init(this.#handle, model.handle, options, options.length),
       `make a context of ${tokens} tokens, ${sequences} sequences and ${threads} threads`,
@@ -121,7 +132,7 @@ export class Lane {
    * @param tokens Ids of all sequences, back to back.
    * @param lengths How many tokens each sequence has.
    * @param seconds Where each sequence's segment B begins; its length if it has none.
-   * @param out Receives the rows: sequences × dimensions (tokens × dimensions with pooling none).
+   * @param out Receives the rows: sequences × dimensions (tokens × dimensions with pooling none), or sequences × answers.
    */
   async encode(tokens: Int32Array, lengths: Int32Array, seconds: Int32Array, out: Float32Array): Promise<void> {
     const f = this.#native.functions;

@@ -4,7 +4,7 @@ import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine.ts";
 import type { LlamaInfo } from "./info.ts";
 import { modelPath, parseModel } from "./model_path.ts";
-import { catalogue } from "./models/catalogue.ts";
+import { catalogueEntryOf } from "./models/catalogue.ts";
 import {
   checkEmbedOptions,
   checkLoadOptions,
@@ -68,8 +68,8 @@ export class Llama {
   static async load(model: string | URL, options: LoadOptions = {}): Promise<Llama> {
     checkLoadOptions(options);
     const named = parseModel(model);
-    const profile = named.kind === "hub" && named.name ? catalogue[named.name] : undefined;
-    return new Llama(await loadEngine(modelPath(model), options, profile));
+    const known = named.kind === "hub" ? catalogueEntryOf(named.file.repository) : undefined;
+    return new Llama(await loadEngine(modelPath(model), options, known));
   }
 
   /**
@@ -171,15 +171,18 @@ export class Llama {
   }
 
   /**
-   * Ranks documents by how well they answer a query: by a cross-encoder's score of each pair, or with an embedding
-   * model by the cosine of the vectors. `info.reranker` says which.
+   * Ranks documents by how well they answer a query: by a cross-encoder's score of each pair, by how likely a causal
+   * model answers "yes" when asked, or with an embedding model by the cosine of the vectors (with the model's own prompts,
+   * where they are known). `info.reranker` says which.
    *
    * @param query The query.
    * @param documents The documents: strings, or anything with the `text` option.
    * @param options See {@linkcode RerankOptions}.
    * @returns The documents, best first; equal scores keep the order of the list.
    * @throws {TypeError} when a text is no string or has a lone surrogate; the message names its index.
-   * @throws {LlamaError} `closed`, `non-finite`, `out-of-memory` or `context-lost`.
+   * @throws {RangeError} when an option is out of range, the query leaves no room for a document, or a document is too
+   * long with `truncate: "error"`.
+   * @throws {LlamaError} `closed`, `non-finite`, `out-of-memory`, `context-lost` or `model-unsupported`.
    * @example
    * ```ts
    * import { Llama } from "@llamasaur/llamasaur";
@@ -202,6 +205,26 @@ export class Llama {
     const texts = checkTexts("documents", text ? documents.map((document) => text(document)) : documents);
     if (texts.length === 0) return [];
     return await this.#call(() => rankDocuments(this.#engine, query, documents, texts, options));
+  }
+
+  /**
+   * A short string that changes when the vectors of `embed` with these options would: with the model file, its special
+   * tokens, pooling, limit, prompt, dimensions, normalisation or llama.cpp's version. Store it beside vectors, and
+   * compute them anew when it differs.
+   *
+   * @param options The options that `embed` is called with.
+   * @returns 16 hex digits; without options `info.fingerprint`.
+   * @throws {RangeError} when an option is out of range.
+   * @example
+   * ```ts
+   * import { Llama } from "@llamasaur/llamasaur";
+   *
+   * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
+   * console.log(llama.fingerprint() === llama.fingerprint({ dimensions: 128 })); // false
+   * ```
+   */
+  fingerprint(options: EmbedOptions = {}): string {
+    return this.#engine.fingerprint(checkEmbedOptions(options, this.info.dimensions));
   }
 
   /**

@@ -37,6 +37,19 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with 0 to 1 while the weights are read. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
+  /** Whether texts begin with BOS. Default: what the file says. */
+  readonly addBos?: boolean | undefined;
+  /** Whether texts end with EOS. Default: what the file says. */
+  readonly addEos?: boolean | undefined;
+  /** Whether texts end with SEP. Default: what the file says. */
+  readonly addSep?: boolean | undefined;
+  /**
+   * What `rerank` puts a pair in: text with `{query}` and `{document}`, and if wanted `{instruction}`; special tokens
+   * spelled out in it are such. Default: the file's own, else Qwen3-Reranker's for a causal model, else what the family wants.
+   */
+  readonly template?: string | undefined;
+  /** The answers for and against, of a causal model that ranks; one token each. @default {["yes", "no"]} */
+  readonly answers?: readonly [yes: string, no: string] | undefined;
   /** Receives llama.cpp's log lines and this package's warnings. Default: silence. */
   readonly onLog?: ((line: LogLine) => void) | undefined;
 }
@@ -65,11 +78,18 @@ export interface RerankOptions<T> {
   readonly topN?: number | undefined;
   /** The text of a document. Default: the document itself, which must then be a string. */
   readonly text?: ((document: T) => string) | undefined;
-  /** Which end of a long document is cut off, or `"error"`. @default {"end"} */
-  readonly truncate?: Truncate | undefined;
+  /**
+   * Which end of a long document is cut off, or `"error"`; `"windows"` scores its overlapping windows and takes the best.
+   * A query is never cut. @default {"end"}
+   */
+  readonly truncate?: Truncate | "windows" | undefined;
+  /** What the model is to look for, for those with a line `Instruct: …`. Default: the line as it is. */
+  readonly instruction?: string | undefined;
+  /** The label that counts, of a model with several. Default: `yes`, else the first. */
+  readonly label?: string | undefined;
   /** Stops the call; what others asked for goes on. */
   readonly signal?: AbortSignal | undefined;
-  /** Called after each pass. */
+  /** Called after each pass; with windows it counts these. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
@@ -90,6 +110,13 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
   }
   if (options.library === "") throw new RangeError('Cannot read library: it must be a path, is ""');
   boolean("checkTensors", options.checkTensors);
+  boolean("addBos", options.addBos);
+  boolean("addEos", options.addEos);
+  boolean("addSep", options.addSep);
+  if (options.template !== undefined) checkText("template", options.template);
+  if (options.answers !== undefined && checkTexts("answers", options.answers).length !== 2) {
+    throw new RangeError(`Cannot read answers: it must be two texts, has ${options.answers.length}`);
+  }
   signal(options.signal);
   callback("onProgress", options.onProgress);
   callback("onLog", options.onLog);
@@ -118,7 +145,9 @@ export function checkRerankOptions<T>(options: RerankOptions<T>): RerankOptions<
   object("options", options);
   integer("topN", options.topN, 0);
   callback("text", options.text);
-  oneOf("truncate", options.truncate, TRUNCATES);
+  oneOf("truncate", options.truncate, [...TRUNCATES, "windows"]);
+  if (options.instruction !== undefined) checkText("instruction", options.instruction);
+  if (options.label !== undefined) checkText("label", options.label);
   signal(options.signal);
   callback("onProgress", options.onProgress);
   return options;

@@ -16,8 +16,10 @@ export interface PoolSettings {
   /** Threads of one lane's context. */
   readonly threads: number;
   readonly pooling: Pooling;
-  /** Numbers of one row: dimensions, or labels of a classification head. */
+  /** Numbers of one row: dimensions, labels of a classification head, or answers. */
   readonly width: number;
+  /** Tokens whose logits make a row, in place of an embedding. */
+  readonly answers?: readonly number[] | undefined;
   /** What one pass holds. */
   readonly pass: Limits;
   /** What is done to a text before it is tokenised. */
@@ -214,7 +216,7 @@ export class Pool {
   }
 
   async #pass(slot: Slot, shares: Share<SequenceCall>[]): Promise<void> {
-    const { width, pooling } = this.#settings;
+    const { width, pooling, answers } = this.#settings;
     await this.#run(slot, shares, async (shares) => {
       const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
       const lengths = Int32Array.from(sequences, ({ ids }) => ids.length);
@@ -226,7 +228,8 @@ export class Pool {
         at += ids.length;
       }
       await this.#fit(slot, tokens.length);
-      const sizes = lengths.map((length) => pooling === "none" ? length * width : width);
+      const perToken = pooling === "none" && !answers;
+      const sizes = lengths.map((length) => perToken ? length * width : width);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
       await slot.lane.encode(tokens, lengths, seconds, rows);
       let start = 0;
@@ -237,10 +240,11 @@ export class Pool {
   /** Makes the lane's context, or a larger one: contexts are as large as the longest pass so far. */
   async #fit(slot: Slot, tokens: number): Promise<void> {
     if (tokens <= slot.capacity) return;
-    const { pass, threads, pooling } = this.#settings;
+    const { pass, threads, pooling, answers } = this.#settings;
     const capacity = Math.ceil(Math.max(tokens, pass.weight) / CONTEXT_STEP) * CONTEXT_STEP;
     slot.capacity = 0;
-    await slot.lane.initContext(this.#model, { tokens: capacity, sequences: pass.count, threads, pooling });
+    const sequences = pass.count;
+    await slot.lane.initContext(this.#model, { tokens: capacity, sequences, threads, pooling, answers });
     slot.capacity = capacity;
   }
 

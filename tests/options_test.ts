@@ -87,11 +87,11 @@ test("options checks throw RangeError for a word that is none, listing those tha
     assertThrows(() => load({ pooling: "max" }), RangeError).message,
     `pooling: it must be one of ${poolings}, is "max"`,
   );
-  for (const check of [embed, rerank]) {
+  for (const [check, more] of [[embed, ""], [rerank, ', "windows"']] as const) {
     for (const word of ["", "END", "middle"]) {
       assertStringIncludes(
         assertThrows(() => check({ truncate: word }), RangeError).message,
-        `truncate: it must be one of "end", "start", "error", is "${word}"`,
+        `truncate: it must be one of "end", "start", "error"${more}, is "${word}"`,
       );
     }
   }
