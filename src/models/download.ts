@@ -113,7 +113,7 @@ export async function hubOf(options: Pick<DownloadOptions, "endpoint" | "token" 
     );
   }
   const token = options.token ?? await storedToken();
-  if (token !== undefined && !/^[!-~]+$/.test(token)) { // not shown, as fetch's own message would do
+  if (token !== undefined && !/^[!-~]*$/.test(token)) { // not shown, as fetch's own message would do
     throw new RangeError("Cannot read token: it (or HF_TOKEN) must be printable ASCII, without spaces");
   }
   return { endpoint, token, fetch: options.fetch ?? globalThis.fetch, times: HUB_TIMES };
