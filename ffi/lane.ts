@@ -178,13 +178,24 @@ export class Lane {
     const f = this.#native.functions;
     const abort = (): void => this.abort();
     signal?.addEventListener("abort", abort, { once: true });
-    const timer = onProgress && setInterval(() => onProgress(f.saur_lane_progress(this.#handle) / 1000), 50);
+    // What a callback throws in a timer would end the process; it ends the job instead.
+    let thrown: { readonly error: unknown } | undefined;
+    const tell = (): void => {
+      try {
+        if (!thrown) onProgress?.(f.saur_lane_progress(this.#handle) / 1000);
+      } catch (error) {
+        thrown = { error };
+        abort();
+      }
+    };
+    const timer = onProgress && setInterval(tell, 50);
     const refusal = await this.#native.jobs.run(this.#number, start);
     clearInterval(timer);
     signal?.removeEventListener("abort", abort);
     const words = new Uint8Array(8192);
     const status = refusal !== STATUS.OK ? refusal : f.saur_lane_result(this.#handle, words, words.length);
     this.#drainLog();
+    if (thrown) throw thrown.error;
     if (status === STATUS.OK) {
       onProgress?.(1);
       return;

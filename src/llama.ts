@@ -5,16 +5,14 @@ import { type Engine, loadEngine } from "./engine.ts";
 import type { LlamaInfo } from "./info.ts";
 import { modelPath, parseModel } from "./model_path.ts";
 import { catalogueEntryOf } from "./models/catalogue.ts";
+import { checkList, checkText, checkTexts, show } from "./check.ts";
 import {
   checkEmbedOptions,
   checkLoadOptions,
   checkRerankOptions,
-  checkText,
-  checkTexts,
   type EmbedOptions,
   type LoadOptions,
   type RerankOptions,
-  show,
 } from "./options.ts";
 import type { Pool } from "./pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
@@ -66,10 +64,10 @@ export class Llama {
    * ```
    */
   static async load(model: string | URL, options: LoadOptions = {}): Promise<Llama> {
-    checkLoadOptions(options);
+    const checked = checkLoadOptions(options);
     const named = parseModel(model);
     const known = named.kind === "hub" ? catalogueEntryOf(named.file.repository) : undefined;
-    return new Llama(await loadEngine(modelPath(model), options, known));
+    return new Llama(await loadEngine(modelPath(model), checked, known));
   }
 
   /**
@@ -159,13 +157,13 @@ export class Llama {
     input: string | readonly string[],
     options: EmbedOptions = {},
   ): Promise<Embedding | Embedding[]> {
-    checkEmbedOptions(options, this.info.dimensions);
+    const checked = checkEmbedOptions(options, this.info.dimensions);
     if (typeof input !== "string" && !Array.isArray(input)) {
       throw new TypeError(`Cannot embed: input must be a string or an array of strings, is ${show(input)}`);
     }
     const texts = typeof input === "string" ? [checkText("input", input)] : checkTexts("input", input);
     const results = await this.#call(() =>
-      embedTexts(this.#engine, (i) => typeof input === "string" ? "input" : `input[${i}]`, texts, options)
+      embedTexts(this.#engine, (i) => typeof input === "string" ? "input" : `input[${i}]`, texts, checked)
     );
     return typeof input === "string" ? results[0]! : results;
   }
@@ -197,14 +195,16 @@ export class Llama {
     documents: readonly T[],
     options: RerankOptions<T> = {},
   ): Promise<Ranked<T>[]> {
-    const { text } = checkRerankOptions(options);
+    const checked = checkRerankOptions(options);
+    const { text } = checked;
     checkText("query", query);
-    if (!Array.isArray(documents)) {
-      throw new TypeError(`Cannot rank: documents must be an array, is ${show(documents)}`);
-    }
-    const texts = checkTexts("documents", text ? documents.map((document) => text(document)) : documents);
+    const given: T[] = [];
+    const texts = checkList("documents", documents, (document, name) => {
+      given.push(document as T);
+      return checkText(name, text ? text(document as T) : document);
+    });
     if (texts.length === 0) return [];
-    return await this.#call(() => rankDocuments(this.#engine, query, documents, texts, options));
+    return await this.#call(() => rankDocuments(this.#engine, query, given, texts, checked));
   }
 
   /**
