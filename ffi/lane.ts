@@ -167,18 +167,28 @@ export class Lane {
     const f = this.#native.functions;
     const abort = (): void => this.abort();
     signal?.addEventListener("abort", abort, { once: true });
-    const timer = onProgress && setInterval(() => onProgress(f.saur_lane_progress(this.#handle) / 1000), 50);
+    let thrown: { readonly error: unknown } | undefined;
+    const report = (): void => {
+      try {
+        onProgress?.(f.saur_lane_progress(this.#handle) / 1000);
+      } catch (error) {
+        thrown ??= { error }; // out of a timer it would end the process
+        this.abort();
+      }
+    };
+    const timer = onProgress && setInterval(report, 50);
     const refusal = await this.#native.jobs.run(this.#number, start);
     clearInterval(timer);
     signal?.removeEventListener("abort", abort);
     const words = new Uint8Array(8192);
     const status = refusal !== STATUS.OK ? refusal : f.saur_lane_result(this.#handle, words, words.length);
     this.#drainLog();
+    if (thrown) throw thrown.error;
+    signal?.throwIfAborted(); // also where the job was faster: what it made goes with the lane
     if (status === STATUS.OK) {
       onProgress?.(1);
       return;
     }
-    if (status === STATUS.ABORTED) signal?.throwIfAborted();
     if (status === STATUS.NOT_FOUND) {
       throw new ModelNotFoundError(`Cannot ${action}: there is no such file. ${GET_A_MODEL}`, watch.model ?? "");
     }
