@@ -20,6 +20,8 @@ export const NATIVE_SOURCES: readonly string[] = [
   "model.cpp",
   "model_file.cpp",
   "model_file.h",
+  "owner.cpp",
+  "owner.h",
   "pooling.h",
   "shim.cpp",
   "shim.h",

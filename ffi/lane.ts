@@ -196,11 +196,11 @@ export class Lane {
     const status = refusal !== STATUS.OK ? refusal : f.saur_lane_result(this.#handle, words, words.length);
     this.#drainLog();
     if (thrown) throw thrown.error;
+    signal?.throwIfAborted(); // also where the job was faster: what it made goes with the lane
     if (status === STATUS.OK) {
       onProgress?.(1);
       return;
     }
-    if (status === STATUS.ABORTED) signal?.throwIfAborted();
     if (status === STATUS.NOT_FOUND) {
       throw new ModelNotFoundError(`Cannot ${action}: there is no such file. ${GET_A_MODEL}`, watch.model ?? "");
     }

@@ -2,6 +2,7 @@
 #include "device.h"
 #include "lane.h"
 #include "model_file.h"
+#include "owner.h"
 #include "pooling.h"
 
 #include <algorithm>
@@ -132,11 +133,16 @@ saur_model * saur_model_take(saur_lane * lane) {
     if (!lane->idle() || !lane->loaded) {
         return nullptr;
     }
-    return answer<saur_model *>(nullptr, [&] { return new saur_model{ std::move(lane->loaded) }; });
+    return answer<saur_model *>(nullptr, [&] {
+        auto * model = new saur_model{ std::move(lane->loaded) };
+        saur::own(model);
+        return model;
+    });
 }
 
 void saur_model_free(saur_model * model) {
     answer<int32_t>(SAUR_LOST, [&] {
+        saur::disown(model);
         delete model;
         return (int32_t) SAUR_OK;
     });

@@ -18,7 +18,7 @@ import type { Pool } from "./pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
 
 // Frees the native side of a Llama that was dropped without close().
-const dropped = new FinalizationRegistry((pool: Pool) => pool.close());
+const dropped = new FinalizationRegistry((pool: Pool) => void pool.close());
 
 /**
  * A loaded model that embeds and reranks text.
@@ -236,7 +236,7 @@ export class Llama {
     this.#closed ??= (async () => {
       await Promise.allSettled(this.#running);
       dropped.unregister(this);
-      this.#engine.pool.close();
+      await this.#engine.pool.close();
     })();
     return this.#closed;
   }

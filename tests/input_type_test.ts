@@ -27,7 +27,7 @@ test("embed() with inputType puts the model's own prompt before the text", optio
     assertEquals([query!.tokens, document!.tokens], [byHand!.tokens, plain!.tokens]);
     await assertRejects(() => embedTexts(engine, name, ["a"], { inputType: "query", prompt: "p" }), RangeError, "both");
   } finally {
-    engine.pool.close();
+    await engine.pool.close();
   }
 });
 

@@ -38,9 +38,15 @@ class Fake {
   native(): Native {
     const of = (handle: number): FakeLane => this.lanes[handle]!;
     const functions = {
-      saur_lane_result: (lane: number) => of(lane).status,
+      saur_lane_result: (lane: number) => {
+        if (of(lane).freed) this.wrong.push("a job that ended on a freed lane");
+        return of(lane).status;
+      },
       saur_lane_abort: (lane: number) => void (of(lane).running && (of(lane).status = STATUS.ABORTED)),
-      saur_lane_free: (lane: number) => void (of(lane).freed = true),
+      saur_lane_free: (lane: number) => {
+        if (of(lane).running) this.wrong.push("a running lane freed");
+        of(lane).freed = true;
+      },
       saur_model_free: () => void this.modelFreed++,
       saur_log_drain: () => 0,
       saur_context_init: (lane: number) => this.#start(of(lane), STATUS.OK),
@@ -175,8 +181,7 @@ test("Pool settles every random call rightly, whatever the others do", { timeout
       await later(draw(0, 3));
     }
     for (const outcome of await Promise.all(calls)) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-    await later(20);
-    pool.close();
+    await pool.close(); // while what was aborted still runs
     assertEquals(fake.wrong, [], `round ${round}`);
     assert(fake.lanes.every(({ freed }) => freed) && fake.modelFreed === 1, `round ${round}: close() left something`);
   }
@@ -191,7 +196,7 @@ test("Pool fails only the call whose pass fails, and computes the others' again"
   const calls = good.map((one) => pool.encode(one));
   await assertRejects(() => pool.encode([{ ids: Int32Array.of(POISON), truncated: false }]), LlamaError, "encode");
   for (const rows of await Promise.all(calls)) assertEquals([...rows[0]!], [50, 101, 2]);
-  pool.close();
+  await pool.close();
 });
 
 test("Pool puts calls that are made at once into shared passes", async () => {
@@ -200,7 +205,7 @@ test("Pool puts calls that are made at once into shared passes", async () => {
   await Promise.all(Array.from({ length: 80 }, () => pool.encode([{ ids: Int32Array.of(40), truncated: false }])));
   console.log(`${fake.passes} passes`);
   assert(fake.passes <= 12, `${fake.passes} passes for 80 texts, ${LIMITS.count} a pass`);
-  pool.close();
+  await pool.close();
 });
 
 test("Pool makes no more lanes than contexts, and only for work", async () => {
@@ -212,7 +217,7 @@ test("Pool makes no more lanes than contexts, and only for work", async () => {
     Array.from({ length: 50 }, (_, i) => pool.encode([{ ids: new Int32Array(60).fill(20 + i), truncated: false }])),
   );
   assertEquals(fake.lanes.length, 3);
-  pool.close();
+  await pool.close();
 });
 
 test("Pool rejects a call with an aborted signal before any work", async () => {
@@ -222,7 +227,7 @@ test("Pool rejects a call with an aborted signal before any work", async () => {
   await assertRejects(() => pool.encode([{ ids: Int32Array.of(40), truncated: false }], { signal }), Error, "before");
   await assertRejects(() => pool.tokenize(["a"], { signal }), Error, "before");
   assertEquals(fake.passes, 0);
-  pool.close();
+  await pool.close();
 });
 
 test("Pool rejects a call whose onDone throws, and only that", async () => {
@@ -234,5 +239,28 @@ test("Pool rejects a call whose onDone throws, and only that", async () => {
   };
   await assertRejects(() => pool.encode(one, { onDone }), Error, "from the caller");
   assertEquals([...(await other)[0]!], [40, 40, 1]);
-  pool.close();
+  await pool.close();
+});
+
+test("Pool.close() waits for the work that aborted calls left, and rejects what still waits", async () => {
+  for (let round = 0; round < 40; round++) {
+    const fake = new Fake(randomIntegers(round));
+    const pool = poolOf(fake, 2);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const aborted = pool.encode([{ ids: Int32Array.of(40), truncated: false }], { signal });
+    const texts = pool.tokenize(["abc"], { signal });
+    const waiting = Array.from({ length: 30 }, () => pool.encode([sequence(randomIntegers(round))]));
+    await later(round % 5);
+    controller.abort("enough");
+    const closed = pool.close();
+    const settled = await Promise.allSettled([aborted, texts, ...waiting]);
+    for (const [i, one] of settled.entries()) {
+      if (one.status === "rejected" && i < 2) assertEquals(one.reason, "enough");
+      else if (one.status === "rejected") assertEquals((one.reason as LlamaError).code, "closed");
+    }
+    await closed;
+    assertEquals(fake.wrong, [], `round ${round}`);
+    assert(fake.lanes.every(({ freed }) => freed) && fake.modelFreed === 1);
+  }
 });
