@@ -4,6 +4,7 @@
  * A free lane takes the next pass. Passes are shared: texts of a thousand calls made at once go together, and a
  * single query is not behind all of a long list.
  */
+import { LlamaError } from "../ffi/errors.ts";
 import { Lane, type LogLine, type Model, type Native, SPECIAL } from "../ffi/mod.ts";
 import { type Limits, Line, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "./options.ts";
@@ -115,6 +116,7 @@ export class Pool {
   readonly #sequences = new Turns<SequenceCall>();
   readonly #slots: Slot[] = [];
   readonly #idle: Slot[] = [];
+  #closed = false;
 
   /** @param lane A lane to begin with: the one that loaded the model. */
   constructor(native: Native, model: Model, lane: Lane, settings: PoolSettings) {
@@ -138,8 +140,9 @@ export class Pool {
     return this.#submit(this.#sequences, call, options.signal);
   }
 
-  /** Frees the lanes and the model; running jobs end first, on their own threads. */
+  /** Frees the lanes and the model; a job that still runs is stopped, and its lane freed when it has ended. */
   close(): void {
+    this.#closed = true;
     for (const { lane } of this.#slots) lane.close();
     this.#slots.length = this.#idle.length = 0;
     this.#model.close();
@@ -147,6 +150,7 @@ export class Pool {
 
   async #submit<I, R>(turns: Turns<Call<I, R>>, call: Call<I, R>, signal?: AbortSignal): Promise<R[]> {
     signal?.throwIfAborted();
+    if (this.#closed) throw new LlamaError("closed", "Cannot call a model after close()");
     if (call.items.length === 0) return [];
     const abort = (): void => {
       turns.remove(call);
@@ -257,8 +261,7 @@ export class Pool {
       for (const { line, items } of shares) line.succeed(items, results.slice(start, start += items.length));
     } catch (error) {
       const waiting = shares.filter(({ line }) => !line.settled);
-      // An assertion may have left the context unusable; an abort, after which nobody waits, has not.
-      if (waiting.length > 0) slot.capacity = 0;
+      if (slot.lane.failed) slot.capacity = 0;
       // What fails with one call's items must not fail another's: each is tried alone.
       if (shares.length > 1) { for (const share of waiting) await this.#run(slot, [share], job); }
       else waiting[0]?.line.fail(error);
