@@ -54,8 +54,16 @@ const NO_LOG = 4;
 const FLASH_AUTO = -1;
 const GET_A_MODEL = "In a checkout, scripts/download_models.sh gets models; elsewhere download() of ./models does";
 
-/** What a lane does for its owner while a job runs. */
-interface Watch {
+/** One job of a lane, and what is done for its owner while it runs. */
+interface Job<Result> {
+  /** Starts it; a result other than OK is a refusal. */
+  readonly start: () => number;
+  /** Reads what it left on the lane. */
+  readonly read: () => Result;
+  /** What it does, as in "Cannot <action>". */
+  readonly action: string;
+  /** The kind of its failures, where the status alone does not tell. */
+  readonly code?: LlamaErrorCode;
   readonly signal?: AbortSignal | undefined;
   /** Called with 0..1 while the job runs. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
@@ -63,12 +71,17 @@ interface Watch {
   readonly model?: string;
 }
 
+type Watch = Pick<Job<unknown>, "signal" | "onProgress">;
+
 /** A native thread; see shim.h. Its methods start jobs: never two at a time. */
 export class Lane {
   readonly #native: Native;
   readonly #handle: Handle;
   readonly #number: number;
   readonly #onLog: ((line: LogLine) => void) | undefined;
+  #running = false;
+  #closed = false;
+  #failed = false;
 
   /** @param onLog Receives llama.cpp's lines of level info and above; without it they are dropped. */
   constructor(native: Native, onLog?: (line: LogLine) => void) {
@@ -85,14 +98,16 @@ export class Lane {
     const { gpuLayers, checkTensors, device, addBos, addEos, addSep } = settings;
     const added = [addBos, addEos, addSep].map((add) => add === undefined ? -1 : Number(add));
     const options = Int32Array.of(gpuLayers, Number(checkTensors), device, ...added);
-    await this.#run(
-      () => f.saur_model_load(this.#handle, cString(path), options, options.length),
-      `load the model ${path}`,
-      { ...watch, model: path },
-      "model-invalid",
-    );
-    const model = f.saur_model_take(this.#handle);
-    if (model === null) throw statusError(STATUS.OUT_OF_MEMORY, `load the model ${path}`, "");
+    const action = `load the model ${path}`;
+    const model = await this.#run({
+      start: () => f.saur_model_load(this.#handle, cString(path), options, options.length),
+      read: () => f.saur_model_take(this.#handle),
+      action,
+      code: "model-invalid",
+      model: path,
+      ...watch,
+    });
+    if (model === null) throw statusError(STATUS.OUT_OF_MEMORY, action, "");
     return new Model(this.#native, model);
   }
 
@@ -103,14 +118,16 @@ export class Lane {
    */
   async tokenize(model: Model, utf8: Uint8Array, lengths: Int32Array, special: Int32Array): Promise<Tokens> {
     const f = this.#native.functions;
-    await this.#run(
-      () => f.saur_vocab_tokenize(this.#handle, model.handle, utf8, lengths, special, lengths.length),
-      "tokenise",
-    );
-    const counts = new Int32Array(lengths.length);
-    const ids = new Int32Array(f.saur_vocab_counts(this.#handle, counts, counts.length));
-    if (ids.length > 0) f.saur_vocab_tokens(this.#handle, ids, ids.length);
-    return { ids, counts };
+    return await this.#run({
+      start: () => f.saur_vocab_tokenize(this.#handle, model.handle, utf8, lengths, special, lengths.length),
+      read: () => {
+        const counts = new Int32Array(lengths.length);
+        const ids = new Int32Array(f.saur_vocab_counts(this.#handle, counts, counts.length));
+        if (ids.length > 0) f.saur_vocab_tokens(this.#handle, ids, ids.length);
+        return { ids, counts };
+      },
+      action: "tokenise",
+    });
   }
 
   /** Makes this lane's context, in place of the one it has. */
@@ -120,10 +137,11 @@ export class Lane {
   ): Promise<void> {
     const kind = pooling === undefined ? -1 : POOLING.indexOf(pooling);
     const options = Int32Array.of(tokens, sequences, threads, kind, FLASH_AUTO, ...answers);
-    await this.#run(
-      () => this.#native.functions.saur_context_init(this.#handle, model.handle, options, options.length),
-      `make a context of ${tokens} tokens, ${sequences} sequences and ${threads} threads`,
-    );
+    await this.#run({
+      start: () => this.#native.functions.saur_context_init(this.#handle, model.handle, options, options.length),
+      read: nothing,
+      action: `make a context of ${tokens} tokens, ${sequences} sequences and ${threads} threads`,
+    });
   }
 
   /**
@@ -136,30 +154,29 @@ export class Lane {
    */
   async encode(tokens: Int32Array, lengths: Int32Array, seconds: Int32Array, out: Float32Array): Promise<void> {
     const f = this.#native.functions;
-    await this.#run(
-      () => f.saur_batch_encode(this.#handle, tokens, tokens.length, lengths, seconds, lengths.length),
-      `encode ${lengths.length} sequences of ${tokens.length} tokens`,
-    );
-    if (f.saur_pooling_embeddings(this.#handle, out, out.length) !== out.length) {
-      throw statusError(STATUS.NO_OUTPUT, "read the embeddings", "");
-    }
+    const numbers = await this.#run({
+      start: () => f.saur_batch_encode(this.#handle, tokens, tokens.length, lengths, seconds, lengths.length),
+      read: () => f.saur_pooling_embeddings(this.#handle, out, out.length),
+      action: `encode ${lengths.length} sequences of ${tokens.length} tokens`,
+    });
+    if (numbers !== out.length) throw statusError(STATUS.NO_OUTPUT, "read the embeddings", "");
   }
 
   /** Quantises a GGUF file into another, by type name such as `q8_0`; `threads` 0 means all cores. */
   async quantize(input: string, output: string, type: string, threads: number, watch: Watch): Promise<void> {
-    await this.#run(
-      () =>
-        this.#native.functions.saur_model_quantize(
-          this.#handle,
-          cString(input),
-          cString(output),
-          cString(type),
-          threads,
-        ),
-      `quantize ${input} to ${type}`,
-      watch,
-      "model-invalid",
-    );
+    const [from, to, name] = [cString(input), cString(output), cString(type)];
+    await this.#run({
+      start: () => this.#native.functions.saur_model_quantize(this.#handle, from, to, name, threads),
+      read: nothing,
+      action: `quantize ${input} to ${type}`,
+      code: "model-invalid",
+      ...watch,
+    });
+  }
+
+  /** Whether the last job failed, and not because it was aborted: its context may be unusable then. */
+  get failed(): boolean {
+    return this.#failed;
   }
 
   /** Asks the running job to stop; it ends as aborted. */
@@ -167,42 +184,63 @@ export class Lane {
     this.#native.functions.saur_lane_abort(this.#handle, 1);
   }
 
-  /** Frees the thread and its context, after the job that runs. The lane must not be used again. */
+  /**
+   * Frees the thread and its context. A job that runs is asked to stop and its end is waited for, since its result is
+   * still read from the lane; a later job is refused. Idempotent.
+   */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#running) this.abort();
+    else this.#free();
+  }
+
+  #free(): void {
     this.#native.functions.saur_lane_free(this.#handle);
   }
 
-  async #run(start: () => number, action: string, watch: Watch = {}, code?: LlamaErrorCode): Promise<void> {
-    const { signal, onProgress } = watch;
-    signal?.throwIfAborted();
+  async #run<Result>(job: Job<Result>): Promise<Result> {
+    job.signal?.throwIfAborted();
+    if (this.#closed) throw statusError(STATUS.BUSY, job.action, "", "closed");
+    this.#running = true;
+    try {
+      return await this.#finish(job);
+    } finally {
+      this.#running = false;
+      if (this.#closed) this.#free();
+    }
+  }
+
+  async #finish<Result>({ start, read, action, code, signal, onProgress, model }: Job<Result>): Promise<Result> {
     const f = this.#native.functions;
     const abort = (): void => this.abort();
     signal?.addEventListener("abort", abort, { once: true });
-    // What a callback throws in a timer would end the process; it ends the job instead.
     let thrown: { readonly error: unknown } | undefined;
-    const tell = (): void => {
+    const report = (): void => {
       try {
-        if (!thrown) onProgress?.(f.saur_lane_progress(this.#handle) / 1000);
+        onProgress?.(f.saur_lane_progress(this.#handle) / 1000);
       } catch (error) {
-        thrown = { error };
-        abort();
+        thrown ??= { error }; // out of a timer it would end the process
+        this.abort();
       }
     };
-    const timer = onProgress && setInterval(tell, 50);
-    const refusal = await this.#native.jobs.run(this.#number, start);
-    clearInterval(timer);
-    signal?.removeEventListener("abort", abort);
+    const timer = onProgress && setInterval(report, 50);
+    const refusal = await this.#native.jobs.run(this.#number, start).finally(() => {
+      clearInterval(timer);
+      signal?.removeEventListener("abort", abort);
+    });
     const words = new Uint8Array(8192);
     const status = refusal !== STATUS.OK ? refusal : f.saur_lane_result(this.#handle, words, words.length);
+    this.#failed = status !== STATUS.OK && status !== STATUS.ABORTED;
     this.#drainLog();
     if (thrown) throw thrown.error;
     signal?.throwIfAborted(); // also where the job was faster: what it made goes with the lane
     if (status === STATUS.OK) {
-      onProgress?.(1);
-      return;
+      onProgress?.(1); // may throw: what is read here would be lost
+      return read();
     }
     if (status === STATUS.NOT_FOUND) {
-      throw new ModelNotFoundError(`Cannot ${action}: there is no such file. ${GET_A_MODEL}`, watch.model ?? "");
+      throw new ModelNotFoundError(`Cannot ${action}: there is no such file. ${GET_A_MODEL}`, model ?? "");
     }
     throw statusError(status, action, new TextDecoder().decode(words.subarray(0, words.indexOf(0))), code);
   }
@@ -218,6 +256,8 @@ export class Lane {
     }
   }
 }
+
+function nothing(): void {}
 
 function cString(text: string): Uint8Array {
   return new TextEncoder().encode(`${text}\0`);

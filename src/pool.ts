@@ -145,20 +145,20 @@ export class Pool {
   }
 
   /**
-   * Stops what is still there, since a call that was aborted or has failed leaves work behind, and then frees the lanes
-   * and the model: no job may end on a lane that is gone.
+   * Rejects what still waits, and frees the lanes and the model: each lane when its job, which is asked to stop, has
+   * ended, since a call that was aborted or has failed leaves work behind.
    */
   async close(): Promise<void> {
     this.#closed = true;
     for (const call of this.#unsettled) call.fail(new LlamaError("closed", "Cannot go on: the model was closed"));
-    for (const { lane } of this.#slots) lane.abort();
-    await Promise.all(this.#serving);
     for (const { lane } of this.#slots) lane.close();
+    await Promise.all(this.#serving);
     this.#model.close();
   }
 
   async #submit<I, R>(turns: Turns<Call<I, R>>, call: Call<I, R>, signal?: AbortSignal): Promise<R[]> {
     signal?.throwIfAborted();
+    if (this.#closed) throw new LlamaError("closed", "Cannot call a model after close()");
     if (call.items.length === 0) return [];
     const abort = (): void => {
       turns.remove(call);
@@ -278,8 +278,7 @@ export class Pool {
       for (const { line, items } of shares) line.succeed(items, results.slice(start, start += items.length));
     } catch (error) {
       const waiting = shares.filter(({ line }) => !line.settled);
-      // An assertion may have left the context unusable; an abort, after which nobody waits, has not.
-      if (waiting.length > 0) slot.capacity = 0;
+      if (slot.lane.failed) slot.capacity = 0;
       // What fails with one call's items must not fail another's: each is tried alone.
       if (shares.length > 1) {
         for (const share of waiting) if (!share.line.settled) await this.#run(slot, [share], job);
