@@ -55,6 +55,8 @@ interface Watch {
   readonly onProgress?: ((fraction: number) => void) | undefined;
   /** The model's path, for the error when it is not there. */
   readonly model?: string;
+  /** Whether an abort rejects at once: a vocabulary is read for long moments in which nobody looks at the abort flag. */
+  readonly leaves?: boolean;
 }
 
 /** A native thread; see shim.h. Its methods start jobs: never two at a time. */
@@ -73,14 +75,14 @@ export class Lane {
     this.#number = number;
   }
 
-  /** Loads a model. */
+  /** Loads a model. When it is aborted, the lane can only be closed: the load stops behind it, as soon as it can. */
   async loadModel(path: string, { gpuLayers, checkTensors, device }: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
     const options = Int32Array.of(gpuLayers, Number(checkTensors), device);
     await this.#run(
       () => f.saur_model_load(this.#handle, cString(path), options, options.length),
       `load the model ${path}`,
-      { ...watch, model: path },
+      { ...watch, model: path, leaves: true },
       "model-invalid",
     );
     const model = f.saur_model_take(this.#handle);
@@ -162,10 +164,14 @@ export class Lane {
   }
 
   async #run(start: () => number, action: string, watch: Watch = {}, code?: LlamaErrorCode): Promise<void> {
-    const { signal, onProgress } = watch;
+    const { signal, onProgress, leaves } = watch;
     signal?.throwIfAborted();
     const f = this.#native.functions;
-    const abort = (): void => this.abort();
+    const left = Promise.withResolvers<typeof STATUS.ABORTED>();
+    const abort = (): void => {
+      this.abort();
+      if (leaves) left.resolve(STATUS.ABORTED);
+    };
     signal?.addEventListener("abort", abort, { once: true });
     let thrown: { readonly error: unknown } | undefined;
     const report = (): void => {
@@ -173,18 +179,18 @@ export class Lane {
         onProgress?.(f.saur_lane_progress(this.#handle) / 1000);
       } catch (error) {
         thrown ??= { error }; // out of a timer it would end the process
-        this.abort();
+        abort();
       }
     };
     const timer = onProgress && setInterval(report, 50);
-    const refusal = await this.#native.jobs.run(this.#number, start);
+    const refusal = await Promise.race([this.#native.jobs.run(this.#number, start), left.promise]);
     clearInterval(timer);
     signal?.removeEventListener("abort", abort);
+    if (thrown) throw thrown.error;
+    signal?.throwIfAborted(); // also where the job was faster: what it made goes with the lane
     const words = new Uint8Array(8192);
     const status = refusal !== STATUS.OK ? refusal : f.saur_lane_result(this.#handle, words, words.length);
     this.#drainLog();
-    if (thrown) throw thrown.error;
-    signal?.throwIfAborted(); // also where the job was faster: what it made goes with the lane
     if (status === STATUS.OK) {
       onProgress?.(1);
       return;
