@@ -1,5 +1,5 @@
-// Loads wrong files one after the other in one process and tells of each: files_worker.ts DIRECTORY corpus FROM STEP
-// PASSES, or files_worker.ts DIRECTORY random SEED SECONDS. See files.ts.
+// Loads wrong files one after the other in one process and tells of each: files_worker.ts DIRECTORY THREADS corpus FROM
+// STEP PASSES, or files_worker.ts DIRECTORY THREADS random SEED SECONDS. See files.ts.
 //
 // Lines: "> NUMBER NAME" before a file, "< OUTCOME" behind it, "= RSS THREADS" now and then, "! WHY" for what is wrong.
 import { readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -10,7 +10,7 @@ import { corpus } from "./corpus.ts";
 import { mutant } from "./mutator.ts";
 import { readBase } from "./tiny_models.ts";
 
-const [directory, kind, ...rest] = process.argv.slice(2) as [string, string, ...string[]];
+const [directory, threads, kind, ...rest] = process.argv.slice(2) as [string, string, string, ...string[]];
 const [first, second, third] = rest.map(Number) as [number, number, number];
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 const file = join(directory, `${kind} ${process.pid}.gguf`);
@@ -19,7 +19,7 @@ const EVERY = 100; // files between two looks at memory and the good model
 
 /** Loads a file and asks it for something; the words of what it answered. */
 async function meet(path: string): Promise<string> {
-  await using llama = await Llama.load(path, { contexts: 1 });
+  await using llama = await Llama.load(path, { contexts: 1, threads: Number(threads) });
   await llama.tokenize("hello world");
   if (llama.info.pooling === "rank") {
     const ranked = await llama.rerank("hello", ["hello world", "yes"]);
