@@ -223,6 +223,11 @@ int32_t saur_model_quantize(saur_lane * lane, const char * input, const char * o
         return lane->start([lane, in = std::string(input), out = std::string(output), ftype = found->type,
                             threads]() -> int32_t {
             llama_model_quantize_params p = llama_model_quantize_default_params();
+            std::string                 hash;
+            const int32_t               file = saur::check_model_file(in, lane->error, hash);
+            if (file == SAUR_NOT_GGUF || file == SAUR_UNSOUND) {
+                return file;
+            }
             p.ftype                       = ftype;
             p.nthread                     = threads;
             lane->log.watch_user          = lane;
