@@ -116,18 +116,18 @@ void LogRing::push(LogLevel level, const char * text) {
 }
 
 int32_t LogRing::drain(char * out, int32_t size) {
+    if (size < 2) {
+        return 0;  // not even an empty line fits
+    }
     std::lock_guard<std::mutex> lock(mutex);
     int32_t                     used = 0;
     while (!lines.empty()) {
-        auto &        line = lines.front();
+        const auto &  line = lines.front();
         const int32_t room = size - used - 2;
         if (room < (int32_t) line.second.size() && used > 0) {
             break;
         }
-        const int32_t n = std::max(0, std::min<int32_t>(room, (int32_t) line.second.size()));
-        if (room < 0) {
-            break;
-        }
+        const int32_t n = std::min<int32_t>(room, (int32_t) line.second.size());
         out[used] = (char) ('0' + line.first);
         memcpy(out + used + 1, line.second.data(), n);
         out[used + 1 + n] = 0;

@@ -64,6 +64,7 @@ struct saur_lane {
     llama_context *              context    = nullptr;
     ggml_threadpool *            threadpool = nullptr;
     int32_t                      n_threads  = 0;
+    std::vector<int32_t>         answers;  // tokens whose logits a pass gives, in place of embeddings
     bool                         lost       = false;
     void                         drop_context();
 

@@ -84,7 +84,7 @@ SAUR_API int32_t      saur_vocab_tokenize(saur_lane * lane, saur_model * model, 
 SAUR_API int32_t      saur_vocab_counts(saur_lane * lane, int32_t * out, int32_t size);
 SAUR_API int32_t      saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t size);
 
-// context: one a lane, replaced by the next context_init
+// context: one a lane, replaced by the next context_init; options name the tokens whose logits it gives, if not embeddings
 SAUR_API int32_t      saur_context_init(saur_lane * lane, saur_model * model, const int32_t * options, int32_t n);  // job
 
 // batch: n_sequences sequences of tokens, back to back, in one pass; seconds[i] is where segment B of sequence i begins
