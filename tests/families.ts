@@ -91,7 +91,9 @@ export async function wrongTokens(llama: Llama, texts: readonly FamilyText[], li
     const ids = [...await llama.tokenize(prompt + text)];
     const kept = ids.length > limit ? [...ids.slice(0, limit - 1), ids.at(-1)!] : ids;
     if (ids.length !== (whole ?? tokens.length) || kept.join() !== tokens.join()) {
-      wrong.push(`${id}: ${kept.length} tokens ${kept.slice(0, 40)}, not ${tokens.length} tokens ${tokens.slice(0, 40)}`);
+      wrong.push(
+        `${id}: ${kept.length} tokens ${kept.slice(0, 40)}, not ${tokens.length} tokens ${tokens.slice(0, 40)}`,
+      );
     }
   }
   return wrong;

@@ -12,14 +12,12 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
-import * as files from "./files.ts";
 import * as input from "./input.ts";
 import * as memory from "./memory.ts";
 import * as scheduler from "./scheduler.ts";
 import { faults, type Row, table } from "./table.ts";
 
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
-  files,
   input,
   memory,
   scheduler,
