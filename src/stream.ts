@@ -48,7 +48,10 @@ export async function* embedChunks(
       }
       const first = ahead.shift();
       if (!first) return;
-      yield* await first;
+      for (const embedding of await first) {
+        signal?.throwIfAborted(); // also where the vectors are there already
+        yield embedding;
+      }
     }
   } finally {
     left.abort();
