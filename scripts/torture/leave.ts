@@ -61,7 +61,7 @@ interface Whole {
 const wholes = new Map<string, Promise<Whole>>();
 
 /** What a case's runs share: the files that they read, and the hub. */
-class Scene {
+export class Scene {
   readonly #context: Context;
   readonly #hub: HubServer;
 
@@ -105,6 +105,15 @@ class Scene {
       await this.#wrongFiles(moment, directory, whole.bytes);
     if (wrong === undefined) rmSync(directory, { recursive: true });
     return wrong && `${way} ${delay} ms into ${moment}: ${wrong}`;
+  }
+
+  /** Two processes that do the same in one directory at once; what was wrong with that, if anything. */
+  async together(moment: Moment, directory: string): Promise<string | undefined> {
+    const { bytes } = await this.#whole(moment);
+    for (const { code, stderr } of await Promise.all([1, 2].map(() => this.#child("once", moment, 0, directory)))) {
+      if (code !== 0) return `one failed: ${stderr.slice(-500)}`;
+    }
+    return await this.#wrongFiles(moment, directory, bytes);
   }
 
   #whole(moment: Moment): Promise<Whole> {
