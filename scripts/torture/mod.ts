@@ -22,6 +22,9 @@ const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   memory,
   scheduler,
 ];
+import { cases as leave } from "./leave.ts";
+import { cases as lifecycle } from "./lifecycle.ts";
+
 const BOTH: readonly Platform[] = ["deno", "bun"];
 
 interface Round {
