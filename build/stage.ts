@@ -21,6 +21,7 @@ export const NATIVE_SOURCES: readonly string[] = [
   "lane.h",
   "loaded_model.cpp",
   "loaded_model.h",
+  "memory.cpp",
   "model.cpp",
   "model_file.cpp",
   "model_file.h",
