@@ -13,17 +13,19 @@ import { parseArgs } from "node:util";
 import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
 import * as input from "./input.ts";
+import * as leave from "./leave.ts";
+import * as lifecycle from "./lifecycle.ts";
 import * as memory from "./memory.ts";
 import * as scheduler from "./scheduler.ts";
 import { faults, type Row, table } from "./table.ts";
 
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   input,
+  leave,
+  lifecycle,
   memory,
   scheduler,
 ];
-import { cases as leave } from "./leave.ts";
-import { cases as lifecycle } from "./lifecycle.ts";
 
 const BOTH: readonly Platform[] = ["deno", "bun"];
 
