@@ -42,6 +42,7 @@ export type { BuildOptions, BuildResult } from "./options.ts";
  * ```
  */
 export async function build(options: BuildOptions = {}): Promise<BuildResult> {
+  options.signal?.throwIfAborted(); // also where nothing has changed
   const progress = new Progress(process.stderr);
   const say = options.onLine ?? ((line: string): void => {
     progress.end();

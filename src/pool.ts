@@ -278,7 +278,7 @@ export class Pool {
       if (waiting.length > 0) slot.capacity = 0;
       // What fails with one call's items must not fail another's: each is tried alone.
       if (shares.length > 1) {
-        for (const share of waiting) { if (!share.line.settled) await this.#run(slot, [share], job); }
+        for (const share of waiting) if (!share.line.settled) await this.#run(slot, [share], job);
       } else {
         waiting[0]?.line.fail(error);
       }

@@ -213,7 +213,7 @@ function wrongEnd(way: Way, moment: Moment, outcome: Outcome, delay: number): st
 /** Programs that a build has started must not go on without it. */
 async function orphans(directory: string, way: Way): Promise<string | undefined> {
   if (way === "SIGKILL" || way === "terminate" || process.platform !== "linux") return undefined;
-  for (let wait = 0; ; wait += 100) {
+  for (let wait = 0;; wait += 100) {
     const alive = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid)).map((pid) => {
       try {
         return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");

@@ -159,7 +159,9 @@ const CASES: Record<string, () => Promise<void>> = {
         new Promise<Float32Array>((resolve, reject) => worker.once("message", resolve).once("error", reject))
       );
       if (draw(0, 1)) {
-        for (const vector of await Promise.all(answers)) if (!same(vector, expected)) return "a worker's vector differs";
+        for (const vector of await Promise.all(answers)) {
+          if (!same(vector, expected)) return "a worker's vector differs";
+        }
       }
       await sleep(draw(0, 150)); // they are in mid-load or mid-embed now
       await Promise.all(workers.map((worker) => worker.terminate()));

@@ -12,11 +12,14 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
+import { cases as cancel } from "./cancel.ts";
 import { cases as leave } from "./leave.ts";
 import { cases as lifecycle } from "./lifecycle.ts";
 import { faults, type Row, table } from "./table.ts";
 
-const SUITES: readonly { readonly cases: readonly Case[] }[] = [{ cases: leave }, { cases: lifecycle }];
+const SUITES: readonly { readonly cases: readonly Case[] }[] = [{ cases: leave }, { cases: lifecycle }, {
+  cases: cancel,
+}];
 const BOTH: readonly Platform[] = ["deno", "bun"];
 
 interface Round {

@@ -59,6 +59,7 @@ export interface DownloadOptions {
  * ```
  */
 export async function download(model: string, options: DownloadOptions = {}): Promise<string> {
+  options.signal?.throwIfAborted();
   const wanted = parseModel(model);
   if (wanted.kind === "path") {
     throw new TypeError(
