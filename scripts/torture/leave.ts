@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { convert } from "../../convert.ts";
 import { fixture } from "../../tests/checkpoint.ts";
 import { findProgram, type Outcome, runChild } from "../../tests/child.ts";
-import { HubServer, MODEL, sendRange } from "../../tests/hub_server.ts";
+import { HubServer, MODEL, type sendRange } from "../../tests/hub_server.ts";
 import type { Case, Context } from "./case.ts";
 import { parallel } from "./parallel.ts";
 
