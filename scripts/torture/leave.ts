@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { convert } from "../../convert.ts";
 import { fixture } from "../../tests/checkpoint.ts";
 import { findProgram, type Outcome, runChild } from "../../tests/child.ts";
-import { HubServer, MODEL, sendRange } from "../../tests/hub_server.ts";
+import { HubServer, MODEL, type sendRange } from "../../tests/hub_server.ts";
 import type { Case, Context } from "./case.ts";
 import { parallel } from "./parallel.ts";
 
@@ -101,7 +101,7 @@ export class Scene {
     const outcome = await this.#child(way, moment, delay, directory, (pid) => {
       if (signal) void sleep(delay).then(() => process.kill(pid, signal));
     });
-    const wrong = wrongEnd(way, moment, outcome, signal ? delay : 0) ?? await orphans(directory, way) ??
+    const wrong = wrongEnd(way, outcome, signal ? delay : 0, whole.time) ?? await orphans(directory, way) ??
       await this.#wrongFiles(moment, directory, whole.bytes);
     if (wrong === undefined) rmSync(directory, { recursive: true });
     return wrong && `${way} ${delay} ms into ${moment}: ${wrong}`;
@@ -194,7 +194,7 @@ function expected(moment: Moment, name: string): boolean {
   return /^out\.gguf(\.[\w-]+\.incomplete)*$/.test(name);
 }
 
-function wrongEnd(way: Way, moment: Moment, outcome: Outcome, delay: number): string | undefined {
+function wrongEnd(way: Way, outcome: Outcome, delay: number, time: number): string | undefined {
   const { code, signal, stdout, stderr, milliseconds } = outcome;
   const wanted = WAYS[way];
   const words = stderr.trim().split("\n").slice(-5).join(" | ");
@@ -205,9 +205,9 @@ function wrongEnd(way: Way, moment: Moment, outcome: Outcome, delay: number): st
   if (!right) return `ended with ${signal ?? code}, expected ${wanted}: ${words}`;
   if (way === "terminate" && !stdout.includes("fine")) return `the process was not fine afterwards: ${stdout}`;
   const took = milliseconds - delay;
-  // Left to itself, a process does first what it has begun.
-  const longest = way === "end" ? 3 * LONGEST : LONGEST;
-  return took > longest ? `${moment} held it for ${took.toFixed(0)} ms` : undefined;
+  // Left to itself, a process first ends what it has begun.
+  const longest = way === "end" ? LONGEST + 5 * time : LONGEST;
+  return took > longest ? `it took ${took.toFixed(0)} ms to end` : undefined;
 }
 
 /** Programs that a build has started must not go on without it. */

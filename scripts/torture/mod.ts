@@ -12,6 +12,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
+import * as cancel from "./cancel.ts";
 import * as input from "./input.ts";
 import * as leave from "./leave.ts";
 import * as lifecycle from "./lifecycle.ts";
@@ -20,6 +21,7 @@ import * as scheduler from "./scheduler.ts";
 import { faults, type Row, table } from "./table.ts";
 
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
+  cancel,
   input,
   leave,
   lifecycle,
