@@ -98,6 +98,10 @@ void check_range(const std::string & key, double value, double min, double max) 
     }
 }
 
+bool is_whole(int32_t type) {
+    return type != GGUF_TYPE_STRING && type != GGUF_TYPE_FLOAT32 && type != GGUF_TYPE_FLOAT64 && type != GGUF_TYPE_BOOL;
+}
+
 bool ends_with(const std::string & text, const char * end) {
     const size_t n = strlen(end);
     return text.size() >= n && text.compare(text.size() - n, n, end) == 0;
@@ -112,6 +116,9 @@ double first(const GgufHeader & header, const std::string & key, double otherwis
 void check_numbers(const GgufHeader & header, const std::string & own) {
     for (const Range & range : RANGES) {
         if (const GgufField * field = header.find(own + range.key)) {
+            if (!is_whole(field->type)) {
+                throw Unsound(own + range.key + " must be a whole number");
+            }
             for (double value : field->numbers) {
                 check_range(own + range.key, value, range.min, range.max);
             }
@@ -123,9 +130,10 @@ void check_numbers(const GgufHeader & header, const std::string & own) {
         if (key.compare(0, own.size(), own) != 0 || field.type != GGUF_TYPE_FLOAT32) {
             continue;
         }
+        const bool epsilon = ends_with(key, "epsilon");
         for (double value : field.numbers) {
-            if (!std::isfinite(value) || (value < 0 && ends_with(key, "epsilon"))) {
-                refuse(key, value, "must be a finite number, and an epsilon not below 0");
+            if (!std::isfinite(value) || (epsilon && value < 0)) {
+                refuse(key, value, epsilon ? "must be a finite number not below 0" : "must be a finite number");
             }
         }
     }
@@ -201,6 +209,9 @@ void check_vocabulary(const GgufHeader & header) {
     const GgufField * tokens = header.find("tokenizer.ggml.tokens");
     if (!tokens) {
         return;
+    }
+    if (!tokens->array || tokens->type != GGUF_TYPE_STRING) {
+        throw Unsound("tokenizer.ggml.tokens must be a list of strings");
     }
     if (tokens->count < 1 || tokens->count > MAX_TOKENS) {
         refuse("the number of tokenizer.ggml.tokens", (double) tokens->count, "must be from 1 to " + std::to_string(MAX_TOKENS));

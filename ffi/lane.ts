@@ -29,6 +29,8 @@ export interface ModelOptions {
   /** Layers to keep on the GPU; negative means all, 0 none. */
   readonly gpuLayers: number;
   readonly checkTensors: boolean;
+  /** Whether to refuse what llama.cpp could die of; only tests of what lies behind it say no. @default {true} */
+  readonly checkHeader?: boolean;
   /** Index of the GPU; -1 means the first. */
   readonly device: number;
 }
@@ -74,9 +76,10 @@ export class Lane {
   }
 
   /** Loads a model. */
-  async loadModel(path: string, { gpuLayers, checkTensors, device }: ModelOptions, watch: Watch): Promise<Model> {
+  async loadModel(path: string, settings: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
-    const options = Int32Array.of(gpuLayers, Number(checkTensors), device);
+    const { gpuLayers, checkTensors, checkHeader = true, device } = settings;
+    const options = Int32Array.of(gpuLayers, Number(checkTensors) + 2 * Number(!checkHeader), device);
     await this.#run(
       () => f.saur_model_load(this.#handle, cString(path), options, options.length),
       `load the model ${path}`,

@@ -12,9 +12,10 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
+import * as files from "./files.ts";
 import { faults, type Row, table } from "./table.ts";
 
-const SUITES: readonly { readonly cases: readonly Case[] }[] = [];
+const SUITES: readonly { readonly cases: readonly Case[] }[] = [files];
 const BOTH: readonly Platform[] = ["deno", "bun"];
 
 interface Round {
