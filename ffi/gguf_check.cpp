@@ -158,7 +158,12 @@ void check_layers(const GgufHeader & header, const std::string & own) {
     }
 }
 
-void check_vocabulary(const GgufHeader & header) {
+void check_vocabulary(const GgufHeader & header, const std::string & own) {
+    const GgufField * labels = header.find(own + "classifier.output_labels");
+    if (labels && labels->count > MAX_LABELS) {
+        refuse("the number of " + own + "classifier.output_labels", (double) labels->count,
+               "may be at most " + std::to_string(MAX_LABELS));
+    }
     const GgufField * tokens = header.find("tokenizer.ggml.tokens");
     if (!tokens) {
         return;
@@ -228,7 +233,7 @@ void check_part(FILE * file, uint64_t size, bool whole, GgufHeader & header) {
         check_attention(header, own, architecture);
         check_layers(header, own);
     }
-    check_vocabulary(header);
+    check_vocabulary(header, own);
     double parts = 1;
     header.number("split.count", parts);
     if (parts < 2) {

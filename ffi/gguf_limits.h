@@ -53,6 +53,7 @@ const char * const WITHOUT_HEADS[] = {
 // Longest token: tries are freed by recursion (naive_trie of llama-vocab.cpp), and a thread's stack may be 512 KB.
 constexpr uint64_t MAX_TOKEN_BYTES = 2048;
 constexpr uint64_t MAX_TOKENS      = 1 << 22;
+constexpr uint64_t MAX_LABELS      = 1 << 16;
 
 // Parts of the names of tensors that are added or multiplied, which ggml-cpu does in f32 only. llama.cpp's converter and
 // llama-quantize keep them so; a row that is a matrix (the head of one label) may be of any type.

@@ -57,7 +57,7 @@ export function maxTokensOf(model: Model, contextSize: number | undefined, known
     );
   }
   const trained = known ?? Number(model.meta("llamasaur.max_seq_length") ?? contextLength);
-  return contextSize ?? (trained > 0 ? Math.min(trained, contextLength) : contextLength);
+  return contextSize ?? (Number.isInteger(trained) && trained > 0 ? Math.min(trained, contextLength) : contextLength);
 }
 
 /** How `rerank` will score, and what is wrong with the file for it. */

@@ -105,7 +105,7 @@ test("Llama.load() refuses a T5 without the bias of its positions, which llama.c
   await assertWorks("t5");
 });
 
-test("Llama.load() refuses a vocabulary with a token of 1 MB, or of none", async () => {
+test("Llama.load() refuses a vocabulary with a token of 1 MB or of none, and 70,000 labels", async () => {
   const bert = base("bert");
   await assertRefused(
     withTokens(bert, (tokens) => tokens.with(7, new Uint8Array(1 << 20))),
@@ -113,6 +113,8 @@ test("Llama.load() refuses a vocabulary with a token of 1 MB, or of none", async
   );
   await assertRefused(withTokens(base("t5"), (tokens) => tokens.with(7, new Uint8Array(1 << 20))), /longest of/);
   await assertRefused(withTokens(bert, () => []), /number of tokenizer.ggml.tokens is 0/);
+  const labels = value.strings(new Array(70_000).fill("a"));
+  await assertRefused(setKey(bert, "bert.classifier.output_labels", labels), /output_labels is 70000/);
 });
 
 test("Llama.load() refuses sizes that overflow, and more tensors than anybody can compare", async () => {
