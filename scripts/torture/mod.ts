@@ -13,6 +13,7 @@ import { parseArgs } from "node:util";
 import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
 import * as cancel from "./cancel.ts";
+import * as files from "./files.ts";
 import * as input from "./input.ts";
 import * as leave from "./leave.ts";
 import * as lifecycle from "./lifecycle.ts";
@@ -22,6 +23,7 @@ import { faults, type Row, table } from "./table.ts";
 
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   cancel,
+  files,
   input,
   leave,
   lifecycle,
