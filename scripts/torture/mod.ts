@@ -13,9 +13,10 @@ import { parseArgs } from "node:util";
 import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
 import * as input from "./input.ts";
+import * as scarcity from "./scarcity.ts";
 import { faults, type Row, table } from "./table.ts";
 
-const SUITES: readonly { readonly cases: readonly Case[] }[] = [input];
+const SUITES: readonly { readonly cases: readonly Case[] }[] = [input, scarcity];
 const BOTH: readonly Platform[] = ["deno", "bun"];
 
 interface Round {
