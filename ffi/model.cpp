@@ -6,6 +6,7 @@
 #include "pooling.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -236,8 +237,13 @@ int32_t saur_model_quantize(saur_lane * lane, const char * input, const char * o
             p.nthread                     = threads;
             lane->log.watch_user          = lane;
             lane->log.watch               = watch_quantize;
+            errno                         = 0;
             const uint32_t rc             = llama_model_quantize(in.c_str(), out.c_str(), &p);
+            const int      why            = errno;
             lane->log.watch               = nullptr;
+            if (rc != 0 && why != 0 && lane->log.errors.find("iostream error") != std::string::npos) {
+                saur::append(lane->error, strerror(why));  // all that C++ streams say of a full disk
+            }
             return rc == 0 ? SAUR_OK : lane->abort ? SAUR_ABORTED : SAUR_NULL;
         });
     });

@@ -18,6 +18,7 @@ import * as input from "./input.ts";
 import * as leave from "./leave.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as memory from "./memory.ts";
+import * as scarcity from "./scarcity.ts";
 import * as scheduler from "./scheduler.ts";
 import { faults, type Row, table } from "./table.ts";
 
@@ -28,6 +29,7 @@ const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   leave,
   lifecycle,
   memory,
+  scarcity,
   scheduler,
 ];
 
