@@ -89,7 +89,6 @@ function pair(name: string, rows: number, ...rest: number[]): GgufTensor[] {
 
 function random(name: string, ...shape: number[]): GgufTensor {
   const count = shape.reduce((product, n) => product * n, 1);
-  // deno-lint-ignore require-await -- the writer asks for an async iterable
   return {
     name,
     shape,
