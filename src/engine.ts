@@ -152,8 +152,12 @@ function pairOf(model: Model): PairFormat {
   }, model.numbers);
 }
 
-/** BERT's WordPiece wants its texts normalised; the other tokenizers take them as they are. */
-function prepareFor(model: Model): ((text: string) => Promise<string>) | undefined {
+// The `tokenizer.ggml.pre` of families whose tokenizer.json composes texts (normalizer NFC), which llama.cpp leaves out.
+const COMPOSED = ["qwen2", "qwen35", "deepseek-r1-qwen", "modern-bert"];
+
+/** What BERT's WordPiece and some other tokenizers do to a text first; the rest take it as it is. */
+function prepareFor(model: Model): ((text: string) => string | Promise<string>) | undefined {
+  if (COMPOSED.includes(model.meta("tokenizer.ggml.pre") ?? "")) return (text) => text.normalize("NFC");
   if (model.meta("tokenizer.ggml.model") !== "bert") return undefined;
   const lowercase = model.meta("tokenizer.ggml.normalizer.lowercase") ?? "true";
   const stripAccents = (model.meta("tokenizer.ggml.normalizer.strip_accents") ?? lowercase) === "true";
