@@ -45,6 +45,7 @@ export type { BuildOptions, BuildResult } from "./options.ts";
  */
 export async function build(options: BuildOptions = {}): Promise<BuildResult> {
   checkBuildOptions(options);
+  options.signal?.throwIfAborted(); // also where nothing has changed
   const progress = new Progress(process.stderr);
   const say = options.onLine ?? ((line: string): void => {
     progress.end();

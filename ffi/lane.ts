@@ -29,6 +29,8 @@ export interface ModelOptions {
   /** Layers to keep on the GPU; negative means all, 0 none. */
   readonly gpuLayers: number;
   readonly checkTensors: boolean;
+  /** Whether to refuse what llama.cpp could die of; only tests of what lies behind it say no. @default {true} */
+  readonly checkHeader?: boolean;
   /** Index of the GPU; -1 means the first. */
   readonly device: number;
   /** Whether texts get BOS, EOS and SEP; undefined means as the file says. */
@@ -69,6 +71,8 @@ interface Job<Result> {
   readonly onProgress?: ((fraction: number) => void) | undefined;
   /** The model's path, for the error when it is not there. */
   readonly model?: string;
+  /** Whether an abort rejects at once: a vocabulary is read for long moments in which nobody looks at the abort flag. */
+  readonly leaves?: boolean;
 }
 
 type Watch = Pick<Job<unknown>, "signal" | "onProgress">;
@@ -92,12 +96,12 @@ export class Lane {
     this.#number = number;
   }
 
-  /** Loads a model. */
+  /** Loads a model. When it is aborted, the lane can only be closed: the load stops behind it, as soon as it can. */
   async loadModel(path: string, settings: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
-    const { gpuLayers, checkTensors, device, addBos, addEos, addSep } = settings;
+    const { gpuLayers, checkTensors, checkHeader = true, device, addBos, addEos, addSep } = settings;
     const added = [addBos, addEos, addSep].map((add) => add === undefined ? -1 : Number(add));
-    const options = Int32Array.of(gpuLayers, Number(checkTensors), device, ...added);
+    const options = Int32Array.of(gpuLayers, Number(checkTensors) + 2 * Number(!checkHeader), device, ...added);
     const action = `load the model ${path}`;
     const model = await this.#run({
       start: () => f.saur_model_load(this.#handle, cString(path), options, options.length),
@@ -105,6 +109,7 @@ export class Lane {
       action,
       code: "model-invalid",
       model: path,
+      leaves: true,
       ...watch,
     });
     if (model === null) throw statusError(STATUS.OUT_OF_MEMORY, action, "");
@@ -211,9 +216,15 @@ export class Lane {
     }
   }
 
-  async #finish<Result>({ start, read, action, code, signal, onProgress, model }: Job<Result>): Promise<Result> {
+  async #finish<Result>(
+    { start, read, action, code, signal, onProgress, model, leaves }: Job<Result>,
+  ): Promise<Result> {
     const f = this.#native.functions;
-    const abort = (): void => this.abort();
+    const left = Promise.withResolvers<typeof STATUS.ABORTED>();
+    const abort = (): void => {
+      this.abort();
+      if (leaves) left.resolve(STATUS.ABORTED);
+    };
     signal?.addEventListener("abort", abort, { once: true });
     let thrown: { readonly error: unknown } | undefined;
     const report = (): void => {
@@ -221,20 +232,21 @@ export class Lane {
         onProgress?.(f.saur_lane_progress(this.#handle) / 1000);
       } catch (error) {
         thrown ??= { error }; // out of a timer it would end the process
-        this.abort();
+        abort();
       }
     };
     const timer = onProgress && setInterval(report, 50);
-    const refusal = await this.#native.jobs.run(this.#number, start).finally(() => {
+    const ended = this.#native.jobs.run(this.#number, start);
+    const refusal = await Promise.race([ended, left.promise]).finally(() => {
       clearInterval(timer);
       signal?.removeEventListener("abort", abort);
     });
+    if (thrown) throw thrown.error;
+    signal?.throwIfAborted(); // also where the job was faster: what it made goes with the lane
     const words = new Uint8Array(8192);
     const status = refusal !== STATUS.OK ? refusal : f.saur_lane_result(this.#handle, words, words.length);
     this.#failed = status !== STATUS.OK && status !== STATUS.ABORTED;
     this.#drainLog();
-    if (thrown) throw thrown.error;
-    signal?.throwIfAborted(); // also where the job was faster: what it made goes with the lane
     if (status === STATUS.OK) {
       onProgress?.(1); // may throw: what is read here would be lost
       return read();

@@ -35,6 +35,7 @@ enum saur_status : int32_t {
     SAUR_NO_OUTPUT          = -105,  // no embedding for a sequence
     SAUR_NOT_FOUND          = -106,  // no file at the model's path
     SAUR_NOT_GGUF           = -107,  // the file is something else
+    SAUR_UNSOUND            = -108,  // a GGUF file that is damaged or made wrong
 };
 
 struct saur_queue;

@@ -1,6 +1,7 @@
 /** One embed call: texts to tokens, tokens to rows, rows to vectors in the order of the texts. */
 import { LlamaError } from "../ffi/errors.ts";
 import type { Engine } from "./engine.ts";
+import { Meter } from "./meter.ts";
 import type { EmbedOptions } from "./options.ts";
 import { fitTokens, type Sequence } from "./tokens.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
@@ -33,6 +34,7 @@ export async function embedTexts(
   }
   const prompt = promptOf(engine, options);
   const { signal, onProgress, truncate = "end" } = options;
+  const meter = new Meter(onProgress);
   const { unique, places } = distinct(texts);
   const name = (i: number): string => nameOf(texts.indexOf(unique[i]!));
   const ids = await pool.tokenize(prompt ? unique.map((text) => prompt + text) : unique, { signal });
@@ -40,8 +42,11 @@ export async function embedTexts(
   warnOfTruncation(engine, sequences);
   const vectors = await pool.encode(sequences, {
     signal,
-    finish: (row, i) => finish(name, i, row, info.dimensions, options),
-    onDone: onProgress && ((done) => onProgress({ done, total: unique.length })),
+    finish: (row, i) => {
+      meter.tokens += sequences[i]!.ids.length;
+      return finish(name, i, row, info.dimensions, options);
+    },
+    onDone: (done) => meter.tell(done, unique.length),
   });
   const given = new Set<number>();
   return places.map((i): Embedding => {

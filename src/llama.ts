@@ -3,6 +3,7 @@ import { LlamaError } from "../ffi/errors.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine.ts";
 import type { LlamaInfo } from "./info.ts";
+import { Meter } from "./meter.ts";
 import { modelPath, parseModel } from "./model_path.ts";
 import { catalogueEntryOf } from "./models/catalogue.ts";
 import { checkList, checkText, checkTexts, show } from "./check.ts";
@@ -16,6 +17,7 @@ import {
 } from "./options.ts";
 import type { Pool } from "./pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
+import { embedChunks } from "./stream.ts";
 
 // Frees the native side of a Llama that was dropped without close().
 const dropped = new FinalizationRegistry((pool: Pool) => void pool.close());
@@ -166,6 +168,41 @@ export class Llama {
       embedTexts(this.#engine, (i) => typeof input === "string" ? "input" : `input[${i}]`, texts, checked)
     );
     return typeof input === "string" ? results[0]! : results;
+  }
+
+  /**
+   * The vectors of texts that come one after another, from an iterable or async iterable of any length: in their order,
+   * in constant memory, and read no faster than the vectors are taken. Texts that come at once share passes.
+   *
+   * @param texts The texts. The iterator is closed when the stream is left early.
+   * @param options As of `embed`; `onProgress` is called after each chunk of texts.
+   * @returns The vectors; leaving the loop aborts what is under way.
+   * @throws As `embed`, when the text's turn comes.
+   * @example
+   * ```ts
+   * import { Llama } from "@llamasaur/llamasaur";
+   *
+   * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
+   * const lines = ["a cat", "a kitten", "a car"].values();
+   * for await (const vector of llama.embedStream(lines)) console.log(vector.length); // 384, three times
+   * ```
+   */
+  async *embedStream(
+    texts: Iterable<string> | AsyncIterable<string>,
+    options: EmbedOptions = {},
+  ): AsyncGenerator<Float32Array, void, undefined> {
+    const { onProgress, signal, ...checked } = checkEmbedOptions(options, this.info.dimensions);
+    const meter = new Meter(onProgress);
+    let [done, read] = [0, 0];
+    const embed = async (chunk: string[], from: number, signal: AbortSignal): Promise<Embedding[]> => {
+      const name = (i: number): string => `texts[${from + i}]`;
+      read = from + chunk.length;
+      const embedded = await this.#call(() => embedTexts(this.#engine, name, chunk, { ...checked, signal }));
+      for (const { tokens } of embedded) meter.tokens += tokens;
+      meter.tell(done += chunk.length, read);
+      return embedded;
+    };
+    for await (const { embedding } of embedChunks(texts, embed, signal)) yield embedding;
   }
 
   /**

@@ -5,7 +5,7 @@ import { normalizeBert } from "./bert_normalizer.ts";
 
 // Values of tokenizer.ggml.pre whose originals (Qwen 2 to 3.5, ModernBERT: `normalizer` of tokenizer.json) put a text into
 // NFC first. llama.cpp does not, so that an accent that comes as a character of its own makes other tokens.
-const COMPOSED = new Set(["qwen2", "qwen35", "modern-bert"]);
+const COMPOSED = new Set(["qwen2", "qwen35", "deepseek-r1-qwen", "modern-bert"]);
 // White space that all of them take for such: where a text may be cut without changing what comes out.
 const SPACE = /[^\S\v\f\ufeff]/;
 // Characters that are worked on in one piece; some 2 ms.

@@ -18,12 +18,16 @@ export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
 /** What happens to a text with more tokens than the model takes. */
 export type Truncate = "end" | "start" | "error";
 
-/** Progress of a call: how many texts are done, of how many. */
+/** Progress of a call. Equal texts of a call are one. */
 export interface Progress {
   /** Texts whose result is there. */
   readonly done: number;
-  /** Texts of the call. */
+  /** Texts of the call; of a stream, those that were read so far. */
   readonly total: number;
+  /** Tokens of the texts that are done. */
+  readonly tokens: number;
+  /** Texts per second since the call began. */
+  readonly rate: number;
 }
 
 /** Options of `Llama.load`. */
@@ -65,7 +69,7 @@ export interface LoadOptions {
   readonly onLog?: ((line: LogLine) => void) | undefined;
 }
 
-/** Options of `llama.embed` and `llama.embedDetailed`. */
+/** Options of `llama.embed`, `llama.embedDetailed` and `llama.embedStream`. */
 export interface EmbedOptions {
   /** Scale each vector to length 1 (L2). @default {true} */
   readonly normalize?: boolean | undefined;

@@ -110,7 +110,7 @@ function maxTokensOf(model: Model, contextSize: number | undefined, known: numbe
     );
   }
   const trained = known ?? Number(model.meta("llamasaur.max_seq_length") ?? contextLength);
-  return contextSize ?? (trained > 0 ? Math.min(trained, contextLength) : contextLength);
+  return contextSize ?? (Number.isInteger(trained) && trained > 0 ? Math.min(trained, contextLength) : contextLength);
 }
 
 interface Lack {

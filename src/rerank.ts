@@ -2,6 +2,7 @@
 import { LlamaError } from "../ffi/errors.ts";
 import { checkFinite, distinct, embedTexts, warnOfTruncation } from "./embed.ts";
 import type { Engine } from "./engine.ts";
+import { Meter } from "./meter.ts";
 import type { RerankOptions } from "./options.ts";
 import { joinPair, withoutSpecials } from "./pairs.ts";
 import type { Text } from "./pool.ts";
@@ -55,14 +56,16 @@ export async function rankDocuments<T>(
   const owners = groups.flatMap((group, i) => Array<number>(group.length).fill(i));
   warnOfTruncation(engine, sequences);
   const { signal, onProgress } = options;
+  const meter = new Meter(onProgress);
   const rows = await engine.pool.encode(sequences, {
     signal,
     finish: (row, i) => {
+      meter.tokens += sequences[i]!.ids.length;
       checkFinite(row, () => `rank ${name(owners[i]!)}`);
       finish?.(row);
       return row;
     },
-    onDone: onProgress && ((done) => onProgress({ done, total: sequences.length })),
+    onDone: (done) => meter.tell(done, sequences.length),
   });
   let at = 0;
   const scored = groups.map((group) => {

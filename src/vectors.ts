@@ -171,5 +171,5 @@ function sameLength(a: ArrayLike<number>, b: ArrayLike<number>): void {
 
 /** What a value is, for a message. This file imports nothing. */
 function kind(value: unknown): string {
-  return value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+  return value === null ? "null" : typeof value;
 }

@@ -126,7 +126,7 @@ test("readBert() assumes what Python assumes where config.json says nothing", as
 
 const CONFIGS: [Record<string, unknown>, LlamaError["code"], string][] = [
   [{ architectures: ["DistilBertModel"] }, "model-unsupported", "DistilBertModel"],
-  [{ architectures: undefined, model_type: "xlm-roberta" }, "model-unsupported", "convert_hf_to_gguf.py"],
+  [{ architectures: undefined, model_type: "camembert" }, "model-unsupported", "convert_hf_to_gguf.py"],
   [{ hidden_act: "relu" }, "model-unsupported", "hidden_act is relu"],
   [{ position_embedding_type: "relative_key" }, "model-unsupported", "relative_key"],
   [{ is_decoder: true }, "model-unsupported", "is_decoder"],

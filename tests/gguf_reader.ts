@@ -40,14 +40,16 @@ export function readGguf(path: string): GgufFile {
   const file = readFileSync(path);
   const bytes = new Uint8Array(file.buffer, file.byteOffset, file.length); // a Buffer's slice() does not copy
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // a token may be one
   let at = 0;
   const u32 = () => view.getUint32((at += 4) - 4, true);
   const u64 = () => Number(view.getBigUint64((at += 8) - 8, true));
   const text = () => {
     const length = u64();
-    return new TextDecoder().decode(bytes.subarray(at, at += length));
+    return decoder.decode(bytes.subarray(at, at += length));
   };
   const scalars: Record<number, () => unknown> = {
+    0: () => view.getUint8(at++),
     4: u32,
     5: () => view.getInt32((at += 4) - 4, true),
     6: () => view.getFloat32((at += 4) - 4, true),

@@ -29,7 +29,8 @@ const USUAL = [module("Transformer", ""), module("Pooling", "1_Pooling"), module
 test("readModules() finds the pooling in each of its spellings", async () => {
   assertEquals(await modules(USUAL, { pooling_mode_cls_token: false, pooling_mode_mean_tokens: true }), ["", "mean"]);
   assertEquals(await modules(USUAL, { pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }), ["", "cls"]);
-  assertEquals(await modules(USUAL, { pooling_mode_lasttoken: true }), ["", "last"]);
+  assertEquals(await modules(USUAL, { pooling_mode_lasttoken: true, pooling_mode_mean_tokens: false }), ["", "last"]);
+  assertEquals(await modules(USUAL, {}), ["", "mean"]); // as in Python, where it is on unless switched off
   assertEquals(await modules(USUAL, { pooling_mode: "mean" }), ["", "mean"]);
   assertEquals(await modules(USUAL, { pooling_mode: ["cls"] }), ["", "cls"]);
 });
@@ -50,10 +51,15 @@ test("readModules() rejects with model-unsupported when llama.cpp could not comp
     const error = await assertRejects(() => modules(list, pooling), LlamaError, reason);
     assertEquals(error.code, "model-unsupported");
   };
-  await rejects(USUAL, { pooling_mode_max_tokens: true }, "pooling pooling_mode_max_tokens");
+  await rejects(
+    USUAL,
+    { pooling_mode_max_tokens: true, pooling_mode_mean_tokens: false },
+    "pooling pooling_mode_max_tokens cannot",
+  );
+  await rejects(USUAL, { pooling_mode_cls_token: true }, "pooling pooling_mode_mean_tokens and pooling_mode_cls_token");
   await rejects(USUAL, { pooling_mode: ["mean", "cls"] }, "pooling mean and cls");
   await rejects(USUAL, { pooling_mode: "weightedmean" }, "pooling weightedmean");
-  await rejects(USUAL, {}, "without a mode");
+  await rejects(USUAL, { pooling_mode_mean_tokens: false }, "without a mode");
   await rejects([...USUAL, module("Dense", "3_Dense")], { pooling_mode: "mean" }, "modules.json: 3: module Dense");
 });
 

@@ -100,16 +100,23 @@ export class Config {
 
   /** A list of objects; empty if missing or null. */
   objects(key: string): Config[] {
-    return this.#list(key).map((item, i) =>
+    return this.list(key).map((item, i) =>
       Config.#of(item, `${this.#place}: ${key}[${i}]`) ?? this.#wrong(key, "a list of objects")
     );
   }
 
   /** A list of texts; empty if missing or null. */
   texts(key: string): string[] {
-    const items = this.#list(key);
+    const items = this.list(key);
     if (!items.every((item) => typeof item === "string")) this.#wrong(key, "a list of texts");
     return items;
+  }
+
+  /** A list of anything; empty if missing or null. */
+  list(key: string): unknown[] {
+    const value = this.#get(key) ?? [];
+    if (!Array.isArray(value)) this.#wrong(key, "a list");
+    return value;
   }
 
   /** Throws that this library cannot handle what is here. */
@@ -128,12 +135,6 @@ export class Config {
 
   #get(key: string): unknown {
     return this.#values.get(key) ?? undefined;
-  }
-
-  #list(key: string): unknown[] {
-    const value = this.#get(key) ?? [];
-    if (!Array.isArray(value)) this.#wrong(key, "a list");
-    return value;
   }
 
   #wrong(key: string, expected: string): never {

@@ -28,9 +28,10 @@ export interface ConvertOptions extends QuantizeOptions {
 const WRITING = 0.5;
 
 /**
- * Makes a GGUF file from a BERT checkpoint of sentence-transformers or Hugging Face, bi-encoder or cross-encoder.
+ * Makes a GGUF file from a BERT, RoBERTa or XLM-RoBERTa checkpoint of sentence-transformers or Hugging Face, bi-encoder or
+ * cross-encoder.
  *
- * Equal to what llama.cpp's own converter makes, but keeps more: the token limit of sentence-transformers, and a
+ * Equal to what llama.cpp's own converter makes, but keeps more: the token limit of sentence-transformers, and a BERT
  * cross-encoder's pooler, without which its scores are wrong. The file appears under its name only when it is whole.
  *
  * @param directory Path or `file:` URL of the directory: config.json, model.safetensors, tokenizer.json or vocab.txt, modules.json.

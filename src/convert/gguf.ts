@@ -11,7 +11,9 @@ import { replaceFile } from "./replace.ts";
 export type GgufValue =
   | { readonly u32: number }
   | { readonly i32s: readonly number[] }
+  | { readonly u8s: Uint8Array }
   | { readonly f32: number }
+  | { readonly f32s: readonly number[] }
   | { readonly bool: boolean }
   | { readonly string: string }
   | { readonly strings: readonly string[] };
@@ -41,7 +43,7 @@ const MAX_NAME_BYTES = 63;
 const MAX_DIMENSIONS = 4;
 
 /** Value types of enum gguf_type, and GGML_TYPE_F32 of enum ggml_type. Both are numbers of the file format. */
-const U32 = 4, I32 = 5, F32 = 6, BOOL = 7, STRING = 8, ARRAY = 9;
+const U8 = 0, U32 = 4, I32 = 5, F32 = 6, BOOL = 7, STRING = 8, ARRAY = 9;
 const TENSOR_F32 = 0;
 
 /**
@@ -126,6 +128,11 @@ function encodeValue(out: Encoder, value: GgufValue): void {
   else if ("i32s" in value) {
     out.u32(ARRAY).u32(I32).u64(value.i32s.length);
     for (const n of value.i32s) out.i32(n);
+  } else if ("f32s" in value) {
+    out.u32(ARRAY).u32(F32).u64(value.f32s.length);
+    for (const n of value.f32s) out.f32(n);
+  } else if ("u8s" in value) {
+    out.u32(ARRAY).u32(U8).u64(value.u8s.length).raw(value.u8s);
   } else {
     out.u32(ARRAY).u32(STRING).u64(value.strings.length);
     for (const text of value.strings) out.string(text);
@@ -185,9 +192,12 @@ class Encoder {
   /** Length in bytes, then the UTF-8. */
   string(text: string): this {
     const utf8 = this.#utf8.encode(text);
-    this.u64(utf8.length);
-    const at = this.#grow(utf8.length);
-    new Uint8Array(this.#view.buffer).set(utf8, at);
+    return this.u64(utf8.length).raw(utf8);
+  }
+
+  raw(bytes: Uint8Array): this {
+    const at = this.#grow(bytes.length);
+    new Uint8Array(this.#view.buffer).set(bytes, at);
     return this;
   }
 

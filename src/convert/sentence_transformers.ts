@@ -86,7 +86,9 @@ export async function maxSequenceLength(
 
 function poolingOf(config: Config): CheckpointPooling {
   const mode = config.isText("pooling_mode") ? [config.text("pooling_mode")!] : config.texts("pooling_mode");
-  const modes = mode.length > 0 ? mode : [...MODES.keys()].filter((key) => config.flag(key));
+  // The mean is taken unless it is switched off: so says sentence-transformers' own default.
+  const on = (key: string): boolean => config.flag(key) ?? key === "pooling_mode_mean_tokens";
+  const modes = mode.length > 0 ? mode : [...MODES.keys()].filter(on);
   const pooling = modes.length === 1 ? MODES.get(modes[0]!) : undefined;
   return pooling ?? config.unsupported(
     `pooling ${modes.join(" and ") || "without a mode"} cannot be computed, only one of mean, cls and lasttoken`,

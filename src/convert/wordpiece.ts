@@ -9,6 +9,16 @@ import { join } from "node:path";
 import { LlamaError } from "../../ffi/errors.ts";
 import { Config, findText } from "./config.ts";
 import type { GgufValue } from "./gguf.ts";
+import {
+  CONTROL,
+  looksSpecial,
+  type NamedTokens,
+  NORMAL,
+  specialTokens,
+  template,
+  UNUSED,
+  USER_DEFINED,
+} from "./tokenizer.ts";
 
 /** The parts of a tokenizer that end up in the metadata. */
 interface WordPiece {
@@ -23,9 +33,6 @@ interface WordPiece {
   readonly sep: string;
 }
 
-/** Values of enum llama_token_type. */
-const NORMAL = 1, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5;
-
 /** What BertTokenizer assumes where a checkpoint does not name its special tokens. */
 const ASSUMED = {
   unk_token: "[UNK]",
@@ -34,7 +41,7 @@ const ASSUMED = {
   cls_token: "[CLS]",
   mask_token: "[MASK]",
 } as const;
-type SpecialTokens = Readonly<Record<keyof typeof ASSUMED, string>>;
+type SpecialTokens = NamedTokens<typeof ASSUMED>;
 
 /**
  * Reads the tokenizer of a checkpoint: `tokenizer.json`, else `vocab.txt`, with `tokenizer_config.json`.
@@ -51,7 +58,7 @@ export async function readWordPiece(
   lowercaseFirst: boolean,
 ): Promise<[string, GgufValue][]> {
   const settings = await Config.find(directory, "tokenizer_config.json");
-  const special = specialTokens([settings, await Config.find(directory, "special_tokens_map.json")]);
+  const special = await specialTokens(directory, settings, ASSUMED);
   const json = await Config.find(directory, "tokenizer.json");
   const { ids, added, cls, sep, ...normalizer } = json
     ? fromTokenizer(json, special, settings)
@@ -120,7 +127,7 @@ function fromTokenizer(json: Config, special: SpecialTokens, settings: Config | 
   }
   for (const token of Object.values(special)) if (ids.has(token)) added.set(token, true);
 
-  const [cls, sep] = template(json);
+  const [cls, sep] = template(json, 1);
   for (const token of [cls, sep, special.unk_token]) {
     if (!ids.has(token)) vocabulary.invalid(`token "${token}" is missing`);
   }
@@ -161,31 +168,6 @@ async function fromVocabulary(
   };
 }
 
-/** The tokens around a text: what is put around one text and two has to be what llama.cpp and BERT know. */
-function template(json: Config): [cls: string, sep: string] {
-  const processor = json.object("post_processor") ??
-    json.unsupported("post_processor is missing, BERT needs [CLS] and [SEP]");
-  const kind = processor.text("type");
-  if (kind === "BertProcessing") return [firstOf(processor, "cls"), firstOf(processor, "sep")];
-  if (kind !== "TemplateProcessing") processor.unsupported(`type ${kind}, only TemplateProcessing is supported`);
-  const single = pieces(processor, "single"), pair = pieces(processor, "pair");
-  const cls = single[0] ?? "", sep = single.at(-1) ?? "";
-  if (single.join(" ") !== `${cls} $A ${sep}` || pair.join(" ") !== `${cls} $A ${sep} $B ${sep}`) {
-    processor.unsupported(`the templates "${single.join(" ")}" and "${pair.join(" ")}" are not those of BERT`);
-  }
-  return [cls, sep];
-}
-
-function pieces(processor: Config, key: string): string[] {
-  return processor.objects(key).map((piece) =>
-    piece.object("SpecialToken")?.text("id") ?? `$${piece.object("Sequence")?.text("id")}`
-  );
-}
-
-function firstOf(processor: Config, key: string): string {
-  return processor.object(key)?.text("0") ?? processor.invalid(`${key} is missing`);
-}
-
 /** A switch of the normalizer, which may be a BertNormalizer or a sequence of simpler ones. */
 function normalization(normalizer: Config | undefined, key: string, simple: string): boolean | undefined {
   if (normalizer === undefined) return undefined;
@@ -199,21 +181,6 @@ function normalization(normalizer: Config | undefined, key: string, simple: stri
   }
   if (kind === "Lowercase" || kind === "StripAccents") return undefined;
   return normalizer.unsupported(`normalizer ${kind}, only BertNormalizer, Lowercase and StripAccents are supported`);
-}
-
-function specialTokens(files: readonly (Config | undefined)[]): SpecialTokens {
-  const named = Object.entries(ASSUMED).map(([key, assumed]) => {
-    // Either the text itself, or an object that describes it.
-    const texts = files.map((file) => file?.isText(key) ? file.text(key) : file?.object(key)?.text("content"));
-    return [key, texts.find((text) => text !== undefined) ?? assumed];
-  });
-  return Object.fromEntries(named) as SpecialTokens;
-}
-
-/** TextModel.does_token_look_special: added tokens that checkpoints forget to mark as special. */
-function looksSpecial(token: string): boolean {
-  return ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].includes(token) ||
-    /^<\|.*\|>$|^<｜.*｜>$|^<unused.*>$/s.test(token);
 }
 
 /** llama.cpp marks where a word begins ("▁") and not where it goes on ("##"). */

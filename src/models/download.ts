@@ -61,6 +61,7 @@ export interface DownloadOptions {
  */
 export async function download(model: string, options: DownloadOptions = {}): Promise<string> {
   const { cache = hubCache(), endpoint, token, offline, signal, onProgress, fetch } = checkOptions(options);
+  signal?.throwIfAborted();
   const wanted = parseModel(model);
   if (wanted.kind === "path") {
     throw new TypeError(

@@ -1,0 +1,107 @@
+// Loads wrong files one after the other in one process and tells of each. See files.ts.
+//
+//   files_worker.ts DIRECTORY THREADS corpus BEGIN STEP POSITION END   every STEP-th file from BEGIN, again and again,
+//                                                                      from one position of that sequence to another
+//   files_worker.ts DIRECTORY THREADS random SEED POSITION END         the mutants of SEED + POSITION and on
+//
+// Lines: "> POSITION WHICH" before a file, "< OUTCOME" behind it, "! WHY" for what is wrong; "= MEGABYTES THREADS" after
+// each half, and "." at the end.
+import { readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { Llama, LlamaError, ModelNotFoundError } from "../../mod.ts";
+import { corpus } from "./corpus.ts";
+import { mutant } from "./mutator.ts";
+import { type Base, readBase } from "./tiny_models.ts";
+
+const [directory, threads, kind, ...rest] = process.argv.slice(2) as [string, string, string, ...string[]];
+const say = (line: string): void => void writeSync(1, `${line}\n`);
+const file = join(directory, `${kind} ${process.pid}.gguf`);
+const EVERY = 100; // files between two questions to the good model
+
+/** Loads a file and asks it for something; the words of what it answered. */
+async function meet(path: string): Promise<string> {
+  await using llama = await Llama.load(path, { contexts: 1, threads: Number(threads) });
+  await llama.tokenize("hello world");
+  if (llama.info.pooling === "rank") {
+    const ranked = await llama.rerank("hello", ["hello world", "yes"]);
+    if (!ranked.every(({ logit, score }) => Number.isFinite(logit) && Number.isFinite(score))) {
+      throw new Error("not finite");
+    }
+    return "ranked";
+  }
+  const vectors = await llama.embed(["hello world", "a cat"]);
+  if (!vectors.every((vector) => vector.every(Number.isFinite))) throw new Error("not finite");
+  return "embedded";
+}
+
+/** The words of an error of the kinds that are promised; undefined for any other. */
+function refusal(error: unknown): string | undefined {
+  const promised = error instanceof LlamaError || error instanceof RangeError || error instanceof ModelNotFoundError;
+  if (!promised || !/^Cannot /.test(error.message)) return undefined;
+  // The cause must be there, not only that there is one.
+  if (/(llama\.cpp refused|assertion or threw|not compute the batch)$/.test(error.message)) return undefined;
+  return `${error instanceof LlamaError ? error.code : error.name} ${
+    error.message.replaceAll(/\s+/g, " ").slice(0, 400)
+  }`;
+}
+
+/** Resident memory in megabytes and the number of threads, as Linux has them. */
+function footprint(): [megabytes: number, threads: number] {
+  const status = readFileSync("/proc/self/status", "utf8");
+  const number = (name: string): number => Number(status.match(new RegExp(`^${name}:\\s+(\\d+)`, "m"))?.[1]);
+  return [Math.round(number("VmRSS") / 1024), number("Threads")];
+}
+
+const good = await Llama.load(join(directory, "bert.gguf"), { contexts: 1 });
+const expected = await good.embed("the process goes on");
+
+async function checkGood(): Promise<void> {
+  const vector = await good.embed("the process goes on");
+  if (!vector.every((x, i) => x === expected[i])) say("! the good model gives another vector");
+}
+
+async function one(position: number, name: string, bytes: Uint8Array): Promise<void> {
+  say(`> ${position} ${name}`);
+  writeFileSync(file, bytes);
+  try {
+    say(`< ${await meet(file)}`);
+  } catch (error) {
+    const words = refusal(error);
+    const thrown = error instanceof Error ? `${error.name}: ${error.message}` : error;
+    say(words === undefined ? `! ${thrown}`.replaceAll("\n", " ") : `< ${words}`);
+  }
+}
+
+/** The file at a position, and its name. */
+function source(): (position: number) => { name: string; bytes: Uint8Array } {
+  const read = (base: Base): Uint8Array => readBase(directory, base);
+  if (kind === "random") {
+    const seed = Number(rest.shift());
+    return (position) => mutant(seed + position, read);
+  }
+  const [begin, step] = [Number(rest.shift()), Number(rest.shift())];
+  const list = [...corpus(read)];
+  const count = Math.floor((list.length - begin - 1) / step) + 1;
+  return (position) => {
+    const number = begin + position % count * step;
+    const { name, bytes } = list[number]!;
+    return { name: `${number} ${name}`, bytes: bytes() };
+  };
+}
+
+const at = source();
+const [from, to] = rest.map(Number) as [number, number];
+for (let position = from; position < to; position++) {
+  const { name, bytes } = at(position);
+  await one(position, name, bytes);
+  const half = position + 1 === to >> 1 || position + 1 === to;
+  if (half || position % EVERY === 0) await checkGood();
+  if (half && process.platform === "linux") {
+    (globalThis as { gc?: () => void }).gc?.();
+    say(`= ${footprint().join(" ")}`);
+  }
+}
+await good.close();
+rmSync(file, { force: true });
+say(".");

@@ -1,0 +1,99 @@
+// Real vocabularies of the pinned llama.cpp, made loadable: its files hold no weights, so a tiny random BERT goes around one.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { sourcePath } from "../build/source.ts";
+import { cacheDirectory } from "../ffi/library.ts";
+import { Llama } from "../mod.ts";
+import { type GgufMetadata, type GgufTensor, type GgufValue, writeGguf } from "../src/convert/gguf.ts";
+import { inDirectory } from "./checkpoint.ts";
+import { randomTensor } from "./fixtures/randoms.ts";
+import { type Field, readGguf } from "./gguf_reader.ts";
+
+const WIDTH = 4;
+const POSITIONS = 512;
+
+const cache = cacheDirectory();
+const folder = cache && join(sourcePath(cache), "models");
+
+/** Why the vocabularies cannot be read; undefined if they can. */
+export const vocabulariesMissing: string | undefined = folder && existsSync(folder)
+  ? undefined
+  : "llama.cpp's source is not in the cache: build the library without --llama and --source";
+
+/** What llama.cpp's own test has for a vocabulary: texts, and the ids of Hugging Face for them. */
+export function vocabularyTests(name: string): { text: string; ids: number[] }[] {
+  const read = (end: string): string => readFileSync(join(folder!, `ggml-vocab-${name}.gguf.${end}`), "utf8");
+  const texts = read("inp").split("\n__ggml_vocab_test__\n");
+  const lines = read("out").split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  // As tests/test-tokenizer-0.cpp reads them: nothing after the last separator is no text.
+  if (texts.at(-1) === "") texts.pop();
+  if (texts.length !== lines.length) throw new Error(`${name}: ${texts.length} texts, ${lines.length} lines of ids`);
+  return texts.map((text, i) => ({ text, ids: lines[i]!.split(" ").filter((id) => id !== "").map(Number) }));
+}
+
+/** Runs with a model that has this vocabulary. */
+export async function withVocabulary(name: string, run: (llama: Llama) => Promise<void>): Promise<void> {
+  await inDirectory(async (directory) => {
+    const { metadata } = readGguf(join(folder!, `ggml-vocab-${name}.gguf`));
+    const tokenizer = [...metadata].filter(([key]) => key.startsWith("tokenizer.ggml.") && !BERT.has(key));
+    const vocabulary = (metadata.get("tokenizer.ggml.tokens")!.value as string[]).length;
+    const path = join(directory, "model.gguf");
+    await writeGguf(path, new Map([...BERT, ...tokenizer.map(valueOf)]), tensors(vocabulary));
+    await using llama = await Llama.load(path, { contexts: 1 });
+    await run(llama);
+  });
+}
+
+const BERT: GgufMetadata = new Map<string, GgufValue>([
+  ["general.architecture", { string: "bert" }],
+  ["bert.block_count", { u32: 1 }],
+  ["bert.context_length", { u32: POSITIONS }],
+  ["bert.embedding_length", { u32: WIDTH }],
+  ["bert.feed_forward_length", { u32: WIDTH }],
+  ["bert.attention.head_count", { u32: 1 }],
+  ["bert.attention.layer_norm_epsilon", { f32: 1e-12 }],
+  ["bert.attention.causal", { bool: false }],
+  ["bert.pooling_type", { u32: 1 }],
+  ["tokenizer.ggml.token_type_count", { u32: 1 }],
+]);
+
+/** A value as it is to be written, by the number of its type in the file. */
+function valueOf([key, { type, value }]: [string, Field]): [string, GgufValue] {
+  const list = Array.isArray(value);
+  if (type === 0 && list) return [key, { u8s: Uint8Array.from(value as number[]) }];
+  if (type === 4 && !list) return [key, { u32: value as number }];
+  if (type === 5 && list) return [key, { i32s: value as number[] }];
+  if (type === 6 && list) return [key, { f32s: value as number[] }];
+  if (type === 7 && !list) return [key, { bool: value as boolean }];
+  if (type === 8) return [key, list ? { strings: value as string[] } : { string: value as string }];
+  throw new Error(`${key} has type ${type}`);
+}
+
+function tensors(vocabulary: number): GgufTensor[] {
+  const layer = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"].flatMap((name) =>
+    pair(`blk.0.${name}`, WIDTH, WIDTH)
+  );
+  return [
+    random("token_embd.weight", vocabulary, WIDTH),
+    random("position_embd.weight", POSITIONS, WIDTH),
+    random("token_types.weight", 1, WIDTH),
+    ...["token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"].flatMap((name) => pair(name, WIDTH)),
+    ...layer,
+  ];
+}
+
+function pair(name: string, rows: number, ...rest: number[]): GgufTensor[] {
+  return [random(`${name}.weight`, rows, ...rest), random(`${name}.bias`, rows)];
+}
+
+function random(name: string, ...shape: number[]): GgufTensor {
+  const count = shape.reduce((product, n) => product * n, 1);
+  return {
+    name,
+    shape,
+    floats: async function* () {
+      yield randomTensor(name.length, count, 0.5);
+    },
+  };
+}
