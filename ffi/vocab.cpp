@@ -1,9 +1,90 @@
 // Tokenising: many texts in one job, since a thousand of them would hold the JavaScript thread for 40 ms.
 #include "lane.h"
+#include "long_runs.h"
 
 #include <algorithm>
 
 using saur::answer;
+
+namespace {
+
+// Appends the tokens of a text to the lane's; returns how many, or a negative status.
+int32_t append(saur_lane * lane, const llama_vocab * vocab, const char * text, size_t length, bool add, bool parse) {
+    const size_t start = lane->tokens.size();
+    int32_t      room  = (int32_t) length / 2 + 16;
+    for (;;) {
+        lane->tokens.resize(start + (size_t) room);
+        const int32_t n = llama_tokenize(vocab, text, (int32_t) length, lane->tokens.data() + start, room, add, parse);
+        if (n >= 0) {
+            lane->tokens.resize(start + (size_t) n);
+            return n;
+        }
+        if (n == INT32_MIN || -n <= room) {
+            return SAUR_OUT_OF_MEMORY;
+        }
+        room = -n;
+    }
+}
+
+// As `append`, in pieces where the tokenizer could not bear the whole.
+int32_t append_text(saur_lane * lane, const llama_vocab * vocab, const char * text, size_t length, bool add, bool parse) {
+    std::vector<size_t> cuts;
+    if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_BPE) {
+        cuts = saur::cuts_of_long_runs(text, length);
+    }
+    if (cuts.empty()) {
+        return append(lane, vocab, text, length, add, parse);
+    }
+    const size_t start = lane->tokens.size();
+    // What goes around any text is what an empty one becomes.
+    std::vector<int32_t> around;
+    if (add) {
+        const int32_t n = append(lane, vocab, "", 0, true, false);
+        if (n < 0) {
+            return n;
+        }
+        around.assign(lane->tokens.begin() + (ptrdiff_t) start, lane->tokens.end());
+        lane->tokens.resize(start + (!around.empty() && llama_vocab_get_add_bos(vocab) ? 1 : 0));
+    }
+    const size_t opening = lane->tokens.size() - start;
+    cuts.push_back(length);
+    size_t from = 0;
+    for (size_t to : cuts) {
+        if (lane->abort || saur::exiting()) {
+            return SAUR_ABORTED;
+        }
+        const int32_t n = append(lane, vocab, text + from, to - from, false, parse);
+        if (n < 0) {
+            return n;
+        }
+        from = to;
+    }
+    lane->tokens.insert(lane->tokens.end(), around.begin() + (ptrdiff_t) opening, around.end());
+    return (int32_t) (lane->tokens.size() - start);
+}
+
+int32_t tokenize(saur_lane * lane, const llama_model * model) {
+    const llama_vocab * vocab = llama_model_get_vocab(model);
+    lane->tokens.clear();
+    lane->counts.clear();
+    size_t at = 0;
+    for (size_t i = 0; i < lane->lengths.size(); i++) {
+        if (lane->abort || saur::exiting()) {
+            return SAUR_ABORTED;
+        }
+        const int32_t length = lane->lengths[i], special = lane->seconds[i];
+        const int32_t n = append_text(lane, vocab, lane->text.data() + at, (size_t) length, (special & 1) != 0,
+                                      (special & 2) != 0);
+        if (n < 0) {
+            return n;
+        }
+        lane->counts.push_back(n);
+        at += (size_t) length;
+    }
+    return SAUR_OK;
+}
+
+}  // namespace
 
 // special[i]: 1 adds the tokens that the model wants around text i, 2 parses those written in it
 int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * utf8, const int32_t * lengths,
@@ -24,37 +105,7 @@ int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * u
         lane->lengths.assign(lengths, lengths + n_texts);
         lane->seconds.assign(special, special + n_texts);
         lane->abort = 0;
-        return lane->start([lane, held = model->model]() -> int32_t {
-            const llama_vocab * vocab = llama_model_get_vocab(held->model);
-            lane->tokens.clear();
-            lane->counts.clear();
-            size_t at = 0;
-            for (size_t i = 0; i < lane->lengths.size(); i++) {
-                const int32_t length = lane->lengths[i], special = lane->seconds[i];
-                if (lane->abort || saur::exiting()) {
-                    return SAUR_ABORTED;
-                }
-                const size_t start = lane->tokens.size();
-                int32_t      room  = length / 2 + 16;
-                int32_t      n;
-                for (;;) {
-                    lane->tokens.resize(start + (size_t) room);
-                    n = llama_tokenize(vocab, lane->text.data() + at, length, lane->tokens.data() + start, room,
-                                       (special & 1) != 0, (special & 2) != 0);
-                    if (n >= 0) {
-                        break;
-                    }
-                    if (n == INT32_MIN || -n <= room) {
-                        return SAUR_OUT_OF_MEMORY;
-                    }
-                    room = -n;
-                }
-                lane->tokens.resize(start + (size_t) n);
-                lane->counts.push_back(n);
-                at += (size_t) length;
-            }
-            return SAUR_OK;
-        });
+        return lane->start([lane, held = model->model] { return tokenize(lane, held->model); });
     });
 }
 
