@@ -225,7 +225,9 @@ void check_part(FILE * file, uint64_t size, bool whole, GgufHeader & header) {
     }
     const std::string architecture = header.text("general.architecture");
     const std::string own          = architecture + ".";
-    if (!whole || architecture.empty()) {
+    // Without a key of its architecture llama.cpp refuses the file by itself, with better words.
+    const auto first_own = header.fields.lower_bound(own);
+    if (!whole || first_own == header.fields.end() || first_own->first.compare(0, own.size(), own) != 0) {
         return;
     }
     check_numbers(header, own);

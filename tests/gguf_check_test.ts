@@ -46,7 +46,7 @@ function indexOf(gguf: Gguf, tensor: string): number {
   return gguf.tensors.findIndex(({ name }) => new TextDecoder().decode(name) === tensor);
 }
 
-test("Llama.load() takes sound files of ten kinds", async () => {
+test("Llama.load() takes sound files of every kind", async () => {
   for (const name of BASES) await assertWorks(name);
 });
 
@@ -94,6 +94,13 @@ test("Llama.load() refuses numbers that kernels assert on, divide by or never co
   ];
   for (const [name, key, one, words] of wrong) await assertRefused(setKey(base(name), key, one), words);
   await assertWorks("nomic");
+});
+
+test("Llama.load() leaves it to llama.cpp to say that it does not know an architecture", async () => {
+  await assertRefused(
+    setKey(base("bert"), "general.architecture", value.string("x")),
+    /unknown model architecture: 'x'/,
+  );
 });
 
 test("Llama.load() refuses a T5 without the bias of its positions, which llama.cpp reads all the same", async () => {
