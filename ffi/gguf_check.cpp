@@ -4,6 +4,8 @@
 // minutes or never ends.
 //
 // What this does not catch:
+// - an assertion in a kernel that nobody has met yet: an error with one thread a context (tests/kernel_guard_test.ts), the
+//   end of the process with more.
 // - a tensor that is optional when llama.cpp loads and needed when it computes, in architectures other than T5.
 // - weights that are NaN where a mixture of experts sorts them (std::sort with NaN is undefined): `checkTensors` does,
 //   unless finite weights overflow on the way.

@@ -9,6 +9,8 @@ import process from "node:process";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { quantize } from "../convert.ts";
 import { Llama, LlamaError } from "../mod.ts";
+import { corpus } from "../scripts/torture/corpus.ts";
+import { FILES } from "../scripts/torture/files.ts";
 import { copy, type Gguf, parse, serialise, setKey, value } from "../scripts/torture/gguf.ts";
 import { placeTensors, withTensorType, withTokens } from "../scripts/torture/hostile.ts";
 import { type Base, BASES, readBase, writeBases } from "../scripts/torture/tiny_models.ts";
@@ -45,6 +47,11 @@ function retyped(name: Base, tensor: string, type: number): Gguf {
 function indexOf(gguf: Gguf, tensor: string): number {
   return gguf.tensors.findIndex(({ name }) => new TextDecoder().decode(name) === tensor);
 }
+
+test("corpus() has as many files as the torture plans, each under a name of its own", () => {
+  const names = Array.from(corpus((name) => readBase(directory, name)), ({ name }) => name);
+  assertEquals([names.length, new Set(names).size], [FILES, FILES]);
+});
 
 test("Llama.load() takes sound files of every kind", async () => {
   for (const name of BASES) await assertWorks(name);
