@@ -73,7 +73,11 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   if (impossible !== undefined) throw new BuildError(impossible);
   const jobs = checkJobs(options.jobs) ?? availableParallelism();
   const cache = cacheDirectory();
-  if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA");
+  if (cache === undefined) {
+    throw new BuildError(
+      "the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA, and allow to read it (--allow-env)",
+    );
+  }
   const flags: Flags = { backend, platform, arch, portable: options.portable ?? false, debug: options.debug ?? false };
   const root = packageRoot();
   const nvcc = backend === "cuda" && !prebuilt ? await findNvcc() : undefined;

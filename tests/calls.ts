@@ -154,7 +154,11 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
     {
       name: "topK",
       args: [[1, 2], [[3, 4], [5, 6]], 1],
-      refusals: { "0": vector("query"), "1": named("vectors", Array.isArray), "2": named("k", within(0, Number.MAX_VALUE)) },
+      refusals: {
+        "0": vector("query"),
+        "1": named("vectors", Array.isArray),
+        "2": named("k", within(0, Number.MAX_VALUE)),
+      },
       sync: true,
       run: (...args) => topK(...args as [number[], number[][], number]),
     },

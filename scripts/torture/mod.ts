@@ -14,9 +14,10 @@ import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
 import * as input from "./input.ts";
 import * as scarcity from "./scarcity.ts";
+import * as servers from "./servers.ts";
 import { faults, type Row, table } from "./table.ts";
 
-const SUITES: readonly { readonly cases: readonly Case[] }[] = [input, scarcity];
+const SUITES: readonly { readonly cases: readonly Case[] }[] = [input, scarcity, servers];
 const BOTH: readonly Platform[] = ["deno", "bun"];
 
 interface Round {
