@@ -12,8 +12,10 @@ bool on_abort_poll(void * user) { return ((saur_lane *) user)->abort != 0 || sau
 // options: tokens of one pass, sequences of one pass, threads, pooling (ours), flash attention (-1 auto, 0, 1)
 int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model, const int32_t * options) {
     lane->drop_context();
-    llama_context_params p = llama_context_default_params();
-    p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t) options[0];
+    // llama.cpp reserves its graph for a multiple of the sequences; with pooling mean it asserts where a pass is none.
+    const int64_t        sequences = options[1], tokens = (options[0] + sequences - 1) / sequences * sequences;
+    llama_context_params p         = llama_context_default_params();
+    p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t) tokens;
     p.n_seq_max                      = (uint32_t) options[1];
     p.n_threads = p.n_threads_batch  = options[2];
     p.pooling_type                   = saur::to_llama(options[3]);
