@@ -132,7 +132,10 @@ async function files({ directory, draw }: Context): Promise<string[]> {
 
 async function run(watcher: Watcher, mode: string, args: readonly string[]): Promise<Outcome> {
   const command = [...(watcher.wrapper ?? []), await harness(watcher), mode, ...args, "--big", String(watcher.big)];
-  return await runChild(command[0]!, command.slice(1), { env: { ...watcher.env }, timeout: TIMEOUT });
+  const env = { ...watcher.env };
+  // what leaves in the middle of a load has threads that nobody has joined
+  if (mode === "leave" && env.TSAN_OPTIONS) env.TSAN_OPTIONS += ":report_thread_leaks=0";
+  return await runChild(command[0]!, command.slice(1), { env, timeout: TIMEOUT });
 }
 
 /** What a run has to say: the first finding of a sanitizer, or how it ended. */
