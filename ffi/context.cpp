@@ -31,14 +31,12 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     }
     lane->model     = std::move(model);
     lane->n_threads = options[2];
-    if (options[2] > 1) {
-        // Without one, ggml starts and joins threads for every graph when OpenMP is off.
-        lane->threadpool = saur::new_threadpool(options[2]);
-        if (!lane->threadpool) {
-            return SAUR_OUT_OF_MEMORY;
-        }
-        llama_attach_threadpool(lane->context, lane->threadpool, lane->threadpool);
+    // Without one, ggml makes one for every graph: it starts and joins threads, and an assertion in a kernel leaks it.
+    lane->threadpool = saur::new_threadpool(options[2]);
+    if (!lane->threadpool) {
+        return SAUR_OUT_OF_MEMORY;
     }
+    llama_attach_threadpool(lane->context, lane->threadpool, lane->threadpool);
     return SAUR_OK;
 }
 

@@ -147,12 +147,16 @@ void check_encode(Script & script, Lane & lane, const Model & model) {
 
 // An assertion inside a kernel: with one thread it runs on the lane's own, and is a result of the job.
 void check_kernel(Script & script, Lane & lane) {
-    const int32_t started = lane.handle->start([]() -> int32_t {
+    ggml_threadpool * threadpool = lane.handle->threadpool;
+    const int32_t     started    = lane.handle->start([threadpool]() -> int32_t {
         std::unique_ptr<ggml_context, void (*)(ggml_context *)> context(ggml_init({ 1 << 20, nullptr, false }), ggml_free);
         ggml_tensor * x     = ggml_set_f32(ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, 64), 1);
         ggml_cgraph * graph = ggml_new_graph(context.get());
         ggml_build_forward_expand(graph, ggml_norm(context.get(), x, -1.0f));  // the kernel wants no negative number
-        ggml_graph_compute_with_ctx(context.get(), graph, 1);
+        ggml_cplan           plan = ggml_graph_plan(graph, 1, threadpool);
+        std::vector<uint8_t> work(plan.work_size);
+        plan.work_data = work.data();
+        ggml_graph_compute(graph, &plan);
         return SAUR_OK;
     });
     script.run(lane, started, [&](int32_t status) {
