@@ -61,6 +61,7 @@ export function parseCommandLine(args: readonly string[] = process.argv.slice(2)
         llama: value,
         out: value,
         target: value, // for maintainers: a program of scripts/ instead of the library
+        sanitize: value, // and that under "address" (with UBSan) or "thread"
       },
     }).values as Record<string, string | boolean | undefined>;
   } catch (error) {
@@ -84,5 +85,6 @@ export function parseCommandLine(args: readonly string[] = process.argv.slice(2)
     llama: text("llama"),
     out: text("out"),
     target: text("target"),
+    sanitize: text("sanitize") as BuildOptions["sanitize"], // plan() checks it
   };
 }

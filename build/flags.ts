@@ -9,6 +9,12 @@ export const BACKENDS: readonly Backend[] = ["cpu", "metal", "cuda", "vulkan", "
 /** Backends whose flag is passed to llama.cpp's build as it is; nobody here has run them. */
 export const UNTESTED: readonly Backend[] = ["hip", "sycl", "blas"];
 
+/** What a maintainers' program can be watched by: gcc's and clang's AddressSanitizer with UBSan, or ThreadSanitizer. */
+export type Sanitizer = "address" | "thread";
+
+/** Every {@link Sanitizer}. */
+export const SANITIZERS: readonly Sanitizer[] = ["address", "thread"];
+
 /** The machine that the library is built on and for, in Node's names (`process.platform`, `process.arch`). */
 export interface Machine {
   readonly platform: string;
@@ -21,6 +27,8 @@ export interface Flags extends Machine {
   /** For any machine of this architecture instead of this one (no `-march=native`). */
   readonly portable: boolean;
   readonly debug: boolean;
+  /** For programs of maintainers only; a runtime cannot open a library that is built so. */
+  readonly sanitize?: Sanitizer | undefined;
 }
 
 /** Metal on Apple Silicon, the processor elsewhere. */
@@ -46,12 +54,12 @@ export function generatorArguments(machine: Machine, ninja: boolean): string[] {
 
 /** The `-D` arguments of CMake's configure step; every choice is written down, none left to a default that may move. */
 export function cmakeArguments(flags: Flags): string[] {
-  const { backend, platform, arch, portable, debug } = flags;
+  const { backend, platform, arch, portable, sanitize } = flags;
   const mac = platform === "darwin";
   const windows = platform === "win32";
   const settings: [name: string, value: boolean | string][] = [
     // Visual Studio is told the configuration when it builds, see buildArguments
-    ...(windows ? [] : [["CMAKE_BUILD_TYPE", configuration(debug)] as [string, string]]),
+    ...(windows ? [] : [["CMAKE_BUILD_TYPE", configuration(flags)] as [string, string]]),
     ["CMAKE_POSITION_INDEPENDENT_CODE", true],
     ["BUILD_SHARED_LIBS", false],
     ["LLAMA_BUILD_IS_DEV", false], // llama_version() says "0.5.0" and not "0.5.0-dev"
@@ -67,6 +75,9 @@ export function cmakeArguments(flags: Flags): string[] {
   if (backend === "blas" && !mac) settings.push(["GGML_BLAS_VENDOR", "OpenBLAS"]);
   if (backend === "metal") settings.push(["GGML_METAL_EMBED_LIBRARY", true]);
   if (backend === "cuda") settings.push(["GGML_CUDA_NCCL", false]); // found by chance, it would be a dependency
+  // llama.cpp's names; build/CMakeLists.txt gives the flags to ggml and to us too
+  if (sanitize === "address") settings.push(["LLAMA_SANITIZE_ADDRESS", true], ["LLAMA_SANITIZE_UNDEFINED", true]);
+  if (sanitize === "thread") settings.push(["LLAMA_SANITIZE_THREAD", true]);
   if (mac) settings.push(["CMAKE_OSX_ARCHITECTURES", arch === "arm64" ? "arm64" : "x86_64"]);
   if (portable && arch === "x64") {
     // llama.cpp's own choice for a build that is not native (any x64 processor since 2013), unless the variable
@@ -81,9 +92,10 @@ export function cmakeArguments(flags: Flags): string[] {
 /** The arguments of CMake's build step, after `cmake --build <directory>`. */
 export function buildArguments(flags: Flags, target: string, jobs: number): string[] {
   const windows = flags.platform === "win32";
-  return [...(windows ? ["--config", configuration(flags.debug)] : []), "--target", target, "--parallel", String(jobs)];
+  return [...(windows ? ["--config", configuration(flags)] : []), "--target", target, "--parallel", String(jobs)];
 }
 
-function configuration(debug: boolean): string {
-  return debug ? "Debug" : "Release";
+function configuration({ debug, sanitize }: Flags): string {
+  if (debug) return "Debug";
+  return sanitize ? "RelWithDebInfo" : "Release";
 }

@@ -52,7 +52,9 @@ export async function withLock<T>(
     }
     if (holder && !told) options.onWait?.(holder.pid);
     told ||= holder !== undefined;
-    await sleep(times.poll);
+    // Its own rejection is an AbortError, whatever the reason is.
+    await sleep(times.poll, undefined, options.signal ? { signal: options.signal } : {})
+      .catch(() => options.signal?.throwIfAborted());
   }
   const lost = new AbortController();
   const heart = setInterval(() => {

@@ -7,6 +7,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { checkBuildOptions } from "./check.ts";
 import { HELP, parseCommandLine } from "./cli.ts";
 import { compile } from "./compile.ts";
 import { BuildError } from "./failure.ts";
@@ -30,6 +31,7 @@ export type { BuildOptions, BuildResult } from "./options.ts";
  *
  * @param options How to build it; everything has a default.
  * @returns Where the library is.
+ * @throws {TypeError} An option is of the wrong type.
  * @throws {RangeError} An option's value is not one that it takes.
  * @throws {Error} A tool is missing, llama.cpp cannot be fetched or is not the pinned release, or compiling failed;
  * the message has the words of the program that failed and what to do.
@@ -42,6 +44,8 @@ export type { BuildOptions, BuildResult } from "./options.ts";
  * ```
  */
 export async function build(options: BuildOptions = {}): Promise<BuildResult> {
+  checkBuildOptions(options);
+  options.signal?.throwIfAborted(); // also where nothing has changed
   const progress = new Progress(process.stderr);
   const say = options.onLine ?? ((line: string): void => {
     progress.end();

@@ -21,6 +21,8 @@ import {
   defaultBackend,
   type Flags,
   generatorArguments,
+  type Sanitizer,
+  SANITIZERS,
   unavailable,
 } from "./flags.ts";
 import { buildKey, inputsHash, processor } from "./key.ts";
@@ -74,7 +76,8 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   const jobs = checkJobs(options.jobs) ?? availableParallelism();
   const cache = cacheDirectory();
   if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA");
-  const flags: Flags = { backend, platform, arch, portable: options.portable ?? false, debug: options.debug ?? false };
+  const { portable = false, debug = false } = options;
+  const flags: Flags = { backend, platform, arch, portable, debug, sanitize: checkSanitizer(options) };
   const root = packageRoot();
   const nvcc = backend === "cuda" && !prebuilt ? await findNvcc() : undefined;
   const programs = options.target === undefined ? undefined : await programAssets(root, options.target);
@@ -95,7 +98,7 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     : [...cmakeArguments(flags), ...(nvcc === undefined ? [] : [`-DCMAKE_CUDA_COMPILER=${nvcc}`])];
   const tree = given ? given.tree ?? null : TREE;
   const key = buildKey([source, tree, generator, settings, compilers, cpu, ...(prebuilt ? [prebuilt.identity] : [])]);
-  const name = prebuilt ? `prebuilt-${backend}` : backend;
+  const name = prebuilt ? `prebuilt-${backend}` : flags.sanitize ? `${backend}-${flags.sanitize}` : backend;
   const directory = join(cache, "build", `${name}-${key}`);
   const cmake = join(directory, "cmake");
   // not in the key: they concern our own few files, and llama.cpp need not be compiled again for them
@@ -152,6 +155,15 @@ function checkAlone({ backend, portable, target }: BuildOptions): void {
 function checkBackend(backend: Backend | undefined): Backend | undefined {
   if (backend === undefined || BACKENDS.includes(backend)) return backend;
   throw new RangeError(`backend is ${JSON.stringify(backend)}: use one of ${BACKENDS.join(", ")}`);
+}
+
+function checkSanitizer({ sanitize, target }: BuildOptions): Sanitizer | undefined {
+  if (sanitize === undefined) return undefined;
+  if (!SANITIZERS.includes(sanitize)) {
+    throw new RangeError(`sanitize is ${JSON.stringify(sanitize)}: use one of ${SANITIZERS.join(", ")}`);
+  }
+  if (target === undefined) throw new BuildError("--sanitize is for a program: give --target too");
+  return sanitize;
 }
 
 function checkJobs(jobs: number | undefined): number | undefined {

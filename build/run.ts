@@ -52,6 +52,9 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
   };
   const timer = options.timeout === undefined ? undefined : setTimeout(stop, options.timeout * 1000);
   options.signal?.addEventListener("abort", stop, { once: true });
+  // Whoever leaves in the middle must not leave compilers behind; Deno.exit() tells it by "unload" alone.
+  process.once("exit", stop);
+  globalThis.addEventListener("unload", stop);
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue;
@@ -65,6 +68,8 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
   const finish = (): void => {
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", stop);
+    process.off("exit", stop);
+    globalThis.removeEventListener("unload", stop);
   };
   child.once("error", (error: NodeJS.ErrnoException) => {
     finish();

@@ -11,24 +11,34 @@ export const NATIVE_SOURCES: readonly string[] = [
   "cpu_features.c",
   "device.cpp",
   "device.h",
+  "gguf_check.cpp",
+  "gguf_check.h",
+  "gguf_header.cpp",
+  "gguf_header.h",
   "guard.cpp",
   "guard.h",
   "lane.cpp",
   "lane.h",
   "loaded_model.cpp",
   "loaded_model.h",
+  "memory.cpp",
   "model.cpp",
   "model_file.cpp",
   "model_file.h",
+  "owner.cpp",
+  "owner.h",
   "pooling.h",
   "shim.cpp",
   "shim.h",
   "vocab.cpp",
 ];
 
-/** Programs for maintainers that `--target` builds, and the file of each; they are in a checkout only. */
-export const PROGRAMS: Readonly<Record<string, string>> = {
-  ceiling: "scripts/bench/ceiling.cpp",
+/** Programs for maintainers that `--target` builds, and the files of each; they are in a checkout only. */
+export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  ceiling: ["scripts/bench/ceiling.cpp"],
+  harness: ["harness.cpp", "script.h", "script.cpp", "checks.cpp", "schedule.cpp"].map((name) =>
+    `scripts/torture/harness/${name}`
+  ),
 };
 
 /** Files by their path below the staging directory. */
@@ -51,16 +61,20 @@ export async function nativeSources(root: URL): Promise<string[]> {
 }
 
 /**
- * Reads one program's source.
+ * Reads one program's sources.
  *
  * @throws {BuildError} There is no such program.
  */
 export async function programAssets(root: URL, name: string): Promise<Assets> {
-  const path = PROGRAMS[name];
-  if (path === undefined) {
+  const paths = PROGRAMS[name];
+  if (paths === undefined) {
     throw new BuildError(`--target ${name} is unknown: use one of ${Object.keys(PROGRAMS).join(", ")}`);
   }
-  return new Map([[`programs/${name}.cpp`, await read(root, path)]]);
+  return new Map(
+    await Promise.all(
+      paths.map(async (path) => [`programs/${name}/${path.split("/").at(-1)}`, await read(root, path)] as const),
+    ),
+  );
 }
 
 /** Makes the folders of the staging directory hold exactly these files; what has not changed keeps its time. */

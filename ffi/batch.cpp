@@ -1,4 +1,5 @@
-// One pass: sequences of tokens, back to back, become one vector each (or one a token with pooling none).
+// One pass: sequences of tokens, back to back, become one vector each (or one a token with pooling none), or the logits of
+// some tokens after the last one.
 #include "lane.h"
 #include "pooling.h"
 
@@ -23,7 +24,8 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
     if (n_sequences > (int32_t) llama_n_seq_max(lane->context)) {
         return SAUR_TOO_MANY_SEQUENCES;
     }
-    if (n_tokens > (int32_t) llama_n_ubatch(lane->context)) {
+    // An encoder must see a sequence whole; where only logits are wanted, llama.cpp takes a pass in steps.
+    if (n_tokens > (int32_t) (lane->answers.empty() ? llama_n_ubatch(lane->context) : llama_n_batch(lane->context))) {
         return SAUR_BATCH_TOO_LARGE;
     }
     const llama_model * model   = llama_get_model(lane->context);
@@ -62,19 +64,37 @@ std::vector<float> segment_rows(saur_lane * lane) {
     return rows;
 }
 
+// The logits of the wanted tokens after each sequence's last one.
+int32_t read_answers(saur_lane * lane, const std::vector<int32_t> & last) {
+    lane->embeddings.clear();
+    for (const int32_t token : last) {
+        const float * logits = llama_get_logits_ith(lane->context, token);
+        if (!logits) {
+            return SAUR_NO_OUTPUT;
+        }
+        for (const int32_t answer : lane->answers) {
+            lane->embeddings.push_back(logits[answer]);
+        }
+    }
+    return SAUR_OK;
+}
+
 int32_t encode(saur_lane * lane) {
     const int32_t             n_tokens = (int32_t) lane->tokens.size(), n_sequences = (int32_t) lane->lengths.size();
     std::vector<llama_pos>    positions(n_tokens);
     std::vector<int32_t>      n_ids(n_tokens, 1);
     std::vector<llama_seq_id> ids(n_tokens);
     std::vector<llama_seq_id *> id_pointers(n_tokens);
-    std::vector<int8_t>       outputs(n_tokens, 1);
+    std::vector<int8_t>       outputs(n_tokens, lane->answers.empty());
+    std::vector<int32_t>      last(n_sequences);
     for (int32_t s = 0, k = 0; s < n_sequences; s++) {
         for (int32_t i = 0; i < lane->lengths[s]; i++, k++) {
             positions[k]   = i;
             ids[k]         = s;
             id_pointers[k] = &ids[k];
         }
+        last[s]          = k - 1;
+        outputs[last[s]] = 1;
     }
     if (llama_memory_t memory = llama_get_memory(lane->context)) {
         llama_memory_clear(memory, false);
@@ -93,6 +113,11 @@ int32_t encode(saur_lane * lane) {
     if (rc != 0) {
         return rc == 2 || lane->abort ? SAUR_ABORTED : rc == -2 ? SAUR_OUT_OF_MEMORY : SAUR_DECODE_FAILED;
     }
+    static std::once_flag once;  // ggml has built the statics of its first pass by now
+    std::call_once(once, saur::arm_exit_guard);
+    if (!lane->answers.empty()) {
+        return read_answers(lane, last);
+    }
     const auto   pooling = llama_pooling_type(lane->context);
     const size_t width   = pooling == LLAMA_POOLING_TYPE_RANK ? llama_model_n_cls_out(model) : (size_t) llama_model_n_embd_out(model);
     const int32_t rows   = pooling == LLAMA_POOLING_TYPE_NONE ? n_tokens : n_sequences;
@@ -105,8 +130,6 @@ int32_t encode(saur_lane * lane) {
         }
         memcpy(lane->embeddings.data() + (size_t) r * width, row, width * sizeof(float));
     }
-    static std::once_flag once;  // ggml has built the statics of its first pass by now
-    std::call_once(once, saur::arm_exit_guard);
     return SAUR_OK;
 }
 
@@ -136,7 +159,7 @@ int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_to
 }
 
 // Copies the rows of the last encode: sequences x dimensions, tokens x dimensions with pooling none, sequences x labels
-// with pooling rank. Returns how many floats there are.
+// with pooling rank, sequences x answers. Returns how many floats there are.
 int32_t saur_pooling_embeddings(saur_lane * lane, float * out, int32_t size) {
     if (!lane->idle() || size < (int32_t) lane->embeddings.size()) {
         return SAUR_BAD_ARGUMENT;

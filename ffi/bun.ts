@@ -1,9 +1,13 @@
 /** The adapter for Bun: the table as `bun:ffi` wants it, and one thread-safe callback that says "look at the queue". */
+import { isMainThread } from "node:worker_threads";
 import { dlopen, JSCallback } from "bun:ffi";
 import type { Library } from "./mod.ts";
 import { type Functions, type Handle, type NativeType, type Signature, SYMBOLS } from "./symbols.ts";
 
 const TYPES = { i32: "i32", ptr: "ptr", buf: "ptr", void: "void" } as const;
+
+/** Milliseconds between two looks at the queue, in a worker. */
+const POLL = 1;
 
 interface BunFunction {
   readonly args: readonly (typeof TYPES)[NativeType][];
@@ -16,7 +20,7 @@ export function open<T = Functions>(path: string, table: Record<string, Signatur
   for (const [name, { args, returns }] of Object.entries(table)) {
     functions[name] = { args: args.map((type) => TYPES[type]), returns: TYPES[returns] };
   }
-  return { functions: dlopen(path, functions).symbols as T, listen };
+  return { functions: dlopen(path, functions).symbols as T, listen: isMainThread ? listen : poll };
 }
 
 // A thread-safe callback does not keep the process alive; a timer that never fires does, while jobs are pending.
@@ -30,5 +34,17 @@ function listen(functions: Functions, queue: Handle, drain: () => boolean): () =
   functions.saur_queue_notify(queue, callback.ptr as unknown as Handle);
   return () => {
     alive ??= setInterval(() => {}, 0x7fffffff);
+  };
+}
+
+// A worker can be terminated at any moment, and a lane that then calls back into it takes the process with it (SIGSEGV);
+// Bun tells nobody that a worker ends. So there the queue is looked at.
+function poll(_functions: Functions, _queue: Handle, drain: () => boolean): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const look = (): void => {
+    timer = drain() ? setTimeout(look, POLL) : undefined;
+  };
+  return () => {
+    timer ??= setTimeout(look, POLL);
   };
 }

@@ -3,22 +3,34 @@
 #include "lane.h"
 #include "pooling.h"
 
+#include <algorithm>
+
 using saur::answer;
 
 namespace {
 
 bool on_abort_poll(void * user) { return ((saur_lane *) user)->abort != 0 || saur::exiting(); }
 
-// options: tokens of one pass, sequences of one pass, threads, pooling (ours), flash attention (-1 auto, 0, 1)
-int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model, const int32_t * options) {
+// A causal pass of more tokens is computed in several steps, with the same result.
+constexpr int32_t CAUSAL_STEP = 512;
+
+// options: tokens of one pass, sequences of one pass, threads, pooling (ours), flash attention (-1 auto, 0, 1), and then
+// the tokens whose logits are wanted, if it is they and not embeddings
+int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model, const std::vector<int32_t> & options) {
     lane->drop_context();
+    std::vector<int32_t> answers(options.begin() + 5, options.end());
     llama_context_params p = llama_context_default_params();
     p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t) options[0];
     p.n_seq_max                      = (uint32_t) options[1];
     p.n_threads = p.n_threads_batch  = options[2];
     p.pooling_type                   = saur::to_llama(options[3]);
     p.flash_attn_type                = (llama_flash_attn_type) options[4];
-    p.embeddings                     = true;
+    p.embeddings                     = answers.empty();
+    if (!answers.empty()) {
+        p.pooling_type  = LLAMA_POOLING_TYPE_NONE;
+        p.n_ubatch      = (uint32_t) std::min(options[0], CAUSAL_STEP);
+        p.n_outputs_max = p.n_seq_max;  // of each sequence only the last token's logits are computed
+    }
     p.kv_unified                     = true;  // otherwise every sequence gets n_ctx / n_seq_max cells only
     p.no_perf                        = true;
     p.abort_callback                 = on_abort_poll;
@@ -28,6 +40,7 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
         return lane->abort ? SAUR_ABORTED : SAUR_NULL;
     }
     lane->model     = std::move(model);
+    lane->answers   = std::move(answers);
     lane->n_threads = options[2];
     if (options[2] > 1) {
         // Without one, ggml starts and joins threads for every graph when OpenMP is off.
@@ -46,14 +59,18 @@ int32_t saur_context_init(saur_lane * lane, saur_model * model, const int32_t * 
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
-    if (n != 5 || options[0] < 1 || options[1] < 1 || options[1] > (int32_t) llama_max_parallel_sequences() ||
+    if (n < 5 || options[0] < 1 || options[1] < 1 || options[1] > (int32_t) llama_max_parallel_sequences() ||
         options[2] < 1 || options[2] > GGML_MAX_N_THREADS || !saur::is_pooling(options[3]) || options[4] < -1 ||
         options[4] > 1) {
         return SAUR_BAD_ARGUMENT;
     }
+    const int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model->model->model));
+    if (std::any_of(options + 5, options + n, [&](int32_t t) { return t < 0 || t >= n_vocab; })) {
+        return SAUR_BAD_TOKEN;
+    }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
         std::vector<int32_t> copy(options, options + n);
         lane->abort = 0;
-        return lane->start([lane, held = model->model, copy] { return init_context(lane, held, copy.data()); });
+        return lane->start([lane, held = model->model, copy] { return init_context(lane, held, copy); });
     });
 }

@@ -128,6 +128,7 @@ export const STATUS = {
   NO_OUTPUT: -105,
   NOT_FOUND: -106,
   NOT_GGUF: -107,
+  UNSOUND: -108,
 } as const;
 
 const WORDS: Record<number, string> = {
@@ -148,6 +149,7 @@ const WORDS: Record<number, string> = {
   [STATUS.NO_OUTPUT]: "llama.cpp gave no embedding for a sequence",
   [STATUS.NOT_FOUND]: "there is no such file",
   [STATUS.NOT_GGUF]: "it is no GGUF file",
+  [STATUS.UNSOUND]: "the file is damaged or made wrong",
 };
 
 /**

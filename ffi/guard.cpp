@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -30,7 +31,6 @@ namespace saur {
 namespace {
 
 constexpr size_t RING_BYTES   = 1 << 20;
-constexpr size_t ERROR_BYTES  = 4096;
 constexpr int    EXIT_WAIT_MS = 3000;
 
 thread_local int       t_guards = 0;
@@ -60,10 +60,13 @@ LogLevel level_of(ggml_log_level level, LogLevel last) {
 void write_line(LogSink & sink, LogLevel level, const char * text) {
     sink.last = level;
     if (level == LOG_ERROR && sink.errors.size() < ERROR_BYTES) {
-        sink.errors += text;
+        append(sink.errors, text);
     }
     if (level >= sink.level) {
-        sink.ring.push(level, text);
+        try {
+            sink.ring.push(level, text);
+        } catch (const std::bad_alloc &) {  // llama.cpp logs where nothing may be thrown; the line is lost
+        }
     }
     if (sink.watch) {
         sink.watch(sink.watch_user, text);
@@ -105,6 +108,20 @@ void pin_library() {
 
 }  // namespace
 
+void append(std::string & text, const char * more) noexcept {
+    try {
+        text += more;
+    } catch (const std::bad_alloc &) {
+    }
+}
+
+bool tells_of_memory(const std::string & words) {
+    const char * const signs[] = { "bad_alloc", "failed to allocate", "unable to allocate", "insufficient memory",
+                                   strerror(ENOMEM) };
+    return std::any_of(std::begin(signs), std::end(signs),
+                       [&](const char * sign) { return words.find(sign) != std::string::npos; });
+}
+
 void LogRing::push(LogLevel level, const char * text) {
     std::lock_guard<std::mutex> lock(mutex);
     while (bytes > RING_BYTES && !lines.empty()) {
@@ -116,18 +133,18 @@ void LogRing::push(LogLevel level, const char * text) {
 }
 
 int32_t LogRing::drain(char * out, int32_t size) {
+    if (size < 2) {
+        return 0;  // not even an empty line fits
+    }
     std::lock_guard<std::mutex> lock(mutex);
     int32_t                     used = 0;
     while (!lines.empty()) {
-        auto &        line = lines.front();
+        const auto &  line = lines.front();
         const int32_t room = size - used - 2;
         if (room < (int32_t) line.second.size() && used > 0) {
             break;
         }
-        const int32_t n = std::max(0, std::min<int32_t>(room, (int32_t) line.second.size()));
-        if (room < 0) {
-            break;
-        }
+        const int32_t n = std::min<int32_t>(room, (int32_t) line.second.size());
         out[used] = (char) ('0' + line.first);
         memcpy(out + used + 1, line.second.data(), n);
         out[used + 1 + n] = 0;
@@ -147,6 +164,7 @@ void set_thread_sink(LogSink * sink) { t_sink = sink; }
 
 Guard::Guard() { t_guards++; }
 Guard::~Guard() { t_guards--; }
+bool guarded_thread() { return t_guards > 0; }
 
 void install_hooks() {
     static std::once_flag once;

@@ -25,6 +25,8 @@ class LogRing {
     size_t                                       bytes = 0;
 };
 
+constexpr size_t ERROR_BYTES = 4096;  // of a job's error lines, about
+
 // Where the lines that llama.cpp writes on this thread go; a lane sets it for its own thread.
 struct LogSink {
     LogRing     ring;
@@ -49,21 +51,28 @@ struct Guard {
     ~Guard();
 };
 
+bool guarded_thread();  // whether a Guard exists on this thread
+
+void append(std::string & text, const char * more) noexcept;  // as much as there is memory for
+
 // Runs f; every way out of it becomes a status. `error` receives the words of an exception.
 template <class F> int32_t guarded(std::string & error, F f) {
     Guard guard;
     try {
         return f();
     } catch (const std::bad_alloc &) {
-        error += "out of memory";
+        append(error, "out of memory");
         return SAUR_OUT_OF_MEMORY;
     } catch (const std::exception & e) {
-        error += e.what();
+        append(error, e.what());
     } catch (...) {
-        error += "unknown C++ exception";
+        append(error, "unknown C++ exception");
     }
     return SAUR_LOST;
 }
+
+// Whether llama.cpp's words tell that memory ran out: it catches the exception, logs it and returns NULL or a number.
+bool tells_of_memory(const std::string & words);
 
 // For exports that answer at once: any exception becomes `fail`.
 template <class R, class F> R answer(R fail, F f) {

@@ -2,7 +2,13 @@
 
 #include "device.h"
 
+#include <exception>
 #include <thread>
+
+void saur_queue::expect_one_more() {
+    std::lock_guard<std::mutex> lock(mutex);
+    done.reserve(++lanes);
+}
 
 void saur_queue::push(int32_t number) {
     void (*callback)(int32_t);
@@ -29,7 +35,7 @@ int32_t saur_queue::take() {
         return -1;
     }
     const int32_t number = done.front();
-    done.pop_front();
+    done.erase(done.begin());
     return number;
 }
 
@@ -40,6 +46,9 @@ void saur_queue::set_notify(void (*callback)(int32_t)) {
 
 saur_lane::saur_lane(saur_queue * queue, int32_t number, saur::LogLevel level) : queue(queue), number(number) {
     log.level = level;
+    log.errors.reserve(2 * saur::ERROR_BYTES);  // words for when there is no memory
+    error.reserve(2 * saur::ERROR_BYTES);
+    queue->expect_one_more();
     std::thread([this] { run(); }).detach();
 }
 
@@ -72,6 +81,10 @@ void saur_lane::free() {
 
 void saur_lane::run() {
     saur::set_thread_sink(&log);
+    // The first throw of a thread makes libstdc++ ask for memory of the thread's own, and no error but an abort is the
+    // answer when there is none: so it is asked for now.
+    const volatile int touched = std::uncaught_exceptions();  // declared pure: unused, it would not be called
+    (void) touched;
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
         wake.wait(lock, [&] { return state == State::running || abandoned; });
@@ -108,7 +121,13 @@ void saur_lane::work(std::function<int32_t()> job) {
     error.clear();
     log.errors.clear();
     result = saur::exiting() ? SAUR_EXITING : saur::guarded(error, job);
-    error  = log.errors + error;
+    if (result == SAUR_LOST || result == SAUR_NULL || result == SAUR_DECODE_FAILED) {
+        if (saur::tells_of_memory(log.errors) || saur::tells_of_memory(error)) {
+            result = SAUR_OUT_OF_MEMORY;
+        }
+    }
+    saur::append(log.errors, error.c_str());
+    error.swap(log.errors);
 }
 
 void saur_lane::drop_context() {

@@ -23,6 +23,7 @@ struct saur_model {
 
 // Numbers of finished lanes. JavaScript learns of them by a waiting thread (Deno) or by a callback (Bun).
 struct saur_queue {
+    void    expect_one_more();  // for a new lane, so that push needs no memory
     void    push(int32_t number);
     void    wait();
     int32_t take();
@@ -31,7 +32,8 @@ struct saur_queue {
   private:
     std::mutex              mutex;
     std::condition_variable ready;
-    std::deque<int32_t>     done;
+    std::vector<int32_t>    done;
+    size_t                  lanes = 0;
     void (*notify)(int32_t) = nullptr;
 };
 
@@ -64,6 +66,7 @@ struct saur_lane {
     llama_context *              context    = nullptr;
     ggml_threadpool *            threadpool = nullptr;
     int32_t                      n_threads  = 0;
+    std::vector<int32_t>         answers;  // tokens whose logits a pass gives, in place of embeddings
     bool                         lost       = false;
     void                         drop_context();
 

@@ -31,6 +31,10 @@ export interface ModelOptions {
   readonly checkTensors: boolean;
   /** Index of the GPU; -1 means the first. */
   readonly device: number;
+  /** Whether texts get BOS, EOS and SEP; undefined means as the file says. */
+  readonly addBos?: boolean | undefined;
+  readonly addEos?: boolean | undefined;
+  readonly addSep?: boolean | undefined;
 }
 
 /** What a context is made with. */
@@ -41,6 +45,8 @@ export interface ContextOptions {
   readonly sequences: number;
   readonly threads: number;
   readonly pooling: (typeof POOLING)[number] | undefined;
+  /** Tokens whose logits a pass gives for each sequence, in place of embeddings. */
+  readonly answers?: readonly number[] | undefined;
 }
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -48,14 +54,26 @@ const NO_LOG = 4;
 const FLASH_AUTO = -1;
 const GET_A_MODEL = "In a checkout, scripts/download_models.sh gets models; elsewhere download() of ./models does";
 
-/** What a lane does for its owner while a job runs. */
-interface Watch {
+/** One job of a lane, and what is done for its owner while it runs. */
+interface Job<Result> {
+  /** Starts it; a result other than OK is a refusal. */
+  readonly start: () => number;
+  /** Reads what it left on the lane. */
+  readonly read: () => Result;
+  /** What it does, as in "Cannot <action>". */
+  readonly action: string;
+  /** The kind of its failures, where the status alone does not tell. */
+  readonly code?: LlamaErrorCode;
   readonly signal?: AbortSignal | undefined;
   /** Called with 0..1 while the job runs. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
   /** The model's path, for the error when it is not there. */
   readonly model?: string;
+  /** Whether an abort rejects at once: a vocabulary is read for long moments in which nobody looks at the abort flag. */
+  readonly leaves?: boolean;
 }
+
+type Watch = Pick<Job<unknown>, "signal" | "onProgress">;
 
 /** A native thread; see shim.h. Its methods start jobs: never two at a time. */
 export class Lane {
@@ -63,6 +81,9 @@ export class Lane {
   readonly #handle: Handle;
   readonly #number: number;
   readonly #onLog: ((line: LogLine) => void) | undefined;
+  #running = false;
+  #closed = false;
+  #failed = false;
 
   /** @param onLog Receives llama.cpp's lines of level info and above; without it they are dropped. */
   constructor(native: Native, onLog?: (line: LogLine) => void) {
@@ -73,18 +94,23 @@ export class Lane {
     this.#number = number;
   }
 
-  /** Loads a model. */
-  async loadModel(path: string, { gpuLayers, checkTensors, device }: ModelOptions, watch: Watch): Promise<Model> {
+  /** Loads a model. When it is aborted, the lane can only be closed: the load stops behind it, as soon as it can. */
+  async loadModel(path: string, settings: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
-    const options = Int32Array.of(gpuLayers, Number(checkTensors), device);
-    await this.#run(
-      () => f.saur_model_load(this.#handle, cString(path), options, options.length),
-      `load the model ${path}`,
-      { ...watch, model: path },
-      "model-invalid",
-    );
-    const model = f.saur_model_take(this.#handle);
-    if (model === null) throw statusError(STATUS.OUT_OF_MEMORY, `load the model ${path}`, "");
+    const { gpuLayers, checkTensors, device, addBos, addEos, addSep } = settings;
+    const added = [addBos, addEos, addSep].map((add) => add === undefined ? -1 : Number(add));
+    const options = Int32Array.of(gpuLayers, Number(checkTensors), device, ...added);
+    const action = `load the model ${path}`;
+    const model = await this.#run({
+      start: () => f.saur_model_load(this.#handle, cString(path), options, options.length),
+      read: () => f.saur_model_take(this.#handle),
+      action,
+      code: "model-invalid",
+      model: path,
+      leaves: true,
+      ...watch,
+    });
+    if (model === null) throw statusError(STATUS.OUT_OF_MEMORY, action, "");
     return new Model(this.#native, model);
   }
 
@@ -95,24 +121,30 @@ export class Lane {
    */
   async tokenize(model: Model, utf8: Uint8Array, lengths: Int32Array, special: Int32Array): Promise<Tokens> {
     const f = this.#native.functions;
-    await this.#run(
-      () => f.saur_vocab_tokenize(this.#handle, model.handle, utf8, lengths, special, lengths.length),
-      "tokenise",
-    );
-    const counts = new Int32Array(lengths.length);
-    const ids = new Int32Array(f.saur_vocab_counts(this.#handle, counts, counts.length));
-    if (ids.length > 0) f.saur_vocab_tokens(this.#handle, ids, ids.length);
-    return { ids, counts };
+    return await this.#run({
+      start: () => f.saur_vocab_tokenize(this.#handle, model.handle, utf8, lengths, special, lengths.length),
+      read: () => {
+        const counts = new Int32Array(lengths.length);
+        const ids = new Int32Array(f.saur_vocab_counts(this.#handle, counts, counts.length));
+        if (ids.length > 0) f.saur_vocab_tokens(this.#handle, ids, ids.length);
+        return { ids, counts };
+      },
+      action: "tokenise",
+    });
   }
 
   /** Makes this lane's context, in place of the one it has. */
-  async initContext(model: Model, { tokens, sequences, threads, pooling }: ContextOptions): Promise<void> {
+  async initContext(
+    model: Model,
+    { tokens, sequences, threads, pooling, answers = [] }: ContextOptions,
+  ): Promise<void> {
     const kind = pooling === undefined ? -1 : POOLING.indexOf(pooling);
-    const options = Int32Array.of(tokens, sequences, threads, kind, FLASH_AUTO);
-    await this.#run(
-      () => this.#native.functions.saur_context_init(this.#handle, model.handle, options, options.length),
-      `make a context of ${tokens} tokens, ${sequences} sequences and ${threads} threads`,
-    );
+    const options = Int32Array.of(tokens, sequences, threads, kind, FLASH_AUTO, ...answers);
+    await this.#run({
+      start: () => this.#native.functions.saur_context_init(this.#handle, model.handle, options, options.length),
+      read: nothing,
+      action: `make a context of ${tokens} tokens, ${sequences} sequences and ${threads} threads`,
+    });
   }
 
   /**
@@ -121,34 +153,33 @@ export class Lane {
    * @param tokens Ids of all sequences, back to back.
    * @param lengths How many tokens each sequence has.
    * @param seconds Where each sequence's segment B begins; its length if it has none.
-   * @param out Receives the rows: sequences × dimensions (tokens × dimensions with pooling none).
+   * @param out Receives the rows: sequences × dimensions (tokens × dimensions with pooling none), or sequences × answers.
    */
   async encode(tokens: Int32Array, lengths: Int32Array, seconds: Int32Array, out: Float32Array): Promise<void> {
     const f = this.#native.functions;
-    await this.#run(
-      () => f.saur_batch_encode(this.#handle, tokens, tokens.length, lengths, seconds, lengths.length),
-      `encode ${lengths.length} sequences of ${tokens.length} tokens`,
-    );
-    if (f.saur_pooling_embeddings(this.#handle, out, out.length) !== out.length) {
-      throw statusError(STATUS.NO_OUTPUT, "read the embeddings", "");
-    }
+    const numbers = await this.#run({
+      start: () => f.saur_batch_encode(this.#handle, tokens, tokens.length, lengths, seconds, lengths.length),
+      read: () => f.saur_pooling_embeddings(this.#handle, out, out.length),
+      action: `encode ${lengths.length} sequences of ${tokens.length} tokens`,
+    });
+    if (numbers !== out.length) throw statusError(STATUS.NO_OUTPUT, "read the embeddings", "");
   }
 
   /** Quantises a GGUF file into another, by type name such as `q8_0`; `threads` 0 means all cores. */
   async quantize(input: string, output: string, type: string, threads: number, watch: Watch): Promise<void> {
-    await this.#run(
-      () =>
-        this.#native.functions.saur_model_quantize(
-          this.#handle,
-          cString(input),
-          cString(output),
-          cString(type),
-          threads,
-        ),
-      `quantize ${input} to ${type}`,
-      watch,
-      "model-invalid",
-    );
+    const [from, to, name] = [cString(input), cString(output), cString(type)];
+    await this.#run({
+      start: () => this.#native.functions.saur_model_quantize(this.#handle, from, to, name, threads),
+      read: nothing,
+      action: `quantize ${input} to ${type}`,
+      code: "model-invalid",
+      ...watch,
+    });
+  }
+
+  /** Whether the last job failed, and not because it was aborted: its context may be unusable then. */
+  get failed(): boolean {
+    return this.#failed;
   }
 
   /** Asks the running job to stop; it ends as aborted. */
@@ -156,31 +187,70 @@ export class Lane {
     this.#native.functions.saur_lane_abort(this.#handle, 1);
   }
 
-  /** Frees the thread and its context, after the job that runs. The lane must not be used again. */
+  /**
+   * Frees the thread and its context. A job that runs is asked to stop and its end is waited for, since its result is
+   * still read from the lane; a later job is refused. Idempotent.
+   */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#running) this.abort();
+    else this.#free();
+  }
+
+  #free(): void {
     this.#native.functions.saur_lane_free(this.#handle);
   }
 
-  async #run(start: () => number, action: string, watch: Watch = {}, code?: LlamaErrorCode): Promise<void> {
-    const { signal, onProgress } = watch;
-    signal?.throwIfAborted();
+  async #run<Result>(job: Job<Result>): Promise<Result> {
+    job.signal?.throwIfAborted();
+    if (this.#closed) throw statusError(STATUS.BUSY, job.action, "", "closed");
+    this.#running = true;
+    try {
+      return await this.#finish(job);
+    } finally {
+      this.#running = false;
+      if (this.#closed) this.#free();
+    }
+  }
+
+  async #finish<Result>(
+    { start, read, action, code, signal, onProgress, model, leaves }: Job<Result>,
+  ): Promise<Result> {
     const f = this.#native.functions;
-    const abort = (): void => this.abort();
+    const left = Promise.withResolvers<typeof STATUS.ABORTED>();
+    const abort = (): void => {
+      this.abort();
+      if (leaves) left.resolve(STATUS.ABORTED);
+    };
     signal?.addEventListener("abort", abort, { once: true });
-    const timer = onProgress && setInterval(() => onProgress(f.saur_lane_progress(this.#handle) / 1000), 50);
-    const refusal = await this.#native.jobs.run(this.#number, start);
-    clearInterval(timer);
-    signal?.removeEventListener("abort", abort);
+    let thrown: { readonly error: unknown } | undefined;
+    const report = (): void => {
+      try {
+        onProgress?.(f.saur_lane_progress(this.#handle) / 1000);
+      } catch (error) {
+        thrown ??= { error }; // out of a timer it would end the process
+        abort();
+      }
+    };
+    const timer = onProgress && setInterval(report, 50);
+    const ended = this.#native.jobs.run(this.#number, start);
+    const refusal = await Promise.race([ended, left.promise]).finally(() => {
+      clearInterval(timer);
+      signal?.removeEventListener("abort", abort);
+    });
+    if (thrown) throw thrown.error;
+    signal?.throwIfAborted(); // also where the job was faster: what it made goes with the lane
     const words = new Uint8Array(8192);
     const status = refusal !== STATUS.OK ? refusal : f.saur_lane_result(this.#handle, words, words.length);
+    this.#failed = status !== STATUS.OK && status !== STATUS.ABORTED;
     this.#drainLog();
     if (status === STATUS.OK) {
-      onProgress?.(1);
-      return;
+      onProgress?.(1); // may throw: what is read here would be lost
+      return read();
     }
-    if (status === STATUS.ABORTED) signal?.throwIfAborted();
     if (status === STATUS.NOT_FOUND) {
-      throw new ModelNotFoundError(`Cannot ${action}: there is no such file. ${GET_A_MODEL}`, watch.model ?? "");
+      throw new ModelNotFoundError(`Cannot ${action}: there is no such file. ${GET_A_MODEL}`, model ?? "");
     }
     throw statusError(status, action, new TextDecoder().decode(words.subarray(0, words.indexOf(0))), code);
   }
@@ -196,6 +266,8 @@ export class Lane {
     }
   }
 }
+
+function nothing(): void {}
 
 function cString(text: string): Uint8Array {
   return new TextEncoder().encode(`${text}\0`);

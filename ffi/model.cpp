@@ -2,6 +2,7 @@
 #include "device.h"
 #include "lane.h"
 #include "model_file.h"
+#include "owner.h"
 #include "pooling.h"
 
 #include <algorithm>
@@ -36,10 +37,24 @@ int32_t file_pooling(const llama_model * model) {
 }
 
 // llama.cpp's BERT tokenizer drops spacing marks too, which Hugging Face keeps; src/bert_normalizer.ts does it as they do.
-const llama_model_kv_override OVERRIDES[] = {
-    { LLAMA_KV_OVERRIDE_TYPE_BOOL, "tokenizer.ggml.normalizer.strip_accents", { 0 } },
-    { LLAMA_KV_OVERRIDE_TYPE_INT, "", { 0 } },
-};
+// The others are options: which special tokens go around a text, where the file is wrong or silent about it.
+std::vector<llama_model_kv_override> overrides(int32_t add_bos, int32_t add_eos, int32_t add_sep) {
+    std::vector<llama_model_kv_override> list;
+    const auto                           add = [&](const char * key, int32_t value) {
+        llama_model_kv_override one = { LLAMA_KV_OVERRIDE_TYPE_BOOL, "", { 0 } };
+        snprintf(one.key, sizeof(one.key), "tokenizer.ggml.%s", key);
+        one.val_bool = value == 1;
+        if (value >= 0) {
+            list.push_back(one);
+        }
+    };
+    add("normalizer.strip_accents", 0);
+    add("add_bos_token", add_bos);
+    add("add_eos_token", add_eos);
+    add("add_sep_token", add_sep);
+    list.push_back({ LLAMA_KV_OVERRIDE_TYPE_INT, "", { 0 } });
+    return list;
+}
 
 struct FileType {
     const char * name;
@@ -73,12 +88,13 @@ void watch_quantize(void * user, const char * text) {
 
 }  // namespace
 
-// options: layers on the GPU (negative: all), check the tensors' numbers, device (-1: the first GPU, else the CPU)
+// options: layers on the GPU (negative: all), check the tensors' numbers, device (-1: the first GPU, else the CPU), and
+// whether to add BOS, EOS and SEP (-1: as the file says)
 int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * options, int32_t n) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
-    if (n != 3 || options[2] < -1 || options[2] >= (int32_t) ggml_backend_dev_count()) {
+    if (n != 6 || options[2] < -1 || options[2] >= (int32_t) ggml_backend_dev_count()) {
         return SAUR_BAD_ARGUMENT;
     }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
@@ -86,7 +102,8 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
         lane->abort = 0;
         lane->loaded.reset();
         const int32_t gpu_layers = options[0], check = options[1], wanted = options[2];
-        return lane->start([lane, gpu_layers, check, wanted]() -> int32_t {
+        return lane->start([lane, gpu_layers, check, wanted,
+                            overrides = overrides(options[3], options[4], options[5])]() -> int32_t {
             std::string   hash;
             const int32_t file = saur::check_model_file(lane->text, lane->error, hash);
             if (file != SAUR_OK) {
@@ -95,7 +112,7 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
             llama_model_params p          = llama_model_default_params();
             p.n_gpu_layers                = gpu_layers;
             p.check_tensors               = check != 0;
-            p.kv_overrides                = OVERRIDES;
+            p.kv_overrides                = overrides.data();
             ggml_backend_dev_t devices[2] = { gpu_layers == 0 ? nullptr : saur::choose_device(wanted), nullptr };
             p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
             p.progress_callback           = on_load_progress;
@@ -116,11 +133,16 @@ saur_model * saur_model_take(saur_lane * lane) {
     if (!lane->idle() || !lane->loaded) {
         return nullptr;
     }
-    return answer<saur_model *>(nullptr, [&] { return new saur_model{ std::move(lane->loaded) }; });
+    return answer<saur_model *>(nullptr, [&] {
+        auto * model = new saur_model{ std::move(lane->loaded) };
+        saur::own(model);
+        return model;
+    });
 }
 
 void saur_model_free(saur_model * model) {
     answer<int32_t>(SAUR_LOST, [&] {
+        saur::disown(model);
         delete model;
         return (int32_t) SAUR_OK;
     });
@@ -201,6 +223,11 @@ int32_t saur_model_quantize(saur_lane * lane, const char * input, const char * o
         return lane->start([lane, in = std::string(input), out = std::string(output), ftype = found->type,
                             threads]() -> int32_t {
             llama_model_quantize_params p = llama_model_quantize_default_params();
+            std::string                 hash;
+            const int32_t               file = saur::check_model_file(in, lane->error, hash);
+            if (file == SAUR_NOT_GGUF || file == SAUR_UNSOUND) {
+                return file;
+            }
             p.ftype                       = ftype;
             p.nthread                     = threads;
             lane->log.watch_user          = lane;

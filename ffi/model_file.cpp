@@ -1,12 +1,18 @@
 #include "model_file.h"
 
 #include "ggml.h"
+#include "gguf_check.h"
+#include "gguf_header.h"
 
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+
+#if !defined(_WIN32)
+#    include <sys/stat.h>
+#endif
 
 namespace saur {
 namespace {
@@ -49,13 +55,30 @@ std::string beginning(const char * bytes, size_t n) {
 
 bool seek_from_start(FILE * file, int64_t offset) { return seek(file, offset, SEEK_SET) == 0; }
 
+uint64_t file_size(FILE * file) {
+    seek(file, 0, SEEK_END);
+    const int64_t size = tell(file);
+    return size < 0 ? 0 : (uint64_t) size;
+}
+
+FILE * open_regular(const char * path) {
+#if !defined(_WIN32)
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        errno = S_ISDIR(status.st_mode) ? EISDIR : ENOTSUP;
+        return nullptr;
+    }
+#endif
+    return ggml_fopen(path, "rb");
+}
+
 int32_t check_model_file(const std::string & path, std::string & error, std::string & hash) {
-    std::unique_ptr<FILE, int (*)(FILE *)> file(ggml_fopen(path.c_str(), "rb"), fclose);
+    std::unique_ptr<FILE, int (*)(FILE *)> file(open_regular(path.c_str()), fclose);
     if (!file) {
         if (errno == ENOENT || errno == ENOTDIR) {
             return SAUR_NOT_FOUND;
         }
-        error = strerror(errno);
+        error = errno == ENOTSUP ? "it is a pipe or a device" : strerror(errno);
         return SAUR_NOT_GGUF;
     }
     char         block[BLOCK_BYTES];
@@ -68,9 +91,14 @@ int32_t check_model_file(const std::string & path, std::string & error, std::str
                                          (html ? ", an HTML page: the download was an error or login page" : "");
         return SAUR_NOT_GGUF;
     }
-    seek(file.get(), 0, SEEK_END);
-    const int64_t size  = tell(file.get());
-    uint64_t      value = 0xcbf29ce484222325ULL;
+    const int64_t size = (int64_t) file_size(file.get());
+    try {
+        check_gguf(file.get(), (uint64_t) size, path);
+    } catch (const Unsound & e) {
+        error = e.what();
+        return SAUR_UNSOUND;
+    }
+    uint64_t value = 0xcbf29ce484222325ULL;
     fnv1a(value, &size, sizeof(size));
     const int64_t step = size / BLOCKS;
     for (int64_t i = 0; i < BLOCKS; i++) {

@@ -8,10 +8,15 @@
 
 namespace saur {
 
-bool seek_from_start(FILE * file, int64_t offset);
+bool     seek_from_start(FILE * file, int64_t offset);
+uint64_t file_size(FILE * file);
+// Opens a file for reading; NULL, with errno, for none and for what is a pipe or a device: to open a pipe waits for the
+// other end, and a device has no end.
+FILE *   open_regular(const char * path);
 
-// SAUR_OK, SAUR_NOT_FOUND or SAUR_NOT_GGUF with the reason in `error`. `hash` receives 16 hex digits: FNV-1a over the
-// size and 256 blocks of 4 KB spread over the file, enough to tell two models or two quantisations of one apart.
+// SAUR_OK, or SAUR_NOT_FOUND, SAUR_NOT_GGUF or SAUR_UNSOUND with the reason in `error`. `hash` receives 16 hex digits:
+// FNV-1a over the size and 256 blocks of 4 KB spread over the file, enough to tell two models or two quantisations of
+// one apart.
 int32_t check_model_file(const std::string & path, std::string & error, std::string & hash);
 
 }  // namespace saur

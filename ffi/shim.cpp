@@ -5,6 +5,7 @@
 
 #include "device.h"
 #include "lane.h"
+#include "owner.h"
 
 #include <algorithm>
 
@@ -60,7 +61,11 @@ int32_t saur_log_drain(saur_lane * lane, char * out, int32_t size) {
 // queue
 
 saur_queue * saur_queue_new(void) {
-    return answer<saur_queue *>(nullptr, [] { return new saur_queue; });
+    return answer<saur_queue *>(nullptr, [] {
+        auto * queue = new saur_queue;
+        saur::own(queue);
+        return queue;
+    });
 }
 
 void saur_queue_notify(saur_queue * queue, void (*notify)(int32_t)) { queue->set_notify(notify); }
@@ -75,11 +80,18 @@ int32_t saur_queue_take(saur_queue * queue) { return queue->take(); }
 // lane
 
 saur_lane * saur_lane_new(saur_queue * queue, int32_t number, int32_t log_level) {
-    return answer<saur_lane *>(nullptr,
-                               [&] { return new saur_lane(queue, number, (saur::LogLevel) log_level); });
+    return answer<saur_lane *>(nullptr, [&] {
+        auto * lane = new saur_lane(queue, number, (saur::LogLevel) log_level);
+        saur::own(lane);
+        return lane;
+    });
 }
 
-void    saur_lane_free(saur_lane * lane) { lane->free(); }
+void saur_lane_free(saur_lane * lane) {
+    saur::disown(lane);
+    lane->free();
+}
+
 void    saur_lane_abort(saur_lane * lane, int32_t on) { lane->abort = on; }
 int32_t saur_lane_progress(saur_lane * lane) { return lane->progress; }
 

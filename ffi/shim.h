@@ -35,6 +35,7 @@ enum saur_status : int32_t {
     SAUR_NO_OUTPUT          = -105,  // no embedding for a sequence
     SAUR_NOT_FOUND          = -106,  // no file at the model's path
     SAUR_NOT_GGUF           = -107,  // the file is something else
+    SAUR_UNSOUND            = -108,  // a GGUF file that is damaged or made wrong
 };
 
 struct saur_queue;
@@ -84,7 +85,7 @@ SAUR_API int32_t      saur_vocab_tokenize(saur_lane * lane, saur_model * model, 
 SAUR_API int32_t      saur_vocab_counts(saur_lane * lane, int32_t * out, int32_t size);
 SAUR_API int32_t      saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t size);
 
-// context: one a lane, replaced by the next context_init
+// context: one a lane, replaced by the next context_init; options name the tokens whose logits it gives, if not embeddings
 SAUR_API int32_t      saur_context_init(saur_lane * lane, saur_model * model, const int32_t * options, int32_t n);  // job
 
 // batch: n_sequences sequences of tokens, back to back, in one pass; seconds[i] is where segment B of sequence i begins

@@ -1,6 +1,7 @@
 /** One embed call: texts to tokens, tokens to rows, rows to vectors in the order of the texts. */
 import { LlamaError } from "../ffi/errors.ts";
 import type { Engine } from "./engine.ts";
+import { Meter } from "./meter.ts";
 import type { EmbedOptions } from "./options.ts";
 import { fitTokens, type Sequence } from "./tokens.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
@@ -27,11 +28,13 @@ export async function embedTexts(
   options: EmbedOptions,
 ): Promise<Embedding[]> {
   const { info, model, pool } = engine;
-  if (info.pooling === "rank") {
-    throw new LlamaError("model-unsupported", "Cannot embed: this model scores pairs of texts; use rerank");
+  if (info.reranker !== "cosine") {
+    const remedy = info.reranker === "yes-no" ? ", or pass pooling to Llama.load" : "";
+    throw new LlamaError("model-unsupported", `Cannot embed: this model scores pairs of texts; use rerank${remedy}`);
   }
   const prompt = promptOf(engine, options);
   const { signal, onProgress, truncate = "end" } = options;
+  const meter = new Meter(onProgress);
   const { unique, places } = distinct(texts);
   const name = (i: number): string => nameOf(texts.indexOf(unique[i]!));
   const ids = await pool.tokenize(prompt ? unique.map((text) => prompt + text) : unique, { signal });
@@ -39,8 +42,11 @@ export async function embedTexts(
   warnOfTruncation(engine, sequences);
   const vectors = await pool.encode(sequences, {
     signal,
-    finish: (row, i) => finish(name, i, row, info.dimensions, options),
-    onDone: onProgress && ((done) => onProgress({ done, total: unique.length })),
+    finish: (row, i) => {
+      meter.tokens += sequences[i]!.ids.length;
+      return finish(name, i, row, info.dimensions, options);
+    },
+    onDone: (done) => meter.tell(done, unique.length),
   });
   const given = new Set<number>();
   return places.map((i): Embedding => {
@@ -50,13 +56,14 @@ export async function embedTexts(
   });
 }
 
-function promptOf({ prompts }: Engine, { prompt, inputType }: EmbedOptions): string {
+/** What goes before each text: the option's, or the model's own for the kind of text. */
+export function promptOf({ prompts }: Pick<Engine, "prompts">, { prompt, inputType }: EmbedOptions): string {
   if (inputType === undefined) return prompt ?? "";
   if (prompt !== undefined) throw new RangeError("Cannot embed with both prompt and inputType: pass one of them");
   if (prompts) return prompts[inputType] ?? "";
   throw new RangeError(
-    `Cannot embed with inputType "${inputType}": the prompts are known only of models loaded by a name of the catalogue; ` +
-      "pass prompt",
+    `Cannot embed with inputType "${inputType}": the prompts are known only of models of the catalogue, and of those ` +
+      "that convert() made of a checkpoint with prompts; pass prompt",
   );
 }
 
@@ -80,6 +87,12 @@ export function warnOfTruncation({ info, onLog }: Engine, sequences: readonly Se
   onLog({ level: "warn", message: `${texts} truncated to ${info.maxTokens} tokens` });
 }
 
+/** Never a result with NaN or infinity in it. */
+export function checkFinite(row: Float32Array, action: () => string): void {
+  if (isFiniteVector(row)) return;
+  throw new LlamaError("non-finite", `Cannot ${action()}: the model gave NaN or infinity for it`);
+}
+
 function finish(
   name: (i: number) => string,
   i: number,
@@ -88,9 +101,7 @@ function finish(
   options: EmbedOptions,
 ): Float32Array {
   const { dimensions = width, normalize: wanted = true } = options;
-  if (!isFiniteVector(row)) {
-    throw new LlamaError("non-finite", `Cannot embed ${name(i)}: the model gave NaN or infinity for it`);
-  }
+  checkFinite(row, () => `embed ${name(i)}`);
   const vector = new Float32Array(row.length / width * dimensions);
   for (let from = 0, to = 0; from < row.length; from += width, to += dimensions) {
     const part = vector.subarray(to, to + dimensions);

@@ -1,13 +1,15 @@
 /** A loaded model with its lanes, and what was decided for it at load. */
-import { type Device, devices, Lane, LLAMA_VERSION, type Model, type Native, open } from "../ffi/mod.ts";
+import { type Device, devices, Lane, LLAMA_VERSION, type Model, type Native, open, SPECIAL } from "../ffi/mod.ts";
 import { LlamaError } from "../ffi/errors.ts";
 import { normalizeBertInPieces } from "./bert_normalizer.ts";
-import type { CatalogueEntry } from "./models/catalogue.ts";
-import { describe, type LlamaInfo, maxTokensOf, rerankerOf } from "./info.ts";
-import type { LoadOptions } from "./options.ts";
+import { fingerprintOf } from "./fingerprint.ts";
+import { describe, type LlamaInfo } from "./info.ts";
+import type { EmbedOptions, LoadOptions } from "./options.ts";
 import { type PairFormat, pairFormat } from "./pairs.ts";
 import { passLimits } from "./plan.ts";
 import { Pool } from "./pool.ts";
+import { type Known, type Profile, profileOf } from "./profile.ts";
+import type { Head } from "./scores.ts";
 
 /** What the calls of a `Llama` work with. */
 export interface Engine {
@@ -16,29 +18,31 @@ export interface Engine {
   readonly info: LlamaInfo;
   /** How a query and a document are joined for a cross-encoder. */
   readonly pair: PairFormat;
-  /** The file's own template for pairs, which goes before that. */
+  /** The template for pairs, which goes before that. */
   readonly template: string | undefined;
+  /** What a model that scores pairs gives for one. */
+  readonly head: Head;
   /** What goes before a query and before a document, where that is known. */
-  readonly prompts: Profile["prompts"] | undefined;
+  readonly prompts: Profile["prompts"];
+  /** Changes when the vectors of calls with these options would. */
+  readonly fingerprint: (options: EmbedOptions) => string;
   readonly onLog: LoadOptions["onLog"];
 }
 
-/** What the catalogue knows of a model and its file may not. */
-export type Profile = Pick<CatalogueEntry, "maxTokens" | "prompts">;
-
 /** Opens the library, loads the model and makes the lanes ready. */
-export async function loadEngine(path: string, options: LoadOptions, profile?: Profile): Promise<Engine> {
-  const { signal, onProgress, onLog, gpuLayers = -1, checkTensors = false } = options;
+export async function loadEngine(path: string, options: LoadOptions, known?: Known): Promise<Engine> {
+  const { signal, onProgress, onLog, gpuLayers = -1, checkTensors = false, addBos, addEos, addSep } = options;
   signal?.throwIfAborted();
   const native = await open(options.library);
   const list = devices(native);
   const device = deviceIndex(options.device, list);
   const lane = new Lane(native, onLog);
   try {
-    const settings = { gpuLayers: device.cpu ? 0 : gpuLayers, checkTensors, device: device.index };
+    const placed = { gpuLayers: device.cpu ? 0 : gpuLayers, device: device.index };
+    const settings = { ...placed, checkTensors, addBos, addEos, addSep };
     const model = await lane.loadModel(path, settings, { signal, onProgress });
     try {
-      return startEngine(native, model, lane, list, options, profile);
+      return await startEngine(native, model, lane, list, options, known);
     } catch (error) {
       model.close();
       throw error;
@@ -49,48 +53,80 @@ export async function loadEngine(path: string, options: LoadOptions, profile?: P
   }
 }
 
-function startEngine(
+async function startEngine(
   native: Native,
   model: Model,
   lane: Lane,
   list: Device[],
   options: LoadOptions,
-  profile?: Profile,
-): Engine {
+  known: Known | undefined,
+): Promise<Engine> {
   const onGpu = model.numbers.device >= 0;
-  const threads = options.threads ?? 1;
+  const { onLog, threads = 1 } = options;
   // A GPU is kept busy by one context; CPU cores by one each.
   const contexts = options.contexts ?? (onGpu ? 1 : Math.max(1, Math.floor(navigator.hardwareConcurrency / threads)));
-  if (model.numbers.pooling < -1 && !options.pooling) {
-    throw new LlamaError(
-      "model-invalid",
-      "Cannot load: the file asks for a pooling that llama.cpp does not know; pass pooling",
-    );
-  }
-  const pooling = options.pooling ?? model.pooling ?? "none";
-  const maxTokens = maxTokensOf(model, options.contextSize, profile?.maxTokens);
-  const { reranker, exact, warning } = rerankerOf(model, pooling);
-  if (warning) options.onLog?.({ level: "warn", message: warning });
+  const profile = profileOf(model, options, known);
+  const { pooling, maxTokens, reranker, exact, prompts, template } = profile;
+  for (const message of profile.warnings) onLog?.({ level: "warn", message });
+  const answers = reranker === "yes-no" ? options.answers ?? ["yes", "no"] : undefined;
+  const tokens = answers && await answerTokens(lane, model, answers);
+  const fingerprint = (asked: EmbedOptions): string =>
+    fingerprintOf({ model, pooling, maxTokens, prompts, version: LLAMA_VERSION }, asked);
   const device = onGpu ? list[model.numbers.device]!.name : "CPU";
-  const decided = { maxTokens, pooling, contexts, threads, device, reranker, exact };
+  const info = describe(model, {
+    maxTokens,
+    pooling,
+    contexts,
+    threads,
+    device,
+    reranker,
+    exact,
+    fingerprint: fingerprint({}),
+  });
   const pool = new Pool(native, model, lane, {
     contexts,
     threads,
     pooling,
-    width: pooling === "rank" ? model.numbers.classes : model.numbers.dimensions,
-    pass: passLimits(model.numbers.vocabularySize),
+    width: tokens?.length ?? (pooling === "rank" ? model.numbers.classes : model.numbers.dimensions),
+    answers: tokens,
+    // Only one row of logits a sequence is computed where they are wanted, whatever its length.
+    pass: passLimits(tokens ? 1 : model.numbers.vocabularySize),
     prepare: prepareFor(model),
-    onLog: options.onLog,
+    onLog,
   });
   return {
     model,
     pool,
     pair: pairOf(model),
-    template: model.meta("tokenizer.chat_template.rerank"),
-    info: describe(model, decided, LLAMA_VERSION),
-    prompts: profile?.prompts,
-    onLog: options.onLog,
+    template,
+    head: { labels: answers ? ["yes", "no"] : info.labels, softmax: !answers && info.architecture.startsWith("qwen3") },
+    info,
+    prompts,
+    fingerprint,
+    onLog,
   };
+}
+
+/** The tokens of the two answers, each of which must be one. */
+async function answerTokens(lane: Lane, model: Model, answers: readonly [string, string]): Promise<number[]> {
+  const utf8 = answers.map((answer) => new TextEncoder().encode(answer));
+  const lengths = Int32Array.from(utf8, ({ length }) => length);
+  const none = Int32Array.of(SPECIAL.none, SPECIAL.none);
+  const { ids, counts } = await lane.tokenize(
+    model,
+    new Uint8Array(utf8.flatMap((bytes) => [...bytes])),
+    lengths,
+    none,
+  );
+  if (counts.every((count) => count === 1) && ids[0] !== ids[1]) return Array.from(ids);
+  const [yes, no] = answers.map((answer) => JSON.stringify(answer));
+  throw new LlamaError(
+    "model-unsupported",
+    `Cannot load: ${yes} and ${no} are ${
+      counts.join(" and ")
+    } tokens of this model, so it cannot be asked to rank; pass ` +
+      "answers that are one token each, or pooling to embed",
+  );
 }
 
 /** The device of the option: a GPU's index, or the CPU. */

@@ -1,6 +1,6 @@
 /** What a loaded model is: read from its file, not guessed. */
 import type { Model } from "../ffi/mod.ts";
-import { LlamaError } from "../ffi/errors.ts";
+import type { Reranker } from "./profile.ts";
 import type { Pooling } from "./options.ts";
 
 /** What `llama.info` tells. */
@@ -31,56 +31,25 @@ export interface LlamaInfo {
   readonly contexts: number;
   /** Threads of one context. */
   readonly threads: number;
-  /** How `rerank` scores: by the file's classification head, or by the cosine of two vectors. */
-  readonly reranker: "cross-encoder" | "cosine";
+  /**
+   * How `rerank` scores: by the file's classification head (`"cross-encoder"`), by how likely a causal model finds the
+   * answers "yes" and "no" (`"yes-no"`), or by the cosine of two vectors.
+   */
+  readonly reranker: Reranker;
   /** Whether the file holds all that the original model has; false when a part that changes the result is missing. */
   readonly exact: boolean;
-  /** Changes when the vectors would: model file, pooling, limit or llama.cpp version. For those who store vectors. */
+  /** Changes when the vectors of `embed` with default options would; `llama.fingerprint()` takes options. */
   readonly fingerprint: string;
 }
 
 /** What was decided at load, besides what the file says. */
 export type Decided = Pick<
   LlamaInfo,
-  "maxTokens" | "pooling" | "contexts" | "threads" | "device" | "reranker" | "exact"
+  "maxTokens" | "pooling" | "contexts" | "threads" | "device" | "reranker" | "exact" | "fingerprint"
 >;
 
-/**
- * Tokens of one text: the option, else the catalogue's, else what sentence-transformers cuts at (our converter writes
- * it), else the file's.
- */
-export function maxTokensOf(model: Model, contextSize: number | undefined, known: number | undefined): number {
-  const { contextLength } = model.numbers;
-  if (contextSize !== undefined && contextSize > contextLength) {
-    throw new RangeError(
-      `Cannot load with contextSize ${contextSize}: the model has positions for ${contextLength} tokens`,
-    );
-  }
-  const trained = known ?? Number(model.meta("llamasaur.max_seq_length") ?? contextLength);
-  return contextSize ?? (trained > 0 ? Math.min(trained, contextLength) : contextLength);
-}
-
-/** How `rerank` will score, and what is wrong with the file for it. */
-export function rerankerOf(
-  model: Model,
-  pooling: Pooling,
-): Pick<LlamaInfo, "reranker" | "exact"> & { warning?: string } {
-  if (pooling !== "rank") return { reranker: "cosine", exact: true };
-  const dense = model.hasTensor("cls.weight");
-  if (!dense && !model.hasTensor("cls.output.weight")) {
-    throw new LlamaError(
-      "model-unsupported",
-      'Cannot load with pooling "rank": the file has no classification head; load it without that option to rank by cosine',
-    );
-  }
-  if (dense || model.meta("general.architecture") !== "bert") return { reranker: "cross-encoder", exact: true };
-  const warning = `${model.meta("general.name") ?? "The model"} lacks the pooler (cls.weight) that BERT's head was ` +
-    "trained with, so its scores are not the original's: convert the original checkpoint with convert()";
-  return { reranker: "cross-encoder", exact: false, warning };
-}
-
 /** Puts together what `llama.info` tells. */
-export function describe(model: Model, decided: Decided, version: string): LlamaInfo {
+export function describe(model: Model, decided: Decided): LlamaInfo {
   const { numbers } = model;
   return Object.freeze({
     architecture: model.meta("general.architecture") ?? "unknown",
@@ -91,14 +60,6 @@ export function describe(model: Model, decided: Decided, version: string): Llama
     quantization: model.meta(":file_type") ?? "unknown",
     size: numbers.bytes,
     parameters: numbers.parameters,
-    fingerprint: fnv1a(JSON.stringify([model.meta(":hash"), decided.pooling, decided.maxTokens, version])),
     ...decided,
   });
-}
-
-/** FNV-1a in 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/), as 16 hex digits. */
-function fnv1a(text: string): string {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  return hash.toString(16).padStart(16, "0");
 }

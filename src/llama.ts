@@ -3,24 +3,24 @@ import { LlamaError } from "../ffi/errors.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine.ts";
 import type { LlamaInfo } from "./info.ts";
+import { Meter } from "./meter.ts";
 import { modelPath, parseModel } from "./model_path.ts";
-import { catalogue } from "./models/catalogue.ts";
+import { catalogueEntryOf } from "./models/catalogue.ts";
+import { checkList, checkText, checkTexts, show } from "./check.ts";
 import {
   checkEmbedOptions,
   checkLoadOptions,
   checkRerankOptions,
-  checkText,
-  checkTexts,
   type EmbedOptions,
   type LoadOptions,
   type RerankOptions,
-  show,
 } from "./options.ts";
 import type { Pool } from "./pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
+import { embedChunks } from "./stream.ts";
 
 // Frees the native side of a Llama that was dropped without close().
-const dropped = new FinalizationRegistry((pool: Pool) => pool.close());
+const dropped = new FinalizationRegistry((pool: Pool) => void pool.close());
 
 /**
  * A loaded model that embeds and reranks text.
@@ -66,10 +66,10 @@ export class Llama {
    * ```
    */
   static async load(model: string | URL, options: LoadOptions = {}): Promise<Llama> {
-    checkLoadOptions(options);
+    const checked = checkLoadOptions(options);
     const named = parseModel(model);
-    const profile = named.kind === "hub" && named.name ? catalogue[named.name] : undefined;
-    return new Llama(await loadEngine(modelPath(model), options, profile));
+    const known = named.kind === "hub" ? catalogueEntryOf(named.file.repository) : undefined;
+    return new Llama(await loadEngine(modelPath(model), checked, known));
   }
 
   /**
@@ -159,27 +159,65 @@ export class Llama {
     input: string | readonly string[],
     options: EmbedOptions = {},
   ): Promise<Embedding | Embedding[]> {
-    checkEmbedOptions(options, this.info.dimensions);
+    const checked = checkEmbedOptions(options, this.info.dimensions);
     if (typeof input !== "string" && !Array.isArray(input)) {
       throw new TypeError(`Cannot embed: input must be a string or an array of strings, is ${show(input)}`);
     }
     const texts = typeof input === "string" ? [checkText("input", input)] : checkTexts("input", input);
     const results = await this.#call(() =>
-      embedTexts(this.#engine, (i) => typeof input === "string" ? "input" : `input[${i}]`, texts, options)
+      embedTexts(this.#engine, (i) => typeof input === "string" ? "input" : `input[${i}]`, texts, checked)
     );
     return typeof input === "string" ? results[0]! : results;
   }
 
   /**
-   * Ranks documents by how well they answer a query: by a cross-encoder's score of each pair, or with an embedding
-   * model by the cosine of the vectors. `info.reranker` says which.
+   * The vectors of texts that come one after another, from an iterable or async iterable of any length: in their order,
+   * in constant memory, and read no faster than the vectors are taken. Texts that come at once share passes.
+   *
+   * @param texts The texts. The iterator is closed when the stream is left early.
+   * @param options As of `embed`; `onProgress` is called after each chunk of texts.
+   * @returns The vectors; leaving the loop aborts what is under way.
+   * @throws As `embed`, when the text's turn comes.
+   * @example
+   * ```ts
+   * import { Llama } from "@llamasaur/llamasaur";
+   *
+   * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
+   * const lines = ["a cat", "a kitten", "a car"].values();
+   * for await (const vector of llama.embedStream(lines)) console.log(vector.length); // 384, three times
+   * ```
+   */
+  async *embedStream(
+    texts: Iterable<string> | AsyncIterable<string>,
+    options: EmbedOptions = {},
+  ): AsyncGenerator<Float32Array, void, undefined> {
+    const { onProgress, signal, ...checked } = checkEmbedOptions(options, this.info.dimensions);
+    const meter = new Meter(onProgress);
+    let [done, read] = [0, 0];
+    const embed = async (chunk: string[], from: number, signal: AbortSignal): Promise<Embedding[]> => {
+      const name = (i: number): string => `texts[${from + i}]`;
+      read = from + chunk.length;
+      const embedded = await this.#call(() => embedTexts(this.#engine, name, chunk, { ...checked, signal }));
+      for (const { tokens } of embedded) meter.tokens += tokens;
+      meter.tell(done += chunk.length, read);
+      return embedded;
+    };
+    for await (const { embedding } of embedChunks(texts, embed, signal)) yield embedding;
+  }
+
+  /**
+   * Ranks documents by how well they answer a query: by a cross-encoder's score of each pair, by how likely a causal
+   * model answers "yes" when asked, or with an embedding model by the cosine of the vectors (with the model's own prompts,
+   * where they are known). `info.reranker` says which.
    *
    * @param query The query.
    * @param documents The documents: strings, or anything with the `text` option.
    * @param options See {@linkcode RerankOptions}.
    * @returns The documents, best first; equal scores keep the order of the list.
    * @throws {TypeError} when a text is no string or has a lone surrogate; the message names its index.
-   * @throws {LlamaError} `closed`, `non-finite`, `out-of-memory` or `context-lost`.
+   * @throws {RangeError} when an option is out of range, the query leaves no room for a document, or a document is too
+   * long with `truncate: "error"`.
+   * @throws {LlamaError} `closed`, `non-finite`, `out-of-memory`, `context-lost` or `model-unsupported`.
    * @example
    * ```ts
    * import { Llama } from "@llamasaur/llamasaur";
@@ -194,14 +232,36 @@ export class Llama {
     documents: readonly T[],
     options: RerankOptions<T> = {},
   ): Promise<Ranked<T>[]> {
-    const { text } = checkRerankOptions(options);
+    const checked = checkRerankOptions(options);
+    const { text } = checked;
     checkText("query", query);
-    if (!Array.isArray(documents)) {
-      throw new TypeError(`Cannot rank: documents must be an array, is ${show(documents)}`);
-    }
-    const texts = checkTexts("documents", text ? documents.map((document) => text(document)) : documents);
+    const given: T[] = [];
+    const texts = checkList("documents", documents, (document, name) => {
+      given.push(document as T);
+      return checkText(name, text ? text(document as T) : document);
+    });
     if (texts.length === 0) return [];
-    return await this.#call(() => rankDocuments(this.#engine, query, documents, texts, options));
+    return await this.#call(() => rankDocuments(this.#engine, query, given, texts, checked));
+  }
+
+  /**
+   * A short string that changes when the vectors of `embed` with these options would: with the model file, its special
+   * tokens, pooling, limit, prompt, dimensions, normalisation or llama.cpp's version. Store it beside vectors, and
+   * compute them anew when it differs.
+   *
+   * @param options The options that `embed` is called with.
+   * @returns 16 hex digits; without options `info.fingerprint`.
+   * @throws {RangeError} when an option is out of range.
+   * @example
+   * ```ts
+   * import { Llama } from "@llamasaur/llamasaur";
+   *
+   * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
+   * console.log(llama.fingerprint() === llama.fingerprint({ dimensions: 128 })); // false
+   * ```
+   */
+  fingerprint(options: EmbedOptions = {}): string {
+    return this.#engine.fingerprint(checkEmbedOptions(options, this.info.dimensions));
   }
 
   /**
@@ -213,7 +273,7 @@ export class Llama {
     this.#closed ??= (async () => {
       await Promise.allSettled(this.#running);
       dropped.unregister(this);
-      this.#engine.pool.close();
+      await this.#engine.pool.close();
     })();
     return this.#closed;
   }

@@ -7,7 +7,7 @@ import { env, granted, isCheckout, isFile } from "../ffi/mod.ts";
 import { cachedFile, hubCache } from "./hub_cache.ts";
 import { type HubFile, hubFileOf, parseHubFile, partsOf, showHubFile } from "./hub_file.ts";
 import { catalogue, type CatalogueName, catalogueName } from "./models/catalogue.ts";
-import { checkText, show } from "./options.ts";
+import { checkPath, checkText, show } from "./check.ts";
 
 /** A model as a user names it, read but not looked up. */
 export type ModelReference =
@@ -27,7 +27,14 @@ export function parseModel(model: unknown): ModelReference {
   if (typeof model !== "string" && !(model instanceof URL)) {
     throw new TypeError(`Cannot read model: it must be a path, a URL or a name, is ${show(model)}`);
   }
-  if (model instanceof URL || /^(file|https?):/i.test(model)) return { kind: "path", path: pathOfUrl(new URL(model)) };
+  if (typeof model === "string" && /^https?:/i.test(model) || model instanceof URL && model.protocol !== "file:") {
+    throw new TypeError(
+      `Cannot read model ${
+        show(String(model))
+      }: it must be a file: URL; models of the hub are hf:owner/repository/file.gguf`,
+    );
+  }
+  if (model instanceof URL || /^file:/i.test(model)) return { kind: "path", path: checkPath("model", model) };
   checkText("model", model);
   if (model === "" || model.includes("\0")) {
     throw new RangeError(`Cannot read model: it must be a path or a name, is ${JSON.stringify(model)}`);
@@ -114,13 +121,4 @@ function remedy(model: string): string {
   const here = granted({ name: "read", path: "." }) ? process.cwd() : undefined;
   const shown = here !== undefined && script.startsWith(`${here}/`) ? `.${script.slice(here.length)}` : script;
   return `get it with \`${shown} ${model}\``;
-}
-
-function pathOfUrl(url: URL): string {
-  if (url.protocol !== "file:") {
-    throw new TypeError(
-      `Cannot read model ${url.href}: it must be a file: URL; models of the hub are hf:owner/repository/file.gguf`,
-    );
-  }
-  return fileURLToPath(url);
 }

@@ -1,5 +1,16 @@
 /** The options of every call: types, defaults and checks. Wrong ones throw TypeError or RangeError, before any work. */
 import type { LogLine } from "../ffi/mod.ts";
+import {
+  checkBoolean,
+  checkCallback,
+  checkInteger,
+  checkObject,
+  checkPath,
+  checkSignal,
+  checkText,
+  checkTexts,
+  checkWord,
+} from "./check.ts";
 
 /** How the vectors of a text's tokens become one vector; `none` keeps one a token, `rank` is a classification head. */
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
@@ -7,12 +18,16 @@ export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
 /** What happens to a text with more tokens than the model takes. */
 export type Truncate = "end" | "start" | "error";
 
-/** Progress of a call: how many texts are done, of how many. */
+/** Progress of a call. Equal texts of a call are one. */
 export interface Progress {
   /** Texts whose result is there. */
   readonly done: number;
-  /** Texts of the call. */
+  /** Texts of the call; of a stream, those that were read so far. */
   readonly total: number;
+  /** Tokens of the texts that are done. */
+  readonly tokens: number;
+  /** Texts per second since the call began. */
+  readonly rate: number;
 }
 
 /** Options of `Llama.load`. */
@@ -37,11 +52,24 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with 0 to 1 while the weights are read. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
+  /** Whether texts begin with BOS. Default: what the file says. */
+  readonly addBos?: boolean | undefined;
+  /** Whether texts end with EOS. Default: what the file says. */
+  readonly addEos?: boolean | undefined;
+  /** Whether texts end with SEP. Default: what the file says. */
+  readonly addSep?: boolean | undefined;
+  /**
+   * What `rerank` puts a pair in: text with `{query}` and `{document}`, and if wanted `{instruction}`; special tokens
+   * spelled out in it are such. Default: the file's own, else Qwen3-Reranker's for a causal model, else what the family wants.
+   */
+  readonly template?: string | undefined;
+  /** The answers for and against, of a causal model that ranks; one token each. @default {["yes", "no"]} */
+  readonly answers?: readonly [yes: string, no: string] | undefined;
   /** Receives llama.cpp's log lines and this package's warnings. Default: silence. */
   readonly onLog?: ((line: LogLine) => void) | undefined;
 }
 
-/** Options of `llama.embed` and `llama.embedDetailed`. */
+/** Options of `llama.embed`, `llama.embedDetailed` and `llama.embedStream`. */
 export interface EmbedOptions {
   /** Scale each vector to length 1 (L2). @default {true} */
   readonly normalize?: boolean | undefined;
@@ -65,141 +93,118 @@ export interface RerankOptions<T> {
   readonly topN?: number | undefined;
   /** The text of a document. Default: the document itself, which must then be a string. */
   readonly text?: ((document: T) => string) | undefined;
-  /** Which end of a long document is cut off, or `"error"`. @default {"end"} */
-  readonly truncate?: Truncate | undefined;
+  /**
+   * Which end of a long document is cut off, or `"error"`; `"windows"` scores its overlapping windows and takes the best.
+   * A query is never cut. @default {"end"}
+   */
+  readonly truncate?: Truncate | "windows" | undefined;
+  /** What the model is to look for, for those with a line `Instruct: …`. Default: the line as it is. */
+  readonly instruction?: string | undefined;
+  /** The label that counts, of a model with several. Default: `yes`, else the first. */
+  readonly label?: string | undefined;
   /** Stops the call; what others asked for goes on. */
   readonly signal?: AbortSignal | undefined;
-  /** Called after each pass. */
+  /** Called after each pass; with windows it counts these. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 const POOLINGS: readonly Pooling[] = ["none", "mean", "cls", "last", "rank"];
 const TRUNCATES: readonly Truncate[] = ["end", "start", "error"];
+const INPUT_TYPES = ["query", "document"] as const;
 
-/** Checks the options of `Llama.load`. */
+// Each check reads every option once and gives back what it read: an object that changes, or whose getters do, cannot
+// bring in what was not checked.
+
+/** Checks the options of `Llama.load`; `library` becomes a path. */
 export function checkLoadOptions(options: LoadOptions): LoadOptions {
-  object("options", options);
-  integer("contextSize", options.contextSize, 1);
-  oneOf("pooling", options.pooling, POOLINGS);
-  integer("gpuLayers", options.gpuLayers, -1);
-  if (options.device !== undefined) checkText("device", options.device);
-  integer("contexts", options.contexts, 1, 512);
-  integer("threads", options.threads, 1, 512);
-  if (options.library !== undefined && typeof options.library !== "string" && !(options.library instanceof URL)) {
-    throw new TypeError(`Cannot read library: it must be a path or a URL, is ${show(options.library)}`);
+  const {
+    contextSize,
+    pooling,
+    gpuLayers,
+    device,
+    contexts,
+    threads,
+    library,
+    checkTensors,
+    addBos,
+    addEos,
+    addSep,
+    template,
+    answers,
+    signal,
+    onProgress,
+    onLog,
+  } = checkObject("options", options);
+  checkInteger("contextSize", contextSize, 1);
+  checkWord("pooling", pooling, POOLINGS);
+  checkInteger("gpuLayers", gpuLayers, -1);
+  if (device !== undefined) checkText("device", device);
+  checkInteger("contexts", contexts, 1, 512);
+  checkInteger("threads", threads, 1, 512);
+  const path = checkLibrary(library);
+  checkBoolean("checkTensors", checkTensors);
+  checkBoolean("addBos", addBos);
+  checkBoolean("addEos", addEos);
+  checkBoolean("addSep", addSep);
+  if (template !== undefined) checkText("template", template);
+  const pair = answers && checkTexts("answers", answers);
+  if (pair && pair.length !== 2) {
+    throw new RangeError(`Cannot read answers: it must be two texts, one for and one against, has ${pair.length}`);
   }
-  if (options.library === "") throw new RangeError('Cannot read library: it must be a path, is ""');
-  boolean("checkTensors", options.checkTensors);
-  signal(options.signal);
-  callback("onProgress", options.onProgress);
-  callback("onLog", options.onLog);
-  return options;
+  checkSignal(signal);
+  checkCallback("onProgress", onProgress);
+  checkCallback("onLog", onLog);
+  return {
+    contextSize,
+    pooling,
+    gpuLayers,
+    device,
+    contexts,
+    threads,
+    library: path,
+    checkTensors,
+    addBos,
+    addEos,
+    addSep,
+    template,
+    answers: pair && [pair[0]!, pair[1]!],
+    signal,
+    onProgress,
+    onLog,
+  };
+}
+
+/** Checks the `library` option and gives its path, if there is one. */
+export function checkLibrary(library: unknown): string | undefined {
+  return library === undefined ? undefined : checkPath("library", library);
 }
 
 /**
  * Checks the options of an embed call.
  *
- * @param dimensions The model's dimensions.
+ * @param most The model's dimensions.
  */
-export function checkEmbedOptions(options: EmbedOptions, dimensions: number): EmbedOptions {
-  object("options", options);
-  boolean("normalize", options.normalize);
-  integer("dimensions", options.dimensions, 1, dimensions);
-  if (options.prompt !== undefined) checkText("prompt", options.prompt);
-  oneOf("inputType", options.inputType, ["query", "document"]);
-  oneOf("truncate", options.truncate, TRUNCATES);
-  signal(options.signal);
-  callback("onProgress", options.onProgress);
-  return options;
+export function checkEmbedOptions(options: EmbedOptions, most: number): EmbedOptions {
+  const { normalize, dimensions, prompt, inputType, truncate, signal, onProgress } = checkObject("options", options);
+  checkBoolean("normalize", normalize);
+  checkInteger("dimensions", dimensions, 1, most);
+  if (prompt !== undefined) checkText("prompt", prompt);
+  checkWord("inputType", inputType, INPUT_TYPES);
+  checkWord("truncate", truncate, TRUNCATES);
+  checkSignal(signal);
+  checkCallback("onProgress", onProgress);
+  return { normalize, dimensions, prompt, inputType, truncate, signal, onProgress };
 }
 
 /** Checks the options of a rerank call. */
 export function checkRerankOptions<T>(options: RerankOptions<T>): RerankOptions<T> {
-  object("options", options);
-  integer("topN", options.topN, 0);
-  callback("text", options.text);
-  oneOf("truncate", options.truncate, TRUNCATES);
-  signal(options.signal);
-  callback("onProgress", options.onProgress);
-  return options;
-}
-
-/** Checks that a value is a string of well-formed Unicode; `name` is the argument's, with its index. */
-export function checkText(name: string, value: unknown): string {
-  if (typeof value !== "string") throw new TypeError(`Cannot read ${name}: it must be a string, is ${show(value)}`);
-  if (!value.isWellFormed()) {
-    const at = Array.from({ length: value.length }, (_, i) => i).find((i) => !wellFormedAt(value, i)) ?? 0;
-    const unit = value.charCodeAt(at).toString(16).toUpperCase();
-    throw new TypeError(
-      `Cannot read ${name}: it has a lone surrogate U+${unit} at index ${at}; text.toWellFormed() replaces such`,
-    );
-  }
-  return value;
-}
-
-/** Checks a list of texts; the message names the index of the bad one. */
-export function checkTexts(name: string, value: unknown): string[] {
-  if (!Array.isArray(value)) throw new TypeError(`Cannot read ${name}: it must be an array, is ${show(value)}`);
-  const texts: string[] = new Array(value.length);
-  for (let i = 0; i < value.length; i++) texts[i] = checkText(`${name}[${i}]`, value[i]);
-  return texts;
-}
-
-/** A value as it should appear in a message: short, and without running the value's own code. */
-export function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (typeof value === "bigint") return `${value}n`;
-  if (typeof value === "function") return "a function";
-  if (typeof value === "symbol") return "a symbol";
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return String(value);
-}
-
-function wellFormedAt(text: string, i: number): boolean {
-  const code = text.charCodeAt(i);
-  if (code < 0xd800 || code > 0xdfff) return true;
-  if (code < 0xdc00) return text.charCodeAt(i + 1) >= 0xdc00 && text.charCodeAt(i + 1) <= 0xdfff;
-  return i > 0 && text.charCodeAt(i - 1) >= 0xd800 && text.charCodeAt(i - 1) < 0xdc00;
-}
-
-function object(name: string, value: unknown): void {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new TypeError(`Cannot read ${name}: it must be an object, is ${show(value)}`);
-  }
-}
-
-function integer(name: string, value: unknown, min: number, max: number = Number.MAX_SAFE_INTEGER): void {
-  if (value === undefined) return;
-  if (typeof value !== "number") throw new TypeError(`Cannot read ${name}: it must be an integer, is ${show(value)}`);
-  if (!Number.isInteger(value) || value < min || value > max) {
-    const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
-    throw new RangeError(`Cannot read ${name}: it must be an integer ${range}, is ${value}`);
-  }
-}
-
-function boolean(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== "boolean") {
-    throw new TypeError(`Cannot read ${name}: it must be true or false, is ${show(value)}`);
-  }
-}
-
-function oneOf(name: string, value: unknown, allowed: readonly string[]): void {
-  if (value !== undefined && !allowed.includes(value as string)) {
-    const list = allowed.map((one) => `"${one}"`).join(", ");
-    throw new (typeof value === "string" ? RangeError : TypeError)(
-      `Cannot read ${name}: it must be one of ${list}, is ${show(value)}`,
-    );
-  }
-}
-
-function signal(value: unknown): void {
-  if (value !== undefined && !(value instanceof AbortSignal)) {
-    throw new TypeError(`Cannot read signal: it must be an AbortSignal, is ${show(value)}`);
-  }
-}
-
-function callback(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== "function") {
-    throw new TypeError(`Cannot read ${name}: it must be a function, is ${show(value)}`);
-  }
+  const { topN, text, truncate, instruction, label, signal, onProgress } = checkObject("options", options);
+  checkInteger("topN", topN, 0);
+  checkCallback("text", text);
+  checkWord("truncate", truncate, [...TRUNCATES, "windows"]);
+  if (instruction !== undefined) checkText("instruction", instruction);
+  if (label !== undefined) checkText("label", label);
+  checkSignal(signal);
+  checkCallback("onProgress", onProgress);
+  return { topN, text, truncate, instruction, label, signal, onProgress };
 }

@@ -5,7 +5,7 @@
  * `XLMRobertaTokenizer` (<s> q </s></s> d </s>), `ModernBert` (as BERT, without types).
  */
 import type { ModelNumbers } from "../ffi/mod.ts";
-import { type Sequence, type Specials, truncateTokens } from "./tokens.ts";
+import { type Sequence, type Specials, truncateTokens, windowsOf } from "./tokens.ts";
 import type { Truncate } from "./options.ts";
 
 /** The special tokens before, between and after the two texts of a pair. */
@@ -51,6 +51,9 @@ export function withoutSpecials(ids: Int32Array, { bos, eos, sep }: Specials): I
   return ids.subarray(from, to);
 }
 
+/** What becomes of a document that does not fit beside its query: `windows` makes several sequences of it. */
+export type PairTruncate = Truncate | "windows";
+
 /**
  * Joins a query and a document. What does not fit is cut from the document, never from the query.
  *
@@ -58,6 +61,7 @@ export function withoutSpecials(ids: Int32Array, { bos, eos, sep }: Specials): I
  * @param document The document's tokens, without special ones.
  * @param limit Tokens of the whole.
  * @param name The document's name, for messages.
+ * @returns One sequence, or with `truncate: "windows"` one for each window of the document.
  * @throws {RangeError} when the query alone leaves no room, or with `truncate: "error"` the document does not fit.
  */
 export function joinPair(
@@ -65,9 +69,9 @@ export function joinPair(
   document: Int32Array,
   { opening, middle, closing, segments }: PairFormat,
   limit: number,
-  truncate: Truncate,
+  truncate: PairTruncate,
   name: () => string,
-): Sequence {
+): Sequence[] {
   const room = limit - query.length - opening.length - middle.length - closing.length;
   if (room < 1) {
     throw new RangeError(
@@ -80,9 +84,16 @@ export function joinPair(
         `shorten it, or pass truncate: "end"`,
     );
   }
-  const none = { bos: -1, eos: -1, sep: -1 };
-  const cut = truncateTokens(document, room, truncate === "start" ? "start" : "end", none);
   const second = opening.length + query.length + middle.length;
-  const ids = Int32Array.of(...opening, ...query, ...middle, ...cut.ids, ...closing);
-  return { ids, truncated: cut.truncated, second: segments ? second : ids.length };
+  return fitDocument(document, room, truncate).map(({ ids: kept, truncated }) => {
+    const ids = Int32Array.of(...opening, ...query, ...middle, ...kept, ...closing);
+    return { ids, truncated, second: segments ? second : ids.length };
+  });
+}
+
+/** A document's tokens, which have no special ones at their ends, cut to the room there is. */
+export function fitDocument(document: Int32Array, room: number, truncate: PairTruncate): Sequence[] {
+  const none = { bos: -1, eos: -1, sep: -1 };
+  if (truncate === "windows") return windowsOf(document, room, none).map((ids) => ({ ids, truncated: false }));
+  return [truncateTokens(document, room, truncate === "start" ? "start" : "end", none)];
 }

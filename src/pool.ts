@@ -4,6 +4,7 @@
  * A free lane takes the next pass. Passes are shared: texts of a thousand calls made at once go together, and a
  * single query is not behind all of a long list.
  */
+import { LlamaError } from "../ffi/errors.ts";
 import { Lane, type LogLine, type Model, type Native, SPECIAL } from "../ffi/mod.ts";
 import { type Limits, Line, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "./options.ts";
@@ -16,8 +17,10 @@ export interface PoolSettings {
   /** Threads of one lane's context. */
   readonly threads: number;
   readonly pooling: Pooling;
-  /** Numbers of one row: dimensions, or labels of a classification head. */
+  /** Numbers of one row: dimensions, labels of a classification head, or answers. */
   readonly width: number;
+  /** Tokens whose logits make a row, in place of an embedding. */
+  readonly answers?: readonly number[] | undefined;
   /** What one pass holds. */
   readonly pass: Limits;
   /** What is done to a text before it is tokenised. */
@@ -115,6 +118,9 @@ export class Pool {
   readonly #sequences = new Turns<SequenceCall>();
   readonly #slots: Slot[] = [];
   readonly #idle: Slot[] = [];
+  readonly #unsettled = new Set<{ fail(reason: unknown): void }>();
+  readonly #serving = new Set<Promise<void>>();
+  #closed = false;
 
   /** @param lane A lane to begin with: the one that loaded the model. */
   constructor(native: Native, model: Model, lane: Lane, settings: PoolSettings) {
@@ -138,15 +144,21 @@ export class Pool {
     return this.#submit(this.#sequences, call, options.signal);
   }
 
-  /** Frees the lanes and the model; running jobs end first, on their own threads. */
-  close(): void {
+  /**
+   * Rejects what still waits, and frees the lanes and the model: each lane when its job, which is asked to stop, has
+   * ended, since a call that was aborted or has failed leaves work behind.
+   */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const call of this.#unsettled) call.fail(new LlamaError("closed", "Cannot go on: the model was closed"));
     for (const { lane } of this.#slots) lane.close();
-    this.#slots.length = this.#idle.length = 0;
+    await Promise.all(this.#serving);
     this.#model.close();
   }
 
   async #submit<I, R>(turns: Turns<Call<I, R>>, call: Call<I, R>, signal?: AbortSignal): Promise<R[]> {
     signal?.throwIfAborted();
+    if (this.#closed) throw new LlamaError("closed", "Cannot call a model after close()");
     if (call.items.length === 0) return [];
     const abort = (): void => {
       turns.remove(call);
@@ -155,12 +167,14 @@ export class Pool {
       for (const slot of this.#slots) if (slot.calls.length && slot.calls.every((c) => c.settled)) slot.lane.abort();
     };
     signal?.addEventListener("abort", abort, { once: true });
+    this.#unsettled.add(call);
     turns.add(call);
     this.#wake();
     try {
       return await call.promise;
     } finally {
       signal?.removeEventListener("abort", abort);
+      this.#unsettled.delete(call);
       turns.remove(call);
     }
   }
@@ -169,7 +183,9 @@ export class Pool {
     while (this.#texts.size + this.#sequences.size > 0) {
       const slot = this.#idle.pop() ?? this.#grow();
       if (!slot) return;
-      void this.#serve(slot);
+      const served = this.#serve(slot);
+      this.#serving.add(served);
+      void served.then(() => this.#serving.delete(served));
     }
   }
 
@@ -190,6 +206,7 @@ export class Pool {
   }
 
   #next(slot: Slot): Promise<void> | undefined {
+    if (this.#closed) return undefined;
     const passNext = slot.tokenised || this.#texts.size === 0;
     slot.tokenised = !(passNext && this.#sequences.size > 0);
     if (!slot.tokenised) return this.#pass(slot, this.#sequences.take(this.#settings.pass));
@@ -202,6 +219,7 @@ export class Pool {
       const items = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
       const texts: string[] = [];
       for (const { text } of items) texts.push(await prepare(text));
+      checkWanted(slot);
       const bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length * 3, 1));
       const lengths = new Int32Array(texts.length);
       const special = Int32Array.from(items, ({ special }) => SPECIAL[special]);
@@ -214,7 +232,7 @@ export class Pool {
   }
 
   async #pass(slot: Slot, shares: Share<SequenceCall>[]): Promise<void> {
-    const { width, pooling } = this.#settings;
+    const { width, pooling, answers } = this.#settings;
     await this.#run(slot, shares, async (shares) => {
       const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
       const lengths = Int32Array.from(sequences, ({ ids }) => ids.length);
@@ -226,7 +244,9 @@ export class Pool {
         at += ids.length;
       }
       await this.#fit(slot, tokens.length);
-      const sizes = lengths.map((length) => pooling === "none" ? length * width : width);
+      checkWanted(slot);
+      const perToken = pooling === "none" && !answers;
+      const sizes = lengths.map((length) => perToken ? length * width : width);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
       await slot.lane.encode(tokens, lengths, seconds, rows);
       let start = 0;
@@ -237,10 +257,11 @@ export class Pool {
   /** Makes the lane's context, or a larger one: contexts are as large as the longest pass so far. */
   async #fit(slot: Slot, tokens: number): Promise<void> {
     if (tokens <= slot.capacity) return;
-    const { pass, threads, pooling } = this.#settings;
+    const { pass, threads, pooling, answers } = this.#settings;
     const capacity = Math.ceil(Math.max(tokens, pass.weight) / CONTEXT_STEP) * CONTEXT_STEP;
     slot.capacity = 0;
-    await slot.lane.initContext(this.#model, { tokens: capacity, sequences: pass.count, threads, pooling });
+    const sequences = pass.count;
+    await slot.lane.initContext(this.#model, { tokens: capacity, sequences, threads, pooling, answers });
     slot.capacity = capacity;
   }
 
@@ -257,13 +278,20 @@ export class Pool {
       for (const { line, items } of shares) line.succeed(items, results.slice(start, start += items.length));
     } catch (error) {
       const waiting = shares.filter(({ line }) => !line.settled);
-      // An assertion may have left the context unusable; an abort, after which nobody waits, has not.
-      if (waiting.length > 0) slot.capacity = 0;
+      if (slot.lane.failed) slot.capacity = 0;
       // What fails with one call's items must not fail another's: each is tried alone.
-      if (shares.length > 1) { for (const share of waiting) await this.#run(slot, [share], job); }
-      else waiting[0]?.line.fail(error);
+      if (shares.length > 1) {
+        for (const share of waiting) if (!share.line.settled) await this.#run(slot, [share], job);
+      } else {
+        waiting[0]?.line.fail(error);
+      }
     } finally {
       slot.calls = [];
     }
   }
+}
+
+/** Between two steps of a job: an abort reaches the lane only while it runs one. */
+function checkWanted({ calls }: Slot): void {
+  if (calls.every(({ settled }) => settled)) throw new Error("nobody waits for it any more");
 }

@@ -2,37 +2,66 @@
  * The template that some rerankers' files carry (`tokenizer.chat_template.rerank`), such as Qwen3-Reranker's: text with
  * `{query}` and `{document}` in it, and special tokens.
  *
- * The two are put in in one pass, so that neither can hold a placeholder, and only the special tokens that the template
- * itself spells out become tokens: what a query or a document spells is plain text. Between special tokens, template and
- * user text are tokenised as one text, as the original tokenizer does.
+ * Query, document and instruction are put in in one pass, so that none can hold a placeholder, and only the special
+ * tokens that the template itself spells out become tokens: what a user's text spells is plain text. Between special
+ * tokens, template and user text are tokenised as one text, as the original tokenizer does: a query's "?" and the line
+ * break after it are one token of Qwen's.
  */
+import { fitDocument, type PairTruncate } from "./pairs.ts";
 import type { Text } from "./pool.ts";
 import type { Sequence } from "./tokens.ts";
-import type { Truncate } from "./options.ts";
 
-/** A stretch of a template: a special token, or text with placeholders. */
-export type Stretch = { readonly token: number } | {
-  readonly before: string;
-  readonly after: string;
-  readonly slot?: Slot;
-};
-type Slot = "query" | "document";
+/** A stretch of a template: a special token, or text with placeholders as its odd parts. */
+export type Stretch = { readonly token: number } | { readonly parts: readonly string[] };
 /** Tokenises texts. */
 export type Tokenize = (texts: Text[]) => Promise<Int32Array[]>;
 
 // How vocabularies spell special tokens. What is none by the vocabulary's word stays text.
 const SPELLED_SPECIAL = /(<\|[^|<>]+\|>|<\/?[a-z_]+>|\[[A-Z]+\])/;
+const PLACEHOLDER = /\{(query|document|instruction)\}/;
+// The line with the task, as Qwen3-Embedding ("Instruct: ") and Qwen3-Reranker ("<Instruct>: ") have it.
+const INSTRUCTION = /((?:^|\n)<?Instruct>?: )([^\n]*)/;
+
+/** What Qwen3-Embedding and Qwen3-Reranker take where no instruction is given (their model cards). */
+export const DEFAULT_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query";
+
+/** Qwen3-Reranker's prompt (its model card), for causal models whose files carry none. */
+export const YES_NO_TEMPLATE: string =
+  "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. " +
+  'Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n' +
+  "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}<|im_end|>\n" +
+  "<|im_start|>assistant\n<think>\n\n</think>\n\n";
+
+/** What is put in a template, by placeholder. */
+export interface Values {
+  readonly query: string;
+  readonly instruction: string;
+}
+
+/**
+ * A template or prompt with another text in the place of its instruction.
+ *
+ * @throws {RangeError} when it has no line for one.
+ */
+export function withInstruction(template: string | undefined, text: string): string {
+  if (template?.includes("{instruction}")) return template.replaceAll("{instruction}", () => text);
+  if (template && INSTRUCTION.test(template)) return template.replace(INSTRUCTION, (_, before) => before + text);
+  throw new RangeError(
+    'Cannot rank with an instruction: this model has no line "Instruct: …" for it; leave it out, or pass a template ' +
+      "with {instruction} to Llama.load",
+  );
+}
 
 /**
  * Reads a template.
  *
  * @param tokenize Asked for each thing that is spelled like a special token whether it is one.
- * @throws {RangeError} when it has no `{query}` or no `{document}`, or more than one of either in a stretch of text.
+ * @throws {RangeError} when it has no `{query}` or no `{document}`, or more than one of either.
  */
 export async function parseTemplate(template: string, tokenize: Tokenize): Promise<Stretch[]> {
-  const parts = template.split(SPELLED_SPECIAL).filter((part) => part !== "");
-  const spelled = parts.map((part) => SPELLED_SPECIAL.test(part));
-  const asked = parts.filter((_, i) => spelled[i]);
+  const pieces = template.split(SPELLED_SPECIAL).filter((piece) => piece !== "");
+  const spelled = pieces.map((piece) => SPELLED_SPECIAL.test(piece));
+  const asked = pieces.filter((_, i) => spelled[i]);
   const parsed = await tokenize(asked.map((text) => ({ text, special: "parse" })));
   const plain = await tokenize(asked.map((text) => ({ text, special: "none" })));
   const token = new Map(
@@ -41,92 +70,82 @@ export async function parseTemplate(template: string, tokenize: Tokenize): Promi
   const stretches: Stretch[] = [];
   let text = "";
   const flush = (): void => {
-    if (text) stretches.push(...slots(text));
+    if (text) stretches.push({ parts: text.split(PLACEHOLDER) });
     text = "";
   };
-  parts.forEach((part, i) => {
-    const id = spelled[i] ? token.get(part)! : -1;
-    if (id < 0) text += part;
-    else {
-      flush();
-      stretches.push({ token: id });
+  pieces.forEach((piece, i) => {
+    const id = spelled[i] ? token.get(piece)! : -1;
+    if (id < 0) {
+      text += piece;
+      return;
     }
+    flush();
+    stretches.push({ token: id });
   });
   flush();
-  for (const slot of ["query", "document"] as const) {
-    if (stretches.filter((stretch) => "slot" in stretch && stretch.slot === slot).length !== 1) {
+  const slots = stretches.flatMap((stretch) => "parts" in stretch ? stretch.parts.filter((_, i) => i % 2 === 1) : []);
+  for (const slot of ["query", "document"]) {
+    if (slots.filter((one) => one === slot).length !== 1) {
       throw new RangeError(`Cannot use the model's rerank template: it must have {${slot}} once`);
     }
   }
   return stretches;
 }
 
-function slots(text: string): Stretch[] {
-  const [before, slot, after, ...rest] = text.split(/\{(query|document)\}/);
-  if (slot === undefined) return [{ before: text, after: "" }];
-  if (rest.length > 0) {
-    // Both in one stretch: the second begins where the text between them ends.
-    return [
-      { before: before!, slot: slot as Slot, after: "" },
-      ...slots(`${after}{${rest[0]}}${rest.slice(1).join("")}`),
-    ];
-  }
-  return [{ before: before!, slot: slot as Slot, after: after! }];
-}
-
-/** The sequences of one query with many documents. What does not fit is cut from the document. */
+/**
+ * The sequences of one query with many documents: one each, or with `truncate: "windows"` one for each window. What does
+ * not fit is cut from the document.
+ *
+ * @throws {RangeError} when the query alone leaves no room, or with `truncate: "error"` a document does not fit.
+ */
 export async function fillTemplate(
   stretches: readonly Stretch[],
-  query: string,
+  values: Values,
   documents: readonly string[],
   limit: number,
-  truncate: Truncate,
+  truncate: PairTruncate,
   name: (index: number) => string,
   tokenize: Tokenize,
-): Promise<Sequence[]> {
-  const wanted = stretches.findIndex((stretch) => "slot" in stretch && stretch.slot === "document");
-  const place = stretches[wanted] as Extract<Stretch, { before: string }>;
-  const fixed = await tokenizeStretches(stretches.filter((_, i) => i !== wanted), query, tokenize);
-  const around = [fixed.slice(0, wanted), fixed.slice(wanted)].map((parts) => parts.flatMap((ids) => Array.from(ids)));
-  const [opening, closing] = around as [number[], number[]];
-  const [whole, head, tail] = await Promise.all([
-    tokenize(documents.map((text) => ({ text: place.before + text + place.after, special: "none" }))),
-    tokenize([{ text: place.before, special: "none" }]),
-    tokenize([{ text: place.after, special: "none" }]),
+): Promise<Sequence[][]> {
+  const fill = (part: string, i: number): string => i % 2 === 0 ? part : values[part as keyof Values] ?? "";
+  const texts = stretches.map((stretch) => "parts" in stretch ? stretch.parts : []);
+  const wanted = texts.findIndex((parts) => parts.some((part, i) => i % 2 === 1 && part === "document"));
+  const at = texts[wanted]!.findIndex((part, i) => i % 2 === 1 && part === "document");
+  const before = texts[wanted]!.slice(0, at).map(fill).join("");
+  const after = texts[wanted]!.slice(at + 1).map((part, i) => fill(part, i)).join("");
+  const plain = (text: string): Text => ({ text, special: "none" });
+  const [fixed, [head, tail], whole] = await Promise.all([
+    tokenize(texts.map((parts) => plain(parts.map(fill).join("")))),
+    tokenize([plain(before), plain(after)]) as Promise<[Int32Array, Int32Array]>,
+    tokenize(documents.map((document) => plain(before + document + after))),
   ]);
-  const room = limit - opening.length - closing.length;
-  if (room <= head[0]!.length + tail[0]!.length) {
+  const around = stretches.map((stretch, i) => "token" in stretch ? [stretch.token] : Array.from(fixed[i]!));
+  const [opening, closing] = [around.slice(0, wanted).flat(), around.slice(wanted + 1).flat()];
+  const room = limit - opening.length - closing.length - head.length - tail.length;
+  if (room < 1) {
     throw new RangeError(`Cannot rank with this query: its tokens leave no room for a document, the limit is ${limit}`);
   }
-  return whole.map((ids, i): Sequence => {
-    const truncated = ids.length > room;
-    if (truncated && truncate === "error") {
+  return whole.map((ids, i) => {
+    const [from, to] = documentIn(ids, head, tail);
+    const space = limit - opening.length - closing.length - from - (ids.length - to);
+    if (to - from > space && truncate === "error") {
       throw new RangeError(
-        `Cannot rank ${name(i)}: it has ${ids.length} tokens with its frame, there is room for ${room}`,
+        `Cannot rank ${name(i)}: it has ${to - from} tokens and the query leaves room for ${space}; ` +
+          `shorten it, or pass truncate: "end"`,
       );
     }
-    const kept = truncated ? cut(ids, room, head[0]!, tail[0]!, truncate === "start") : ids;
-    return { ids: Int32Array.of(...opening, ...kept, ...closing), truncated };
+    return fitDocument(ids.subarray(from, to), space, truncate).map(({ ids: kept, truncated }) => ({
+      ids: Int32Array.of(...opening, ...ids.subarray(0, from), ...kept, ...ids.subarray(to), ...closing),
+      truncated,
+    }));
   });
 }
 
-function cut(ids: Int32Array, room: number, head: Int32Array, tail: Int32Array, start: boolean): number[] {
-  const inner = room - tail.length;
-  const body = ids.subarray(0, ids.length - tail.length);
-  const kept = start
-    ? [...body.subarray(0, head.length), ...body.subarray(body.length - (inner - head.length))]
-    : [...body.subarray(0, inner)];
-  return [...kept, ...tail];
-}
-
-async function tokenizeStretches(
-  stretches: readonly Stretch[],
-  query: string,
-  tokenize: Tokenize,
-): Promise<ArrayLike<number>[]> {
-  const texts = stretches.map((stretch) =>
-    "token" in stretch ? "" : stretch.before + (stretch.slot === "query" ? query : "") + stretch.after
-  );
-  const ids = await tokenize(texts.map((text) => ({ text, special: "none" })));
-  return stretches.map((stretch, i) => "token" in stretch ? [stretch.token] : ids[i]!) as ArrayLike<number>[];
+/** Where the document's tokens begin and end. A token may be of both the document and what is beside it: it is taken as the document's. */
+function documentIn(ids: Int32Array, head: Int32Array, tail: Int32Array): [from: number, to: number] {
+  let from = 0;
+  while (from < head.length && from < ids.length && ids[from] === head[from]) from++;
+  let to = ids.length;
+  while (to > from && ids.length - to < tail.length && ids[to - 1] === tail[tail.length - 1 - (ids.length - to)]) to--;
+  return [from, to];
 }

@@ -26,16 +26,45 @@ export type Specials = Pick<ModelNumbers, "bos" | "eos" | "sep">;
  */
 export function truncateTokens(ids: Int32Array, limit: number, side: "end" | "start", specials: Specials): Sequence {
   if (ids.length <= limit) return { ids, truncated: false };
+  const { opening, closing } = ends(ids, limit, specials);
+  const from = side === "end" ? opening : ids.length - limit + opening;
+  return { ids: window(ids, from, limit - opening - closing, opening, closing), truncated: true };
+}
+
+/**
+ * The overlapping windows of a sequence that is too long, each with the special tokens at its ends, so that a passage in
+ * the middle is whole in one of them. They overlap by a quarter; what Hugging Face calls `stride`.
+ *
+ * @param ids Token ids, special ones included.
+ * @param limit Tokens of one window, special ones included.
+ * @param specials The model's special tokens.
+ */
+export function windowsOf(ids: Int32Array, limit: number, specials: Specials): Int32Array[] {
+  if (ids.length <= limit) return [ids];
+  const { opening, closing } = limit > 2 ? ends(ids, limit, specials) : { opening: 0, closing: 0 };
+  const size = limit - opening - closing;
+  const step = Math.max(1, size - Math.floor(size / 4));
+  const last = ids.length - closing - size;
+  const windows: Int32Array[] = [];
+  for (let from = opening; from < last; from += step) windows.push(window(ids, from, size, opening, closing));
+  windows.push(window(ids, last, size, opening, closing));
+  return windows;
+}
+
+/** How many special tokens are at either end and can stay within the limit: 0 or 1. */
+function ends(ids: Int32Array, limit: number, specials: Specials): { opening: number; closing: number } {
   const opening = ids[0] === specials.bos && limit > 1 ? 1 : 0;
   const last = ids[ids.length - 1]!;
   const closing = last >= 0 && (last === specials.eos || last === specials.sep) && limit > opening ? 1 : 0;
-  const kept = limit - opening - closing;
-  const from = side === "end" ? opening : ids.length - closing - kept;
-  const cut = new Int32Array(limit);
+  return { opening, closing };
+}
+
+function window(ids: Int32Array, from: number, size: number, opening: number, closing: number): Int32Array {
+  const cut = new Int32Array(opening + size + closing);
   cut.set(ids.subarray(0, opening));
-  cut.set(ids.subarray(from, from + kept), opening);
-  cut.set(ids.subarray(ids.length - closing), opening + kept);
-  return { ids: cut, truncated: true };
+  cut.set(ids.subarray(from, from + size), opening);
+  cut.set(ids.subarray(ids.length - closing), opening + size);
+  return cut;
 }
 
 /**

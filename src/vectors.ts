@@ -1,10 +1,11 @@
 /** Arithmetic on vectors, in float64 and without copies where it can be. */
 
 /**
- * The dot product of two vectors; of normalised ones it is their cosine.
+ * The dot product of two vectors; of normalised ones it is their cosine. NaN where a vector has NaN.
  *
  * @param a A vector.
  * @param b A vector of the same length.
+ * @throws {TypeError} when one is no array of numbers; the message names it.
  * @throws {RangeError} when the lengths differ.
  * @example
  * ```ts
@@ -14,17 +15,18 @@
  * ```
  */
 export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  checkVector("a", a);
+  checkVector("b", b);
   sameLength(a, b);
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
+  return product(a, b);
 }
 
 /**
- * The cosine of the angle between two vectors, −1 to 1; 0 when one of them is all zeros.
+ * The cosine of the angle between two vectors, −1 to 1; 0 when one of them is all zeros, NaN where one has NaN.
  *
  * @param a A vector.
  * @param b A vector of the same length.
+ * @throws {TypeError} when one is no array of numbers; the message names it.
  * @throws {RangeError} when the lengths differ.
  * @example
  * ```ts
@@ -34,14 +36,26 @@ export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
  * ```
  */
 export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  checkVector("a", a);
+  checkVector("b", b);
   sameLength(a, b);
-  let ab = 0, aa = 0, bb = 0;
-  for (let i = 0; i < a.length; i++) {
-    ab += a[i]! * b[i]!;
-    aa += a[i]! * a[i]!;
-    bb += b[i]! * b[i]!;
-  }
-  return aa === 0 || bb === 0 ? 0 : ab / Math.sqrt(aa * bb);
+  const [x, y] = [tame(a), tame(b)];
+  const lengths = Math.sqrt(product(x, x)) * Math.sqrt(product(y, y));
+  const cosine = lengths === 0 ? 0 : product(x, y) / lengths;
+  return cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;
+}
+
+/** The vector, or a multiple of it if its square would leave the range of numbers, as its cosine does not. */
+function tame(vector: ArrayLike<number>): ArrayLike<number> {
+  const square = product(vector, vector);
+  return square > 1e-200 && square < 1e200 ? vector : scaled(vector);
+}
+
+/** The vector divided by its largest number; one of all zeros stays, infinity gives NaN. */
+function scaled(vector: ArrayLike<number>): Float64Array {
+  let most = 0;
+  for (let i = 0; i < vector.length; i++) most = Math.max(most, Math.abs(vector[i]!));
+  return Float64Array.from(vector, (x) => most === 0 ? 0 : x / most);
 }
 
 /** A vector's place in a list and its score. */
@@ -58,7 +72,8 @@ export interface Match {
  * @param query A vector.
  * @param vectors Vectors of the same length.
  * @param k How many to return at most.
- * @throws {RangeError} when lengths differ or `k` is no non-negative integer.
+ * @throws {TypeError} when the query or a vector is no array of numbers; the message names its index.
+ * @throws {RangeError} when lengths differ, `k` is no non-negative integer, or a product is NaN.
  * @example
  * ```ts
  * import { topK } from "@llamasaur/llamasaur";
@@ -68,12 +83,24 @@ export interface Match {
  * ```
  */
 export function topK(query: ArrayLike<number>, vectors: readonly ArrayLike<number>[], k: number): Match[] {
+  checkVector("query", query);
+  if (!Array.isArray(vectors)) throw new TypeError(`Cannot read vectors: it must be an array, is ${kind(vectors)}`);
+  if (typeof k !== "number") throw new TypeError(`Cannot take the top k: k must be an integer from 0, is ${kind(k)}`);
   if (!Number.isInteger(k) || k < 0) {
     throw new RangeError(`Cannot take the top k: k must be an integer from 0, is ${k}`);
   }
-  return vectors.map((vector, index) => ({ index, score: dot(query, vector) }))
-    .sort((a, b) => b.score - a.score || a.index - b.index)
-    .slice(0, k);
+  const matches: Match[] = [];
+  for (let index = 0; index < vectors.length; index++) {
+    const vector = vectors[index]!; // a hole is no vector
+    checkVector("vectors", vector, index);
+    sameLength(query, vector);
+    const score = product(query, vector);
+    if (Number.isNaN(score)) {
+      throw new RangeError(`Cannot rank vectors[${index}]: its dot product with query is NaN; take NaN out of both`);
+    }
+    matches.push({ index, score });
+  }
+  return matches.sort((a, b) => b.score - a.score || a.index - b.index).slice(0, k);
 }
 
 /**
@@ -82,6 +109,7 @@ export function topK(query: ArrayLike<number>, vectors: readonly ArrayLike<numbe
  *
  * @param vector A vector.
  * @returns `ceil(length / 8)` bytes.
+ * @throws {TypeError} when it is no array of numbers.
  * @example
  * ```ts
  * import { toBinary } from "@llamasaur/llamasaur";
@@ -90,6 +118,7 @@ export function topK(query: ArrayLike<number>, vectors: readonly ArrayLike<numbe
  * ```
  */
 export function toBinary(vector: ArrayLike<number>): Uint8Array {
+  checkVector("vector", vector);
   const bits = new Uint8Array(Math.ceil(vector.length / 8));
   for (let i = 0; i < vector.length; i++) {
     if (vector[i]! > 0) bits[i >> 3]! |= 0x80 >> (i & 7);
@@ -114,8 +143,33 @@ export function isFiniteVector(vector: Float32Array): boolean {
   return sum === 0;
 }
 
+function product(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+/** Checks that a value is a list of numbers; of what `embed` gives that is known without a look at each. */
+function checkVector(name: string, vector: ArrayLike<number>, index?: number): void {
+  if (vector instanceof Float32Array || vector instanceof Float64Array) return;
+  const own = index === undefined ? name : `${name}[${index}]`;
+  if (typeof vector !== "object" || !Number.isSafeInteger(vector?.length) || vector.length < 0) {
+    throw new TypeError(`Cannot read ${own}: it must be an array of numbers, is ${kind(vector)}`);
+  }
+  for (let i = 0; i < vector.length; i++) {
+    if (typeof vector[i] !== "number") {
+      throw new TypeError(`Cannot read ${own}[${i}]: it must be a number, is ${kind(vector[i])}`);
+    }
+  }
+}
+
 function sameLength(a: ArrayLike<number>, b: ArrayLike<number>): void {
   if (a.length !== b.length) {
     throw new RangeError(`Cannot compare vectors of different lengths: ${a.length} and ${b.length} dimensions`);
   }
+}
+
+/** What a value is, for a message. This file imports nothing. */
+function kind(value: unknown): string {
+  return value === null ? "null" : typeof value;
 }

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { convert } from "../convert.ts";
 import { cacheDirectory } from "../ffi/library.ts";
-import { Llama, LlamaError } from "../mod.ts";
+import { Llama, LlamaError, type Ranked } from "../mod.ts";
 import { fixture, inDirectory, openSafetensors, packed, writeSafetensors } from "./checkpoint.ts";
 import { randomTensor } from "./fixtures/randoms.ts";
 
@@ -36,14 +36,29 @@ async function largestDifference(llama: Llama, pairs: readonly Pair[]): Promise<
     const together = await llama.rerank(query, ofQuery, { text: ({ document }) => document });
     for (const { document: pair, logit, score, truncated } of together) {
       const [alone] = await llama.rerank(query, [pair.document]);
-      const expected = pair.logits[0]!;
+      const expected = pair.logits.length === 1 ? pair.logits[0]! : odds(pair.logits);
       largest = Math.max(largest, Math.abs(logit - expected), Math.abs(alone!.logit - expected));
       assertEquals(truncated, pair.truncated);
       assert(Math.abs(score - 1 / (1 + Math.exp(-logit))) < 1e-12);
+      if (pair.logits.length > 1) largest = Math.max(largest, differenceOfLabels(pair.logits, alone!));
     }
     assertEquals(together.map(({ logit }) => logit), together.map(({ logit }) => logit).toSorted((a, b) => b - a));
   }
   return largest;
+}
+
+/** The logarithm of the odds of the first label. */
+function odds([first, ...others]: readonly number[]): number {
+  return first! - Math.log(others.reduce((sum, logit) => sum + Math.exp(logit), 0));
+}
+
+/** How far the labels' logits are from the reference's; their probabilities must be those of a softmax. */
+function differenceOfLabels(logits: readonly number[], { labels = [], score }: Ranked<string>): number {
+  assertEquals(labels.map(({ label }) => label), ["contradiction", "entailment", "neutral"]);
+  assertEquals(labels[0]!.score, score);
+  const sum = labels.reduce((sum, { logit }) => sum + Math.exp(logit), 0);
+  for (const { logit, score } of labels) assert(Math.abs(score - Math.exp(logit) / sum) < 1e-12);
+  return Math.max(...labels.map(({ logit }, i) => Math.abs(logit - logits[i]!)));
 }
 
 for (const name of ["tiny_cross_encoder", "tiny_classifier"]) {

@@ -12,7 +12,7 @@ import { fixture } from "./checkpoint.ts";
 const MODEL = fixture("../../models/all-minilm-l6-v2-q8_0.gguf");
 const skip = !existsSync(MODEL);
 const isDeno = "Deno" in globalThis;
-const DELAYS = [0, 3, 20, 60, 150]; // milliseconds after the work began: in tokenising, in the first pass, later
+const DELAYS = [0, 15, 100]; // milliseconds after the work began; the torture draws them (scripts/torture/leave.ts)
 const LONGEST = 3000 + 1000; // the exit guard's wait, and a busy machine's start of the exit
 
 /** Leaves in one way, once for each delay, with one and two threads by turns. */

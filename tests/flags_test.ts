@@ -11,6 +11,7 @@ import {
   defaultBackend,
   type Flags,
   generatorArguments,
+  SANITIZERS,
   unavailable,
 } from "../build/flags.ts";
 import { remedy } from "../build/remedies.ts";
@@ -22,7 +23,11 @@ const MACHINES = ["linux", "darwin", "win32"].flatMap((platform) =>
 );
 const EVERY: Flags[] = MACHINES.flatMap((machine) =>
   BACKENDS.flatMap((backend) =>
-    [false, true].flatMap((portable) => [false, true].map((debug) => ({ ...machine, backend, portable, debug })))
+    [false, true].flatMap((portable) =>
+      [false, true].flatMap((debug) =>
+        [undefined, ...SANITIZERS].map((sanitize) => ({ ...machine, backend, portable, debug, sanitize }))
+      )
+    )
   )
 );
 const LINUX: Flags = { platform: "linux", arch: "x64", backend: "cpu", portable: false, debug: false };
@@ -69,6 +74,17 @@ test("cmakeArguments() gives one static library without OpenMP on Linux", () => 
     "-DGGML_SYCL=OFF",
     "-DGGML_BLAS=OFF",
   ]);
+});
+
+test("cmakeArguments() adds a sanitizer and debug information, and nothing when there is none", () => {
+  const plain = cmakeArguments(LINUX);
+  const debug = plain.map((argument) => argument.replace("=Release", "=RelWithDebInfo"));
+  assertEquals(cmakeArguments({ ...LINUX, sanitize: undefined }), plain);
+  assertEquals(cmakeArguments({ ...LINUX, sanitize: "thread" }), [...debug, "-DLLAMA_SANITIZE_THREAD=ON"]);
+  assertEquals(
+    cmakeArguments({ ...LINUX, sanitize: "address" }),
+    [...debug, "-DLLAMA_SANITIZE_ADDRESS=ON", "-DLLAMA_SANITIZE_UNDEFINED=ON"],
+  );
 });
 
 test("cmakeArguments() names the processor features of a portable x64 library and no -march=native", () => {
@@ -124,7 +140,8 @@ test("unavailable() refuses what a system cannot have, and never the default", (
 
 test("parseCommandLine() reads every flag", () => {
   const options = parseCommandLine(
-    "--vulkan --portable --debug --clean --dry-run --jobs 3 --source a --llama c --out b --target ceiling".split(" "),
+    "--vulkan --portable --debug --clean --dry-run --jobs 3 --source a --llama c --out b --target ceiling --sanitize thread"
+      .split(" "),
   );
   assertEquals(options, {
     backend: "vulkan",
@@ -137,6 +154,7 @@ test("parseCommandLine() reads every flag", () => {
     llama: "c",
     out: "b",
     target: "ceiling",
+    sanitize: "thread",
   });
   assertEquals(parseCommandLine([])?.backend, undefined);
   for (const backend of BACKENDS) assertEquals(parseCommandLine([`--${backend}`])?.backend, backend);

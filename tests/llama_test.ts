@@ -89,7 +89,10 @@ test("embed() calls onProgress with rising numbers up to the total", options, as
   const total = new Set(SHORT).size;
   assert(seen.length > 1, `called ${seen.length} times`);
   for (const [i, { done }] of seen.entries()) assert(done > (seen[i - 1]?.done ?? 0), `${done} after it`);
-  assertEquals(seen.at(-1), { done: total, total });
+  const { done, tokens, rate } = seen.at(-1)!;
+  const counts = await Promise.all(Array.from(new Set(SHORT), (text) => llama.countTokens(text)));
+  assertEquals([done, tokens], [total, counts.reduce((sum, count) => sum + count, 0)]);
+  assert(rate > 0);
   assert(seen.every((progress) => progress.total === total));
 });
 

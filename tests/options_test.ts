@@ -1,13 +1,7 @@
 import { test } from "node:test";
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import {
-  checkEmbedOptions,
-  checkLoadOptions,
-  checkRerankOptions,
-  checkText,
-  checkTexts,
-  show,
-} from "../src/options.ts";
+import { checkPath, checkText, checkTexts, show } from "../src/check.ts";
+import { checkEmbedOptions, checkLoadOptions, checkRerankOptions } from "../src/options.ts";
 
 type Check = (options: Record<string, unknown>) => unknown;
 
@@ -87,11 +81,11 @@ test("options checks throw RangeError for a word that is none, listing those tha
     assertThrows(() => load({ pooling: "max" }), RangeError).message,
     `pooling: it must be one of ${poolings}, is "max"`,
   );
-  for (const check of [embed, rerank]) {
+  for (const [check, more] of [[embed, ""], [rerank, ', "windows"']] as const) {
     for (const word of ["", "END", "middle"]) {
       assertStringIncludes(
         assertThrows(() => check({ truncate: word }), RangeError).message,
-        `truncate: it must be one of "end", "start", "error", is "${word}"`,
+        `truncate: it must be one of "end", "start", "error"${more}, is "${word}"`,
       );
     }
   }
@@ -108,8 +102,35 @@ test("options checks throw TypeError for options that are no object", () => {
   }
 });
 
-test("checkLoadOptions() takes a path and a URL as library", () => {
-  for (const library of ["lib/x.so", new URL("file:///lib/x.so")]) assertEquals(load({ library }), { library });
+test("checkLoadOptions() takes a path and a file: URL as library, and gives its path", () => {
+  for (const library of ["/lib/x.so", new URL("file:///lib/x.so"), "file:///lib/x.so"]) {
+    assertEquals((load({ library }) as { library: string }).library, "/lib/x.so");
+  }
+});
+
+test("checkPath() refuses what is no path of this machine, naming it", () => {
+  for (const bad of ["", "a\0b", "file:///a%00b"]) {
+    assertThrows(() => checkPath("out", bad), RangeError, "read out: it must");
+  }
+  for (const bad of ["file://%", "file:///%2F", "file:///%zz", new URL("http://x/y"), "\ud800", 1, null, {}]) {
+    assertThrows(() => checkPath("out", bad), TypeError, "Cannot read out: it ");
+  }
+  assertEquals(checkPath("out", "file:///a%20b%23%25%0A"), "/a b#%\n");
+  assertEquals(checkPath("out", "a b#%\n"), "a b#%\n");
+});
+
+test("options checks read each option once and give back what was checked", () => {
+  for (const [check, name, good] of [[load, "threads", 1], [embed, "dimensions", 2], [rerank, "topN", 3]] as const) {
+    let reads = 0;
+    const options = {
+      get [name]() {
+        return reads++ === 0 ? good : -1;
+      },
+    };
+    assertEquals((check(options) as Record<string, unknown>)[name], good);
+    assertEquals(reads, 1);
+    assertEquals((check(Object.create({ [name]: good })) as Record<string, unknown>)[name], good);
+  }
 });
 
 test("checkText() throws TypeError for what is no string, naming it and the value", () => {
@@ -158,6 +179,13 @@ test("checkTexts() copies the list, so that a later change to it does no harm", 
   assertEquals(checked, ["a", "b"]);
 });
 
+test("checkTexts() refuses a list whose length is none", () => {
+  for (const length of [-1, 1.5, NaN, 2 ** 32, "2"]) {
+    const liar = new Proxy(["a"], { get: (list, key) => key === "length" ? length : Reflect.get(list, key) });
+    assertThrows(() => checkTexts("input", liar), TypeError, "Cannot read input: it must be an array, its length is");
+  }
+});
+
 test("show() is short and runs none of the value's own code", () => {
   const hostile = {
     toString(): string {
@@ -165,6 +193,13 @@ test("show() is short and runs none of the value's own code", () => {
     },
   };
   assertEquals(show(hostile), "an object");
+  const revoked = Proxy.revocable([], {});
+  revoked.revoke();
+  assertEquals([show(revoked.proxy), show(Promise.resolve()), show(10n ** 100n)], [
+    "an object",
+    "a promise",
+    "a bigint",
+  ]);
   assertEquals(show("x".repeat(100)), `"${"x".repeat(40)}…"`);
   assertEquals([show(undefined), show(NaN), show(-0.5), show(3n)], ["undefined", "NaN", "-0.5", "3n"]);
 });

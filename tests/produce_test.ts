@@ -10,6 +10,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, join } from "@std/path";
 import { run } from "../build/run.ts";
 import { publish } from "../build/workspace.ts";
+import { runChild } from "./child.ts";
 
 const RUNTIME = "Deno" in globalThis ? [process.execPath, "run", "-A"] : [process.execPath];
 const WORKER = fileURLToPath(new URL("build_worker.ts", import.meta.url));
@@ -123,4 +124,17 @@ test("publish() replaces a file at once and leaves one that is the same", async 
   assertEquals(await readFile(destination, "utf8"), "one");
   assertEquals((await stat(destination)).size, 3);
   assertEquals(readdirSync(dirname(destination)), ["file"]);
+});
+
+test("run() stops its programs when the process exits in the middle", { skip: !linux }, async () => {
+  const code = `import { run } from ${JSON.stringify(new URL("../build/run.ts", import.meta.url).href)};
+    run(["sh", "-c", "sleep 20.125; true"]);
+    setTimeout(() => process.exit(7), 200);`;
+  const { code: ended } = await runChild(process.execPath, ["Deno" in globalThis ? "eval" : "-e", code]);
+  assertEquals(ended, 7);
+  await sleep(200);
+  const lines = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map((pid) =>
+    readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")
+  );
+  assertEquals((await Promise.all(lines)).filter((line) => line.startsWith("sleep\0") && line.includes("20.125")), []);
 });

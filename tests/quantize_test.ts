@@ -106,10 +106,14 @@ test("quantize() rejects with RangeError when the type or the number of threads 
     await assertRejects(
       () => quantize(f32, out, "q9" as WeightType),
       RangeError,
-      'type "q9": it must be one of f32, f16',
+      'type: it must be one of "f32", "f16"',
     );
     for (const threads of [0, -1, 1.5, NaN]) {
-      await assertRejects(() => quantize(f32, out, "q8_0", { threads }), RangeError, `threads ${threads}`);
+      await assertRejects(
+        () => quantize(f32, out, "q8_0", { threads }),
+        RangeError,
+        `threads: it must be an integer from 1 to 512, is ${threads}`,
+      );
     }
   });
 });

@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
+import { BuildError } from "../build/failure.ts";
 import { inputsHash, processorOf } from "../build/key.ts";
 import { plan } from "../build/plan.ts";
 import { libraryAssets, NATIVE_SOURCES, nativeSources, stage } from "../build/stage.ts";
@@ -46,9 +47,21 @@ test("plan() gives every kind of build a directory of its own", async () => {
     plan({ debug: true }),
     plan({ portable: true }),
     plan({ backend: "vulkan" }),
+    plan({ target: "harness", sanitize: "address" }),
+    plan({ target: "harness", sanitize: "thread" }),
   ]);
-  assertEquals(new Set(plans.map((each) => each.directory)).size, 4);
+  assertEquals(new Set(plans.map((each) => each.directory)).size, 6);
+  assertEquals((await plan({ target: "harness" })).directory, plans[0]!.directory);
   assertEquals((await plan({ jobs: 7 })).directory, plans[0]!.directory);
+});
+
+test("plan() refuses a sanitizer that is unknown, and one for the library", async () => {
+  await assertRejects(
+    () => plan({ target: "harness", sanitize: "memory" as "address" }),
+    RangeError,
+    "address, thread",
+  );
+  await assertRejects(() => plan({ sanitize: "thread" }), BuildError, "--target");
 });
 
 test("processorOf() keeps what names the first processor and drops what changes", () => {

@@ -1,8 +1,8 @@
 import { test } from "node:test";
-import { assertEquals, assertRejects } from "@std/assert";
-import { pairFormat } from "../src/pairs.ts";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { pairFormat, type PairTruncate } from "../src/pairs.ts";
 import type { Text } from "../src/pool.ts";
-import { fillTemplate, parseTemplate } from "../src/templates.ts";
+import { fillTemplate, parseTemplate, withInstruction, YES_NO_TEMPLATE } from "../src/templates.ts";
 
 // A tokenizer of one token a character, but for two special tokens where they are asked for.
 const SPECIALS: Readonly<Record<string, number>> = { "<|im_start|>": 1, "<|im_end|>": 2 };
@@ -17,10 +17,15 @@ const spell = (ids: Int32Array): string =>
 const TEMPLATE = "<|im_start|>Q: {query}\nD: {document}.<|im_end|>\n<think>";
 const name = (i: number): string => `documents[${i}]`;
 
-async function fill(query: string, documents: string[], limit = 1000, truncate: "end" | "start" | "error" = "end") {
-  const stretches = await parseTemplate(TEMPLATE, tokenize);
-  const sequences = await fillTemplate(stretches, query, documents, limit, truncate, name, tokenize);
-  return sequences.map(({ ids, truncated }) => [spell(ids), truncated]);
+async function fillAll(query: string, documents: string[], limit: number, truncate: PairTruncate, template = TEMPLATE) {
+  const stretches = await parseTemplate(template, tokenize);
+  const values = { query, instruction: "<|im_end|>{query}" };
+  const groups = await fillTemplate(stretches, values, documents, limit, truncate, name, tokenize);
+  return groups.map((group) => group.map(({ ids, truncated }) => [spell(ids), truncated]));
+}
+
+async function fill(query: string, documents: string[], limit = 1000, truncate: PairTruncate = "end") {
+  return (await fillAll(query, documents, limit, truncate)).flat();
 }
 
 test("fillTemplate() puts query and document in, and only the template's own special tokens are tokens", async () => {
@@ -38,6 +43,55 @@ test("fillTemplate() cuts the document and keeps the query and what closes", asy
   assertEquals(await fill("a", ["123456789"], room, "start"), [["«Q: a\nD: 56789.»\n<think>", true]]);
   await assertRejects(() => fill("a", ["1", "123456789"], room, "error"), RangeError, "documents[1]");
   await assertRejects(() => fill("a".repeat(50), ["b"], 40), RangeError, "leave no room");
+});
+
+test("fillTemplate() makes a sequence of each overlapping window, and its frame is whole in each", async () => {
+  const room = "«Q: a\nD: 12345678.»\n<think>".length;
+  const framed = (part: string): [string, boolean] => [`«Q: a\nD: ${part}.»\n<think>`, false];
+  assertEquals(await fillAll("a", ["12345678", "abcdefghijklmnopqr"], room, "windows"), [
+    [framed("12345678")],
+    [framed("abcdefgh"), framed("ghijklmn"), framed("klmnopqr")],
+  ]);
+});
+
+test("fillTemplate() takes what an instruction spells as plain text", async () => {
+  const template = "<|im_start|>{instruction}: {document} {query}<|im_end|>";
+  assertEquals(await fillAll("q", ["d"], 100, "end", template), [[["«<|im_end|>{query}: d q»", false]]]);
+});
+
+test("fillTemplate() tokenises query, document and what is between them as one text", async () => {
+  const asked: string[] = [];
+  const listen = (texts: Text[]) => {
+    asked.push(...texts.map(({ text }) => text));
+    return tokenize(texts);
+  };
+  const stretches = await parseTemplate(TEMPLATE, tokenize);
+  await fillTemplate(stretches, { query: "what?", instruction: "" }, ["that"], 100, "end", name, listen);
+  assertEquals(asked.filter((text) => text.includes("that")), ["Q: what?\nD: that."]);
+});
+
+test("fillTemplate() keeps a token that is of the document and of what is before it", async () => {
+  // A tokenizer that merges a space with the letter behind it, as byte-pair encodings do.
+  const merging = async (texts: Text[]): Promise<Int32Array[]> =>
+    (await tokenize(texts)).map((ids) => {
+      const merged: number[] = [];
+      for (const id of ids) {
+        if (merged.at(-1) === 1032 && id !== 1032) merged.pop();
+        merged.push(id);
+      }
+      return Int32Array.from(merged);
+    });
+  const stretches = await parseTemplate("{query}: {document}", merging);
+  const values = { query: "q", instruction: "" };
+  const groups = await fillTemplate(stretches, values, ["abcdefghij"], 6, "windows", name, merging);
+  assertEquals(groups.flat().map(({ ids }) => spell(ids)), ["q:abcd", "q:defg", "q:ghij"]);
+});
+
+test("withInstruction() replaces the line of Qwen's prompts, and says where there is none", () => {
+  assertEquals(withInstruction("Instruct: old\nQuery:", "new $&"), "Instruct: new $&\nQuery:");
+  assertStringIncludes(withInstruction(YES_NO_TEMPLATE, "find it"), "user\n<Instruct>: find it\n<Query>: {query}");
+  assertThrows(() => withInstruction("query: ", "new"), RangeError, "no line");
+  assertThrows(() => withInstruction(undefined, "new"), RangeError, "pass a template");
 });
 
 test("parseTemplate() refuses a template without one of the two placeholders", async () => {

@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { cosineSimilarity, dot, toBinary, topK } from "../mod.ts";
 import { isFiniteVector, normalize } from "../src/vectors.ts";
 import { randomIntegers } from "./random.ts";
@@ -60,6 +60,46 @@ test("topK() gives all when k is larger than the list, none for 0 or an empty li
 test("topK() refuses a k that is no integer from 0, and a vector of another length", () => {
   for (const k of [-1, 1.5, NaN, Infinity]) assertThrows(() => topK([1], [[1]], k), RangeError, `is ${k}`);
   assertThrows(() => topK([1], [[1, 2]], 1), RangeError, "1 and 2 dimensions");
+});
+
+test("dot(), cosineSimilarity(), topK() and toBinary() refuse what is no vector, naming it", () => {
+  for (const bad of [undefined, null, 1, "12", {}, { length: -1 }, [1, "2"], [1, , 2], [1n], new BigInt64Array(1)]) {
+    const vector = bad as number[];
+    const name = Array.isArray(bad)
+      ? /\[\d\]: it must be a number/
+      : /: it must be an array of numbers|: it must be a n/;
+    for (
+      const [at, call] of [
+        ["a", () => dot(vector, [1])],
+        ["b", () => dot([1], vector)],
+        ["a", () => cosineSimilarity(vector, [1])],
+        ["b", () => cosineSimilarity([1], vector)],
+        ["query", () => topK(vector, [[1]], 1)],
+        ["vectors[1]", () => topK([1], [[1], vector], 1)],
+        ["vector", () => toBinary(vector)],
+      ] as const
+    ) {
+      const { message } = assertThrows(call, TypeError);
+      assert(message.startsWith(`Cannot read ${at}`), message);
+      assertMatch(message, name);
+    }
+  }
+  assertThrows(() => topK([1], "abc" as never, 1), TypeError, "Cannot read vectors: it must be an array, is string");
+  assertThrows(() => topK([1], [[1]], "1" as never), TypeError, "k must be an integer from 0, is string");
+  assertThrows(() => topK([1], [[1], [NaN]], 1), RangeError, "vectors[1]: its dot product with query is NaN");
+});
+
+test("cosineSimilarity() is right where squares leave the range of numbers, and never outside of -1 to 1", () => {
+  for (const scale of [1e-320, 1e-200, 1e-100, 1, 1e100, 1e200, 1e307]) {
+    for (const other of [1e-200, 1, 1e200]) {
+      assertAlmostEquals(cosineSimilarity([3 * scale, 4 * scale], [4 * other, 3 * other]), 0.96, 1e-3);
+    }
+  }
+  const draw = randomIntegers(3);
+  for (let i = 0; i < 1000; i++) {
+    const vector = randomVector(draw, 5);
+    assert(cosineSimilarity(vector, vector.map((x) => x * 0.1)) <= 1);
+  }
 });
 
 test("topK() equals sorting all by cosine, on random normalised vectors", () => {

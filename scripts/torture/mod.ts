@@ -12,9 +12,23 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
+import * as cancel from "./cancel.ts";
+import * as input from "./input.ts";
+import * as leave from "./leave.ts";
+import * as lifecycle from "./lifecycle.ts";
+import * as memory from "./memory.ts";
+import * as scheduler from "./scheduler.ts";
 import { faults, type Row, table } from "./table.ts";
 
-const SUITES: readonly { readonly cases: readonly Case[] }[] = [];
+const SUITES: readonly { readonly cases: readonly Case[] }[] = [
+  cancel,
+  input,
+  leave,
+  lifecycle,
+  memory,
+  scheduler,
+];
+
 const BOTH: readonly Platform[] = ["deno", "bun"];
 
 interface Round {

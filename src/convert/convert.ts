@@ -2,18 +2,26 @@
 import { basename } from "node:path";
 import { readBert } from "./bert.ts";
 import { writeGguf } from "./gguf.ts";
-import { checkWeightType, pathOf, quantize, type QuantizeOptions, type WeightType } from "./quantize.ts";
+import { checkObject, checkText, checkWord } from "../check.ts";
+import {
+  checkQuantizeOptions,
+  checkWeightType,
+  pathOf,
+  quantize,
+  type QuantizeOptions,
+  type WeightType,
+} from "./quantize.ts";
 import { withTemporary } from "./replace.ts";
-import type { CheckpointPooling } from "./sentence_transformers.ts";
+import { CHECKPOINT_POOLINGS, type CheckpointPooling } from "./sentence_transformers.ts";
 
 /** Options of {@linkcode convert}. */
 export interface ConvertOptions extends QuantizeOptions {
   /** Type of the weights; default `"f32"`. Any other needs the native library, and a temporary f32 file beside `out`. */
-  readonly type?: WeightType;
+  readonly type?: WeightType | undefined;
   /** Pooling of the model; default: what modules.json says. Not used for cross-encoders. */
-  readonly pooling?: CheckpointPooling;
+  readonly pooling?: CheckpointPooling | undefined;
   /** Name of the model in the file's metadata; default: the directory's. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 /** Share of the work that writing the f32 file is, when it is quantised afterwards. */
@@ -29,7 +37,8 @@ const WRITING = 0.5;
  * @param directory Path or `file:` URL of the directory: config.json, model.safetensors, tokenizer.json or vocab.txt, modules.json.
  * @param out Path or `file:` URL of the file to make; one that is there is replaced.
  * @param options Type of the weights, pooling, name, threads, signal, progress, library.
- * @throws {RangeError} If the type is not one of {@linkcode WeightType}.
+ * @throws {TypeError} If an argument is of the wrong type; the message names it.
+ * @throws {RangeError} If the type is not one of {@linkcode WeightType}, or a path is empty or has a NUL.
  * @throws {LlamaError} With code `"model-unsupported"` if this kind of model cannot be converted, `"model-invalid"` if a
  * file is missing or damaged; the message names file and key.
  *
@@ -45,11 +54,15 @@ export async function convert(
   out: string | URL,
   options: ConvertOptions = {},
 ): Promise<void> {
-  const { type = "f32", pooling, signal, onProgress } = options;
+  const [from, to] = [pathOf("directory", directory), pathOf("out", out)];
+  const { type = "f32", pooling, name = basename(from) } = checkObject("options", options);
   checkWeightType(type);
-  const [from, to] = [pathOf(directory), pathOf(out)];
+  checkWord("pooling", pooling, CHECKPOINT_POOLINGS);
+  checkText("name", name);
+  const checked = checkQuantizeOptions(options);
+  const { signal, onProgress } = checked;
   signal?.throwIfAborted();
-  const { metadata, tensors } = await readBert(from, { name: options.name ?? basename(from), pooling });
+  const { metadata, tensors } = await readBert(from, { name, pooling });
   if (type === "f32") return await writeGguf(to, metadata, tensors, { signal, onProgress });
   await withTemporary(to, async (whole) => {
     await writeGguf(whole, metadata, tensors, {
@@ -57,7 +70,7 @@ export async function convert(
       onProgress: onProgress && ((done) => onProgress(done * WRITING)),
     });
     await quantize(whole, to, type, {
-      ...options,
+      ...checked,
       ...(onProgress && { onProgress: (done) => onProgress(WRITING + done * (1 - WRITING)) }),
     });
   });

@@ -1,7 +1,8 @@
 /** Making a GGUF file with other weights out of one with f32 weights, by llama.cpp's own llama_model_quantize. */
 import { resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Lane, open } from "../../ffi/mod.ts";
+import { checkCallback, checkInteger, checkObject, checkPath, checkSignal, checkWord } from "../check.ts";
+import { checkLibrary } from "../options.ts";
 import { replaceFile } from "./replace.ts";
 
 /**
@@ -54,16 +55,18 @@ export const WEIGHT_TYPES: readonly WeightType[] = [
   "q2_k",
 ];
 
+const MOST_THREADS = 512;
+
 /** Options of {@linkcode quantize}. */
 export interface QuantizeOptions {
   /** Number of threads; default: all cores. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Stops the work; the promise is then rejected with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Told the share done, from 0 to 1. */
-  readonly onProgress?: (done: number) => void;
+  readonly onProgress?: ((done: number) => void) | undefined;
   /** Path or `file:` URL of the native library; default: where `build` puts it. */
-  readonly library?: string | URL;
+  readonly library?: string | URL | undefined;
 }
 
 /**
@@ -75,7 +78,9 @@ export interface QuantizeOptions {
  * @param out Path or `file:` URL of the file to make; one that is there is replaced.
  * @param type Type of the weights, such as `"q8_0"`.
  * @param options Threads, signal, progress, library.
- * @throws {RangeError} If the type is not one of {@linkcode WeightType}, or `threads` is not a whole number above 0.
+ * @throws {TypeError} If an argument is of the wrong type; the message names it.
+ * @throws {RangeError} If the type is not one of {@linkcode WeightType}, `threads` is not a whole number from 1 to 512,
+ * or a path is empty or has a NUL.
  * @throws {LlamaError} With code `"model-invalid"` if the input cannot be read or the output cannot be written.
  *
  * @example
@@ -91,13 +96,10 @@ export async function quantize(
   type: WeightType,
   options: QuantizeOptions = {},
 ): Promise<void> {
+  const [from, to] = [pathOf("input", input), pathOf("out", out)];
   checkWeightType(type);
-  const { threads = 0, signal, onProgress } = options;
-  if (options.threads !== undefined && !(Number.isInteger(threads) && threads > 0)) {
-    throw new RangeError(`Cannot use threads ${threads}: it must be a whole number above 0`);
-  }
-  const [from, to] = [pathOf(input), pathOf(out)];
-  const native = await open(options.library);
+  const { threads = 0, signal, onProgress, library } = checkQuantizeOptions(options);
+  const native = await open(library);
   const lane = new Lane(native);
   try {
     await replaceFile(to, (temporary) => lane.quantize(from, temporary, type, threads, { signal, onProgress }));
@@ -106,13 +108,22 @@ export async function quantize(
   }
 }
 
-/** Throws a RangeError if there is no such type of weights. */
-export function checkWeightType(type: string): void {
-  if (WEIGHT_TYPES.some((known) => known === type)) return;
-  throw new RangeError(`Cannot make weights of type "${type}": it must be one of ${WEIGHT_TYPES.join(", ")}`);
+/** Checks the options of `quantize`, each read once; `library` becomes a path. */
+export function checkQuantizeOptions(options: QuantizeOptions): QuantizeOptions {
+  const { threads, signal, onProgress, library } = checkObject("options", options);
+  checkInteger("threads", threads, 1, MOST_THREADS);
+  checkSignal(signal);
+  checkCallback("onProgress", onProgress);
+  return { threads, signal, onProgress, library: checkLibrary(library) };
+}
+
+/** Throws a TypeError or RangeError if there is no such type of weights. */
+export function checkWeightType(type: unknown): asserts type is WeightType {
+  if (type === undefined) throw new TypeError('Cannot read type: it must be a string such as "q8_0", is undefined');
+  checkWord("type", type, WEIGHT_TYPES);
 }
 
 /** An absolute path, so that a change of the working directory while a lane runs does not matter. */
-export function pathOf(file: string | URL): string {
-  return resolve(file instanceof URL ? fileURLToPath(file) : file);
+export function pathOf(name: string, file: string | URL): string {
+  return resolve(checkPath(name, file));
 }

@@ -9,6 +9,9 @@ import { Config } from "./config.ts";
 /** How the vectors of a text's tokens become one: their mean, that of `[CLS]`, or that of the last. */
 export type CheckpointPooling = "mean" | "cls" | "last";
 
+/** All of them. */
+export const CHECKPOINT_POOLINGS: readonly CheckpointPooling[] = ["mean", "cls", "last"];
+
 /** The parts of a checkpoint. */
 export interface Modules {
   /** Directory of the transformer: config.json, weights, tokenizer. */

@@ -263,3 +263,8 @@ export function catalogueName(name: string): CatalogueName | undefined {
   const lower = name.toLowerCase();
   return Object.hasOwn(catalogue, lower) ? lower as CatalogueName : undefined;
 }
+
+/** What the catalogue knows of the model in a repository of the hub, whichever of its files is meant. */
+export function catalogueEntryOf(repository: string): CatalogueEntry | undefined {
+  return Object.values(catalogue).find((entry) => entry.repository === repository);
+}

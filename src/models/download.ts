@@ -14,6 +14,7 @@ import {
   snapshotPath,
 } from "../hub_cache.ts";
 import { type HubFile, partsOf, showHubFile } from "../hub_file.ts";
+import { checkBoolean, checkCallback, checkObject, checkPath, checkSignal, checkText, show } from "../check.ts";
 import { parseModel } from "../model_path.ts";
 import { env } from "../../ffi/mod.ts";
 import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer, HubUnavailableError } from "./hub.ts";
@@ -46,8 +47,8 @@ export interface DownloadOptions {
  * @param model A name of the catalogue, or `hf:owner/repository/file.gguf[@revision]`; any part of a split model means all.
  * @param options See {@linkcode DownloadOptions}.
  * @returns The path of the file, of a split model that of its first part.
- * @throws {TypeError} when the model is a path or URL.
- * @throws {RangeError} when it is an `hf:` name of the wrong form.
+ * @throws {TypeError} when the model is a path or URL, or an option is of the wrong type.
+ * @throws {RangeError} when it is an `hf:` name of the wrong form, or `endpoint`, `token` or `cache` is.
  * @throws {ModelNotFoundError} when there is no such model, or it is not in the cache and nobody may be asked.
  * @throws {LlamaError} `model-invalid` when what comes is not the file that the hub promises.
  * @example
@@ -59,39 +60,63 @@ export interface DownloadOptions {
  * ```
  */
 export async function download(model: string, options: DownloadOptions = {}): Promise<string> {
+  const { cache = hubCache(), endpoint, token, offline, signal, onProgress, fetch } = checkOptions(options);
+  signal?.throwIfAborted();
   const wanted = parseModel(model);
   if (wanted.kind === "path") {
     throw new TypeError(
-      `Cannot download ${
-        JSON.stringify(String(model))
-      }: it must be a name of the catalogue or hf:owner/repository/file.gguf`,
+      `Cannot download ${show(String(model))}: it must be a name of the catalogue or hf:owner/repository/file.gguf`,
     );
   }
-  const cache = options.cache ?? hubCache();
   if (cache === undefined) {
     throw new Error(
       "Cannot tell where the hub's cache is: set the option cache, HF_HUB_CACHE or HOME, and allow to read it (--allow-env)",
     );
   }
-  const hub = await hubOf(options);
-  const offline = options.offline ?? /^(1|on|yes|true)$/i.test(env("HF_HUB_OFFLINE") ?? "");
-  const onProgress = options.onProgress ?? (process.stderr.isTTY ? progressBar() : undefined);
+  const hub = await hubOf({ endpoint, token, fetch });
+  const alone = offline ?? /^(1|on|yes|true)$/i.test(env("HF_HUB_OFFLINE") ?? "");
+  const watch = { signal, onProgress: onProgress ?? (process.stderr.isTTY ? progressBar() : undefined) };
   const paths: string[] = [];
-  for (const part of partsOf(wanted.file)) {
-    paths.push(await getFile(offline ? undefined : hub, cache, part, { signal: options.signal, onProgress }));
-  }
+  for (const part of partsOf(wanted.file)) paths.push(await getFile(alone ? undefined : hub, cache, part, watch));
   return paths[0]!;
+}
+
+/** Checks the options, each read once. */
+function checkOptions(options: DownloadOptions): DownloadOptions {
+  const { cache, endpoint, token, offline, signal, onProgress, fetch } = checkObject("options", options);
+  if (endpoint !== undefined) checkText("endpoint", endpoint);
+  if (token !== undefined && typeof token !== "string") throw new TypeError("Cannot read token: it must be a string");
+  checkBoolean("offline", offline);
+  checkSignal(signal);
+  checkCallback("onProgress", onProgress);
+  checkCallback("fetch", fetch);
+  return {
+    cache: cache === undefined ? undefined : checkPath("cache", cache),
+    endpoint,
+    token,
+    offline,
+    signal,
+    onProgress,
+    fetch,
+  };
 }
 
 /** The hub that the options and the environment name. */
 export async function hubOf(options: Pick<DownloadOptions, "endpoint" | "token" | "fetch"> = {}): Promise<Hub> {
   const endpoint = (options.endpoint ?? env("HF_ENDPOINT") ?? "https://huggingface.co").replace(/\/+$/, "");
-  if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
+  const url = URL.parse(endpoint);
+  if (url?.username || url?.password) { // not shown: fetch takes no such URL either
+    throw new RangeError("Cannot read endpoint: it (or HF_ENDPOINT) must be without a user's name and password");
+  }
+  if (!/^https?:$/.test(url?.protocol ?? "") || url?.search || url?.hash) {
     throw new RangeError(
-      `Cannot read endpoint ${JSON.stringify(endpoint)}: it (or HF_ENDPOINT) must be an http(s): URL`,
+      `Cannot read endpoint ${show(endpoint)}: it (or HF_ENDPOINT) must be an http(s): URL without ? and #`,
     );
   }
   const token = options.token ?? await storedToken();
+  if (token !== undefined && !/^[!-~]*$/.test(token)) { // not shown, as fetch's own message would do
+    throw new RangeError("Cannot read token: it (or HF_TOKEN) must be printable ASCII, without spaces");
+  }
   return { endpoint, token, fetch: options.fetch ?? globalThis.fetch, times: HUB_TIMES };
 }
 
@@ -132,7 +157,7 @@ async function store(
   hub: Hub,
   cache: string,
   file: HubFile,
-  { commit, etag, size, sha256 }: HubAnswer,
+  { commit, etag, size }: HubAnswer,
   path: string,
   watch: DownloadWatch,
 ): Promise<void> {
@@ -147,7 +172,7 @@ async function store(
       const incomplete = `${blob}.llamasaur.incomplete`;
       const url = fileUrl(hub, file, commit); // the commit's, since the branch may move meanwhile
       const onBytes = (done: number) => watch.onProgress?.({ file: basename(file.path), done, total: size });
-      await transfer(hub, { file, url, size, sha256, path: incomplete }, { signal, onBytes });
+      await transfer(hub, { file, url, size, digest: etag, path: incomplete }, { signal, onBytes });
       await rename(incomplete, blob);
     }
     await link(blob, path);

@@ -30,9 +30,8 @@ export const HUB_TIMES: HubTimes = { answer: 20_000, stalled: 30_000, pause: 1_0
 export interface HubAnswer {
   /** The commit that the revision means now. */
   readonly commit: string;
-  /** What the bytes are called: their sha256, for every file that is large. */
+  /** What the bytes are called and must hash to: their sha256, or git's sha1 of a small file. */
   readonly etag: string;
-  readonly sha256: string | undefined;
   readonly size: number;
 }
 
@@ -54,14 +53,14 @@ export async function describeFile(hub: Hub, file: HubFile, signal: AbortSignal 
   const commit = headers.get("x-repo-commit") ?? "";
   const etag = (headers.get("x-linked-etag") ?? headers.get("etag") ?? "").replace(/^W\//, "").replaceAll('"', "");
   const size = headers.get("x-linked-size") ?? (response.ok ? headers.get("content-length") : null) ?? "";
-  // They become names of files, so nothing but what the hub is known to send.
-  if (!COMMIT.test(commit) || !/^[0-9a-f]{8,128}$/i.test(etag) || !/^\d+$/.test(size)) {
+  // They become names of files, so nothing but what the hub is known to send: a sha256, or git's sha1 of a small file.
+  if (!COMMIT.test(commit) || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag) || !/^\d{1,15}$/.test(size)) {
     throw new Error(
       `Cannot use ${url}: the answer has no commit, digest and size of the file, so that it does not come from a model hub; ` +
         "check HF_ENDPOINT and the proxy",
     );
   }
-  return { commit, etag, size: Number(size), sha256: /^[0-9a-f]{64}$/.test(etag) ? etag : undefined };
+  return { commit, etag, size: Number(size) };
 }
 
 /** Where the bytes of a file are. */
@@ -100,13 +99,31 @@ export async function request(
     if (status >= 300 && status < 400 && location !== null) {
       if (options.until?.(headers)) return { response, headers };
       await response.body?.cancel();
-      at = new URL(location, at).href;
+      at = redirected(at, location);
       continue;
     }
     await response.body?.cancel();
-    throw refusal(hub, file, at, response);
+    throw refusal(hub, file, shownUrl(at), response);
   }
   throw new Error(`Cannot get ${url}: it redirects more than ${MAX_REDIRECTS} times`);
+}
+
+/**
+ * Where a redirect leads. A `file:` or `data:` URL, which fetch would read, is not the hub's to give, nor is a way out
+ * of TLS.
+ */
+function redirected(from: string, location: string): string {
+  const to = URL.parse(location, from);
+  const allowed = /^https:/.test(from) ? ["https:"] : ["https:", "http:"];
+  if (to && allowed.includes(to.protocol)) return to.href;
+  const where = to ? `${to.protocol}${to.host && `//${to.host}`}` : "no URL";
+  throw new Error(`Cannot get ${shownUrl(from)}: it redirects to ${where}, only ${allowed.join(" and ")} are followed`);
+}
+
+/** A URL for a message: without what storages sign it with. */
+export function shownUrl(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
 }
 
 async function ask(hub: Hub, url: string, { method = "GET", range, signal }: RequestOptions): Promise<Response> {

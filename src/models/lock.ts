@@ -38,7 +38,8 @@ export async function withLock<T>(
     const state = await stateOf(path);
     seen = { state, times: state === seen.state ? seen.times + 1 : 0 };
     if (seen.times * times.poll > times.stale) await takeAway(path, await ownerOf(path), state);
-    await sleep(times.poll, undefined, signal ? { signal } : {});
+    // Its own rejection is an AbortError, whatever the reason is.
+    await sleep(times.poll, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
   }
   const lost = new AbortController();
   const heart = setInterval(async () => {

@@ -4,14 +4,15 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LlamaError } from "../../ffi/errors.ts";
 import type { HubFile } from "../hub_file.ts";
-import { type Hub, HubUnavailableError, reasonOf, request } from "./hub.ts";
+import { type Hub, HubUnavailableError, reasonOf, request, shownUrl } from "./hub.ts";
 
 /** A file that is to be got, and what it must be. */
 export interface Transfer {
   readonly file: HubFile;
   readonly url: string;
   readonly size: number;
-  readonly sha256: string | undefined;
+  /** In hex: the sha256, or of 40 digits git's sha1 (`git hash-object`). */
+  readonly digest: string;
   /** Where the bytes go; what is there already is the beginning. */
   readonly path: string;
 }
@@ -62,10 +63,10 @@ export async function transfer(hub: Hub, wanted: Transfer, watch: Watch): Promis
 }
 
 async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Watch): Promise<void> {
-  const { url, size, sha256, file } = wanted;
+  const { url, size, file } = wanted;
   let done = (await handle.stat()).size;
   if (done > size) await handle.truncate(done = 0);
-  let hash = await hashOf(handle, done, watch.signal);
+  let hash = await hashOf(wanted, handle, done, watch.signal);
   const resumed = done > 0;
   if (done < size) {
     const stalled = new AbortController();
@@ -73,12 +74,12 @@ async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Wa
     const signal = AbortSignal.any(signals);
     const { response } = await request(hub, file, url, resumed ? { range: `bytes=${done}-`, signal } : { signal });
     if (resumed && !isRest(response, done)) {
-      hash = createHash("sha256");
+      hash = newHash(wanted);
       await handle.truncate(done = 0);
     }
     try {
       if (response.status === 416) throw new HubUnavailableError(`Cannot get ${url}: the hub answers 416`);
-      for await (const chunk of chunksOf(response, hub.times.stalled, stalled)) {
+      for await (const chunk of chunksOf(url, response, hub.times.stalled, stalled)) {
         if (done + chunk.length > size) throw invalid(url, `more than the ${size} bytes came that were promised`);
         for (let at = 0; at < chunk.length;) {
           at += (await handle.write(chunk, at, chunk.length - at, done + at)).bytesWritten;
@@ -94,11 +95,21 @@ async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Wa
   }
   if (done < size) throw new HubUnavailableError(`Cannot get ${url}: it broke off after ${done} of ${size} bytes`);
   await checkMagic(wanted, handle, done);
-  const digest = hash.digest("hex");
-  if (sha256 === undefined || digest === sha256) return;
-  if (!resumed) throw invalid(url, `its sha256 is ${digest} instead of ${sha256}`);
+  const found = hash.digest("hex");
+  if (found === wanted.digest) return;
+  const words = `its ${isSha256(wanted) ? "sha256" : "git id"} is ${found} instead of ${wanted.digest}`;
+  if (!resumed) throw invalid(url, words);
   await handle.truncate(0); // what was there before may have been wrong
-  throw new HubUnavailableError(`Cannot use ${url}: its sha256 is ${digest} instead of ${sha256}`);
+  throw new HubUnavailableError(`Cannot use ${url}: ${words}`);
+}
+
+function isSha256({ digest }: Transfer): boolean {
+  return digest.length === 64;
+}
+
+/** https://git-scm.com/book/en/v2/Git-Internals-Git-Objects: git hashes a file behind its kind and size. */
+function newHash(wanted: Transfer): Hash {
+  return isSha256(wanted) ? createHash("sha256") : createHash("sha1").update(`blob ${wanted.size}\0`);
 }
 
 /** Whether an answer goes on at this byte; a server without ranges sends the whole. */
@@ -106,7 +117,12 @@ function isRest(response: Response, from: number): boolean {
   return response.status === 206 && response.headers.get("content-range")?.startsWith(`bytes ${from}-`) === true;
 }
 
-async function* chunksOf(response: Response, patience: number, stalled: AbortController): AsyncGenerator<Uint8Array> {
+async function* chunksOf(
+  url: string,
+  response: Response,
+  patience: number,
+  stalled: AbortController,
+): AsyncGenerator<Uint8Array> {
   const late = new Error(`nothing came for ${patience / 1000} s`);
   let timer = setTimeout(() => stalled.abort(late), patience);
   try {
@@ -116,14 +132,20 @@ async function* chunksOf(response: Response, patience: number, stalled: AbortCon
       timer = setTimeout(() => stalled.abort(late), patience);
     }
   } catch (error) {
-    throw new HubUnavailableError(`Cannot get ${response.url}: it broke off (${reasonOf(error)})`, { cause: error });
+    const from = shownUrl(response.url || url); // of what fetch was told to follow, the last
+    throw new HubUnavailableError(`Cannot get ${from}: it broke off (${reasonOf(error)})`, { cause: error });
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function hashOf(handle: FileHandle, length: number, signal: AbortSignal | undefined): Promise<Hash> {
-  const hash = createHash("sha256");
+async function hashOf(
+  wanted: Transfer,
+  handle: FileHandle,
+  length: number,
+  signal: AbortSignal | undefined,
+): Promise<Hash> {
+  const hash = newHash(wanted);
   const buffer = new Uint8Array(1 << 20);
   for (let at = 0; at < length;) {
     signal?.throwIfAborted();

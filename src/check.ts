@@ -1,0 +1,138 @@
+/** What is wrong with an argument: a TypeError or RangeError that names it, its value and what is allowed. */
+import { fileURLToPath } from "node:url";
+
+const MOST_ITEMS = 2 ** 32 - 1; // of a JavaScript array
+
+/** Checks that a value is a string of well-formed Unicode; `name` is the argument's, with its index. */
+export function checkText(name: string, value: unknown): string {
+  if (typeof value !== "string") throw new TypeError(`Cannot read ${name}: it must be a string, is ${show(value)}`);
+  if (!value.isWellFormed()) {
+    const at = loneSurrogate(value);
+    const unit = value.charCodeAt(at).toString(16).toUpperCase();
+    throw new TypeError(
+      `Cannot read ${name}: it has a lone surrogate U+${unit} at index ${at}; text.toWellFormed() replaces such`,
+    );
+  }
+  return value;
+}
+
+/** Checks a list of texts; the message names the index of the bad one. */
+export function checkTexts(name: string, value: unknown): string[] {
+  return checkList(name, value, (item, at) => checkText(at, item));
+}
+
+/**
+ * Checks a list and copies it, so that a later change to it does no harm.
+ *
+ * @param read Checks one item, a hole too, and says what is kept of it.
+ */
+export function checkList<T>(name: string, value: unknown, read: (item: unknown, name: string) => T): T[] {
+  if (!Array.isArray(value)) throw new TypeError(`Cannot read ${name}: it must be an array, is ${show(value)}`);
+  const { length } = value;
+  if (!(Number.isInteger(length) && length >= 0 && length <= MOST_ITEMS)) { // a Proxy may say anything
+    throw new TypeError(`Cannot read ${name}: it must be an array, its length is ${show(length)}`);
+  }
+  const list: T[] = [];
+  for (let i = 0; i < length; i++) list.push(read(value[i], `${name}[${i}]`));
+  return list;
+}
+
+/** Checks a path or `file:` URL, as a string or a URL, and gives the path. */
+export function checkPath(name: string, value: unknown): string {
+  if (typeof value !== "string" && !(value instanceof URL)) {
+    throw new TypeError(`Cannot read ${name}: it must be a path or a file: URL, is ${show(value)}`);
+  }
+  const path = value instanceof URL || /^file:/i.test(value) ? pathOfUrl(name, value) : checkText(name, value);
+  // The system's functions end a path at a NUL: another file than the one named would be opened.
+  if (path === "" || path.includes("\0")) {
+    throw new RangeError(`Cannot read ${name}: it must be a path, not empty and without NUL, is ${show(path)}`);
+  }
+  return path;
+}
+
+function pathOfUrl(name: string, url: string | URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    throw new TypeError(`Cannot read ${name}: it must be a file: URL of this machine (${(error as Error).message})`, {
+      cause: error,
+    });
+  }
+}
+
+/** Checks that options are an object. */
+export function checkObject<T extends object>(name: string, value: T): T {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new TypeError(`Cannot read ${name}: it must be an object, is ${show(value)}`);
+  }
+  return value;
+}
+
+/** Checks an integer, if there is one. */
+export function checkInteger(name: string, value: unknown, min: number, max: number = Number.MAX_SAFE_INTEGER): void {
+  if (value === undefined) return;
+  if (typeof value !== "number") throw new TypeError(`Cannot read ${name}: it must be an integer, is ${show(value)}`);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
+    throw new RangeError(`Cannot read ${name}: it must be an integer ${range}, is ${value}`);
+  }
+}
+
+/** Checks a boolean, if there is one. */
+export function checkBoolean(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "boolean") {
+    throw new TypeError(`Cannot read ${name}: it must be true or false, is ${show(value)}`);
+  }
+}
+
+/** Checks a word, if there is one. */
+export function checkWord(name: string, value: unknown, allowed: readonly string[]): void {
+  if (value !== undefined && !allowed.includes(value as string)) {
+    const list = allowed.map((one) => `"${one}"`).join(", ");
+    throw new (typeof value === "string" ? RangeError : TypeError)(
+      `Cannot read ${name}: it must be one of ${list}, is ${show(value)}`,
+    );
+  }
+}
+
+/** Checks a signal, if there is one. */
+export function checkSignal(value: unknown): void {
+  if (value !== undefined && !(value instanceof AbortSignal)) {
+    throw new TypeError(`Cannot read signal: it must be an AbortSignal, is ${show(value)}`);
+  }
+}
+
+/** Checks a callback, if there is one. */
+export function checkCallback(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "function") {
+    throw new TypeError(`Cannot read ${name}: it must be a function, is ${show(value)}`);
+  }
+}
+
+/** A value as it should appear in a message: short, and without running the value's own code. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "bigint") return BigInt.asIntN(64, value) === value ? `${value}n` : "a bigint";
+  if (typeof value === "function") return "a function";
+  if (typeof value === "symbol") return "a symbol";
+  if (typeof value === "object" && value !== null) return kindOf(value);
+  return String(value);
+}
+
+function kindOf(value: object): string {
+  try {
+    // await was forgotten
+    return Array.isArray(value) ? "an array" : value instanceof Promise ? "a promise" : "an object";
+  } catch {
+    return "an object"; // a Proxy that was revoked or throws
+  }
+}
+
+function loneSurrogate(text: string): number {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.codePointAt(i)!;
+    if (code >= 0xd800 && code <= 0xdfff) return i;
+    if (code > 0xffff) i++;
+  }
+  return -1;
+}
