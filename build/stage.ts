@@ -15,6 +15,7 @@ export const NATIVE_SOURCES: readonly string[] = [
   "gguf_check.h",
   "gguf_header.cpp",
   "gguf_header.h",
+  "gguf_limits.h",
   "guard.cpp",
   "guard.h",
   "lane.cpp",

@@ -24,7 +24,11 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     p.n_seq_max                      = (uint32_t) options[1];
     p.n_threads = p.n_threads_batch  = options[2];
     p.pooling_type                   = saur::to_llama(options[3]);
-    p.flash_attn_type                = (llama_flash_attn_type) options[4];
+    // ggml's flash attention rounds keys and values to half precision, and in passes of less than 64 tokens the sums too: a
+    // text alone gets another vector than in company. Weights in f32 are asked for by those who want the original's.
+    const bool exact                 = llama_model_ftype(model->model) == LLAMA_FTYPE_ALL_F32;
+    p.flash_attn_type                = exact ? LLAMA_FLASH_ATTN_TYPE_DISABLED : (llama_flash_attn_type) options[4];
+    p.type_k = p.type_v              = exact ? GGML_TYPE_F32 : GGML_TYPE_F16;
     p.embeddings                     = answers.empty();
     if (!answers.empty()) {
         p.pooling_type  = LLAMA_POOLING_TYPE_NONE;

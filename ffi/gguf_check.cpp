@@ -4,6 +4,7 @@
 // minutes or never ends.
 //
 // What this does not catch:
+// - a tensor that is optional when llama.cpp loads and needed when it computes, in architectures other than T5.
 // - weights that are NaN where a mixture of experts sorts them (std::sort with NaN is undefined): `checkTensors` does,
 //   unless finite weights overflow on the way.
 // - a file that is changed between this look and llama.cpp's.
@@ -17,6 +18,7 @@
 #include "ggml.h"
 #include "gguf.h"
 #include "gguf_header.h"
+#include "gguf_limits.h"
 #include "llama.h"
 #include "model_file.h"
 
@@ -28,63 +30,13 @@
 namespace saur {
 namespace {
 
-struct Range {
-    const char * key;  // behind the architecture's name
-    double       min, max;
-};
-
-// llama.cpp makes arrays and caches of these, divides by them, or holds them in an int.
-const Range RANGES[] = {
-    { "block_count", 1, 512 },  // LLAMA_MAX_LAYERS
-    { "context_length", 1, INT32_MAX },
-    { "embedding_length", 1, 1 << 20 },
-    { "embedding_length_out", 1, 1 << 16 },
-    { "feed_forward_length", 0, 1 << 24 },
-    { "vocab_size", 0, 1 << 22 },
-    { "attention.head_count", 0, 1 << 16 },
-    { "attention.head_count_kv", 0, 1 << 16 },
-    { "attention.key_length", 1, 1 << 16 },
-    { "attention.value_length", 1, 1 << 16 },
-    { "attention.key_length_swa", 1, 1 << 16 },
-    { "attention.value_length_swa", 1, 1 << 16 },
-    { "attention.relative_buckets_count", 4, 256 },  // llama_relative_position_bucket knows distances to 128
-    { "attention.group_norm_groups", 1, 1 << 16 },
-    { "attention.output_group_count", 1, 1 << 16 },
-    { "attention.sliding_window", 0, INT32_MAX },
-    { "rope.dimension_count", 0, 1 << 16 },
-    { "rope.dimension_count_swa", 0, 1 << 16 },
-    { "expert_count", 0, 1024 },  // LLAMA_MAX_EXPERTS
-    { "expert_used_count", 0, 1024 },
-    { "experts_per_group", 1, 1024 },
-    { "full_attention_interval", 1, INT32_MAX },
-    { "conv_group_size", 1, INT32_MAX },
-    { "wkv.head_size", 1, 1 << 16 },
-    { "kda.head_dim", 1, 1 << 16 },
-    { "ssm.inner_size", 0, 1 << 20 },
-    { "ssm.state_size", 0, 1 << 16 },
-    { "ssm.conv_kernel", 0, 1 << 10 },
-    { "shortconv.l_cache", 1, 1 << 10 },
-};
-
-// Those of llm_arch_is_recurrent and llm_arch_is_hybrid, and some that have layers without attention or no layers at all.
-const char * const WITHOUT_HEADS[] = {
-    "mamba",      "mamba2",        "rwkv6",        "rwkv6qwen2", "rwkv7",       "arwkv7",      "jamba",     "falcon-h1",
-    "plamo2",     "granitehybrid", "lfm2",         "lfm2moe",    "nemotron_h",  "nemotron_h_moe", "qwen3next", "kimi-linear",
-    "bailingmoe3", "kimi-k3",      "qwen35",       "qwen35moe",  "qwen4exp",    "deepseek4",   "minimax-01", "deci",
-    "clip",       "wavtokenizer-dec", "pockettts",
-};
-
-// Longest token: tries are freed by recursion (naive_trie of llama-vocab.cpp), and a thread's stack may be 512 KB.
-constexpr uint64_t MAX_TOKEN_BYTES = 2048;
-constexpr uint64_t MAX_TOKENS      = 1 << 22;
-
 bool has_heads(const std::string & architecture) {
     return std::none_of(std::begin(WITHOUT_HEADS), std::end(WITHOUT_HEADS), [&](const char * name) { return architecture == name; });
 }
 
 std::string shown(double value) {
     char text[32];
-    snprintf(text, sizeof(text), "%.9g", value);
+    snprintf(text, sizeof(text), "%.15g", value);
     return text;
 }
 
@@ -96,6 +48,10 @@ void check_range(const std::string & key, double value, double min, double max) 
     if (!(value >= min && value <= max)) {
         refuse(key, value, "must be from " + shown(min) + " to " + shown(max));
     }
+}
+
+bool is_whole(int32_t type) {
+    return type != GGUF_TYPE_STRING && type != GGUF_TYPE_FLOAT32 && type != GGUF_TYPE_FLOAT64 && type != GGUF_TYPE_BOOL;
 }
 
 bool ends_with(const std::string & text, const char * end) {
@@ -112,6 +68,9 @@ double first(const GgufHeader & header, const std::string & key, double otherwis
 void check_numbers(const GgufHeader & header, const std::string & own) {
     for (const Range & range : RANGES) {
         if (const GgufField * field = header.find(own + range.key)) {
+            if (!is_whole(field->type)) {
+                throw Unsound(own + range.key + " must be a whole number");
+            }
             for (double value : field->numbers) {
                 check_range(own + range.key, value, range.min, range.max);
             }
@@ -120,12 +79,14 @@ void check_numbers(const GgufHeader & header, const std::string & own) {
     for (const auto & entry : header.fields) {
         const std::string & key   = entry.first;
         const GgufField &   field = entry.second;
-        if (key.compare(0, own.size(), own) != 0 || field.type != GGUF_TYPE_FLOAT32) {
+        // in a list infinity can be meant: Gemma 3n's activation sparsity
+        if (key.compare(0, own.size(), own) != 0 || field.type != GGUF_TYPE_FLOAT32 || field.array) {
             continue;
         }
+        const bool epsilon = ends_with(key, "epsilon");
         for (double value : field.numbers) {
-            if (!std::isfinite(value) || (value < 0 && ends_with(key, "epsilon"))) {
-                refuse(key, value, "must be a finite number, and an epsilon not below 0");
+            if (!std::isfinite(value) || (epsilon && value < 0)) {
+                refuse(key, value, epsilon ? "must be a finite number not below 0" : "must be a finite number");
             }
         }
     }
@@ -197,10 +158,18 @@ void check_layers(const GgufHeader & header, const std::string & own) {
     }
 }
 
-void check_vocabulary(const GgufHeader & header) {
+void check_vocabulary(const GgufHeader & header, const std::string & own) {
+    const GgufField * labels = header.find(own + "classifier.output_labels");
+    if (labels && labels->count > MAX_LABELS) {
+        refuse("the number of " + own + "classifier.output_labels", (double) labels->count,
+               "may be at most " + std::to_string(MAX_LABELS));
+    }
     const GgufField * tokens = header.find("tokenizer.ggml.tokens");
     if (!tokens) {
         return;
+    }
+    if (!tokens->array || tokens->type != GGUF_TYPE_STRING) {
+        throw Unsound("tokenizer.ggml.tokens must be a list of strings");
     }
     if (tokens->count < 1 || tokens->count > MAX_TOKENS) {
         refuse("the number of tokenizer.ggml.tokens", (double) tokens->count, "must be from 1 to " + std::to_string(MAX_TOKENS));
@@ -232,12 +201,20 @@ void check_tensor(const GgufTensor & tensor) {
     if (type != GGML_TYPE_F32 && !ggml_get_type_traits(type)->to_float) {
         throw Unsound(name + " is of type " + ggml_type_name(type) + ", which no weights are of");
     }
-    // Biases, norms and BERT's token types are added or multiplied, which ggml-cpu does in f32 only.
-    const bool vector = tensor.ne[1] == 1 && tensor.ne[2] == 1 && tensor.ne[3] == 1;
-    const bool added  = ends_with(tensor.name, ".bias") || tensor.name.find("norm") != std::string::npos ||
-                       tensor.name == "token_types.weight";
-    if (type != GGML_TYPE_F32 && (vector || added)) {
+    const bool vector = std::any_of(std::begin(F32_ONLY), std::end(F32_ONLY),
+                                    [&](const char * part) { return tensor.name.find(part) != std::string::npos; });
+    if (type != GGML_TYPE_F32 && (vector || ends_with(tensor.name, ".ssm_a") || ends_with(tensor.name, ".ssm_d"))) {
         throw Unsound(name + " is of type " + ggml_type_name(type) + ", and must be f32");
+    }
+}
+
+void check_required(const GgufHeader & header, const std::string & architecture) {
+    for (const auto & required : REQUIRED) {
+        if (architecture == required.architecture &&
+            std::none_of(header.tensors.begin(), header.tensors.end(),
+                         [&](const GgufTensor & tensor) { return tensor.name == required.tensor; })) {
+            throw Unsound(std::string("the tensor '") + required.tensor + "' is missing");
+        }
     }
 }
 
@@ -256,7 +233,12 @@ void check_part(FILE * file, uint64_t size, bool whole, GgufHeader & header) {
         check_attention(header, own, architecture);
         check_layers(header, own);
     }
-    check_vocabulary(header);
+    check_vocabulary(header, own);
+    double parts = 1;
+    header.number("split.count", parts);
+    if (parts < 2) {
+        check_required(header, architecture);
+    }
 }
 
 }  // namespace

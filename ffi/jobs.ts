@@ -1,6 +1,6 @@
 /** Jobs that run on native lanes, as promises. Shared by both runtimes; an adapter only says when to look. */
 import type { Library } from "./mod.ts";
-import { STATUS } from "./errors.ts";
+import { LlamaError, STATUS } from "./errors.ts";
 import type { Functions, Handle } from "./symbols.ts";
 
 /** The lanes of one JavaScript thread that have a job, and the promises that wait for them. */
@@ -15,7 +15,7 @@ export class Jobs {
   constructor(functions: Functions, listen: Library<Functions>["listen"]) {
     this.#functions = functions;
     const queue = functions.saur_queue_new();
-    if (queue === null) throw new Error("Cannot allocate the completion queue");
+    if (queue === null) throw new LlamaError("out-of-memory", "Cannot allocate the completion queue");
     this.#queue = queue;
     this.#start = listen(functions, queue, () => this.#drain());
   }
@@ -24,7 +24,12 @@ export class Jobs {
   newLane(logLevel: number): { readonly handle: Handle; readonly number: number } {
     const number = this.#lanes++;
     const handle = this.#functions.saur_lane_new(this.#queue, number, logLevel);
-    if (handle === null) throw new Error("Cannot start a native thread: the system has no more");
+    if (handle === null) {
+      throw new LlamaError(
+        "out-of-memory",
+        "Cannot start a native thread: the system has no more, or no memory for one",
+      );
+    }
     return { handle, number };
   }
 

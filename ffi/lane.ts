@@ -29,6 +29,8 @@ export interface ModelOptions {
   /** Layers to keep on the GPU; negative means all, 0 none. */
   readonly gpuLayers: number;
   readonly checkTensors: boolean;
+  /** Whether to refuse what llama.cpp could die of; only tests of what lies behind it say no. @default {true} */
+  readonly checkHeader?: boolean;
   /** Index of the GPU; -1 means the first. */
   readonly device: number;
   /** Whether texts get BOS, EOS and SEP; undefined means as the file says. */
@@ -97,9 +99,9 @@ export class Lane {
   /** Loads a model. When it is aborted, the lane can only be closed: the load stops behind it, as soon as it can. */
   async loadModel(path: string, settings: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
-    const { gpuLayers, checkTensors, device, addBos, addEos, addSep } = settings;
+    const { gpuLayers, checkTensors, checkHeader = true, device, addBos, addEos, addSep } = settings;
     const added = [addBos, addEos, addSep].map((add) => add === undefined ? -1 : Number(add));
-    const options = Int32Array.of(gpuLayers, Number(checkTensors), device, ...added);
+    const options = Int32Array.of(gpuLayers, Number(checkTensors) + 2 * Number(!checkHeader), device, ...added);
     const action = `load the model ${path}`;
     const model = await this.#run({
       start: () => f.saur_model_load(this.#handle, cString(path), options, options.length),

@@ -52,7 +52,11 @@ void to_float(int type, const uint8_t * data, float * out, int64_t n) {
 
 }  // namespace
 
-TokenRows::TokenRows(const std::string & path) {
+TokenRows::TokenRows(const std::string & path, const std::string & hash) {
+    std::string error, now;
+    if (check_model_file(path, error, now) != SAUR_OK || now != hash) {
+        throw std::runtime_error(path + " was changed after it was loaded: load it again");
+    }
     const File                             file(path);
     std::unique_ptr<FILE, int (*)(FILE *)> bytes(ggml_fopen(path.c_str(), "rb"), fclose);
     const ggml_tensor * tokens = ggml_get_tensor(file.tensors, "token_embd.weight");
@@ -89,7 +93,7 @@ bool LoadedModel::has_tensor(const char * name) const {
 const TokenRows & LoadedModel::token_rows() {
     std::lock_guard<std::mutex> lock(mutex);
     if (!rows) {
-        rows.reset(new TokenRows(path));
+        rows.reset(new TokenRows(path, hash));
     }
     return *rows;
 }

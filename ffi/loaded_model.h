@@ -14,8 +14,9 @@ namespace saur {
 // segment B gets the difference of the two types on top, in an `embd` batch (proven in shared/prototype/ce.cpp).
 class TokenRows {
   public:
-    // Throws std::runtime_error when the file has no token_embd.weight and token_types.weight of two rows.
-    explicit TokenRows(const std::string & path);
+    // Throws std::runtime_error when the file has no token_embd.weight and token_types.weight of two rows, or is no
+    // longer the one with this hash.
+    TokenRows(const std::string & path, const std::string & hash);
     // Writes the row of a token, n_embd floats.
     void    row(int32_t token, bool second, float * out) const;
     int64_t n_embd = 0;

@@ -6,6 +6,7 @@
 #include "pooling.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -88,8 +89,8 @@ void watch_quantize(void * user, const char * text) {
 
 }  // namespace
 
-// options: layers on the GPU (negative: all), check the tensors' numbers, device (-1: the first GPU, else the CPU), and
-// whether to add BOS, EOS and SEP (-1: as the file says)
+// options: layers on the GPU (negative: all), checks (1: the tensors' numbers, 2: not the header, for tests of what lies
+// behind that check), device (-1: the first GPU, else the CPU), and whether to add BOS, EOS and SEP (-1: as the file says)
 int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * options, int32_t n) {
     if (!lane->idle()) {
         return SAUR_BUSY;
@@ -105,14 +106,18 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
         return lane->start([lane, gpu_layers, check, wanted,
                             overrides = overrides(options[3], options[4], options[5])]() -> int32_t {
             std::string   hash;
-            const int32_t file = saur::check_model_file(lane->text, lane->error, hash);
+            const int32_t file = saur::check_model_file(lane->text, lane->error, hash, (check & 2) == 0);
             if (file != SAUR_OK) {
                 return file;
             }
             llama_model_params p          = llama_model_default_params();
             p.n_gpu_layers                = gpu_layers;
-            p.check_tensors               = check != 0;
+            p.check_tensors               = (check & 1) != 0;
             p.kv_overrides                = overrides.data();
+            // Read, not mapped: a mapped file that is truncated while it is used ends the process with SIGBUS, and one
+            // that is written over changes the vectors in silence (tests/changed_file_test.ts).
+            p.load_mode                   = LLAMA_LOAD_MODE_NONE;
+            p.lazy_mode                   = LLAMA_LAZY_MODE_OFF;
             ggml_backend_dev_t devices[2] = { gpu_layers == 0 ? nullptr : saur::choose_device(wanted), nullptr };
             p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
             p.progress_callback           = on_load_progress;
@@ -232,8 +237,13 @@ int32_t saur_model_quantize(saur_lane * lane, const char * input, const char * o
             p.nthread                     = threads;
             lane->log.watch_user          = lane;
             lane->log.watch               = watch_quantize;
+            errno                         = 0;
             const uint32_t rc             = llama_model_quantize(in.c_str(), out.c_str(), &p);
+            const int      why            = errno;
             lane->log.watch               = nullptr;
+            if (rc != 0 && why != 0 && lane->log.errors.find("iostream error") != std::string::npos) {
+                saur::append(lane->error, strerror(why));  // all that C++ streams say of a full disk
+            }
             return rc == 0 ? SAUR_OK : lane->abort ? SAUR_ABORTED : SAUR_NULL;
         });
     });

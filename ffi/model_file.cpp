@@ -72,7 +72,7 @@ FILE * open_regular(const char * path) {
     return ggml_fopen(path, "rb");
 }
 
-int32_t check_model_file(const std::string & path, std::string & error, std::string & hash) {
+int32_t check_model_file(const std::string & path, std::string & error, std::string & hash, bool header) {
     std::unique_ptr<FILE, int (*)(FILE *)> file(open_regular(path.c_str()), fclose);
     if (!file) {
         if (errno == ENOENT || errno == ENOTDIR) {
@@ -93,7 +93,9 @@ int32_t check_model_file(const std::string & path, std::string & error, std::str
     }
     const int64_t size = (int64_t) file_size(file.get());
     try {
-        check_gguf(file.get(), (uint64_t) size, path);
+        if (header) {
+            check_gguf(file.get(), (uint64_t) size, path);
+        }
     } catch (const Unsound & e) {
         error = e.what();
         return SAUR_UNSOUND;

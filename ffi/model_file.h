@@ -16,7 +16,7 @@ FILE *   open_regular(const char * path);
 
 // SAUR_OK, or SAUR_NOT_FOUND, SAUR_NOT_GGUF or SAUR_UNSOUND with the reason in `error`. `hash` receives 16 hex digits:
 // FNV-1a over the size and 256 blocks of 4 KB spread over the file, enough to tell two models or two quantisations of
-// one apart.
-int32_t check_model_file(const std::string & path, std::string & error, std::string & hash);
+// one apart. Without `header` what is behind the magic is not looked at.
+int32_t check_model_file(const std::string & path, std::string & error, std::string & hash, bool header = true);
 
 }  // namespace saur

@@ -6,15 +6,11 @@
  * is one [UNK] there, but pieces here. And form feeds, vertical tabs and U+0085 are dropped there, but spaces here. Sources: tokenizers, `normalizers/bert.rs` and
  * `models/wordpiece/mod.rs` (`max_input_chars_per_word`); llama.cpp, `llm_tokenizer_wpm_session::preprocess`.
  */
-import { setImmediate } from "node:timers/promises";
-
 // deno-lint-ignore no-control-regex -- it is the definition of ASCII
 const ASCII = /^[\x00-\x7f]*$/;
 // What `BertNormalizer` drops: control and format characters but for tab, line feed and carriage return.
 // deno-lint-ignore no-control-regex -- they are what is looked for
 const DROPPED = /[\0-\x08\v\f\x0e-\x1f\x7f-\x9f\p{Cf}\ufffd]/gu;
-// White space that stays: the end of a word for Hugging Face, too.
-const SPACE = /[^\S\v\f\ufeff]/;
 const NONSPACING_MARKS = /\p{Mn}/gu;
 const LONG_RUN = /\S{101}/;
 // Characters that end a word: white space, punctuation, ASCII symbols, and the ideographs that stand for themselves.
@@ -22,26 +18,10 @@ const LONG_WORD =
   /[^\s\p{P}$+<=>^`|~\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]{101,}/gu;
 // A letter of Linear A: no vocabulary has it, so it becomes one [UNK].
 const UNKNOWN = "\u{10600}";
-// Characters that are worked on in one piece; some 2 ms.
-const PIECE = 64 * 1024;
 
 /** Normalises a text so that llama.cpp's WordPiece gives the tokens of Hugging Face's. */
 export function normalizeBert(text: string, stripAccents: boolean): string {
   const kept = text.replace(DROPPED, "");
   const decomposed = stripAccents && !ASCII.test(kept) ? kept.normalize("NFD").replace(NONSPACING_MARKS, "") : kept;
   return LONG_RUN.test(decomposed) ? decomposed.replace(LONG_WORD, UNKNOWN) : decomposed;
-}
-
-/** As `normalizeBert`, but a long text is done in pieces that end at white space, so that timers keep ticking. */
-export async function normalizeBertInPieces(text: string, stripAccents: boolean): Promise<string> {
-  if (text.length <= PIECE) return normalizeBert(text, stripAccents);
-  const pieces: string[] = [];
-  for (let from = 0; from < text.length;) {
-    let to = Math.min(text.length, from + PIECE);
-    while (to < text.length && !SPACE.test(text[to]!)) to++;
-    pieces.push(normalizeBert(text.slice(from, to), stripAccents));
-    from = to;
-    await setImmediate();
-  }
-  return pieces.join("");
 }

@@ -1,9 +1,9 @@
 /** A loaded model with its lanes, and what was decided for it at load. */
 import { type Device, devices, Lane, LLAMA_VERSION, type Model, type Native, open, SPECIAL } from "../ffi/mod.ts";
 import { LlamaError } from "../ffi/errors.ts";
-import { normalizeBertInPieces } from "./bert_normalizer.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { describe, type LlamaInfo } from "./info.ts";
+import { normalizerOf } from "./normalizer.ts";
 import type { EmbedOptions, LoadOptions } from "./options.ts";
 import { type PairFormat, pairFormat } from "./pairs.ts";
 import { passLimits } from "./plan.ts";
@@ -91,7 +91,7 @@ async function startEngine(
     answers: tokens,
     // Only one row of logits a sequence is computed where they are wanted, whatever its length.
     pass: passLimits(tokens ? 1 : model.numbers.vocabularySize),
-    prepare: prepareFor(model),
+    prepare: normalizerOf(model),
     onLog,
   });
   return {
@@ -150,16 +150,4 @@ function pairOf(model: Model): PairFormat {
     tokenizer: model.meta("tokenizer.ggml.model") ?? "",
     types: Number(model.meta("tokenizer.ggml.token_type_count") ?? 0),
   }, model.numbers);
-}
-
-// The `tokenizer.ggml.pre` of families whose tokenizer.json composes texts (normalizer NFC), which llama.cpp leaves out.
-const COMPOSED = ["qwen2", "qwen35", "deepseek-r1-qwen", "modern-bert"];
-
-/** What BERT's WordPiece and some other tokenizers do to a text first; the rest take it as it is. */
-function prepareFor(model: Model): ((text: string) => string | Promise<string>) | undefined {
-  if (COMPOSED.includes(model.meta("tokenizer.ggml.pre") ?? "")) return (text) => text.normalize("NFC");
-  if (model.meta("tokenizer.ggml.model") !== "bert") return undefined;
-  const lowercase = model.meta("tokenizer.ggml.normalizer.lowercase") ?? "true";
-  const stripAccents = (model.meta("tokenizer.ggml.normalizer.strip_accents") ?? lowercase) === "true";
-  return (text) => normalizeBertInPieces(text, stripAccents);
 }

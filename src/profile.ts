@@ -80,7 +80,9 @@ function poolingOf(model: Model, { pooling }: LoadOptions, known: Known | undefi
     );
   }
   if (model.pooling !== undefined) return model.pooling;
-  return known?.pooling && (known.pooling !== "rank" || hasHead(model)) ? known.pooling : "none";
+  if (known?.pooling && (known.pooling !== "rank" || hasHead(model))) return known.pooling;
+  // llama.cpp's converter names no pooling for classifiers, such as bge-reranker and gte-reranker-modernbert.
+  return model.hasTensor("cls.output.weight") ? "rank" : "none";
 }
 
 function rerankerOf(model: Model, options: LoadOptions, pooling: Pooling, causal: boolean): Reranker {
@@ -108,7 +110,7 @@ function maxTokensOf(model: Model, contextSize: number | undefined, known: numbe
     );
   }
   const trained = known ?? Number(model.meta("llamasaur.max_seq_length") ?? contextLength);
-  return contextSize ?? (trained > 0 ? Math.min(trained, contextLength) : contextLength);
+  return contextSize ?? (Number.isInteger(trained) && trained > 0 ? Math.min(trained, contextLength) : contextLength);
 }
 
 interface Lack {

@@ -1,7 +1,8 @@
 import { test } from "node:test";
 import { performance } from "node:perf_hooks";
 import { assert, assertEquals } from "@std/assert";
-import { normalizeBert, normalizeBertInPieces } from "../src/bert_normalizer.ts";
+import { normalizeBert } from "../src/bert_normalizer.ts";
+import { inPieces } from "../src/normalizer.ts";
 import { randomIntegers } from "./random.ts";
 
 const UNKNOWN = "\u{10600}";
@@ -83,7 +84,7 @@ test("normalizeBert() leaves printable ASCII and white space untouched", () => {
   assertEquals(normalizeBert(ascii, true), ascii);
 });
 
-test("normalizeBertInPieces() equals the whole on random texts longer than a piece", async () => {
+test("inPieces() equals the whole on random texts longer than a piece", async () => {
   const draw = randomIntegers(4);
   const parts = [
     "a",
@@ -110,12 +111,15 @@ test("normalizeBertInPieces() equals the whole on random texts longer than a pie
     }
     const text = words.join("");
     for (const strip of [true, false]) {
-      assert(await normalizeBertInPieces(text, strip) === normalizeBert(text, strip), `round ${round}`);
+      assert(
+        await inPieces(text, (piece) => normalizeBert(piece, strip)) === normalizeBert(text, strip),
+        `round ${round}`,
+      );
     }
   }
 });
 
-test("normalizeBertInPieces() equals the whole with marks and surrogates where pieces end", async () => {
+test("inPieces() equals the whole with marks and surrogates where pieces end", async () => {
   const piece = 64 * 1024;
   for (
     const [what, text] of Object.entries({
@@ -126,14 +130,14 @@ test("normalizeBertInPieces() equals the whole with marks and surrogates where p
       "without a space": "x".repeat(3 * piece),
       "exactly a piece": "é".repeat(piece),
     })
-  ) assert(await normalizeBertInPieces(text, true) === normalizeBert(text, true), what);
+  ) assert(await inPieces(text, (piece) => normalizeBert(piece, true)) === normalizeBert(text, true), what);
 });
 
-test("normalizeBert() and normalizeBertInPieces() take a megabyte of anything in reasonable time", async () => {
+test("normalizeBert() and inPieces() take a megabyte of anything in reasonable time", async () => {
   for (const unit of ["x", "é", "한", "x ", "e\u0301", "\u0301", ".", "龍", "😀"]) {
     const text = unit.repeat(Math.ceil(1_000_000 / unit.length));
     const start = performance.now();
-    assert(normalizeBert(text, true) === await normalizeBertInPieces(text, true));
+    assert(normalizeBert(text, true) === await inPieces(text, (piece) => normalizeBert(piece, true)));
     const took = performance.now() - start;
     assert(took < 5000, `${JSON.stringify(unit)} took ${took} ms`);
   }

@@ -7,12 +7,10 @@ import { fixture } from "./checkpoint.ts";
 import { farthest } from "./references.ts";
 
 /** What a family's file is and what is asked of it. */
-export interface FamilyInfo {
+export interface Family {
   readonly name: string;
   readonly title: string;
-  readonly kind: "embedder" | "reranker";
   readonly file: string;
-  readonly pooling: string;
   readonly maxTokens: number;
   /** The largest difference allowed with f32 weights: of a vector's number, or of a logit. */
   readonly tolerance: number;
@@ -33,85 +31,95 @@ export interface FamilyText {
   readonly vector: Float32Array;
 }
 
-/** What comes out when one thing is wrong, on one text. */
-export interface Mutation {
-  readonly name: string;
-  /** Index of the text. */
-  readonly text: number;
-  readonly moved: number;
-  readonly vector: Float32Array;
+/** An embedding family. */
+export interface Embedder {
+  readonly family: Family & { readonly kind: "embedder"; readonly pooling: string; readonly dimensions: number };
+  readonly texts: readonly FamilyText[];
+  /** A vector for each token of some texts, given by index. */
+  readonly tokenLevel: readonly { readonly text: number; readonly rows: Float32Array }[];
+  /** What comes out when one thing is wrong, on one text. */
+  readonly mutations: readonly { readonly name: string; readonly text: number; readonly vector: Float32Array }[];
 }
 
-/** An embedding family. */
-export interface EmbedderFixture {
-  readonly family: FamilyInfo;
-  readonly texts: readonly FamilyText[];
-  readonly tokenLevel: readonly { readonly text: number; readonly rows: Float32Array }[];
-  readonly mutations: readonly Mutation[];
+/** A pair and what the reference makes of it. */
+export interface FamilyPair {
+  readonly query: string;
+  readonly document: string;
+  readonly instruction?: string;
+  readonly truncated: boolean;
+  /** Token ids as they go into the model. */
+  readonly tokens: readonly number[];
+  /** One for each label. */
+  readonly logits: readonly number[];
+}
+
+/** A reranking family. */
+export interface Reranker {
+  readonly family: Family & { readonly kind: "reranker"; readonly reranker: "cross-encoder" | "yes-no" };
+  readonly pairs: readonly FamilyPair[];
+  readonly mutations: readonly { readonly name: string; readonly pair: number; readonly logits: readonly number[] }[];
 }
 
 const FOLDER = fixture("families");
-const all: { id: string; text: string }[] = JSON.parse(readFileSync(fixture("texts.json"), "utf8"));
-const textOf = new Map(all.map(({ id, text }) => [id, text]));
-
-function decoded(base64: string): Float32Array {
-  return new Float32Array(Uint8Array.from(Buffer.from(base64, "base64")).buffer);
-}
-
-// deno-lint-ignore no-explicit-any
-function read(name: string): any {
-  return JSON.parse(readFileSync(`${FOLDER}/${name}`, "utf8"));
-}
+const ALL: { id: string; text: string }[] = JSON.parse(readFileSync(fixture("texts.json"), "utf8"));
+const TEXTS = new Map(ALL.map(({ id, text }) => [id, text]));
 
 /** Path of a family's f32 GGUF file. */
-export function familyFile({ file }: FamilyInfo): string {
+export function familyFile({ file }: Family): string {
   return `${FOLDER}/${file}`;
 }
 
-/** The embedding families. */
-export function embedders(): EmbedderFixture[] {
-  return readdirSync(FOLDER).filter((file) => file.endsWith(".json")).toSorted().map(read)
-    .filter(({ family }) => family.kind === "embedder")
-    .map(({ family, texts, tokenLevel, mutations }) => ({
-      family,
-      texts: texts.map((one: FamilyText & { vector: string }) => ({
-        ...one,
-        text: textOf.get(one.id)!,
-        vector: decoded(one.vector),
-      })),
-      tokenLevel: tokenLevel.map((one: { text: number; rows: string }) => ({ ...one, rows: decoded(one.rows) })),
-      mutations: mutations.map((one: Mutation & { vector: string }) => ({ ...one, vector: decoded(one.vector) })),
-    }));
+function decode(base64: string): Float32Array {
+  return new Float32Array(Uint8Array.from(Buffer.from(base64, "base64")).buffer);
+}
+
+/** All families, the embedders first. */
+export function readFamilies(): { embedders: Embedder[]; rerankers: Reranker[] } {
+  const all = readdirSync(FOLDER).filter((file) => file.endsWith(".json")).toSorted()
+    .map((file) => JSON.parse(readFileSync(`${FOLDER}/${file}`, "utf8"), decodeField));
+  return {
+    embedders: all.filter(({ family }) => family.kind === "embedder"),
+    rerankers: all.filter(({ family }) => family.kind === "reranker"),
+  };
+}
+
+/** Reads base64 as numbers, and adds to an item with a text's id the text. */
+function decodeField(key: string, value: unknown): unknown {
+  if (typeof value === "string" && (key === "vector" || key === "rows")) return decode(value);
+  if (typeof value !== "object" || value === null || !("id" in value)) return value;
+  return { ...value, text: TEXTS.get(String(value.id)) };
 }
 
 /** The texts whose token ids are not the reference's, with both. */
-export async function wrongTokens(llama: Llama, texts: readonly FamilyText[], limit: number): Promise<string[]> {
+export async function wrongTokens(llama: Llama, { family, texts }: Embedder): Promise<string[]> {
   const wrong: string[] = [];
   for (const { id, text, prompt = "", tokens, whole } of texts) {
     const ids = [...await llama.tokenize(prompt + text)];
-    const kept = ids.length > limit ? [...ids.slice(0, limit - 1), ids.at(-1)!] : ids;
+    const kept = whole === undefined ? ids : [...ids.slice(0, family.maxTokens - 1), ids.at(-1)!];
     if (ids.length !== (whole ?? tokens.length) || kept.join() !== tokens.join()) {
-      wrong.push(
-        `${id}: ${kept.length} tokens ${kept.slice(0, 40)}, not ${tokens.length} tokens ${tokens.slice(0, 40)}`,
-      );
+      wrong.push(`${id}: ${kept.length} tokens ${kept.slice(0, 40)}, not ${tokens.length}: ${tokens.slice(0, 40)}`);
     }
   }
   return wrong;
 }
 
-/** The vectors of a family's texts, in their order. */
-export async function vectorsOf(llama: Llama, texts: readonly FamilyText[]): Promise<Float32Array[]> {
-  const prompts = [...new Set(texts.map(({ prompt }) => prompt))];
+/** The vectors of texts, in their order; all those with one prompt in one call, in this order or from the end. */
+export async function vectorsOf(
+  llama: Llama,
+  texts: readonly FamilyText[],
+  order: "forward" | "backward" = "forward",
+): Promise<Float32Array[]> {
   const found = new Map<FamilyText, Float32Array>();
-  for (const prompt of prompts) {
+  for (const prompt of new Set(texts.map(({ prompt }) => prompt))) {
     const asked = texts.filter((text) => text.prompt === prompt);
+    if (order === "backward") asked.reverse();
     const vectors = await llama.embed(asked.map(({ text }) => text), { prompt });
     asked.forEach((text, i) => found.set(text, vectors[i]!));
   }
   return texts.map((text) => found.get(text)!);
 }
 
-/** How near vectors are to the reference. */
+/** How near vectors are to the reference's. */
 export interface VectorsOff {
   readonly least: number;
   readonly mean: number;
@@ -131,4 +139,64 @@ export function compareVectors(texts: readonly FamilyText[], vectors: readonly F
     off,
     worst: texts[offs.indexOf(off)]!.id,
   };
+}
+
+/** What the product made of a pair. */
+export interface ScoredPair {
+  readonly logits: readonly number[];
+  readonly truncated: boolean;
+}
+
+/** The scores of pairs, in their order; all documents of one query and instruction in one call. */
+export async function scoresOf(
+  llama: Llama,
+  pairs: readonly FamilyPair[],
+  order: "forward" | "backward" = "forward",
+): Promise<ScoredPair[]> {
+  const found = new Map<FamilyPair, ScoredPair>();
+  const keyOf = ({ query, instruction }: FamilyPair): string => JSON.stringify([query, instruction]);
+  for (const key of new Set(pairs.map(keyOf))) {
+    const asked = pairs.filter((pair) => keyOf(pair) === key);
+    if (order === "backward") asked.reverse();
+    const { query, instruction } = asked[0]!;
+    for (const one of await llama.rerank(query, asked, { text: ({ document }) => document, instruction })) {
+      const several = asked[0]!.logits.length > 1;
+      const logits = several ? one.labels!.map(({ logit }) => logit) : [one.logit];
+      found.set(one.document, { logits, truncated: one.truncated });
+    }
+  }
+  return pairs.map((pair) => found.get(pair)!);
+}
+
+/** How near logits are to the reference's. */
+export interface LogitsOff {
+  readonly off: number;
+  /** Spearman's correlation of the two orders. */
+  readonly rank: number;
+  readonly range: number;
+}
+
+/** Compares scores with the reference's. */
+export function compareScores(pairs: readonly FamilyPair[], scores: readonly ScoredPair[]): LogitsOff {
+  const wanted = pairs.map(({ logits }) => logits[0]!);
+  const found = scores.map(({ logits }) => logits[0]!);
+  return {
+    off: Math.max(...pairs.map(({ logits }, i) => farthest(logits, scores[i]!.logits))),
+    rank: spearman(wanted, found),
+    range: Math.max(...wanted) - Math.min(...wanted),
+  };
+}
+
+/** Spearman's rank correlation: 1 when two lists have the same order. */
+export function spearman(a: readonly number[], b: readonly number[]): number {
+  const ranks = (values: readonly number[]): number[] => {
+    const order = values.map((_, i) => i).sort((i, j) => values[i]! - values[j]!);
+    const rank = new Array<number>(values.length);
+    order.forEach((i, place) => rank[i] = place);
+    return rank;
+  };
+  const [x, y] = [ranks(a), ranks(b)];
+  const squares = x.reduce((sum, one, i) => sum + (one - y[i]!) ** 2, 0);
+  const n = a.length;
+  return n < 2 ? 1 : 1 - 6 * squares / (n * (n * n - 1));
 }

@@ -1,4 +1,5 @@
 // Wrong model files: each is loaded or refused with a typed error that names the cause, by a process that lives on.
+// A failure names the file: `deno run -A scripts/torture/write_file.ts` writes it out.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -8,7 +9,8 @@ import { writeBases } from "./tiny_models.ts";
 
 const WORKER = join(ROOT, "scripts", "torture", "files_worker.ts");
 const SILENCE = 30_000; // milliseconds without a line: the file before it hangs
-// What memory and threads may grow by from a look to the last: noise of the collectors, no leak of a file's size.
+const DEATH = /^(died|hung)/;
+// What memory and threads may grow by from the middle to the end: noise of the collectors.
 const MEGABYTES = 40;
 const THREADS = 2;
 
@@ -58,43 +60,70 @@ export async function* work(
 }
 
 /** Yields once a file; what is wrong with memory, threads or the good model goes to the last. */
-async function* run(
-  context: Context,
-  argsFrom: (next: number) => string[],
-  step: number,
-): AsyncIterable<string | undefined> {
-  await writeBases(context.directory);
-  let [next, ran] = [Number.NaN, 0];
-  let open: string | undefined;
+async function* run(context: Context, kind: readonly string[], threads = 1): AsyncIterable<string | undefined> {
+  const { directory, planned, platform } = context;
+  await writeBases(directory);
   const failures: string[] = [];
-  let looks: [number, number][] = [];
-  for (let going = true; going && ran < context.planned;) {
+  let footprints: [number, number][] = [];
+  let ran = 0;
+  for (let position = 0, going = true; going && position < planned;) {
     going = false;
-    for await (const { kind, text } of work(context.platform, context.directory, argsFrom(next))) {
-      if (kind === ">") {
-        [open, next] = [text, Number.parseInt(text) + step];
-      } else if (kind === "=") {
-        looks.push(text.split(" ").map(Number) as [number, number]);
+    let open: string | undefined;
+    for await (
+      const { kind: mark, text } of work(platform, directory, [`${threads}`, ...kind, `${position}`, `${planned}`])
+    ) {
+      if (mark === "=") {
+        footprints.push(text.split(" ").map(Number) as [number, number]);
+      } else if (mark === ">") {
+        open = text;
+        position = Number.parseInt(text) + 1;
       } else if (open === undefined) {
         failures.push(text);
       } else {
-        const failure = kind === "!" ? `${open}: ${text}` : undefined;
+        const failure = mark === "!" ? `${open}: ${text}` : undefined;
         open = undefined;
-        if (failure && /^(died|hung)/.test(text)) [going, looks] = [true, []]; // a new process goes on behind it
-        if (++ran < context.planned) yield failure;
-        else failures.push(...failure ? [failure] : []);
+        if (mark === "!" && DEATH.test(text)) [going, footprints] = [true, []]; // a new process goes on behind it
+        if (++ran < planned) yield failure;
+        else if (failure) failures.push(failure);
       }
     }
   }
-  yield [...failures, ...grown(looks)].join("; ") || undefined;
+  yield [...failures, ...grown(footprints)].join("; ") || undefined;
 }
 
-/** What has grown from the first quarter of the looks to the last. */
-function grown(looks: readonly [number, number][]): string[] {
-  const [from, to] = [looks[looks.length >> 2], looks.at(-1)];
-  if (!from || !to || from === to) return [];
+/** What has grown from the middle to the end: the corpus comes twice, so it has met every file by then. */
+function grown([from, to]: readonly [number, number][]): string[] {
+  if (!from || !to) return [];
   const words: string[] = [];
   if (to[0] - from[0] > MEGABYTES) words.push(`memory grew from ${from[0]} to ${to[0]} MB`);
   if (to[1] - from[1] > THREADS) words.push(`threads grew from ${from[1]} to ${to[1]}`);
   return words;
 }
+
+// How many files the corpus has: a case that plans other runs than there are fails.
+const FILES = 10_178;
+const CI_STEP = 36;
+const THREADED_STEP = 51; // two threads are slow on a busy machine
+
+export const cases: readonly Case[] = [
+  {
+    name: "files: a wrong file loads or is refused, twice",
+    planned: { ci: 2 * Math.floor(FILES / CI_STEP), full: 2 * FILES },
+    run: (context) => {
+      const step = context.scale === "ci" ? CI_STEP : 1;
+      // The last files of the list are left out where the beginning is drawn, so that each has as many.
+      return run(context, ["corpus", `${context.seed % step}`, `${step}`]);
+    },
+  },
+  {
+    name: "files: a wrong file on a context of two threads",
+    planned: { ci: 0, full: Math.floor(FILES / THREADED_STEP) },
+    run: (context) => run(context, ["corpus", `${context.seed % THREADED_STEP}`, `${THREADED_STEP}`], 2),
+  },
+  {
+    name: "files: random damage",
+    planned: { ci: 400, full: 10_000 },
+    repeats: true,
+    run: (context) => run(context, ["random", `${context.seed * 1_000_000}`]),
+  },
+];

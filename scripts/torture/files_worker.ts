@@ -1,21 +1,23 @@
-// Loads wrong files one after the other in one process and tells of each: files_worker.ts DIRECTORY THREADS corpus FROM
-// STEP PASSES, or files_worker.ts DIRECTORY THREADS random SEED SECONDS. See files.ts.
+// Loads wrong files one after the other in one process and tells of each. See files.ts.
 //
-// Lines: "> NUMBER NAME" before a file, "< OUTCOME" behind it, "= RSS THREADS" now and then, "! WHY" for what is wrong.
+//   files_worker.ts DIRECTORY THREADS corpus BEGIN STEP POSITION END   every STEP-th file from BEGIN, again and again,
+//                                                                      from one position of that sequence to another
+//   files_worker.ts DIRECTORY THREADS random SEED POSITION END         the mutants of SEED + POSITION and on
+//
+// Lines: "> POSITION WHICH" before a file, "< OUTCOME" behind it, "! WHY" for what is wrong; "= MEGABYTES THREADS" after
+// each half, and "." at the end.
 import { readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { Llama, LlamaError, ModelNotFoundError } from "../../mod.ts";
 import { corpus } from "./corpus.ts";
 import { mutant } from "./mutator.ts";
-import { readBase } from "./tiny_models.ts";
+import { type Base, readBase } from "./tiny_models.ts";
 
 const [directory, threads, kind, ...rest] = process.argv.slice(2) as [string, string, string, ...string[]];
-const [first, second, third] = rest.map(Number) as [number, number, number];
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 const file = join(directory, `${kind} ${process.pid}.gguf`);
-const GOOD = join(directory, "bert.gguf");
-const EVERY = 100; // files between two looks at memory and the good model
+const EVERY = 100; // files between two questions to the good model
 
 /** Loads a file and asks it for something; the words of what it answered. */
 async function meet(path: string): Promise<string> {
@@ -51,52 +53,55 @@ function footprint(): [megabytes: number, threads: number] {
   return [Math.round(number("VmRSS") / 1024), number("Threads")];
 }
 
-const good = await Llama.load(GOOD, { contexts: 1 });
+const good = await Llama.load(join(directory, "bert.gguf"), { contexts: 1 });
 const expected = await good.embed("the process goes on");
 
-async function check(): Promise<void> {
+async function checkGood(): Promise<void> {
   const vector = await good.embed("the process goes on");
   if (!vector.every((x, i) => x === expected[i])) say("! the good model gives another vector");
-  (globalThis as { gc?: () => void }).gc?.();
-  if (process.platform === "linux") say(`= ${footprint().join(" ")}`);
 }
 
-async function one(number: number, name: string, bytes: Uint8Array): Promise<void> {
-  say(`> ${number} ${name}`);
+async function one(position: number, name: string, bytes: Uint8Array): Promise<void> {
+  say(`> ${position} ${name}`);
   writeFileSync(file, bytes);
   try {
     say(`< ${await meet(file)}`);
   } catch (error) {
     const words = refusal(error);
-    if (words === undefined) {
-      say(`! ${error instanceof Error ? `${error.name}: ${error.message}` : error}`.replaceAll("\n", " "));
-    } else say(`< ${words}`);
+    const thrown = error instanceof Error ? `${error.name}: ${error.message}` : error;
+    say(words === undefined ? `! ${thrown}`.replaceAll("\n", " ") : `< ${words}`);
   }
 }
 
-async function everyOne(from: number, step: number, passes: number): Promise<void> {
-  const list = [...corpus((base) => readBase(directory, base))];
-  for (let pass = 0; pass < passes; pass++) {
-    let done = 0;
-    for (let i = pass === 0 ? from : from % step; i < list.length; i += step) {
-      await one(i, list[i]!.name, list[i]!.bytes());
-      if (++done % EVERY === 0) await check();
-    }
-    await check();
+/** The file at a position, and its name. */
+function source(): (position: number) => { name: string; bytes: Uint8Array } {
+  const read = (base: Base): Uint8Array => readBase(directory, base);
+  if (kind === "random") {
+    const seed = Number(rest.shift());
+    return (position) => mutant(seed + position, read);
   }
+  const [begin, step] = [Number(rest.shift()), Number(rest.shift())];
+  const list = [...corpus(read)];
+  const count = Math.floor((list.length - begin - 1) / step) + 1;
+  return (position) => {
+    const number = begin + position % count * step;
+    const { name, bytes } = list[number]!;
+    return { name: `${number} ${name}`, bytes: bytes() };
+  };
 }
 
-async function random(seed: number, seconds: number): Promise<void> {
-  const end = performance.now() + seconds * 1000;
-  for (let i = 0; performance.now() < end; i++) {
-    const { name, bytes } = mutant(seed + i, (base) => readBase(directory, base));
-    await one(seed + i, name, bytes);
-    if ((i + 1) % EVERY === 0) await check();
+const at = source();
+const [from, to] = rest.map(Number) as [number, number];
+for (let position = from; position < to; position++) {
+  const { name, bytes } = at(position);
+  await one(position, name, bytes);
+  const half = position + 1 === to >> 1 || position + 1 === to;
+  if (half || position % EVERY === 0) await checkGood();
+  if (half && process.platform === "linux") {
+    (globalThis as { gc?: () => void }).gc?.();
+    say(`= ${footprint().join(" ")}`);
   }
-  await check();
 }
-
-await (kind === "corpus" ? everyOne(first, second, third) : random(first, second));
 await good.close();
 rmSync(file, { force: true });
 say(".");

@@ -71,12 +71,13 @@ export function hostileTexts(): [string, (tokens: Uint8Array[]) => (string | Uin
 
 /** A file whose tokens are changed; the rest says what it said. */
 export function withTokens(gguf: Gguf, change: (tokens: Uint8Array[]) => (string | Uint8Array)[]): Gguf {
-  return setKey(gguf, "tokenizer.ggml.tokens", value.strings(change(tokensOf(gguf))));
+  const tokens = tokensOf(gguf);
+  return tokens.length < 10 ? gguf : setKey(gguf, "tokenizer.ggml.tokens", value.strings(change(tokens)));
 }
 
 function tokensOf(gguf: Gguf): Uint8Array[] {
   const entry = gguf.entries.find(({ key }) => new TextDecoder().decode(key) === "tokenizer.ggml.tokens");
-  if (entry?.value.type !== TYPE.array) return [];
+  if (entry?.value.type !== TYPE.array || entry.value.bytes[0] !== TYPE.string) return [];
   const bytes = entry.value.bytes;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 12;

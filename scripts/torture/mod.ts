@@ -13,19 +13,23 @@ import { parseArgs } from "node:util";
 import { randomIntegers } from "../../tests/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
 import * as cancel from "./cancel.ts";
+import * as files from "./files.ts";
 import * as input from "./input.ts";
 import * as leave from "./leave.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as memory from "./memory.ts";
+import * as scarcity from "./scarcity.ts";
 import * as scheduler from "./scheduler.ts";
 import { faults, type Row, table } from "./table.ts";
 
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   cancel,
+  files,
   input,
   leave,
   lifecycle,
   memory,
+  scarcity,
   scheduler,
 ];
 

@@ -1,7 +1,9 @@
-// Random damage, the same for the same seed: most of it in the header, where everything is a length or a number.
+// Random damage, the same for the same seed: half of it orderly (reshaper.ts), half of it to the bytes, mostly those of
+// the header, where everything is a length or a number.
 import { Buffer } from "node:buffer";
 import { randomIntegers } from "../../tests/random.ts";
-import { parse, pieces, u32, u64 } from "./gguf.ts";
+import { parse, pieces, serialise, u32, u64 } from "./gguf.ts";
+import { reshaped } from "./reshaper.ts";
 import { type Base, BASES } from "./tiny_models.ts";
 
 const INTERESTING = [
@@ -125,6 +127,10 @@ export function mutant(seed: number, read: (base: Base) => Uint8Array): { name: 
   const draw = randomIntegers(Math.imul(seed, 0x9e3779b1));
   const base = BASES[draw(0, BASES.length - 1)]!;
   const gguf = parse(read(base));
+  if (draw(0, 1) === 0) {
+    const [changed, names] = reshaped(gguf, draw);
+    return { name: `${base} ${names.join(" ")}`, bytes: serialise(changed) };
+  }
   const parts = pieces(gguf).map((part) => part.slice());
   const header = 1 + gguf.entries.length + gguf.tensors.length;
   // Most files get one or two changes: more are refused at the first and teach nothing.

@@ -1,0 +1,94 @@
+// Every family against transformers and sentence-transformers, by the public API: tokens, vectors and logits, alone, all in
+// one call and in reversed order; and none of the mistakes of the mutation tables comes anywhere near.
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { Llama } from "../mod.ts";
+import {
+  compareScores,
+  compareVectors,
+  type Embedder,
+  familyFile,
+  type FamilyText,
+  readFamilies,
+  scoresOf,
+  vectorsOf,
+  wrongTokens,
+} from "./families.ts";
+import { farthest, libraryMissing as skip } from "./references.ts";
+
+// What a mistake must move a result by, in tolerances.
+const FACTOR = 20;
+const { embedders, rerankers } = readFamilies();
+
+for (const embedder of embedders) {
+  const { family, texts, tokenLevel, mutations } = embedder;
+  test(`tokenize() and embed() are those of the original, ${family.title}`, { skip }, async () => {
+    await using llama = await Llama.load(familyFile(family), { contextSize: family.maxTokens });
+    const { pooling, dimensions, exact, reranker } = llama.info;
+    assertEquals([pooling, dimensions, exact, reranker], [family.pooling, family.dimensions, true, "cosine"]);
+    assertEquals(await wrongTokens(llama, embedder), []);
+    const together = await vectorsOf(llama, texts);
+    check(embedder, together, "together");
+    check(embedder, await vectorsOf(llama, texts, "backward"), "reversed");
+    for (const i of someOf(texts)) {
+      const { text, prompt, vector, id } = texts[i]!;
+      const off = farthest(await llama.embed(text, { prompt }), vector);
+      assert(off <= family.tolerance, `${id} alone is off by ${off}`);
+    }
+    for (const { name, text, vector } of mutations) {
+      const moved = farthest(vector, together[text]!);
+      assert(moved >= FACTOR * family.tolerance, `"${name}" is only ${moved} from what came out`);
+    }
+    for (const { id, tokens, theirs } of texts) {
+      if (theirs) assert(theirs.join() !== tokens.join(), `${id} is said to differ, but does not`);
+    }
+    await using rows = await Llama.load(familyFile(family), { contextSize: family.maxTokens, pooling: "none" });
+    for (const { text, rows: expected } of tokenLevel) {
+      const { text: string, prompt, tokens } = texts[text]!;
+      const found = await rows.embed(string, { prompt });
+      assertEquals(found.length, tokens.length * family.dimensions);
+      const off = farthest(found, expected);
+      assert(off <= family.tolerance, `the tokens' vectors of ${texts[text]!.id} are off by ${off}`);
+    }
+  });
+}
+
+function check({ family, texts }: Embedder, vectors: Float32Array[], how: string): void {
+  const { least, off, worst } = compareVectors(texts, vectors);
+  console.log(`${family.name}, ${how}: least cosine ${least}, largest difference ${off} (${worst})`);
+  assert(least >= 0.99999, `${how}: least cosine ${least}`);
+  assert(off <= family.tolerance, `${how}: ${worst} is off by ${off}`);
+}
+
+/** Indices of some texts to be embedded alone: the shortest, the longest and every tenth. */
+function someOf(texts: readonly FamilyText[]): number[] {
+  const lengths = texts.map(({ tokens }) => tokens.length);
+  const ends = [Math.min(...lengths), Math.max(...lengths)].map((length) => lengths.indexOf(length));
+  return [...ends, ...texts.keys().filter((i) => i % 10 === 5)];
+}
+
+for (const { family, pairs, mutations } of rerankers) {
+  test(`rerank() gives the logits of the original, ${family.title}`, { skip }, async () => {
+    await using llama = await Llama.load(familyFile(family), { contextSize: family.maxTokens });
+    assertEquals([llama.info.reranker, llama.info.exact], [family.reranker, true]);
+    const together = await scoresOf(llama, pairs);
+    const all: [string, typeof together][] = [["together", together], [
+      "reversed",
+      await scoresOf(llama, pairs, "backward"),
+    ]];
+    for (const [how, scores] of all) {
+      const { off, rank, range } = compareScores(pairs, scores);
+      console.log(`${family.name}, ${how}: largest difference ${off} on a range of ${range.toFixed(1)}, ranks ${rank}`);
+      assert(off <= family.tolerance, `${how}: off by ${off}`);
+      assertEquals(scores.map(({ truncated }) => truncated), pairs.map(({ truncated }) => truncated));
+    }
+    for (const i of pairs.keys().filter((i) => i % 4 === 1)) {
+      const off = farthest((await scoresOf(llama, [pairs[i]!]))[0]!.logits, pairs[i]!.logits);
+      assert(off <= family.tolerance, `pair ${i} alone is off by ${off}`);
+    }
+    for (const { name, pair, logits } of mutations) {
+      const moved = farthest(logits, together[pair]!.logits);
+      assert(moved >= FACTOR * family.tolerance, `"${name}" is only ${moved} from what came out`);
+    }
+  });
+}
