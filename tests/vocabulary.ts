@@ -7,7 +7,8 @@ import { Llama } from "../mod.ts";
 import { type GgufMetadata, type GgufTensor, type GgufValue, writeGguf } from "../src/convert/gguf.ts";
 import { inDirectory } from "./checkpoint.ts";
 import { randomTensor } from "./fixtures/randoms.ts";
-import { type Field, readGguf } from "./gguf_reader.ts";
+import { valueOf } from "./gguf_copy.ts";
+import { readGguf } from "./gguf_reader.ts";
 
 const WIDTH = 4;
 const POSITIONS = 512;
@@ -57,18 +58,6 @@ const BERT: GgufMetadata = new Map<string, GgufValue>([
   ["bert.pooling_type", { u32: 1 }],
   ["tokenizer.ggml.token_type_count", { u32: 1 }],
 ]);
-
-/** A value as it is to be written, by the number of its type in the file. */
-function valueOf([key, { type, value }]: [string, Field]): [string, GgufValue] {
-  const list = Array.isArray(value);
-  if (type === 0 && list) return [key, { u8s: Uint8Array.from(value as number[]) }];
-  if (type === 4 && !list) return [key, { u32: value as number }];
-  if (type === 5 && list) return [key, { i32s: value as number[] }];
-  if (type === 6 && list) return [key, { f32s: value as number[] }];
-  if (type === 7 && !list) return [key, { bool: value as boolean }];
-  if (type === 8) return [key, list ? { strings: value as string[] } : { string: value as string }];
-  throw new Error(`${key} has type ${type}`);
-}
 
 function tensors(vocabulary: number): GgufTensor[] {
   const layer = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"].flatMap((name) =>
