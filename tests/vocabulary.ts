@@ -21,9 +21,14 @@ export const vocabulariesMissing: string | undefined = folder && existsSync(fold
   ? undefined
   : "llama.cpp's source is not in the cache: build the library without --llama and --source";
 
+/** Path of a vocabulary's file. */
+export function vocabularyPath(name: string): string {
+  return join(folder!, `ggml-vocab-${name}.gguf`);
+}
+
 /** What llama.cpp's own test has for a vocabulary: texts, and the ids of Hugging Face for them. */
 export function vocabularyTests(name: string): { text: string; ids: number[] }[] {
-  const read = (end: string): string => readFileSync(join(folder!, `ggml-vocab-${name}.gguf.${end}`), "utf8");
+  const read = (end: string): string => readFileSync(`${vocabularyPath(name)}.${end}`, "utf8");
   const texts = read("inp").split("\n__ggml_vocab_test__\n");
   const lines = read("out").split("\n");
   if (lines.at(-1) === "") lines.pop();
@@ -36,7 +41,7 @@ export function vocabularyTests(name: string): { text: string; ids: number[] }[]
 /** Runs with a model that has this vocabulary. */
 export async function withVocabulary(name: string, run: (llama: Llama) => Promise<void>): Promise<void> {
   await inDirectory(async (directory) => {
-    const { metadata } = readGguf(join(folder!, `ggml-vocab-${name}.gguf`));
+    const { metadata } = readGguf(vocabularyPath(name));
     const tokenizer = [...metadata].filter(([key]) => key.startsWith("tokenizer.ggml.") && !BERT.has(key));
     const vocabulary = (metadata.get("tokenizer.ggml.tokens")!.value as string[]).length;
     const path = join(directory, "model.gguf");
