@@ -1,14 +1,13 @@
 // Cross-encoders against transformers: segment B, both separators and the pooler; what goes wrong without each is in
 // the fixtures and is far outside the tolerance.
-import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { convert, quantize } from "../convert.ts";
-import { cacheDirectory } from "../ffi/library.ts";
 import { Llama, LlamaError, type Ranked } from "../mod.ts";
-import { fixture, inDirectory, openSafetensors, packed, writeSafetensors } from "./checkpoint.ts";
-import { randomTensor } from "./fixtures/randoms.ts";
+import { fixture, inDirectory } from "./checkpoint.ts";
+import { addHead, minilmCheckpoint, type Part } from "./minilm_head.ts";
 
 const TOLERANCE = 0.02;
 
@@ -18,13 +17,6 @@ interface Pair {
   readonly truncated: boolean;
   readonly logits: readonly number[];
   readonly wrong: Readonly<Record<string, readonly number[]>>;
-}
-interface Part {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly std: number;
-  readonly mean?: number;
-  readonly seed: number;
 }
 const read = (name: string): { pairs: Pair[]; random?: Part[] } => JSON.parse(readFileSync(fixture(name), "utf8"));
 
@@ -82,21 +74,16 @@ for (const name of ["tiny_cross_encoder", "tiny_classifier"]) {
   });
 }
 
-const cache = cacheDirectory();
-const models = cache && join(cache, "models");
-const checkpoint = models && readdirSync(models, { withFileTypes: true })
-  .find((entry) => entry.isDirectory() && entry.name.startsWith("sentence-transformers--all-MiniLM-L6-v2"))?.name;
-
 // Of logits on a range of 7, by the type of the weights; measured were 0.0065, 0.061 and 0.21.
 const FIVE_PAIRS = { f32: TOLERANCE, bf16: 0.15, q8_0: 0.5 } as const;
 
 test("rerank() scores the five pairs of a MiniLM cross-encoder as transformers, with f32, bf16 and q8_0", {
-  skip: !checkpoint && "MiniLM's checkpoint is not in the cache",
+  skip: !minilmCheckpoint && "MiniLM's checkpoint is not in the cache",
   timeout: 300_000,
 }, async () => {
   await inDirectory(async (directory) => {
     const source = join(directory, "checkpoint");
-    cpSync(join(models!, checkpoint!), source, { recursive: true });
+    cpSync(minilmCheckpoint!, source, { recursive: true });
     const { pairs, random } = read("minilm_cross_encoder.json");
     addHead(source, random!);
     const whole = join(directory, "f32.gguf");
@@ -140,25 +127,3 @@ test("Llama.load() refuses pooling rank for a file without a classification head
   );
   assertEquals(error.code, "model-unsupported");
 });
-
-/** Makes a cross-encoder of an encoder's checkpoint: the random parts as their generator gives them. */
-function addHead(directory: string, parts: readonly Part[]): void {
-  const path = join(directory, "model.safetensors");
-  const { header, data } = openSafetensors(path);
-  const encoder = Object.entries(header).filter(([name]) => name !== "__metadata__")
-    .map(([name, { dtype, shape, data_offsets: [from, to] }]) =>
-      [`bert.${name}`, { dtype, shape, data: data.subarray(from, to) }] as const
-    )
-    .filter(([name]) => !parts.some((part) => part.name === name));
-  const head = parts.map(({ name, shape, std, mean, seed }) => {
-    const values = randomTensor(seed, shape.reduce((product, n) => product * n, 1), std, mean);
-    return [name, { dtype: "F32", shape: [...shape], data: new Uint8Array(values.buffer) }] as const;
-  });
-  const [table, bytes] = packed([...encoder, ...head].map(([name, t]) => [name, { ...t, shape: [...t.shape] }]));
-  writeSafetensors(path, table, bytes);
-  const config = JSON.parse(readFileSync(join(directory, "config.json"), "utf8"));
-  config.architectures = ["BertForSequenceClassification"];
-  config.id2label = { 0: "LABEL_0" };
-  config.label2id = { LABEL_0: 0 };
-  writeFileSync(join(directory, "config.json"), JSON.stringify(config));
-}

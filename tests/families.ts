@@ -55,7 +55,12 @@ export interface FamilyPair {
 
 /** A reranking family. */
 export interface Reranker {
-  readonly family: Family & { readonly kind: "reranker"; readonly reranker: "cross-encoder" | "yes-no" };
+  readonly family: Family & {
+    readonly kind: "reranker";
+    readonly reranker: "cross-encoder" | "yes-no";
+    /** Whether a pair is put in a template, so that its two texts' tokens are not those of each alone. */
+    readonly template?: boolean;
+  };
   readonly pairs: readonly FamilyPair[];
   readonly mutations: readonly { readonly name: string; readonly pair: number; readonly logits: readonly number[] }[];
 }
@@ -139,6 +144,20 @@ export function compareVectors(texts: readonly FamilyText[], vectors: readonly F
     off,
     worst: texts[offs.indexOf(off)]!.id,
   };
+}
+
+/** The pairs whose query's or document's tokens are not in the reference's sequence; not those of a template, or cut. */
+export async function wrongPairTokens(llama: Llama, { family, pairs }: Reranker): Promise<string[]> {
+  const wrong: string[] = [];
+  const inner = async (text: string): Promise<string> => `,${[...await llama.tokenize(text)].slice(1, -1).join()},`;
+  for (const { query, document, tokens, truncated } of family.template ? [] : pairs) {
+    const whole = `,${tokens.join()},`;
+    for (const text of truncated ? [query] : [query, document]) {
+      const ids = await inner(text);
+      if (ids !== ",," && !whole.includes(ids)) wrong.push(`${JSON.stringify(text)}: ${ids} is not in ${whole}`);
+    }
+  }
+  return wrong;
 }
 
 /** What the product made of a pair. */

@@ -12,6 +12,7 @@ import {
   readFamilies,
   scoresOf,
   vectorsOf,
+  wrongPairTokens,
   wrongTokens,
 } from "./families.ts";
 import { farthest, libraryMissing as skip } from "./references.ts";
@@ -67,10 +68,12 @@ function someOf(texts: readonly FamilyText[]): number[] {
   return [...ends, ...texts.keys().filter((i) => i % 10 === 5)];
 }
 
-for (const { family, pairs, mutations } of rerankers) {
+for (const reranker of rerankers) {
+  const { family, pairs, mutations } = reranker;
   test(`rerank() gives the logits of the original, ${family.title}`, { skip }, async () => {
     await using llama = await Llama.load(familyFile(family), { contextSize: family.maxTokens });
     assertEquals([llama.info.reranker, llama.info.exact], [family.reranker, true]);
+    assertEquals(await wrongPairTokens(llama, reranker), []);
     const together = await scoresOf(llama, pairs);
     const all: [string, typeof together][] = [["together", together], [
       "reversed",

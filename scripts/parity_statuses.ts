@@ -1,0 +1,6 @@
+// What is known of each family.
+export const STATUSES: readonly {
+  family: string;
+  status: "right" | "warned" | "refused" | "unverified";
+  why: string;
+}[] = [];
