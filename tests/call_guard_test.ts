@@ -99,7 +99,7 @@ test("embed() and rerank() name the index of a lone surrogate and of what is no 
     [() => llama.embed(new Array(2) as string[]), TypeError, "input[0]", "is undefined"],
     [() => llama.embed(null as unknown as string), TypeError, "input", "is null"],
     [() => llama.embed({ length: 1 } as unknown as string[]), TypeError, "input", "is an object"],
-    [() => llama.rerank("q", "abc" as unknown as string[]), TypeError, "documents must be an array", '"abc"'],
+    [() => llama.rerank("q", "abc" as unknown as string[]), TypeError, "documents: it must be an array", '"abc"'],
   ]);
 });
 
