@@ -4,6 +4,7 @@
 #include "pooling.h"
 
 #include <algorithm>
+#include <cctype>
 
 using saur::answer;
 
@@ -13,6 +14,21 @@ bool on_abort_poll(void * user) { return ((saur_lane *) user)->abort != 0 || sau
 
 // A causal pass of more tokens is computed in several steps, with the same result.
 constexpr int32_t CAUSAL_STEP = 512;
+
+// gte-Qwen2's tokens see the whole text (`is_causal` false in its config.json), which llama.cpp's converter does not write
+// down: its file is a Qwen2 like any other but for its name, "gte-Qwen2-1.5B-instruct" or "Gte Qwen2 1.5B Instruct".
+bool is_gte_qwen2(const llama_model * model) {
+    char name[256] = "";
+    if (llama_model_meta_val_str(model, "qwen2.attention.causal", name, sizeof(name)) >= 0 ||
+        llama_model_meta_val_str(model, "general.name", name, sizeof(name)) < 0) {
+        return false;
+    }
+    std::string lower;
+    for (const char * c = name; *c; c++) {
+        lower += *c == '-' || *c == '_' ? ' ' : (char) tolower((unsigned char) *c);
+    }
+    return lower.find("gte qwen2") != std::string::npos;
+}
 
 // options: tokens of one pass, sequences of one pass, threads, pooling (ours), flash attention (-1 auto, 0, 1), and then
 // the tokens whose logits are wanted, if it is they and not embeddings
@@ -31,6 +47,9 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     const bool exact                 = llama_model_ftype(model->model) == LLAMA_FTYPE_ALL_F32;
     p.flash_attn_type                = exact ? LLAMA_FLASH_ATTN_TYPE_DISABLED : (llama_flash_attn_type) options[4];
     p.type_k = p.type_v              = exact ? GGML_TYPE_F32 : GGML_TYPE_F16;
+    if (is_gte_qwen2(model->model)) {
+        p.attention_type = LLAMA_ATTENTION_TYPE_NON_CAUSAL;
+    }
     p.embeddings                     = answers.empty();
     if (!answers.empty()) {
         p.pooling_type  = LLAMA_POOLING_TYPE_NONE;

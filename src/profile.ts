@@ -151,6 +151,31 @@ function whatItLacks(
         "pass addEos: true, or false if this one was not",
     );
   }
+  if (architecture === "gemma-embedding" && !model.hasTensor("dense_2.weight")) {
+    add(
+      "lacks the dense head (dense_2, dense_3) that EmbeddingGemma's vectors go through: take a file that was converted " +
+        "with --sentence-transformers-dense-modules",
+    );
+  }
+  if (architecture === "jina-bert-v3") {
+    add(
+      "was trained to be used with one of its LoRA adapters, which are files of their own and are not applied here: " +
+        "its vectors are the bare model's, not those of a task; take another model",
+    );
+  }
+  if (architecture === "nomic-bert-moe") {
+    add(
+      "has experts whose bias llama.cpp's converter leaves out, so its vectors are near the original's, not equal: take " +
+        "nomic-embed-text-v1.5 for those",
+    );
+  }
+  if (architecture === "modern-bert" && reranker === "cross-encoder") {
+    add(
+      "does not say whether its head takes the mean of the tokens or the first one (classifier_pooling); llama.cpp takes " +
+        'the mean, as gte-reranker-modernbert does: scores of a checkpoint with "cls" are wrong',
+      false,
+    );
+  }
   const split = model.meta("tokenizer.ggml.pre") ?? "default";
   if (tokenizer === "gpt2" && split === "default") {
     add(

@@ -67,12 +67,32 @@ test("profileOf() warns by name of what a file lacks, with the remedy", () => {
   assertWarned({ ...QWEN3, pooling: "last", numbers: { addEos: 0 } }, ["add_eos_token", "addEos: true, or false"], {
     addEos: false,
   });
+  const gemma = { "general.architecture": "gemma-embedding", "general.name": "EmbeddingGemma" };
+  assertWarned({ meta: gemma, pooling: "mean" }, ["EmbeddingGemma lacks the dense head", "dense-modules"]);
+  assertEquals(decide({ meta: gemma, pooling: "mean", tensors: ["dense_2.weight"] }).warnings, []);
+  assertWarned({ meta: { "general.architecture": "jina-bert-v3" }, pooling: "mean" }, ["LoRA adapters"]);
+  assertWarned({ meta: { "general.architecture": "nomic-bert-moe" }, pooling: "mean" }, ["experts whose bias"]);
   const { "tokenizer.ggml.pre": _, ...unsplit } = QWEN3.meta!;
   assertWarned({ meta: unsplit, pooling: "last" }, ["tokenizer.ggml.pre", "convert the original again"]);
   const { exact, warnings } = decide({ meta: BERT.meta! });
   assertEquals([exact, warnings.length], [true, 1]);
   assertStringIncludes(warnings[0]!, "names no pooling");
   assertEquals(decide({ meta: BERT.meta! }, { pooling: "none" }).warnings, []);
+});
+
+test("profileOf() takes a file that has a head and names no pooling for a reranker", () => {
+  const head = { tensors: ["cls.weight", "cls.output.weight"] };
+  assertEquals(decide({ meta: XLM_R.meta!, ...head }), {
+    pooling: "rank",
+    reranker: "cross-encoder",
+    exact: true,
+    warnings: [],
+    maxTokens: 512,
+  });
+  const { exact, reranker, warnings } = decide({ meta: { "general.architecture": "modern-bert" }, ...head });
+  assertEquals([exact, reranker, warnings.length], [true, "cross-encoder", 1]);
+  assertStringIncludes(warnings[0]!, "classifier_pooling");
+  assertEquals(decide({ meta: XLM_R.meta!, ...head }, { pooling: "cls" }).reranker, "cosine");
 });
 
 test("profileOf() takes the catalogue's word where the file is silent, and the option's before all", () => {

@@ -41,7 +41,7 @@ const ADDRESS: Watcher = {
     LSAN_OPTIONS: suppressions("lsan.supp"),
   },
   slower: 2,
-  big: 1 << 20,
+  big: 1 << 17,
   skip: () => missingRuntime("address,undefined"),
 };
 const THREAD: Watcher = {
@@ -49,7 +49,7 @@ const THREAD: Watcher = {
   sanitize: "thread",
   env: { TSAN_OPTIONS: `second_deadlock_stack=1:history_size=4:${suppressions("tsan.supp")}` },
   slower: 3,
-  big: 1 << 18,
+  big: 1 << 16,
   skip: () => missingRuntime("thread"),
 };
 const VALGRIND: Watcher = {
