@@ -152,6 +152,9 @@ const WORDS: Record<number, string> = {
   [STATUS.UNSOUND]: "the file is damaged or made wrong",
 };
 
+// llama.cpp's words for a file that is whole, but of a kind that it does not know.
+const UNKNOWN = /unknown (model architecture|pre-tokenizer type|tokenizer):/;
+
 /**
  * Makes the error for a job's status.
  *
@@ -161,7 +164,11 @@ const WORDS: Record<number, string> = {
  * @param code The kind of failure, where the status alone does not tell it.
  */
 export function statusError(status: number, action: string, lines: string, code?: LlamaErrorCode): LlamaError {
-  const kind = status === STATUS.OUT_OF_MEMORY ? "out-of-memory" : code ?? "context-lost";
+  const kind = status === STATUS.OUT_OF_MEMORY
+    ? "out-of-memory"
+    : code === "model-invalid" && UNKNOWN.test(lines)
+    ? "model-unsupported"
+    : code ?? "context-lost";
   const words = WORDS[status] ?? `unknown status ${status}`;
   const tail = lines.trim().split("\n").map((line) => line.trim()).filter(Boolean).join(" | ");
   return new LlamaError(kind, `Cannot ${action}: ${words}${tail && `: ${tail}`}`);

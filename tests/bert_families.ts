@@ -23,7 +23,7 @@ export function minilm(): { embedder: Embedder; file: string } | undefined {
   const family = { name: "minilm", title: "all-MiniLM-L6-v2", kind: "embedder", file: MINILM } as const;
   return {
     embedder: {
-      family: { ...family, dimensions, maxTokens, pooling, tolerance: 1e-3 },
+      family: { ...family, dimensions, maxTokens, pooling: pooling as "mean", tolerance: 1e-3 },
       texts,
       tokenLevel: [],
       mutations: [],

@@ -2,7 +2,7 @@
 // `deno task parity`.
 import { Buffer } from "node:buffer";
 import { readdirSync, readFileSync } from "node:fs";
-import { cosineSimilarity, type Llama } from "../mod.ts";
+import { cosineSimilarity, Llama, type LoadOptions, type Pooling } from "../mod.ts";
 import { fixture } from "./checkpoint.ts";
 import { farthest } from "./references.ts";
 
@@ -33,7 +33,13 @@ export interface FamilyText {
 
 /** An embedding family. */
 export interface Embedder {
-  readonly family: Family & { readonly kind: "embedder"; readonly pooling: string; readonly dimensions: number };
+  readonly family: Family & {
+    readonly kind: "embedder";
+    readonly pooling: Pooling;
+    /** Whether the file does not name the pooling, so that the option must. */
+    readonly silent?: boolean;
+    readonly dimensions: number;
+  };
   readonly texts: readonly FamilyText[];
   /** A vector for each token of some texts, given by index. */
   readonly tokenLevel: readonly { readonly text: number; readonly rows: Float32Array }[];
@@ -65,6 +71,29 @@ export interface Reranker {
   readonly mutations: readonly { readonly name: string; readonly pair: number; readonly logits: readonly number[] }[];
 }
 
+/** What a row may be off by at most. */
+export interface Limits {
+  readonly cosine: number;
+  readonly vectors: number;
+  /** Of logits, as a part of their range; f32 has the family's own tolerance. */
+  readonly logits: number;
+  readonly rank: number;
+}
+
+const F32: Limits = { cosine: 0.99999, vectors: 1e-3, logits: 0, rank: 0.999 };
+/** The limits of the small models, which are 32 wide: a rounding weighs more there than in real ones. */
+export const SMALL: Readonly<Record<string, Limits>> = {
+  f32: F32,
+  bf16: { cosine: 0.998, vectors: 0.04, logits: 0.03, rank: 0.97 },
+  q8_0: { cosine: 0.985, vectors: 0.08, logits: 0.06, rank: 0.95 },
+};
+/** The limits of MiniLM. */
+export const REAL: Readonly<Record<string, Limits>> = {
+  f32: F32,
+  bf16: { cosine: 0.9999, vectors: 4e-3, logits: 0.02, rank: 0.999 },
+  q8_0: { cosine: 0.997, vectors: 0.02, logits: 0.04, rank: 0.998 },
+};
+
 const FOLDER = fixture("families");
 const ALL: { id: string; text: string }[] = JSON.parse(readFileSync(fixture("texts.json"), "utf8"));
 const TEXTS = new Map(ALL.map(({ id, text }) => [id, text]));
@@ -72,6 +101,16 @@ const TEXTS = new Map(ALL.map(({ id, text }) => [id, text]));
 /** Path of a family's f32 GGUF file. */
 export function familyFile({ file }: Family): string {
   return `${FOLDER}/${file}`;
+}
+
+/** Loads a family's file, or one that was made of it. */
+export function loadFamily(
+  { family }: Embedder | Reranker,
+  file: string = familyFile(family),
+  options: LoadOptions = {},
+): Promise<Llama> {
+  const pooling = family.kind === "embedder" && family.silent ? family.pooling : undefined;
+  return Llama.load(file, { contextSize: family.maxTokens, pooling, ...options });
 }
 
 function decode(base64: string): Float32Array {

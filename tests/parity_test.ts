@@ -1,16 +1,23 @@
 // Every family against transformers and sentence-transformers, by the public API: tokens, vectors and logits, alone, all in
 // one call and in reversed order; and none of the mistakes of the mutation tables comes anywhere near.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
-import { Llama } from "../mod.ts";
+import { Buffer } from "node:buffer";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { quantize } from "../convert.ts";
+import { Llama, LlamaError } from "../mod.ts";
+import { inDirectory } from "./checkpoint.ts";
 import {
   compareScores,
   compareVectors,
   type Embedder,
   familyFile,
   type FamilyText,
+  loadFamily,
   readFamilies,
   scoresOf,
+  SMALL,
   vectorsOf,
   wrongPairTokens,
   wrongTokens,
@@ -24,7 +31,7 @@ const { embedders, rerankers } = readFamilies();
 for (const embedder of embedders) {
   const { family, texts, tokenLevel, mutations } = embedder;
   test(`tokenize() and embed() are those of the original, ${family.title}`, { skip }, async () => {
-    await using llama = await Llama.load(familyFile(family), { contextSize: family.maxTokens });
+    await using llama = await loadFamily(embedder);
     const { pooling, dimensions, exact, reranker } = llama.info;
     assertEquals([pooling, dimensions, exact, reranker], [family.pooling, family.dimensions, true, "cosine"]);
     assertEquals(await wrongTokens(llama, embedder), []);
@@ -43,7 +50,7 @@ for (const embedder of embedders) {
     for (const { id, tokens, theirs } of texts) {
       if (theirs) assert(theirs.join() !== tokens.join(), `${id} is said to differ, but does not`);
     }
-    await using rows = await Llama.load(familyFile(family), { contextSize: family.maxTokens, pooling: "none" });
+    await using rows = await loadFamily(embedder, undefined, { pooling: "none" });
     for (const { text, rows: expected } of tokenLevel) {
       const { text: string, prompt, tokens } = texts[text]!;
       const found = await rows.embed(string, { prompt });
@@ -71,7 +78,7 @@ function someOf(texts: readonly FamilyText[]): number[] {
 for (const reranker of rerankers) {
   const { family, pairs, mutations } = reranker;
   test(`rerank() gives the logits of the original, ${family.title}`, { skip }, async () => {
-    await using llama = await Llama.load(familyFile(family), { contextSize: family.maxTokens });
+    await using llama = await loadFamily(reranker);
     assertEquals([llama.info.reranker, llama.info.exact], [family.reranker, true]);
     assertEquals(await wrongPairTokens(llama, reranker), []);
     const together = await scoresOf(llama, pairs);
@@ -95,3 +102,40 @@ for (const reranker of rerankers) {
     }
   });
 }
+
+for (const type of ["bf16", "q8_0"] as const) {
+  test(`embed() and rerank() stay near the original with ${type} weights, all families`, { skip }, async () => {
+    const { cosine, vectors, logits, rank } = SMALL[type]!;
+    await inDirectory(async (directory) => {
+      for (const embedder of embedders) {
+        const { family, texts } = embedder;
+        const file = join(directory, family.file);
+        await quantize(familyFile(family), file, type);
+        await using llama = await loadFamily(embedder, file);
+        const { least, off, worst } = compareVectors(texts, await vectorsOf(llama, texts));
+        assert(least >= cosine && off <= vectors, `${family.name}: ${worst} is off by ${off}, least cosine ${least}`);
+      }
+      for (const reranker of rerankers) {
+        const { family, pairs } = reranker;
+        const file = join(directory, family.file);
+        await quantize(familyFile(family), file, type);
+        await using llama = await loadFamily(reranker, file);
+        const found = compareScores(pairs, await scoresOf(llama, pairs));
+        assert(
+          found.off <= 10 * logits && found.rank >= rank,
+          `${family.name}: off by ${found.off}, ranks ${found.rank}`,
+        );
+      }
+    });
+  });
+}
+
+test("Llama.load() refuses an architecture that llama.cpp does not know, by its name", { skip }, async () => {
+  await inDirectory(async (directory) => {
+    const file = join(directory, "mpnet.gguf");
+    const bytes = readFileSync(familyFile(embedders.find(({ family }) => family.name === "qwen3_last")!.family));
+    writeFileSync(file, Buffer.from(bytes.toString("latin1").replaceAll("qwen3", "mpnet"), "latin1"));
+    const error = await assertRejects(() => Llama.load(file), LlamaError, "unknown model architecture: 'mpnet'");
+    assertEquals(error.code, "model-unsupported");
+  });
+});

@@ -68,6 +68,7 @@ test("rerank() with windows gives a cross-encoder's best window, as if each were
       onProgress: ({ done, total }) => seen.push(done / total),
     });
     assert(seen.at(-1) === 1);
-    assert(cut!.truncated && !best!.truncated && best!.logit >= cut!.logit);
+    // the first window is the cut document, but in a pass with others: equal to rounding
+    assert(cut!.truncated && !best!.truncated && best!.logit >= cut!.logit - 1e-5, `${best!.logit} ${cut!.logit}`);
   });
 });
