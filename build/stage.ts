@@ -22,6 +22,8 @@ export const NATIVE_SOURCES: readonly string[] = [
   "lane.h",
   "loaded_model.cpp",
   "loaded_model.h",
+  "long_runs.cpp",
+  "long_runs.h",
   "memory.cpp",
   "model.cpp",
   "model_file.cpp",

@@ -11,6 +11,7 @@ export function readTarEntry(archive: Uint8Array, name: string): Uint8Array | un
   const tar = gunzipSync(archive);
   for (let at = 0; at + BLOCK <= tar.length && tar[at] !== 0;) {
     const size = parseInt(field(tar, at + 124, 12), 8);
+    if (!(size >= 0)) return undefined; // no number, or one that leads back
     const prefix = field(tar, at + 345, 155);
     const entry = (prefix && `${prefix}/`) + field(tar, at, 100);
     if (entry === name) return tar.subarray(at + BLOCK, at + BLOCK + size);

@@ -1,5 +1,5 @@
 /** Looks for the tools of a build before anything is compiled, and says how to get what is missing. */
-import { access, constants } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { BuildError } from "./failure.ts";
@@ -37,10 +37,16 @@ export async function which(name: string): Promise<string | undefined> {
   for (const directory of (process.env.PATH ?? "").split(delimiter).filter(Boolean)) {
     for (const suffix of suffixes) {
       const path = join(directory, name + suffix);
-      if (await access(path, constants.X_OK).then(() => true, () => false)) return path;
+      if (await isProgram(path)) return path;
     }
   }
   return undefined;
+}
+
+/** Whether a file may be run, as far as its mode tells: `access` asks Deno for a permission more, and dies without it. */
+async function isProgram(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && found.isFile() && (process.platform === "win32" || (found.mode & 0o111) !== 0);
 }
 
 async function first(names: readonly string[]): Promise<string[] | undefined> {
@@ -61,7 +67,7 @@ export async function findNvcc(): Promise<string | undefined> {
   if (CUDACXX) return CUDACXX;
   const roots = [CUDA_PATH, CUDA_HOME, "/usr/local/cuda"].filter((root) => root !== undefined);
   for (const path of [await which("nvcc"), ...roots.map((root) => join(root, "bin", "nvcc"))]) {
-    if (path && await access(path, constants.X_OK).then(() => true, () => false)) return path;
+    if (path && await isProgram(path)) return path;
   }
   return undefined;
 }

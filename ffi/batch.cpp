@@ -164,6 +164,6 @@ int32_t saur_pooling_embeddings(saur_lane * lane, float * out, int32_t size) {
     if (!lane->idle() || size < (int32_t) lane->embeddings.size()) {
         return SAUR_BAD_ARGUMENT;
     }
-    memcpy(out, lane->embeddings.data(), lane->embeddings.size() * sizeof(float));
+    std::copy(lane->embeddings.begin(), lane->embeddings.end(), out);
     return (int32_t) lane->embeddings.size();
 }

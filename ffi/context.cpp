@@ -35,8 +35,10 @@ bool is_gte_qwen2(const llama_model * model) {
 int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model, const std::vector<int32_t> & options) {
     lane->drop_context();
     std::vector<int32_t> answers(options.begin() + 5, options.end());
-    llama_context_params p = llama_context_default_params();
-    p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t) options[0];
+    // llama.cpp reserves its graph for a multiple of the sequences; with pooling mean it asserts where a pass is none.
+    const int64_t        sequences = options[1], tokens = (options[0] + sequences - 1) / sequences * sequences;
+    llama_context_params p         = llama_context_default_params();
+    p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t) tokens;
     p.n_seq_max                      = (uint32_t) options[1];
     p.n_threads = p.n_threads_batch  = options[2];
     p.pooling_type                   = saur::to_llama(options[3]);
@@ -65,14 +67,12 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     lane->model     = std::move(model);
     lane->answers   = std::move(answers);
     lane->n_threads = options[2];
-    if (options[2] > 1) {
-        // Without one, ggml starts and joins threads for every graph when OpenMP is off.
-        lane->threadpool = saur::new_threadpool(options[2]);
-        if (!lane->threadpool) {
-            return SAUR_OUT_OF_MEMORY;
-        }
-        llama_attach_threadpool(lane->context, lane->threadpool, lane->threadpool);
+    // Without one, ggml makes one for every graph: it starts and joins threads, and an assertion in a kernel leaks it.
+    lane->threadpool = saur::new_threadpool(options[2]);
+    if (!lane->threadpool) {
+        return SAUR_OUT_OF_MEMORY;
     }
+    llama_attach_threadpool(lane->context, lane->threadpool, lane->threadpool);
     return SAUR_OK;
 }
 

@@ -74,8 +74,16 @@ void write_line(LogSink & sink, LogLevel level, const char * text) {
 }
 
 void on_log(ggml_log_level level, const char * text, void *) {
-    LogSink & sink = t_sink ? *t_sink : global_sink();
-    write_line(sink, level_of(level, sink.last), text);
+    if (t_sink) {
+        write_line(*t_sink, level_of(level, t_sink->last), text);
+        return;
+    }
+    // Threads that are no lane share a sink, and of that only the ring may be written by several.
+    LogSink &      sink = global_sink();
+    const LogLevel ours = level_of(level, LOG_INFO);
+    if (ours >= sink.level) {
+        sink.ring.push(ours, text);
+    }
 }
 
 void on_abort(const char * message) {

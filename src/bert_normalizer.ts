@@ -14,8 +14,11 @@ const DROPPED = /[\0-\x08\v\f\x0e-\x1f\x7f-\x9f\p{Cf}\ufffd]/gu;
 const NONSPACING_MARKS = /\p{Mn}/gu;
 const LONG_RUN = /\S{101}/;
 // Characters that end a word: white space, punctuation, ASCII symbols, and the ideographs that stand for themselves.
-const LONG_WORD =
-  /[^\s\p{P}$+<=>^`|~\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]{101,}/gu;
+const BETWEEN = String
+  .raw`\s\p{P}$+<=>^\x60|~\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}`;
+// Without a length that is open: on a word of megabytes V8's stack would not do for it.
+const LONG_START = new RegExp(`[^${BETWEEN}]{101}`, "gu");
+const WORD_END = new RegExp(`[${BETWEEN}]`, "gu");
 // A letter of Linear A: no vocabulary has it, so it becomes one [UNK].
 const UNKNOWN = "\u{10600}";
 
@@ -23,5 +26,18 @@ const UNKNOWN = "\u{10600}";
 export function normalizeBert(text: string, stripAccents: boolean): string {
   const kept = text.replace(DROPPED, "");
   const decomposed = stripAccents && !ASCII.test(kept) ? kept.normalize("NFD").replace(NONSPACING_MARKS, "") : kept;
-  return LONG_RUN.test(decomposed) ? decomposed.replace(LONG_WORD, UNKNOWN) : decomposed;
+  return LONG_RUN.test(decomposed) ? withoutLongWords(decomposed) : decomposed;
+}
+
+function withoutLongWords(text: string): string {
+  const parts: string[] = [];
+  let kept = 0;
+  for (;;) {
+    LONG_START.lastIndex = kept;
+    const start = LONG_START.exec(text)?.index;
+    if (start === undefined) return parts.join("") + text.slice(kept);
+    WORD_END.lastIndex = LONG_START.lastIndex;
+    parts.push(text.slice(kept, start), UNKNOWN);
+    kept = WORD_END.exec(text)?.index ?? text.length;
+  }
 }

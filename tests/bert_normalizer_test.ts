@@ -142,3 +142,18 @@ test("normalizeBert() and inPieces() take a megabyte of anything in reasonable t
     assert(took < 5000, `${JSON.stringify(unit)} took ${took} ms`);
   }
 });
+
+test("normalizeBert() takes a word of 10 MB, and what is around it", () => {
+  for (
+    const [text, expected] of [["x".repeat(10_000_000), "\u{10600}"], [
+      `a ${"é".repeat(5_000_000)}. b`,
+      "a \u{10600}. b",
+    ]]
+  ) {
+    assertEquals(normalizeBert(text!, true), expected);
+  }
+  assertEquals(
+    normalizeBert(`${"x".repeat(100)} ${"y".repeat(101)}漢${"z".repeat(200)}`, true),
+    `${"x".repeat(100)} \u{10600}漢\u{10600}`,
+  );
+});

@@ -6,7 +6,7 @@ import { Trap } from "./hostile.ts";
 
 // What a runtime says when code of ours touched a value that it had not looked at.
 const RAW =
-  /undefined is not|null is not|is not a function|Cannot read propert|is not iterable|Cannot convert|Invalid array length|is not an object|ERR_INVALID|Received|malformed/i;
+  /undefined is not|null is not|is not a function|Cannot read propert|is not iterable|Cannot convert|Invalid array length|is not an object|ERR_INVALID|malformed/i;
 const PATIENCE = 60_000; // ms
 
 /** Replaces an argument of a call, or a key of one: `2`, `2.topN`. */

@@ -96,10 +96,16 @@ test("embed() and rerank() keep what they were given, whatever becomes of the ar
   given.fill("something else");
   given.length = 3;
   documents.splice(0);
+  // What shares a pass moves a vector a little, and with it the order of what is nearly equal.
   const off = Math.max(...(await work[0]).map((vector, i) => farthest(vector, expected[i]!)));
-  assert(off < 1e-4, `largest difference ${off}`); // what shares a pass moves a vector a little
-  assertEquals((await work[1]).map(({ document }) => document), ranked.map(({ document }) => document));
-  assertEquals((await byText).map(({ document }) => document.text), ranked.map(({ document }) => document));
+  assert(off < 1e-3, `largest difference ${off}`);
+  const scores = new Map(ranked.map(({ index, score }) => [index, score]));
+  const all = [await work[1], (await byText).map((one) => ({ ...one, document: one.document.text }))];
+  for (const { index, document, score } of all.flat()) {
+    assertEquals(document, texts[index]);
+    assert(Math.abs(score - scores.get(index)!) < 1e-3, `document ${index}: ${score}, not ${scores.get(index)}`);
+  }
+  assertEquals(all.map(({ length }) => length), [200, 200]);
 });
 
 test("embed() does not wait for a callback's end, and fails by what it throws; so does load()", { skip }, async () => {

@@ -54,6 +54,14 @@ async function withContext(
   await run(all.lane, all);
 }
 
+test("initContext() takes any number of tokens and sequences with pooling mean", { skip }, async () => {
+  const { lane, model } = await (bench ??= load());
+  for (const [tokens, sequences] of [[64, 3], [65, 2], [100, 7], [5, 64]] as const) {
+    await lane.initContext(model, { tokens, sequences, threads: 1, pooling: "mean" });
+    await encode(lane, [sequence(tokens)]);
+  }
+});
+
 /** That a pass is refused with the words of a status, and that the same lane and context go on. */
 async function assertRefused(lane: Lane, status: number, pass: () => Promise<unknown>): Promise<void> {
   const before = await encode(lane, [sequence(5)]);

@@ -112,7 +112,7 @@ test("checkPath() refuses what is no path of this machine, naming it", () => {
   for (const bad of ["", "a\0b", "file:///a%00b"]) {
     assertThrows(() => checkPath("out", bad), RangeError, "read out: it must");
   }
-  for (const bad of ["file://%", "file:///%2F", "file:///%zz", new URL("http://x/y"), "\ud800", 1, null, {}]) {
+  for (const bad of ["file://%", "file:///%2F", new URL("http://x/y"), "\ud800", 1, null, {}]) {
     assertThrows(() => checkPath("out", bad), TypeError, "Cannot read out: it ");
   }
   assertEquals(checkPath("out", "file:///a%20b%23%25%0A"), "/a b#%\n");

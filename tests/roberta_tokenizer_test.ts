@@ -1,10 +1,13 @@
 import { test } from "node:test";
+import { Buffer } from "node:buffer";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { assertEquals, assertRejects } from "@std/assert";
 import { LlamaError } from "../ffi/errors.ts";
 import { readRobertaTokenizer } from "../src/convert/roberta_tokenizer.ts";
 import { copyCheckpoint, editJson, fixture, inDirectory } from "./checkpoint.ts";
+import { readGguf } from "./gguf_reader.ts";
+import { vocabulariesMissing, vocabularyPath } from "./vocabulary.ts";
 
 const SIZES = { tiny_xlm_roberta: 402, tiny_roberta: 401 } as const;
 type Name = keyof typeof SIZES;
@@ -31,6 +34,40 @@ test("readRobertaTokenizer() gives ids and types as Python has them, and unused 
       [0, 2, 2, 3, 1] as never,
     );
   }
+});
+
+test("readRobertaTokenizer() gives XLM-R's real vocabulary as llama.cpp has it", {
+  skip: vocabulariesMissing,
+  timeout: 120_000,
+}, async () => {
+  const { metadata } = readGguf(vocabularyPath("nomic-bert-moe"));
+  const stored = (key: string): unknown[] => metadata.get(`tokenizer.ggml.${key}`)!.value as unknown[];
+  const count = stored("tokens").indexOf("<mask>") + 1; // then come unused ones
+  const vocab = stored("tokens").slice(0, count).map((token, id) => [token, stored("scores")[id]]);
+  const special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+  await inDirectory(async (directory) => {
+    const copy = copyCheckpoint("tiny_xlm_roberta", directory);
+    editJson(join(copy, "tokenizer.json"), {
+      added_tokens: special.map((content) => ({ content, id: stored("tokens").indexOf(content), special: true })),
+      model: { type: "Unigram", unk_id: 3, vocab },
+      normalizer: {
+        type: "Precompiled",
+        precompiled_charsmap: Buffer.from(stored("precompiled_charsmap") as number[]).toString("base64"),
+      },
+    });
+    const found = await read(copy, count) as Record<string, unknown[]>;
+    for (const key of ["tokens", "scores", "token_type"]) {
+      const wrong = found[key]!.map((value, id) => [id, value, stored(key)[id]]).filter(([, a, b]) => a !== b);
+      assertEquals([key, found[key]!.length, wrong.slice(0, 5)], [key, count, []]);
+    }
+    assertEquals(
+      Buffer.from(found["precompiled_charsmap"] as number[]),
+      Buffer.from(stored("precompiled_charsmap") as number[]),
+    );
+    for (const key of ["add_space_prefix", "remove_extra_whitespaces", "mask_token_id", "seperator_token_id"]) {
+      assertEquals([key, found[key]], [key, stored(key)]);
+    }
+  });
 });
 
 const WRONG: [Name, Record<string, unknown>, LlamaError["code"], string][] = [

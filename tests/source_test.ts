@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { test } from "node:test";
@@ -8,7 +8,7 @@ import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { BuildError } from "../build/failure.ts";
-import { TAG, TREE } from "../build/pin.ts";
+import { REPOSITORY, TAG, TREE } from "../build/pin.ts";
 import { run } from "../build/run.ts";
 import { givenSource, pinnedSource, sourcePath, treeOf } from "../build/source.ts";
 import { readTarEntry } from "../build/tar.ts";
@@ -176,21 +176,42 @@ test("pinnedSource() tells both reasons when neither git nor npm can fetch", { s
   });
 });
 
-test(
-  "pinnedSource() refuses a bundle whose tree is not the pinned one and leaves nothing",
-  { skip: windows },
-  async () => {
-    await inTemporary(async (directory) => {
-      const fake = join(directory, "fake");
-      await pretend(fake);
-      await commit(fake);
-      await git(fake, "bundle", "create", "--quiet", join(directory, "bundle"), "HEAD");
-      const tarball = archive({ "package/llama/gitRelease.bundle": await readFile(join(directory, "bundle")) });
-      await assertRejects(() => fetchWith(directory, tarball, []), BuildError, `and not ${TREE}`);
-      assertEquals(readdirSync(join(directory, "cache", "source")), []);
-    });
-  },
-);
+test("pinnedSource() refuses a package that is not the pinned one and leaves nothing", { skip: windows }, async () => {
+  await inTemporary(async (directory) => {
+    const tarball = archive({ "package/llama/gitRelease.bundle": Buffer.from("a bundle") });
+    await assertRejects(() => fetchWith(directory, tarball, []), BuildError, "its sha512 is ");
+    assertEquals(readdirSync(join(directory, "cache", "source")), []);
+  });
+});
+
+test("pinnedSource() refuses a clone whose tree is not the pinned one and leaves nothing", async () => {
+  await inTemporary(async (directory) => {
+    const fake = join(directory, "fake");
+    await pretend(fake);
+    await commit(fake);
+    await git(fake, "tag", TAG);
+    // git goes there instead of to the repository
+    const config = { GIT_CONFIG_COUNT: "1", GIT_CONFIG_KEY_0: `url.${fake}.insteadOf`, GIT_CONFIG_VALUE_0: REPOSITORY };
+    Object.assign(process.env, config);
+    try {
+      await assertRejects(() => pinnedSource(join(directory, "cache"), () => {}), BuildError, `and not ${TREE}`);
+    } finally {
+      for (const name of Object.keys(config)) delete process.env[name];
+    }
+    assertEquals(readdirSync(join(directory, "cache", "source")), []);
+  });
+});
+
+test("readTarEntry() comes to an end whatever the sizes in the headers", () => {
+  for (const size of ["-7777777777", "zzz", "77777777777", ""]) {
+    const header = Buffer.alloc(1024);
+    header.write("package/a", 0);
+    header.write(size, 124);
+    const bytes = gzipSync(Buffer.concat([Buffer.alloc(512, "x"), header]));
+    assertEquals(readTarEntry(bytes, "package/none"), undefined);
+    assert((readTarEntry(gzipSync(header), "package/a")?.length ?? 0) <= 512);
+  }
+});
 
 test("readTarEntry() finds one entry among others, also below a long prefix", () => {
   const long = `package/${"d".repeat(90)}/${"e".repeat(40)}/file`;

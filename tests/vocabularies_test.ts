@@ -18,6 +18,7 @@ const VOCABULARIES: readonly Vocabulary[] = [
   { name: "nomic-bert-moe", opening: [0], closing: [2] }, // XLM-RoBERTa's SentencePiece, by its charsmap and scores
   { name: "gpt-2", opening: [], closing: [] }, // and RoBERTa
   { name: "qwen2", opening: [], closing: [] }, // and Qwen3
+  { name: "qwen35", opening: [], closing: [] },
   { name: "llama-bpe", opening: [128000], closing: [] },
   { name: "llama-spm", opening: [1], closing: [] },
   { name: "gemma-4", opening: [2], closing: [] },
@@ -39,8 +40,10 @@ for (const { name, opening, closing } of VOCABULARIES) {
       const around = (inner: readonly number[]): number[] => [...opening, ...inner, ...closing];
       // llama.cpp's own are made as ours: special-token parsing off (tests/test-tokenizer-0.cpp); we add what goes around.
       const own = name === "nomic-bert-moe" ? [] : vocabularyTests(name); // it has no .inp
+      // llama.cpp's for qwen35 are its own: not composed (NFC), as transformers' Qwen3_5Tokenizer composes. Ours are in `ids`.
+      const comparable = own.filter(({ text }) => name !== "qwen35" || text === text.normalize("NFC"));
       const wrong: string[] = [];
-      for (const { text, ids } of own) {
+      for (const { text, ids } of comparable) {
         const found = await llama.tokenize(text);
         if (found.join() !== around(ids).join()) wrong.push(`${JSON.stringify(text)}: ${found}, not ${around(ids)}`);
       }
@@ -51,7 +54,7 @@ for (const { name, opening, closing } of VOCABULARIES) {
           wrong.push(`${id} ${JSON.stringify(texts.get(id))}: ${found}, not ${around(ids)}`);
         }
       }
-      console.log(`${name}: ${own.length} texts of llama.cpp's, ${references.length} of ours`);
+      console.log(`${name}: ${comparable.length} texts of llama.cpp's, ${references.length} of ours`);
       assertEquals(wrong, []);
       assert(references.length > 50, `${references.length} texts`);
     });

@@ -7,7 +7,8 @@ import { Llama } from "../mod.ts";
 import { type GgufMetadata, type GgufTensor, type GgufValue, writeGguf } from "../src/convert/gguf.ts";
 import { inDirectory } from "./checkpoint.ts";
 import { randomTensor } from "./fixtures/randoms.ts";
-import { type Field, readGguf } from "./gguf_reader.ts";
+import { valueOf } from "./gguf_copy.ts";
+import { readGguf } from "./gguf_reader.ts";
 
 const WIDTH = 4;
 const POSITIONS = 512;
@@ -20,9 +21,14 @@ export const vocabulariesMissing: string | undefined = folder && existsSync(fold
   ? undefined
   : "llama.cpp's source is not in the cache: build the library without --llama and --source";
 
+/** Path of a vocabulary's file. */
+export function vocabularyPath(name: string): string {
+  return join(folder!, `ggml-vocab-${name}.gguf`);
+}
+
 /** What llama.cpp's own test has for a vocabulary: texts, and the ids of Hugging Face for them. */
 export function vocabularyTests(name: string): { text: string; ids: number[] }[] {
-  const read = (end: string): string => readFileSync(join(folder!, `ggml-vocab-${name}.gguf.${end}`), "utf8");
+  const read = (end: string): string => readFileSync(`${vocabularyPath(name)}.${end}`, "utf8");
   const texts = read("inp").split("\n__ggml_vocab_test__\n");
   const lines = read("out").split("\n");
   if (lines.at(-1) === "") lines.pop();
@@ -35,7 +41,7 @@ export function vocabularyTests(name: string): { text: string; ids: number[] }[]
 /** Runs with a model that has this vocabulary. */
 export async function withVocabulary(name: string, run: (llama: Llama) => Promise<void>): Promise<void> {
   await inDirectory(async (directory) => {
-    const { metadata } = readGguf(join(folder!, `ggml-vocab-${name}.gguf`));
+    const { metadata } = readGguf(vocabularyPath(name));
     const tokenizer = [...metadata].filter(([key]) => key.startsWith("tokenizer.ggml.") && !BERT.has(key));
     const vocabulary = (metadata.get("tokenizer.ggml.tokens")!.value as string[]).length;
     const path = join(directory, "model.gguf");
@@ -57,18 +63,6 @@ const BERT: GgufMetadata = new Map<string, GgufValue>([
   ["bert.pooling_type", { u32: 1 }],
   ["tokenizer.ggml.token_type_count", { u32: 1 }],
 ]);
-
-/** A value as it is to be written, by the number of its type in the file. */
-function valueOf([key, { type, value }]: [string, Field]): [string, GgufValue] {
-  const list = Array.isArray(value);
-  if (type === 0 && list) return [key, { u8s: Uint8Array.from(value as number[]) }];
-  if (type === 4 && !list) return [key, { u32: value as number }];
-  if (type === 5 && list) return [key, { i32s: value as number[] }];
-  if (type === 6 && list) return [key, { f32s: value as number[] }];
-  if (type === 7 && !list) return [key, { bool: value as boolean }];
-  if (type === 8) return [key, list ? { strings: value as string[] } : { string: value as string }];
-  throw new Error(`${key} has type ${type}`);
-}
 
 function tensors(vocabulary: number): GgufTensor[] {
   const layer = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"].flatMap((name) =>

@@ -13,8 +13,7 @@ import { download } from "../../models.ts";
 import { fixture } from "../../tests/checkpoint.ts";
 import { NAME } from "../../tests/hub_server.ts";
 
-const MODELS = fileURLToPath(new URL("../../models/", import.meta.url));
-const Q8_0 = join(MODELS, "all-minilm-l6-v2-q8_0.gguf");
+const Q8_0 = fileURLToPath(new URL("../../models/all-minilm-l6-v2-q8_0.gguf", import.meta.url));
 const SENTENCE = "a text that is long enough to keep a lane busy for a while ";
 const texts = Array.from({ length: 20 }, (_, i) => `${i} ${SENTENCE.repeat(1 + i % 7)}`);
 const [way, moment, delay, directory, endpoint] = process.argv.slice(2) as [string, string, string, string, string];
@@ -39,7 +38,7 @@ async function workOf(moment: string): Promise<() => Promise<unknown>> {
     case "convert":
       return () => convert(fixture("tiny_bert"), join(directory, "out.gguf"), { type: "q8_0" });
     case "quantize":
-      return () => quantize(join(MODELS, "all-minilm-l6-v2-f32.gguf"), join(directory, "out.gguf"), "q8_0");
+      return () => quantize(join(directory, "..", "source.gguf"), join(directory, "out.gguf"), "q8_0");
     case "download":
       return () => download(NAME, { endpoint, cache: join(directory, "hub"), onProgress: () => {} });
     case "build":

@@ -32,11 +32,11 @@ async function* together(moment: "download" | "build", context: Context): AsyncG
 export const cases: readonly Case[] = [
   life("cycles", "load, embed, close", 10, 500),
   life("concurrent", "calls at once", 1000, 10_000),
-  life("closed", "close() during calls, and calls after it", 10, 300),
-  life("dropped", "models that nobody closed", 10, 200),
-  life("copies", "two copies of the library, and one of another ABI", 3, 50),
-  life("workers", "workers that are terminated", 2, 60),
-  life("spawned", "a process that starts another in mid-load", 2, 40),
+  life("closed", "close() during calls, and calls after it", 10, 100),
+  life("dropped", "models that nobody closed", 10, 100),
+  life("copies", "two copies of the library, and one of another ABI", 3, 30),
+  life("workers", "workers that are terminated", 2, 40),
+  life("spawned", "a process that starts another in mid-load", 2, 20),
   ...(["download", "build"] as const).map((moment): Case => ({
     name: `life: two processes, one cache, ${moment}`,
     planned: { ci: 1, full: 20 },

@@ -20,6 +20,7 @@ import * as lifecycle from "./lifecycle.ts";
 import * as memory from "./memory.ts";
 import * as scarcity from "./scarcity.ts";
 import * as scheduler from "./scheduler.ts";
+import * as servers from "./servers.ts";
 import { faults, type Row, table } from "./table.ts";
 
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
@@ -31,6 +32,7 @@ const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   memory,
   scarcity,
   scheduler,
+  servers,
 ];
 
 const BOTH: readonly Platform[] = ["deno", "bun"];

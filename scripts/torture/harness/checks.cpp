@@ -1,4 +1,6 @@
 // Every refusal of the shim and every kind of result, in order, with the least and the largest buffers that are allowed.
+#include "ggml-cpu.h"
+#include "lane.h"
 #include "script.h"
 
 #include <algorithm>
@@ -143,6 +145,38 @@ void check_encode(Script & script, Lane & lane, const Model & model) {
     expect_result(script, lane, encode(lane, { 5 }), SAUR_OK, "a pass after an abort of nothing");
 }
 
+// An assertion inside a kernel: with one thread it runs on the lane's own, and is a result of the job.
+void check_kernel(Script & script, Lane & lane) {
+    ggml_threadpool * threadpool = lane.handle->threadpool;
+    const int32_t     started    = lane.handle->start([threadpool]() -> int32_t {
+        std::unique_ptr<ggml_context, void (*)(ggml_context *)> context(ggml_init({ 1 << 20, nullptr, false }), ggml_free);
+        ggml_tensor * x     = ggml_set_f32(ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, 64), 1);
+        ggml_cgraph * graph = ggml_new_graph(context.get());
+        ggml_build_forward_expand(graph, ggml_norm(context.get(), x, -1.0f));  // the kernel wants no negative number
+        ggml_cplan           plan = ggml_graph_plan(graph, 1, threadpool);
+        std::vector<uint8_t> work(plan.work_size);
+        plan.work_data = work.data();
+        ggml_graph_compute(graph, &plan);
+        return SAUR_OK;
+    });
+    script.run(lane, started, [&](int32_t status) {
+        expect(status, SAUR_LOST, "an assertion in a kernel");
+        expect(words_of(lane).find("GGML_ASSERT(eps") != std::string::npos, 1, "its words, in: " + words_of(lane));
+    });
+    script.finish();
+}
+
+// As many tokens and sequences as one likes, whether or not llama.cpp can divide them.
+void check_contexts(Script & script, Lane & lane, const Model & model) {
+    for (int32_t tokens : { 1, 64, 65, 97 }) {
+        for (int32_t sequences : { 1, 3, 7, 64 }) {
+            const std::string what = "a context of " + std::to_string(tokens) + " and " + std::to_string(sequences);
+            expect_result(script, lane, init(lane, model, tokens, sequences, 1, 1), SAUR_OK, what);
+            expect_result(script, lane, encode(lane, { tokens }), SAUR_OK, what);
+        }
+    }
+}
+
 void check_tokenize(Script & script, Lane & lane, const Model & model, int32_t big) {
     const std::vector<std::string> texts = { "",          std::string(7, '\0'),        "plain words",  std::string(big, 'x'),
                                              "\xff\xfe\x80", "\xf0\x9f\x98",           "[SEP] [CLS]", std::string(999, ' ') };
@@ -232,6 +266,8 @@ void check_lanes(const Arguments & arguments) {
             check_refusals(script, fresh, model, arguments.models[i]);
             check_encode(script, fresh, model);
             check_tokenize(script, fresh, model, arguments.big);
+            check_kernel(script, fresh);
+            check_contexts(script, fresh, model);
             drain(fresh.handle);
         }  // the model's handle is freed before its contexts
     }

@@ -11,7 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <filesystem>
 #include <stdexcept>
 #include <thread>
 
@@ -48,6 +48,27 @@ std::vector<std::thread> start(const Arguments & arguments) {
     return threads;
 }
 
+// How many threads the process has; 0 where the system does not tell so.
+size_t count_threads() {
+    std::error_code ignored;
+    size_t          n = 0;
+    for (const auto & thread : std::filesystem::directory_iterator("/proc/self/task", ignored)) {
+        n += thread.path().empty() ? 0 : 1;
+    }
+    return n;
+}
+
+// A lane's thread ends after saur_lane_free. What it still holds would be a leak, and what never ends is one.
+void await_threads(size_t before) {
+    for (int ms = 0; count_threads() > before; ms += 10) {
+        if (ms == 20000) {
+            report.wrong(std::to_string(count_threads() - before) + " threads never end");
+            return;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+}
+
 // The threads are never joined: they and their lanes work on while the process ends.
 int leave(const Arguments & arguments) {
     static const Arguments kept = arguments;
@@ -66,6 +87,7 @@ int leave(const Arguments & arguments) {
 int main(int argc, char ** argv) {
     try {
         const Arguments arguments = parse(argc, argv);
+        const size_t    before    = count_threads();
         check_library();
         if (arguments.mode == "checks") {
             check_lanes(arguments);
@@ -76,6 +98,7 @@ int main(int argc, char ** argv) {
         } else {
             throw std::invalid_argument("no mode \"" + arguments.mode + "\"");
         }
+        await_threads(before);
         return report.print();
     } catch (const std::exception & e) {
         fprintf(stderr, "harness: %s\n", e.what());

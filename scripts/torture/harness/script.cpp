@@ -141,6 +141,10 @@ void Script::close(Lane * lane) {
 }
 
 void Script::run(Lane & lane, int32_t status, std::function<void(int32_t)> done) {
+    if (status == SAUR_EXITING) {
+        exiting = true;
+        return;
+    }
     if (status != SAUR_OK) {
         report.wrong("a job is refused: " + std::to_string(status));
         return;

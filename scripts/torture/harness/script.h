@@ -63,7 +63,6 @@ struct Lane {
 
     // the context, as its owner knows it
     std::string context;  // its options as text; empty: none, or one that is lost
-    size_t      model   = 0;
     int32_t     tokens  = 0, sequences = 0, pooling = 0, width = 0, vocabulary = 0, trained = 0;
     bool        unusual = false;  // a pooling that the model's file does not have
 };
@@ -88,6 +87,7 @@ class Script {
     void   finish();  // until nothing runs
 
     std::vector<std::unique_ptr<Lane>> lanes;
+    bool                               exiting = false;  // the process leaves: no job is taken any more
 
   private:
     const Waking waking;
