@@ -105,6 +105,7 @@ async function main(): Promise<number> {
   for (const round of rounds) {
     const row = await once(round, scale, seed++);
     rows.push(row);
+    if (values.report) writeFileSync(values.report, `${table(rows)}\n`); // also of a run that is ended
     console.log(
       `${faults(row) > 0 ? "FAILED" : "ok    "} ${
         row.seconds.toFixed(1).padStart(7)
