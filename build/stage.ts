@@ -13,6 +13,14 @@ export const NATIVE_SOURCES: readonly string[] = [
   "device.h",
   "guard.cpp",
   "guard.h",
+  "kernels.cpp",
+  "kernels.h",
+  "kernels_attention.h",
+  "kernels_avx2.cpp",
+  "kernels_avx512.cpp",
+  "kernels_gelu.h",
+  "kernels_q8.h",
+  "kernels_vector.h",
   "lane.cpp",
   "lane.h",
   "loaded_model.cpp",
@@ -29,6 +37,7 @@ export const NATIVE_SOURCES: readonly string[] = [
 /** Programs for maintainers that `--target` builds, and the file of each; they are in a checkout only. */
 export const PROGRAMS: Readonly<Record<string, string>> = {
   ceiling: "scripts/bench/ceiling.cpp",
+  kernels_check: "tests/kernels_check.cpp",
 };
 
 /** Files by their path below the staging directory. */

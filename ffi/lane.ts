@@ -41,11 +41,12 @@ export interface ContextOptions {
   readonly sequences: number;
   readonly threads: number;
   readonly pooling: (typeof POOLING)[number] | undefined;
+  /** Whether to compute with our own kernels, where there are some. */
+  readonly kernels: boolean;
 }
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 const NO_LOG = 4;
-const FLASH_AUTO = -1;
 const GET_A_MODEL = "In a checkout, scripts/download_models.sh gets models; elsewhere download() of ./models does";
 
 /** What a lane does for its owner while a job runs. */
@@ -106,9 +107,9 @@ export class Lane {
   }
 
   /** Makes this lane's context, in place of the one it has. */
-  async initContext(model: Model, { tokens, sequences, threads, pooling }: ContextOptions): Promise<void> {
+  async initContext(model: Model, { tokens, sequences, threads, pooling, kernels }: ContextOptions): Promise<void> {
     const kind = pooling === undefined ? -1 : POOLING.indexOf(pooling);
-    const options = Int32Array.of(tokens, sequences, threads, kind, FLASH_AUTO);
+    const options = Int32Array.of(tokens, sequences, threads, kind, Number(kernels));
     await this.#run(
       () => this.#native.functions.saur_context_init(this.#handle, model.handle, options, options.length),
       `make a context of ${tokens} tokens, ${sequences} sequences and ${threads} threads`,

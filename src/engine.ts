@@ -1,5 +1,5 @@
 /** A loaded model with its lanes, and what was decided for it at load. */
-import { type Device, devices, Lane, LLAMA_VERSION, type Model, type Native, open } from "../ffi/mod.ts";
+import { type Device, devices, kernels, Lane, LLAMA_VERSION, type Model, type Native, open } from "../ffi/mod.ts";
 import { LlamaError } from "../ffi/errors.ts";
 import { normalizeBertInPieces } from "./bert_normalizer.ts";
 import type { CatalogueEntry } from "./models/catalogue.ts";
@@ -72,11 +72,13 @@ function startEngine(
   const { reranker, exact, warning } = rerankerOf(model, pooling);
   if (warning) options.onLog?.({ level: "warn", message: warning });
   const device = onGpu ? list[model.numbers.device]!.name : "CPU";
-  const decided = { maxTokens, pooling, contexts, threads, device, reranker, exact };
+  const used = options.kernels === false || onGpu || threads > 1 ? [] : kernels(native);
+  const decided = { maxTokens, pooling, contexts, threads, device, kernels: Object.freeze(used), reranker, exact };
   const pool = new Pool(native, model, lane, {
     contexts,
     threads,
     pooling,
+    kernels: used.length > 0,
     width: pooling === "rank" ? model.numbers.classes : model.numbers.dimensions,
     pass: passLimits(model.numbers.vocabularySize),
     prepare: prepareFor(model),

@@ -31,6 +31,8 @@ export interface LlamaInfo {
   readonly contexts: number;
   /** Threads of one context. */
   readonly threads: number;
+  /** What is computed by this package's own kernels where a model needs it; empty: all is llama.cpp's. */
+  readonly kernels: readonly string[];
   /** How `rerank` scores: by the file's classification head, or by the cosine of two vectors. */
   readonly reranker: "cross-encoder" | "cosine";
   /** Whether the file holds all that the original model has; false when a part that changes the result is missing. */
@@ -42,7 +44,7 @@ export interface LlamaInfo {
 /** What was decided at load, besides what the file says. */
 export type Decided = Pick<
   LlamaInfo,
-  "maxTokens" | "pooling" | "contexts" | "threads" | "device" | "reranker" | "exact"
+  "maxTokens" | "pooling" | "contexts" | "threads" | "device" | "kernels" | "reranker" | "exact"
 >;
 
 /**

@@ -29,6 +29,11 @@ export interface LoadOptions {
   readonly contexts?: number | undefined;
   /** Threads of one context. @default {1} */
   readonly threads?: number | undefined;
+  /**
+   * Compute with this package's own kernels beside llama.cpp's where they are better: on the CPU, with one thread a
+   * context, on processors that they were written for (`info.kernels`). @default {true}
+   */
+  readonly kernels?: boolean | undefined;
   /** Path or `file:` URL of the native library. Default: the places that the README lists. */
   readonly library?: string | URL | undefined;
   /** Refuse a file whose weights hold NaN or infinity; reads the whole file. @default {false} */
@@ -89,6 +94,7 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
     throw new TypeError(`Cannot read library: it must be a path or a URL, is ${show(options.library)}`);
   }
   if (options.library === "") throw new RangeError('Cannot read library: it must be a path, is ""');
+  boolean("kernels", options.kernels);
   boolean("checkTensors", options.checkTensors);
   signal(options.signal);
   callback("onProgress", options.onProgress);

@@ -16,6 +16,8 @@ export interface PoolSettings {
   /** Threads of one lane's context. */
   readonly threads: number;
   readonly pooling: Pooling;
+  /** Whether the contexts compute with our own kernels. */
+  readonly kernels: boolean;
   /** Numbers of one row: dimensions, or labels of a classification head. */
   readonly width: number;
   /** What one pass holds. */
@@ -237,10 +239,10 @@ export class Pool {
   /** Makes the lane's context, or a larger one: contexts are as large as the longest pass so far. */
   async #fit(slot: Slot, tokens: number): Promise<void> {
     if (tokens <= slot.capacity) return;
-    const { pass, threads, pooling } = this.#settings;
+    const { pass, threads, pooling, kernels } = this.#settings;
     const capacity = Math.ceil(Math.max(tokens, pass.weight) / CONTEXT_STEP) * CONTEXT_STEP;
     slot.capacity = 0;
-    await slot.lane.initContext(this.#model, { tokens: capacity, sequences: pass.count, threads, pooling });
+    await slot.lane.initContext(this.#model, { tokens: capacity, sequences: pass.count, threads, pooling, kernels });
     slot.capacity = capacity;
   }
 

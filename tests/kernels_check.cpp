@@ -1,0 +1,342 @@
+// Our kernels against ggml-cpu and against sums in float64, over random shapes, strides, masks and types.
+//
+//   kernels_check [SEED]     one JSON object a line: what was compared, how often, and the largest differences
+//
+// `ours` and `stock` are the largest differences from float64, as parts of what `unit` says.
+#include "ggml-cpu.h"
+#include "kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace {
+
+using saur::Gelu;
+using saur::Kernels;
+
+std::mt19937 generator;
+
+int64_t some(int64_t from, int64_t to) { return std::uniform_int_distribution<int64_t>(from, to)(generator); }
+float   normal(float size) { return std::normal_distribution<float>(0, size)(generator); }
+template <class T> T one_of(std::initializer_list<T> list) { return list.begin()[some(0, (int64_t) list.size() - 1)]; }
+
+// A ggml context that is freed.
+struct Memory {
+    Memory() : context(ggml_init({ 256u << 20, nullptr, false })) {}
+    ~Memory() { ggml_free(context); }
+    Memory(const Memory &) = delete;
+    ggml_context * const context;
+};
+
+double value(const ggml_tensor * t, int64_t i0, int64_t i1, int64_t i2, int64_t i3) {
+    const char * p = (const char *) t->data + i1 * t->nb[1] + i2 * t->nb[2] + i3 * t->nb[3];
+    if (t->type == GGML_TYPE_F32) {
+        return *(const float *) (p + i0 * t->nb[0]);
+    }
+    if (t->type == GGML_TYPE_F16) {
+        return ggml_fp16_to_fp32(*(const ggml_fp16_t *) (p + i0 * t->nb[0]));
+    }
+    float block[32];
+    ggml_get_type_traits(t->type)->to_float(p + i0 / 32 * t->nb[0], block, 32);
+    return block[i0 % 32];
+}
+
+// A tensor of random numbers; now and then one is far larger than the others, as in activations.
+ggml_tensor * random_tensor(ggml_context * c, ggml_type type, int64_t n0, int64_t n1, int64_t n2 = 1, int64_t n3 = 1) {
+    ggml_tensor *      t = ggml_new_tensor_4d(c, type, n0, n1, n2, n3);
+    std::vector<float> v((size_t) ggml_nelements(t));
+    for (float & x : v) {
+        x = normal(some(0, 200) == 0 ? 20.0f : 1.0f);
+    }
+    if (type == GGML_TYPE_F32) {
+        memcpy(t->data, v.data(), v.size() * sizeof(float));
+    } else {
+        ggml_quantize_chunk(type, v.data(), t->data, 0, n1 * n2 * n3, n0, nullptr);
+    }
+    return t;
+}
+
+// The same as a view with gaps between rows, or with its second and third dimension exchanged in memory.
+ggml_tensor * random_view(ggml_context * c, ggml_type type, int64_t n0, int64_t n1, int64_t n2, int64_t n3) {
+    switch (some(0, 2)) {
+        case 0: return random_tensor(c, type, n0, n1, n2, n3);
+        case 1: return ggml_permute(c, random_tensor(c, type, n0, n2, n1, n3), 0, 2, 1, 3);
+        default: {
+            ggml_tensor * t = random_tensor(c, type, n0 + 32, n1, n2, n3);
+            return ggml_view_4d(c, t, n0, n1, n2, n3, t->nb[1], t->nb[2], t->nb[3], 0);
+        }
+    }
+}
+
+struct Result {
+    int    cases = 0;
+    double ours = 0, stock = 0;
+
+    void print(const char * name, const Kernels * kernels, const char * unit) const {
+        printf("{\"name\":\"%s\",\"kernels\":\"%s\",\"cases\":%d,\"ours\":%.3g,\"stock\":%.3g,\"unit\":\"%s\"}\n", name,
+               kernels->name, cases, ours, stock, unit);
+        fflush(stdout);
+    }
+};
+
+std::vector<float> computed(ggml_tensor * op) {
+    std::vector<float> v((size_t) ggml_nelements(op));
+    memcpy(v.data(), op->data, v.size() * sizeof(float));
+    return v;
+}
+
+// Computes with ggml-cpu, then with the kernels, and compares both with `reference(i0..i3)`, in parts of `unit`.
+void compare(Result & result, const Kernels * kernels, Gelu gelu, ggml_context * c, ggml_tensor * op,
+             const std::function<double(int64_t, int64_t, int64_t, int64_t, double &)> & reference) {
+    if (!saur::can_compute(op)) {
+        fprintf(stderr, "refused: %s\n", ggml_op_desc(op));
+        exit(1);
+    }
+    ggml_cgraph * graph = ggml_new_graph(c);
+    ggml_build_forward_expand(graph, op);
+    ggml_graph_compute_with_ctx(c, graph, 1);
+    const std::vector<float> stock = computed(op);
+    std::fill_n((float *) op->data, ggml_nelements(op), std::numeric_limits<float>::quiet_NaN());
+    saur::Scratch scratch;
+    saur::compute(*kernels, gelu, op, scratch);
+    const std::vector<float> ours = computed(op);
+    size_t                   i    = 0;
+    for (int64_t i3 = 0; i3 < op->ne[3]; i3++) {
+        for (int64_t i2 = 0; i2 < op->ne[2]; i2++) {
+            for (int64_t i1 = 0; i1 < op->ne[1]; i1++) {
+                for (int64_t i0 = 0; i0 < op->ne[0]; i0++, i++) {
+                    double       unit = 1;
+                    const double r    = reference(i0, i1, i2, i3, unit);
+                    const double off  = std::fabs(ours[i] - r) / unit;
+                    result.ours       = std::isnan(off) ? INFINITY : std::max(result.ours, off);
+                    result.stock      = std::max(result.stock, std::fabs(stock[i] - r) / unit);
+                }
+            }
+        }
+    }
+    result.cases++;
+}
+
+void check_products(const Kernels * kernels) {
+    Result result;
+    for (int i = 0; i < 120; i++) {
+        Memory        memory;
+        const auto    c = memory.context;
+        const int64_t k = 32 * some(1, 12), columns = some(1, 70), rows = some(1, 40);
+        const int64_t w2 = some(1, 2), w3 = some(1, 2), x2 = w2 * some(1, 2), x3 = w3 * some(1, 2);
+        ggml_tensor * weights = random_view(c, GGML_TYPE_Q8_0, k, columns, w2, w3);
+        ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
+        compare(result, kernels, Gelu::erf, c, ggml_mul_mat(c, weights, x),
+                [&](int64_t column, int64_t row, int64_t i2, int64_t i3, double & unit) {
+                    double sum = 0, squares = 0, sizes = 0;
+                    for (int64_t j = 0; j < k; j++) {
+                        const double w = value(weights, j, column, i2 * w2 / x2, i3 * w3 / x3), v = value(x, j, row, i2, i3);
+                        sum += w * v;
+                        squares += v * v;
+                        sizes += w * w;
+                    }
+                    unit = std::sqrt(squares * sizes);
+                    return sum;
+                });
+    }
+    result.print("product", kernels, "the vectors' lengths");
+}
+
+double gelu_reference(Gelu kind, double x) {
+    return kind == Gelu::erf ? 0.5 * x * std::erfc(-x / std::sqrt(2.0))
+                             : 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+void check_gelu(const Kernels * kernels) {
+    for (const Gelu kind : { Gelu::erf, Gelu::tanh }) {
+        Result result;
+        for (int i = 0; i < 60; i++) {
+            Memory        memory;
+            const auto    c = memory.context;
+            const int64_t n = some(1, 100), rows = some(1, 9), n2 = some(1, 3), n3 = some(1, 2);
+            const int     form = (int) some(0, 4);
+            const bool    halves = form >= 3;
+            // ggml wants its rows side by side, so a view with gaps is of the innermost dimension alone
+            ggml_tensor * wide = random_tensor(c, GGML_TYPE_F32, 2 * n, rows, n2, n3);
+            ggml_tensor * x    = halves ? wide : ggml_view_4d(c, wide, n, rows, n2, n3, wide->nb[1], wide->nb[2], wide->nb[3], 0);
+            ggml_tensor * by   = random_tensor(c, GGML_TYPE_F32, n, rows, n2, n3);
+            ggml_tensor * op   = form == 0   ? ggml_gelu(c, x)
+                                 : form == 1 ? (kind == Gelu::erf ? ggml_gelu_erf(c, x) : ggml_gelu_inplace(c, ggml_cont(c, x)))
+                                 : form == 2 ? ggml_geglu_split(c, x, by)
+                                 : form == 3 ? ggml_geglu(c, wide)
+                                             : ggml_geglu_swapped(c, wide);
+            const bool          copied = op->src[0] != x;
+            std::vector<double> inputs;
+            if (copied) {  // in place: keep what went in, and put it back for the second computation
+                x = ggml_dup_tensor(c, op->src[0]);
+                for (int64_t j = 0; j < ggml_nelements(x); j++) {
+                    ((float *) x->data)[j] = (float) value(wide, j % n, j / n % rows, j / n / rows % n2, j / n / rows / n2);
+                }
+                op->src[0] = x;
+            }
+            const int64_t from = form == 4 ? n : 0, other = form == 3 ? n : 0;
+            compare(result, kernels, kind, c, op, [&](int64_t i0, int64_t i1, int64_t i2, int64_t i3, double & unit) {
+                const double in = value(x, i0 + from, i1, i2, i3);
+                const double factor = form < 2 ? 1 : form == 2 ? value(by, i0, i1, i2, i3) : value(wide, i0 + other, i1, i2, i3);
+                unit = std::max(1.0, std::fabs(in)) * std::max(1.0, std::fabs(factor));
+                return gelu_reference(kind, in) * factor;
+            });
+        }
+        result.print(kind == Gelu::erf ? "gelu erf" : "gelu tanh", kernels, "the inputs, or 1");
+    }
+}
+
+enum Mask { NONE, BLOCKS, CAUSAL, WINDOW, DISTANCE, HOLES, MASKS };
+const char * const MASK_NAMES[] = { "no mask", "blocks", "causal", "window", "ALiBi", "holes" };
+
+ggml_tensor * random_mask(ggml_context * c, Mask kind, int64_t n_kv, int64_t rows, int64_t n2, int64_t n3) {
+    if (kind == NONE) {
+        return nullptr;
+    }
+    ggml_tensor * mask = ggml_new_tensor_4d(c, GGML_TYPE_F16, n_kv, rows, n2, n3);
+    auto *        out  = (ggml_fp16_t *) mask->data;
+    for (int64_t plane = 0; plane < n2 * n3; plane++) {
+        const int64_t length = some(1, 30);
+        for (int64_t i = 0; i < rows; i++) {
+            for (int64_t j = 0; j < n_kv; j++) {
+                const int64_t a = i / length, b = j / length;
+                const bool    seen = kind == BLOCKS     ? a == b
+                                     : kind == CAUSAL   ? a == b && j <= i
+                                     : kind == WINDOW   ? std::abs(i - j) <= length
+                                     : kind == DISTANCE ? a == b
+                                                        : some(0, 2) > 0 && i % 7 != 3;
+                const float v = !seen ? -INFINITY : kind == DISTANCE ? -(float) std::abs(i - j) : kind == HOLES ? normal(1) : 0;
+                out[(plane * rows + i) * n_kv + j] = ggml_fp32_to_fp16(v);
+            }
+        }
+    }
+    return mask;
+}
+
+double slope(int64_t head, int64_t heads, double max_bias) {
+    const double power = std::pow(2, std::floor(std::log2((double) heads)));
+    return max_bias == 0    ? 1
+           : head < power ? std::pow(std::pow(2, -max_bias / power), (double) head + 1)
+                          : std::pow(std::pow(2, -max_bias / 2 / power), 2 * ((double) head - power) + 1);
+}
+
+void check_attention(const Kernels * kernels, Mask kind) {
+    Result result;
+    for (int i = 0; i < 24; i++) {
+        Memory        memory;
+        const auto    c  = memory.context;
+        const int64_t dk = one_of<int64_t>({ 8, 20, 32, 40, 64, 80, 96, 128, 256 }), dv = some(0, 3) ? dk : one_of<int64_t>({ 16, 24, 64, 72 });
+        const int64_t shared = some(1, 3), heads = shared * some(1, 3), n3 = some(1, 2), rows = some(1, 50);
+        const int64_t n_kv = kind == NONE || kind == HOLES ? some(1, 90) : rows;
+        const auto    type = one_of({ GGML_TYPE_F16, GGML_TYPE_F32 });
+        ggml_tensor * q    = random_view(c, GGML_TYPE_F32, dk, rows, heads, n3);
+        ggml_tensor * k    = random_view(c, type, dk, n_kv, shared, n3);
+        ggml_tensor * v    = random_view(c, type, dv, n_kv, shared, n3);
+        ggml_tensor * mask = random_mask(c, kind, n_kv, rows, some(0, 2) ? 1 : heads, some(0, 1) ? 1 : n3);
+        const double  scale = 1 / std::sqrt((double) dk), bias = kind == DISTANCE ? 8 : 0;
+        ggml_tensor * op = ggml_flash_attn_ext(c, q, k, v, mask, (float) scale, (float) bias, 0);
+        ggml_prec_set_acc(op, GGML_PREC_F32);
+        std::vector<double> scores((size_t) n_kv);
+        double              most = -INFINITY;
+        // op is dimensions x heads x rows; the scores of a row are those of all its dimensions
+        compare(result, kernels, Gelu::erf, c, op, [&](int64_t i0, int64_t head, int64_t row, int64_t i3, double & unit) {
+            double        total = 0, sum = 0;
+            const int64_t from = head / (heads / shared);
+            most               = i0 == 0 ? -INFINITY : most;
+            for (int64_t j = 0; i0 == 0 && j < n_kv; j++) {
+                double s = 0;
+                for (int64_t d = 0; d < dk; d++) {
+                    s += value(q, d, row, head, i3) * value(k, d, j, from, i3);
+                }
+                s *= scale;
+                if (mask) {
+                    s += slope(head, heads, bias) * value(mask, j, row, head % mask->ne[2], i3 % mask->ne[3]);
+                }
+                scores[(size_t) j] = s;
+                most               = std::max(most, s);
+            }
+            unit = 1;
+            for (int64_t j = 0; most > -INFINITY && j < n_kv; j++) {
+                const double w = std::exp(scores[(size_t) j] - most), x = value(v, i0, j, from, i3);
+                total += w;
+                sum += w * x;
+                unit = std::max(unit, std::fabs(x));
+            }
+            return total > 0 ? sum / total : 0;
+        });
+    }
+    result.print((std::string("attention, ") + MASK_NAMES[kind]).c_str(), kernels, "the largest value, or 1");
+}
+
+// A sequence alone and among others gives the same bits.
+void check_alone(const Kernels * kernels) {
+    Result result;
+    for (int i = 0; i < 20; i++) {
+        Memory        memory;
+        const auto    c = memory.context;
+        const int64_t d = one_of<int64_t>({ 32, 64, 80 }), heads = some(1, 4), length = some(1, 40), before = some(0, 50), after = some(0, 50);
+        const int64_t n = before + length + after;
+        ggml_tensor *q = random_tensor(c, GGML_TYPE_F32, d, n, heads), *k = random_tensor(c, GGML_TYPE_F16, d, n, heads),
+                    *v = random_tensor(c, GGML_TYPE_F16, d, n, heads), *mask = ggml_new_tensor_2d(c, GGML_TYPE_F16, n, n);
+        const auto group = [&](int64_t t) { return t < before ? 0 : t < before + length ? 1 : 2; };
+        for (int64_t t = 0; t < n * n; t++) {
+            ((ggml_fp16_t *) mask->data)[t] = ggml_fp32_to_fp16(group(t / n) == group(t % n) ? 0 : -INFINITY);
+        }
+        const auto part = [&](ggml_tensor * t) {
+            return ggml_view_3d(c, t, d, length, heads, t->nb[1], t->nb[2], (size_t) before * t->nb[1]);
+        };
+        ggml_tensor * all   = ggml_flash_attn_ext(c, q, k, v, mask, 0.2f, 0, 0);
+        ggml_tensor * alone = ggml_flash_attn_ext(c, part(q), part(k), part(v), nullptr, 0.2f, 0, 0);
+        saur::Scratch scratch;
+        saur::compute(*kernels, Gelu::erf, all, scratch);
+        saur::compute(*kernels, Gelu::erf, alone, scratch);
+        const float *a = (const float *) all->data + before * heads * d, *b = (const float *) alone->data;
+        for (int64_t j = 0; j < length * heads * d; j++) {
+            result.ours = std::max(result.ours, (double) std::fabs(a[j] - b[j]));
+        }
+        result.cases++;
+    }
+    result.print("attention, alone and in a pack", kernels, "1");
+}
+
+// NaN and infinity in a row of activations show in that row of a product, and in no other.
+void check_not_finite(const Kernels * kernels) {
+    Result result;
+    for (const float bad : { NAN, INFINITY, -INFINITY }) {
+        Memory        memory;
+        const auto    c = memory.context;
+        ggml_tensor * x = random_tensor(c, GGML_TYPE_F32, 64, 5);
+        ((float *) x->data)[2 * 64 + some(0, 63)] = bad;
+        ggml_tensor * op = ggml_mul_mat(c, random_tensor(c, GGML_TYPE_Q8_0, 64, 20), x);
+        saur::Scratch scratch;
+        saur::compute(*kernels, Gelu::erf, op, scratch);
+        for (int64_t i = 0; i < 5 * 20; i++) {
+            result.ours += std::isfinite(((float *) op->data)[i]) == (i / 20 == 2);
+        }
+        result.cases++;
+    }
+    result.print("product, not finite", kernels, "numbers that are wrong");
+}
+
+}  // namespace
+
+int main(int argc, char ** argv) {
+    generator.seed(argc > 1 ? (unsigned) atoi(argv[1]) : 1);
+    ggml_cpu_init();
+    for (const Kernels * kernels : saur::usable_kernels()) {
+        check_products(kernels);
+        check_gelu(kernels);
+        for (int mask = NONE; mask < MASKS; mask++) {
+            check_attention(kernels, (Mask) mask);
+        }
+        check_alone(kernels);
+        check_not_finite(kernels);
+    }
+}
