@@ -1,6 +1,6 @@
 /** What CMake compiles of ours, brought together in one directory: from disk, or over HTTP for a package of JSR. */
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { BuildError } from "./failure.ts";
 
 /** The C and C++ of ffi/, for where a directory cannot be listed; tests/build_test.ts compares it with the directory. */
@@ -19,6 +19,7 @@ export const NATIVE_SOURCES: readonly string[] = [
   "kernels_avx2.cpp",
   "kernels_avx512.cpp",
   "kernels_gelu.h",
+  "kernels_mask.h",
   "kernels_q8.h",
   "kernels_vector.h",
   "lane.cpp",
@@ -34,10 +35,10 @@ export const NATIVE_SOURCES: readonly string[] = [
   "vocab.cpp",
 ];
 
-/** Programs for maintainers that `--target` builds, and the file of each; they are in a checkout only. */
-export const PROGRAMS: Readonly<Record<string, string>> = {
-  ceiling: "scripts/bench/ceiling.cpp",
-  kernels_check: "tests/kernels_check.cpp",
+/** Programs for maintainers that `--target` builds, and the files of each; they are in a checkout only. */
+export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  ceiling: ["scripts/bench/ceiling.cpp"],
+  kernels_check: ["tests/kernels_check.cpp", "tests/kernels_check.h"],
 };
 
 /** Files by their path below the staging directory. */
@@ -60,16 +61,17 @@ export async function nativeSources(root: URL): Promise<string[]> {
 }
 
 /**
- * Reads one program's source.
+ * Reads one program's sources.
  *
  * @throws {BuildError} There is no such program.
  */
 export async function programAssets(root: URL, name: string): Promise<Assets> {
-  const path = PROGRAMS[name];
-  if (path === undefined) {
+  const paths = PROGRAMS[name];
+  if (paths === undefined) {
     throw new BuildError(`--target ${name} is unknown: use one of ${Object.keys(PROGRAMS).join(", ")}`);
   }
-  return new Map([[`programs/${name}.cpp`, await read(root, path)]]);
+  const files = paths.map(async (path) => [`programs/${basename(path)}`, await read(root, path)] as const);
+  return new Map(await Promise.all(files));
 }
 
 /** Makes the folders of the staging directory hold exactly these files; what has not changed keeps its time. */

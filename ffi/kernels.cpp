@@ -156,8 +156,11 @@ std::vector<const Kernels *> usable_kernels() {
 }
 
 const Kernels * kernels_of_cpu() {
-    static const std::vector<const Kernels *> all = usable_kernels();
-    return all.empty() ? nullptr : all[0];
+    static const Kernels * const best = [] {
+        const auto all = usable_kernels();
+        return all.empty() ? nullptr : all[0];
+    }();
+    return best;
 }
 
 std::string kernel_names() {

@@ -4,48 +4,11 @@
 // is in the pass, so a text alone and in a pack are equal.
 #include "ggml.h"
 #include "kernels.h"
+#include "kernels_mask.h"
 
 #include <math.h>
 
 namespace {
-
-// What a row of the mask lets its token see: from `begin` up to `end`; `plain` if the mask is 0 all over that.
-struct Range {
-    int32_t begin, end;
-    bool    plain;
-};
-
-const uint16_t MINUS_INFINITY = 0xfc00;  // of 16-bit floats
-
-Range range_of(const uint16_t * mask, int32_t n) {
-    const auto all = [&](int32_t i, uint64_t value) {  // four at a time
-        uint64_t four;
-        memcpy(&four, mask + i, sizeof(four));
-        return four == value;
-    };
-    const uint64_t hidden = 0xfc00fc00fc00fc00;
-    int32_t        begin = 0, end = n;
-    while (begin + 4 <= n && all(begin, hidden)) {
-        begin += 4;
-    }
-    while (begin < n && mask[begin] == MINUS_INFINITY) {
-        begin++;
-    }
-    while (end - 4 >= begin && all(end - 4, hidden)) {
-        end -= 4;
-    }
-    while (end > begin && mask[end - 1] == MINUS_INFINITY) {
-        end--;
-    }
-    int32_t zeros = begin;
-    while (zeros + 4 <= end && all(zeros, 0)) {
-        zeros += 4;
-    }
-    while (zeros < end && mask[zeros] == 0) {
-        zeros++;
-    }
-    return { begin, end, zeros == end };
-}
 
 // Keys and values of one head over [begin, end) as floats: keys by dimension, so that vectors run over the tokens;
 // values by token, so that they run over the dimensions. Both have zeros up to the next vector.
@@ -165,7 +128,7 @@ float soften(float * scores, int64_t n) {
 }
 
 // One tile: R queries over [begin, end), the union of their ranges.
-struct Tile4 {
+struct Queries {
     const float *    queries[QUERIES];
     const uint16_t * masks[QUERIES];  // NULL where the range is all of the tile's and plain
     bool             blind[QUERIES];  // sees nothing
@@ -174,7 +137,7 @@ struct Tile4 {
     float            scale, slope;
 };
 
-template <int R> void attend(const Head & head, const Tile4 & tile, saur::Scratch & scratch) {
+template <int R> void attend(const Head & head, const Queries & tile, saur::Scratch & scratch) {
     const int64_t n = tile.end - tile.begin, stride = rounded_up(n, WIDTH), at = tile.begin - head.begin;
     float *       scores  = scratch.get<float>(saur::Scratch::SCORES, R * (stride + head.dimensions));
     float *       queries = scores + R * stride;
@@ -223,19 +186,6 @@ template <int R> void attend(const Head & head, const Tile4 & tile, saur::Scratc
     }
 }
 
-// How steeply ALiBi falls with the distance for a head (https://arxiv.org/abs/2108.12409, as ggml numbers the heads).
-float slope_of(int64_t head, int64_t heads, float max_bias) {
-    if (max_bias <= 0) {
-        return 1.0f;
-    }
-    int64_t power = 1;
-    while (power * 2 <= heads) {
-        power *= 2;
-    }
-    const double first = pow(2.0, -max_bias / (double) power), between = pow(2.0, -max_bias / 2.0 / (double) power);
-    return (float) (head < power ? pow(first, (double) (head + 1)) : pow(between, (double) (2 * (head - power) + 1)));
-}
-
 // The rows [from, to), whose ranges hang together, for one head.
 void attend_rows(ggml_tensor * op, const Head & head, const Range * ranges, int64_t from, int64_t to, int64_t i2,
                  int64_t i3, saur::Scratch & scratch) {
@@ -244,7 +194,7 @@ void attend_rows(ggml_tensor * op, const Head & head, const Range * ranges, int6
     memcpy(params, op->op_params, sizeof(params));
     for (int64_t i = from; i < to; i += QUERIES) {
         const int64_t rows = to - i < QUERIES ? to - i : QUERIES;
-        Tile4         tile;
+        Queries         tile;
         tile.scale = params[0];
         tile.slope = slope_of(i2, q->ne[2], params[1]);
         tile.begin = INT64_MAX;

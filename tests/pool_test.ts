@@ -117,6 +117,7 @@ function poolOf(fake: Fake, contexts: number): Pool {
     contexts,
     threads: 1,
     pooling: "mean",
+    kernels: true,
     width: WIDTH,
     pass: LIMITS,
     prepare: undefined,
