@@ -23,12 +23,7 @@ const int QUERIES = 4;                       // rows of a tile
 const int SPAN    = WIDTH == 16 ? 4 : 2;     // vectors of a tile
 
 inline Floats load_some(const char * p, bool halves, int64_t at, int64_t n) {
-    if (halves) {
-        const uint16_t * h = (const uint16_t *) p + at;
-        return n >= WIDTH ? load_halves(h) : load_halves_part(h, n);
-    }
-    const float * f = (const float *) p + at;
-    return n >= WIDTH ? load(f) : load_part(f, n);
+    return halves ? load_halves_part((const uint16_t *) p + at, n) : load_part((const float *) p + at, n);
 }
 
 Head read_head(const ggml_tensor * k, const ggml_tensor * v, int64_t i2, int64_t i3, int64_t begin, int64_t end,
@@ -100,9 +95,7 @@ inline void weigh(const Head & head, const float * weights, int64_t stride, cons
     }
     for (int r = 0; r < R; r++) {
         for (int i = 0; i < V; i++) {
-            const int64_t some = columns - i * WIDTH;
-            store_part(out[r] + i * WIDTH, sums[r][i] * (totals[r] > 0 || totals[r] != totals[r] ? 1.0f / totals[r] : 0.0f),
-                       some < WIDTH ? some : WIDTH);
+            store_part(out[r] + i * WIDTH, sums[r][i] * (totals[r] == 0 ? 0.0f : 1.0f / totals[r]), columns - i * WIDTH);
         }
     }
 }
@@ -158,7 +151,7 @@ template <int R> void attend(const Head & head, const Queries & tile, saur::Scra
         float * row = scores + r * stride;
         if (tile.masks[r]) {
             for (int64_t i = 0; i < n; i += WIDTH) {
-                const Floats mask = load_some((const char *) tile.masks[r], true, tile.begin + i, n - i);
+                const Floats mask = load_halves_part(tile.masks[r] + tile.begin + i, n - i);
                 store(row + i, load(row + i) + tile.slope * mask);
             }
         }

@@ -32,16 +32,11 @@ inline Floats gelu_tanh(Floats x) {
 template <Floats (*Function)(Floats)>
 void gelu_row(int64_t n, const float * x, const float * factor, float * y) {
     for (int64_t i = 0; i < n; i += WIDTH) {
-        const bool whole = i + WIDTH <= n;
-        Floats     v     = Function(whole ? load(x + i) : load_part(x + i, n - i));
+        Floats v = Function(load_part(x + i, n - i));
         if (factor) {
-            v *= whole ? load(factor + i) : load_part(factor + i, n - i);
+            v *= load_part(factor + i, n - i);
         }
-        if (whole) {
-            store(y + i, v);
-        } else {
-            store_part(y + i, v, n - i);
-        }
+        store_part(y + i, v, n - i);
     }
 }
 

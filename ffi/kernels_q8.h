@@ -52,7 +52,12 @@ void pack_panel(const char * weights, size_t row_bytes, int64_t rows, int64_t bl
     for (int i = 0; i < WIDTH; i++) {
         from[i] = (const Q8Block *) (weights + (size_t) (i < rows ? i : rows - 1) * row_bytes);
     }
-    for (int64_t b = 0; b < blocks; b++, panel += PAIRS * WIDTH, scales += WIDTH) {
+    // The next panel's weights lie behind these; the processor alone does not see that so many rows are one stream.
+    const char * next = weights + WIDTH * row_bytes;
+    for (int64_t b = 0; b < blocks; b++, panel += PAIRS * WIDTH, scales += WIDTH, next += WIDTH * sizeof(Q8Block)) {
+        for (size_t i = 0; i < WIDTH * sizeof(Q8Block); i += 64) {
+            __builtin_prefetch(next + i);
+        }
         const int8_t * bytes[WIDTH];
         uint16_t       halves[WIDTH];
         for (int i = 0; i < WIDTH; i++) {

@@ -7,9 +7,10 @@
 
 namespace {
 
-typedef float   Floats __attribute__((vector_size(4 * WIDTH)));
-typedef int32_t Ints __attribute__((vector_size(4 * WIDTH)));
-typedef int16_t Shorts __attribute__((vector_size(2 * WIDTH)));
+typedef float    Floats __attribute__((vector_size(4 * WIDTH)));
+typedef int32_t  Ints __attribute__((vector_size(4 * WIDTH)));
+typedef uint32_t Words __attribute__((vector_size(4 * WIDTH)));
+typedef int16_t  Shorts __attribute__((vector_size(2 * WIDTH)));
 
 inline Floats load(const float * p) {
     Floats v;
@@ -30,13 +31,26 @@ inline Ints   bits_of(Floats v) { return (Ints) v; }
 inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 inline Ints   larger(Ints a, Ints b) { return a > b ? a : b; }
 
+// The first n, zeros after them; all if n is larger.
 inline Floats load_part(const float * p, int64_t n) {
+    if (n >= WIDTH) {
+        return load(p);
+    }
     Floats v = {};
     memcpy(&v, p, (size_t) n * sizeof(float));
     return v;
 }
-inline void   store_part(float * p, Floats v, int64_t n) { memcpy(p, &v, (size_t) n * sizeof(float)); }
+inline void store_part(float * p, Floats v, int64_t n) {
+    if (n >= WIDTH) {
+        store(p, v);
+    } else {
+        memcpy(p, &v, (size_t) n * sizeof(float));
+    }
+}
 inline Floats load_halves_part(const uint16_t * p, int64_t n) {
+    if (n >= WIDTH) {
+        return load_halves(p);
+    }
     uint16_t some[WIDTH] = {};
     memcpy(some, p, (size_t) n * sizeof(uint16_t));
     return load_halves(some);
@@ -75,7 +89,7 @@ inline Floats exp_of(Floats x) {
     p                    = p * r + 0.5f;
     p                    = p * r + 1.0f;
     p                    = p * r + 1.0f;
-    const Floats scaled = (Floats) (bits_of(p) + (bits_of(t) << 23));
+    const Floats scaled = (Floats) ((Words) p + ((Words) t << 23));  // n added to the exponent
     return x < splat(-87.0f) ? splat(0.0f) : scaled;
 }
 
