@@ -7,7 +7,7 @@
 #include <new>
 
 #if defined(SAUR_KERNELS_X86)
-extern const saur::Kernels kernels_avx2, kernels_avx512;
+extern const saur::Kernels kernels_avx2, kernels_avx512, kernels_avx512_bf16;
 #endif
 
 namespace saur {
@@ -93,7 +93,7 @@ ggml_backend_device_i device_interface() {
     i.buffer_from_host_ptr = [](ggml_backend_dev_t, void * data, size_t size, size_t) {
         return ggml_backend_cpu_buffer_from_ptr(data, size);
     };
-    i.supports_op   = [](ggml_backend_dev_t, const ggml_tensor * op) { return chosen.has_value() && can_compute(op); };
+    i.supports_op   = [](ggml_backend_dev_t, const ggml_tensor * op) { return chosen && can_compute(*kernels_of_cpu(), op); };
     i.supports_buft = [](ggml_backend_dev_t, ggml_backend_buffer_type_t type) { return ggml_backend_buft_is_host(type); };
     return i;
 }
@@ -146,7 +146,7 @@ std::vector<const Kernels *> usable_kernels() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
-        all.push_back(&kernels_avx512);
+        all.push_back(__builtin_cpu_supports("avx512bf16") ? &kernels_avx512_bf16 : &kernels_avx512);
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {  // no CPU has them without F16C
         all.push_back(&kernels_avx2);
@@ -164,15 +164,22 @@ const Kernels * kernels_of_cpu() {
 }
 
 std::string kernel_names() {
-    static const char names[] = "gelu\0attention\0q8_0";
-    return kernels_of_cpu() ? std::string(names, sizeof(names)) : "";
+    const Kernels * kernels = kernels_of_cpu();
+    std::string     names;
+    for (const char * name : { "gelu", "attention", "q8_0", "bf16" }) {
+        if (kernels && (kernels->product_bf16 || strcmp(name, "bf16") != 0)) {
+            names += name + std::string(1, '\0');
+        }
+    }
+    return names;
 }
 
-bool can_compute(const ggml_tensor * op) {
+bool can_compute(const Kernels & kernels, const ggml_tensor * op) {
     const ggml_tensor *a = op->src[0], *b = op->src[1];
     switch (op->op) {
         case GGML_OP_MUL_MAT:
-            return a->type == GGML_TYPE_Q8_0 && a->nb[0] == ggml_type_size(a->type) && has_float_rows(b) && has_float_rows(op) &&
+            return (a->type == GGML_TYPE_Q8_0 || (a->type == GGML_TYPE_BF16 && a->ne[0] % 32 == 0 && kernels.product_bf16)) &&
+                   a->nb[0] == ggml_type_size(a->type) && has_float_rows(b) && has_float_rows(op) &&
                    op->op_params[1] != GGML_HINT_SRC0_IS_HADAMARD;
         case GGML_OP_UNARY:
             return (ggml_get_unary_op(op) == GGML_UNARY_OP_GELU || ggml_get_unary_op(op) == GGML_UNARY_OP_GELU_ERF) &&
@@ -187,7 +194,9 @@ bool can_compute(const ggml_tensor * op) {
 
 void compute(const Kernels & kernels, Gelu gelu, ggml_tensor * op, Scratch & scratch) {
     switch (op->op) {
-        case GGML_OP_MUL_MAT:        kernels.product(op, scratch); break;
+        case GGML_OP_MUL_MAT:
+            (op->src[0]->type == GGML_TYPE_BF16 ? kernels.product_bf16 : kernels.product)(op, scratch);
+            break;
         case GGML_OP_FLASH_ATTN_EXT: kernels.attention(op, scratch); break;
         case GGML_OP_UNARY:
             kernels.gelu(ggml_get_unary_op(op) == GGML_UNARY_OP_GELU_ERF ? Gelu::erf : gelu, op);

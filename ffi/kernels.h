@@ -41,7 +41,8 @@ struct Kernels {
     const char * name;
     void (*gelu)(Gelu kind, ggml_tensor * op);                // UNARY and GLU
     void (*attention)(ggml_tensor * op, Scratch & scratch);   // FLASH_ATTN_EXT
-    void (*product)(ggml_tensor * op, Scratch & scratch);     // MUL_MAT with q8_0
+    void (*product)(ggml_tensor * op, Scratch & scratch);     // MUL_MAT with q8_0 weights
+    void (*product_bf16)(ggml_tensor * op, Scratch & scratch);  // with bf16 weights; NULL: ggml's is no worse
 };
 
 // Those that the CPU can run, the best first.
@@ -53,7 +54,7 @@ const Kernels * kernels_of_cpu();
 std::string kernel_names();
 
 // Whether the kernels can compute an operator, and its computation.
-bool can_compute(const ggml_tensor * op);
+bool can_compute(const Kernels & kernels, const ggml_tensor * op);
 void compute(const Kernels & kernels, Gelu gelu, ggml_tensor * op, Scratch & scratch);
 
 // Makes the backend known to ggml; idempotent. Call it after every other backend is there.

@@ -53,5 +53,5 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 #    include "kernels_q8.h"
 
 extern const saur::Kernels kernels_avx2;
-const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, product };
+const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, product, nullptr };
 #endif

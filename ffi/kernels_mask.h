@@ -1,4 +1,5 @@
 // What the mask of an attention says.
+#pragma once
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

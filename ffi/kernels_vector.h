@@ -2,6 +2,7 @@
 // instruction set (kernels_avx2.cpp, kernels_avx512.cpp; each defines WIDTH and load_halves first). All is internal to
 // such a file: a shared inline function could be the copy with instructions that another CPU lacks. For that reason
 // nothing of the standard library's templates is used in them either.
+#pragma once
 #include <stdint.h>
 #include <string.h>
 

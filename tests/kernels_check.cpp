@@ -9,20 +9,26 @@
 
 namespace {
 
-void check_products(const Kernels * kernels) {
+// With bf16 weights stock ggml rounds activations to bf16, and so do we.
+double activation(ggml_type weights, double x) {
+    return weights == GGML_TYPE_BF16 ? ggml_bf16_to_fp32(ggml_fp32_to_bf16((float) x)) : x;
+}
+
+void check_products(const Kernels * kernels, ggml_type type) {
     Result result;
     for (int i = 0; i < 120; i++) {
         Memory        memory;
         const auto    c = memory.context;
         const int64_t k = 32 * some(1, 12), columns = some(1, 70), rows = some(1, 40);
         const int64_t w2 = some(1, 2), w3 = some(1, 2), x2 = w2 * some(1, 2), x3 = w3 * some(1, 2);
-        ggml_tensor * weights = random_view(c, GGML_TYPE_Q8_0, k, columns, w2, w3);
+        ggml_tensor * weights = random_view(c, type, k, columns, w2, w3);
         ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
         compare(result, kernels, Gelu::erf, c, ggml_mul_mat(c, weights, x),
                 [&](int64_t column, int64_t row, int64_t i2, int64_t i3, double & unit) {
                     double sum = 0, squares = 0, sizes = 0;
                     for (int64_t j = 0; j < k; j++) {
-                        const double w = value(weights, j, column, i2 * w2 / x2, i3 * w3 / x3), v = value(x, j, row, i2, i3);
+                        const double w = value(weights, j, column, i2 * w2 / x2, i3 * w3 / x3);
+                        const double v = activation(type, value(x, j, row, i2, i3));
                         sum += w * v;
                         squares += v * v;
                         sizes += w * w;
@@ -31,7 +37,7 @@ void check_products(const Kernels * kernels) {
                     return sum;
                 });
     }
-    result.print("product", kernels, "the vectors' lengths");
+    result.print(type == GGML_TYPE_BF16 ? "product, bf16" : "product, q8_0", kernels, "the vectors' lengths");
 }
 
 double gelu_reference(Gelu kind, double x) {
@@ -183,14 +189,14 @@ void check_alone(const Kernels * kernels) {
 }
 
 // NaN and infinity in a row of activations show in that row of a product, and in no other.
-void check_not_finite(const Kernels * kernels) {
+void check_not_finite(const Kernels * kernels, ggml_type type) {
     Result result;
     for (const float bad : { NAN, INFINITY, -INFINITY }) {
         Memory        memory;
         const auto    c = memory.context;
         ggml_tensor * x = random_tensor(c, GGML_TYPE_F32, 64, 5);
         ((float *) x->data)[2 * 64 + some(0, 63)] = bad;
-        ggml_tensor * op = ggml_mul_mat(c, random_tensor(c, GGML_TYPE_Q8_0, 64, 20), x);
+        ggml_tensor * op = ggml_mul_mat(c, random_tensor(c, type, 64, 20), x);
         saur::Scratch scratch;
         saur::compute(*kernels, Gelu::erf, op, scratch);
         for (int64_t i = 0; i < 5 * 20; i++) {
@@ -240,13 +246,18 @@ int main(int argc, char ** argv) {
     generator.seed(argc > 1 ? (unsigned) atoi(argv[1]) : 1);
     ggml_cpu_init();
     for (const Kernels * kernels : saur::usable_kernels()) {
-        check_products(kernels);
+        for (const auto type : { GGML_TYPE_Q8_0, GGML_TYPE_BF16 }) {
+            if (type == GGML_TYPE_BF16 && !kernels->product_bf16) {
+                continue;
+            }
+            check_products(kernels, type);
+            check_not_finite(kernels, type);
+        }
         check_gelu(kernels);
         for (int mask = NONE; mask < MASKS; mask++) {
             check_attention(kernels, (Mask) mask);
         }
         check_alone(kernels);
-        check_not_finite(kernels);
     }
     if (saur::kernels_of_cpu()) {
         check_backend();

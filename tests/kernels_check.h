@@ -40,6 +40,9 @@ double value(const ggml_tensor * t, int64_t i0, int64_t i1, int64_t i2, int64_t 
     if (t->type == GGML_TYPE_F16) {
         return ggml_fp16_to_fp32(*(const ggml_fp16_t *) (p + i0 * t->nb[0]));
     }
+    if (t->type == GGML_TYPE_BF16) {
+        return ggml_bf16_to_fp32(*(const ggml_bf16_t *) (p + i0 * t->nb[0]));
+    }
     float block[32];
     ggml_get_type_traits(t->type)->to_float(p + i0 / 32 * t->nb[0], block, 32);
     return block[i0 % 32];
@@ -92,7 +95,7 @@ std::vector<float> computed(ggml_tensor * op) {
 // Computes with ggml-cpu, then with the kernels, and compares both with `reference(i0..i3)`, in parts of `unit`.
 void compare(Result & result, const Kernels * kernels, Gelu gelu, ggml_context * c, ggml_tensor * op,
              const std::function<double(int64_t, int64_t, int64_t, int64_t, double &)> & reference) {
-    if (!saur::can_compute(op)) {
+    if (!saur::can_compute(*kernels, op)) {
         fprintf(stderr, "refused: %s\n", ggml_op_desc(op));
         exit(1);
     }
