@@ -20,6 +20,11 @@ constexpr std::align_val_t LINE{ 64 };  // of the cache
 
 bool has_float_rows(const ggml_tensor * t) { return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float); }
 
+// A single row does not pay for a panel of weights.
+bool can_multiply_bf16(const Kernels & kernels, const ggml_tensor * op) {
+    return kernels.product_bf16 && op->src[0]->ne[0] % 32 == 0 && op->src[1]->ne[1] > 1;
+}
+
 bool can_attend(const ggml_tensor * op) {
     const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *sinks = op->src[4];
     float              params[3];  // scale, max_bias, softcap
@@ -27,6 +32,10 @@ bool can_attend(const ggml_tensor * op) {
     const auto floats = [](const ggml_tensor * t) {
         return (t->type == GGML_TYPE_F16 || t->type == GGML_TYPE_F32) && t->nb[0] == ggml_type_size(t->type);
     };
+    // A few queries do not pay for reading many keys as floats. An encoder has as many of both.
+    if (q->ne[1] * q->ne[2] < 4 * k->ne[2] && k->ne[1] > 16 * q->ne[1]) {
+        return false;
+    }
     return !sinks && params[2] == 0.0f && has_float_rows(q) && has_float_rows(op) && floats(k) && floats(v) &&
            k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 && k->ne[3] == q->ne[3] && v->ne[3] == q->ne[3];
 }
@@ -178,7 +187,7 @@ bool can_compute(const Kernels & kernels, const ggml_tensor * op) {
     const ggml_tensor *a = op->src[0], *b = op->src[1];
     switch (op->op) {
         case GGML_OP_MUL_MAT:
-            return (a->type == GGML_TYPE_Q8_0 || (a->type == GGML_TYPE_BF16 && a->ne[0] % 32 == 0 && kernels.product_bf16)) &&
+            return (a->type == GGML_TYPE_Q8_0 || (a->type == GGML_TYPE_BF16 && can_multiply_bf16(kernels, op))) &&
                    a->nb[0] == ggml_type_size(a->type) && has_float_rows(b) && has_float_rows(op) &&
                    op->op_params[1] != GGML_HINT_SRC0_IS_HADAMARD;
         case GGML_OP_UNARY:

@@ -15,6 +15,9 @@ namespace {
 
 inline Ints dot_pairs(Ints sum, Ints a, Ints b) { return sum + (Ints) _mm256_madd_epi16((__m256i) a, (__m256i) b); }
 
+// 16 bytes as pairs of 16-bit integers
+inline Ints widened(const int8_t * bytes) { return (Ints) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *) bytes)); }
+
 // 8 rows of 32 bytes become 16 vectors of pairs of 16-bit integers, one lane a row.
 inline void pack_block(const int8_t * const * rows, int32_t * out) {
     __m256i r[8], t[8];

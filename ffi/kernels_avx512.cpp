@@ -17,6 +17,9 @@ inline Ints dot_pairs(Ints sum, Ints a, Ints b) {
     return (Ints) _mm512_dpwssd_epi32((__m512i) sum, (__m512i) a, (__m512i) b);
 }
 
+// 32 bytes as pairs of 16-bit integers
+inline Ints widened(const int8_t * bytes) { return (Ints) _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *) bytes)); }
+
 // Of 16 rows of 32 bytes, t[i] gets the i-th four bytes of each, one lane a row.
 inline void transpose(const void * const * rows, __m512i * t) {
     __m512i r[8];

@@ -58,7 +58,8 @@ const Multiply MULTIPLY_BF16[ROWS + 1] = {
 };
 
 void product_bf16(ggml_tensor * op, saur::Scratch & scratch) {
-    product_by_panels(op, { BLOCK * sizeof(int16_t), pack_row_bf16, pack_panel_bf16, MULTIPLY_BF16 }, scratch);
+    const Format format = { pack_row_bf16, pack_panel_bf16, MULTIPLY_BF16 };
+    each_product(op, [&](const Matrices & m) { multiply_by_panels(m, format, scratch); });
 }
 
 }  // namespace

@@ -95,8 +95,34 @@ const Multiply MULTIPLY[] = { nullptr,     multiply<1>, multiply<2>, multiply<3>
 };
 static_assert(sizeof(MULTIPLY) / sizeof(MULTIPLY[0]) == ROWS + 1, "one for each height of a tile");
 
+// One row does not pay for panels: each number of the result is a dot product of its own.
+void multiply_row(const Matrices & m, saur::Scratch & scratch) {
+    auto * pairs  = scratch.get<int32_t>(saur::Scratch::ACTIVATIONS, m.blocks * PAIRS);
+    auto * scales = scratch.get<float>(saur::Scratch::SCALES, m.blocks);
+    quantize_row((const float *) m.x, m.blocks, pairs, scales, 1);
+    for (int64_t c = 0; c < m.columns; c++) {
+        const auto * block = (const Q8Block *) (m.weights + (size_t) c * m.weights_stride);
+        Floats       sum   = {};
+        for (int64_t b = 0; b < m.blocks; b++, block++) {
+            Ints dot = {};
+            for (int j = 0; j < PAIRS; j += WIDTH) {
+                dot = dot_pairs(dot, widened(block->weights + 2 * j), load(pairs + b * PAIRS + j));
+            }
+            sum += __builtin_convertvector(dot, Floats) * (_cvtsh_ss(block->scale) * scales[b]);
+        }
+        m.out[c] = sum_of(sum);
+    }
+}
+
 void product(ggml_tensor * op, saur::Scratch & scratch) {
-    product_by_panels(op, { sizeof(Q8Block), quantize_row, pack_panel, MULTIPLY }, scratch);
+    const Format format = { quantize_row, pack_panel, MULTIPLY };
+    each_product(op, [&](const Matrices & m) {
+        if (m.rows == 1) {
+            multiply_row(m, scratch);
+        } else {
+            multiply_by_panels(m, format, scratch);
+        }
+    });
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ void check_products(const Kernels * kernels, ggml_type type) {
     for (int i = 0; i < 120; i++) {
         Memory        memory;
         const auto    c = memory.context;
-        const int64_t k = 32 * some(1, 12), columns = some(1, 70), rows = some(1, 40);
+        const int64_t k = 32 * some(1, 12), columns = some(1, 70), rows = some(type == GGML_TYPE_BF16 ? 2 : 1, i % 3 ? 40 : 3);
         const int64_t w2 = some(1, 2), w3 = some(1, 2), x2 = w2 * some(1, 2), x3 = w3 * some(1, 2);
         ggml_tensor * weights = random_view(c, type, k, columns, w2, w3);
         ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
@@ -116,7 +116,7 @@ void check_attention(const Kernels * kernels, Mask kind) {
         const auto    c  = memory.context;
         const int64_t dk = one_of<int64_t>({ 8, 20, 32, 40, 64, 80, 96, 128, 256 }), dv = some(0, 3) ? dk : one_of<int64_t>({ 16, 24, 64, 72 });
         const int64_t shared = some(1, 3), heads = shared * some(1, 3), n3 = some(1, 2), rows = some(1, 50);
-        const int64_t n_kv = kind == NONE || kind == HOLES ? some(1, 90) : rows;
+        const int64_t n_kv = kind == NONE || kind == HOLES ? some(1, std::min<int64_t>(90, 16 * rows)) : rows;
         const auto    type = one_of({ GGML_TYPE_F16, GGML_TYPE_F32 });
         ggml_tensor * q    = random_view(c, GGML_TYPE_F32, dk, rows, heads, n3);
         ggml_tensor * k    = random_view(c, type, dk, n_kv, shared, n3);
