@@ -1,6 +1,6 @@
 /** What CMake compiles of ours, brought together in one directory: from disk, or over HTTP for a package of JSR. */
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { BuildError } from "./failure.ts";
 
 /** The C and C++ of ffi/, for where a directory cannot be listed; tests/build_test.ts compares it with the directory. */
@@ -18,6 +18,17 @@ export const NATIVE_SOURCES: readonly string[] = [
   "gguf_limits.h",
   "guard.cpp",
   "guard.h",
+  "kernels.cpp",
+  "kernels.h",
+  "kernels_attention.h",
+  "kernels_avx2.cpp",
+  "kernels_avx512.cpp",
+  "kernels_bf16.h",
+  "kernels_gelu.h",
+  "kernels_mask.h",
+  "kernels_panels.h",
+  "kernels_q8.h",
+  "kernels_vector.h",
   "lane.cpp",
   "lane.h",
   "loaded_model.cpp",
@@ -42,6 +53,7 @@ export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   harness: ["harness.cpp", "script.h", "script.cpp", "checks.cpp", "schedule.cpp"].map((name) =>
     `scripts/torture/harness/${name}`
   ),
+  kernels_check: ["tests/kernels_check.cpp", "tests/kernels_check.h"],
 };
 
 /** Files by their path below the staging directory. */

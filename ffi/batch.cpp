@@ -108,7 +108,8 @@ int32_t encode(saur_lane * lane) {
                           id_pointers.data(),
                           outputs.data() };
     // An encoder has no memory object, and llama_decode becomes llama_encode for it. Only T5's kind needs the call by name.
-    const llama_model * model = llama_get_model(lane->context);
+    const llama_model *     model = llama_get_model(lane->context);
+    const saur::KernelScope kernels(lane->kernels);
     const int32_t rc = llama_model_has_encoder(model) ? llama_encode(lane->context, batch) : llama_decode(lane->context, batch);
     if (rc != 0) {
         return rc == 2 || lane->abort ? SAUR_ABORTED : rc == -2 ? SAUR_OUT_OF_MEMORY : SAUR_DECODE_FAILED;

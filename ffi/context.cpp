@@ -30,11 +30,18 @@ bool is_gte_qwen2(const llama_model * model) {
     return lower.find("gte qwen2") != std::string::npos;
 }
 
-// options: tokens of one pass, sequences of one pass, threads, pooling (ours), flash attention (-1 auto, 0, 1), and then
-// the tokens whose logits are wanted, if it is they and not embeddings
+// options: tokens of one pass, sequences of one pass, threads, pooling (ours), whether to use the kernels, and then the
+// tokens whose logits are wanted, if it is they and not embeddings
 int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model, const std::vector<int32_t> & options) {
     lane->drop_context();
     std::vector<int32_t> answers(options.begin() + 5, options.end());
+    // The kernels are for contexts that compute on the lane's own thread.
+    if (options[4] && options[2] == 1 && model->device < 0 && saur::kernels_of_cpu()) {
+        char architecture[128] = "";
+        llama_model_meta_val_str(model->model, "general.architecture", architecture, sizeof(architecture));
+        lane->kernels = saur::gelu_of(architecture);
+    }
+    const saur::KernelScope kernels(lane->kernels);
     // llama.cpp reserves its graph for a multiple of the sequences; with pooling mean it asserts where a pass is none.
     const int64_t        sequences = options[1], tokens = (options[0] + sequences - 1) / sequences * sequences;
     llama_context_params p         = llama_context_default_params();
@@ -42,10 +49,14 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     p.n_seq_max                      = (uint32_t) options[1];
     p.n_threads = p.n_threads_batch  = options[2];
     p.pooling_type                   = saur::to_llama(options[3]);
-    // ggml's flash attention rounds keys and values to half precision, and in passes of less than 64 tokens the sums too: a
-    // text alone gets another vector than in company. Weights in f32 are asked for by those who want the original's.
+    // llama.cpp gives flash attention keys and values rounded to half precision, and ggml's sums in it, too, in passes of
+    // less than 64 tokens: a text alone gets another vector than in company. Our kernel sums in f32; weights in f32 are
+    // asked for by those who want the original's. "Auto" is for GPUs: it turns flash attention off where another backend
+    // than the layer's would compute it.
     const bool exact                 = llama_model_ftype(model->model) == LLAMA_FTYPE_ALL_F32;
-    p.flash_attn_type                = exact ? LLAMA_FLASH_ATTN_TYPE_DISABLED : (llama_flash_attn_type) options[4];
+    p.flash_attn_type                = exact           ? LLAMA_FLASH_ATTN_TYPE_DISABLED
+                                       : lane->kernels ? LLAMA_FLASH_ATTN_TYPE_ENABLED
+                                                       : LLAMA_FLASH_ATTN_TYPE_AUTO;
     p.type_k = p.type_v              = exact ? GGML_TYPE_F32 : GGML_TYPE_F16;
     if (is_gte_qwen2(model->model)) {
         p.attention_type = LLAMA_ATTENTION_TYPE_NON_CAUSAL;
@@ -83,7 +94,7 @@ int32_t saur_context_init(saur_lane * lane, saur_model * model, const int32_t * 
         return SAUR_BUSY;
     }
     if (n < 5 || options[0] < 1 || options[1] < 1 || options[1] > (int32_t) llama_max_parallel_sequences() ||
-        options[2] < 1 || options[2] > GGML_MAX_N_THREADS || !saur::is_pooling(options[3]) || options[4] < -1 ||
+        options[2] < 1 || options[2] > GGML_MAX_N_THREADS || !saur::is_pooling(options[3]) || options[4] < 0 ||
         options[4] > 1) {
         return SAUR_BAD_ARGUMENT;
     }

@@ -166,5 +166,6 @@ void saur_lane::drop_context() {
         threadpool = nullptr;
     }
     model.reset();
+    kernels.reset();
     lost = false;
 }

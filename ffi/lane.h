@@ -4,6 +4,7 @@
 // on its lane. The queue of waiting work is not here but in src/pool.ts: a lane never has a second job.
 #pragma once
 #include "guard.h"
+#include "kernels.h"
 #include "llama.h"
 #include "loaded_model.h"
 
@@ -13,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,6 +69,7 @@ struct saur_lane {
     ggml_threadpool *            threadpool = nullptr;
     int32_t                      n_threads  = 0;
     std::vector<int32_t>         answers;  // tokens whose logits a pass gives, in place of embeddings
+    std::optional<saur::Gelu>    kernels;  // what the context computes with besides stock ggml
     bool                         lost       = false;
     void                         drop_context();
 

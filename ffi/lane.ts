@@ -49,11 +49,12 @@ export interface ContextOptions {
   readonly pooling: (typeof POOLING)[number] | undefined;
   /** Tokens whose logits a pass gives for each sequence, in place of embeddings. */
   readonly answers?: readonly number[] | undefined;
+  /** Whether to compute with our own kernels, where there are some. */
+  readonly kernels: boolean;
 }
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 const NO_LOG = 4;
-const FLASH_AUTO = -1;
 const GET_A_MODEL = "In a checkout, scripts/download_models.sh gets models; elsewhere download() of ./models does";
 
 /** One job of a lane, and what is done for its owner while it runs. */
@@ -138,10 +139,10 @@ export class Lane {
   /** Makes this lane's context, in place of the one it has. */
   async initContext(
     model: Model,
-    { tokens, sequences, threads, pooling, answers = [] }: ContextOptions,
+    { tokens, sequences, threads, pooling, kernels, answers = [] }: ContextOptions,
   ): Promise<void> {
     const kind = pooling === undefined ? -1 : POOLING.indexOf(pooling);
-    const options = Int32Array.of(tokens, sequences, threads, kind, FLASH_AUTO, ...answers);
+    const options = Int32Array.of(tokens, sequences, threads, kind, Number(kernels), ...answers);
     await this.#run({
       start: () => this.#native.functions.saur_context_init(this.#handle, model.handle, options, options.length),
       read: nothing,

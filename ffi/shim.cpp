@@ -4,6 +4,7 @@
 #include "shim.h"
 
 #include "device.h"
+#include "kernels.h"
 #include "lane.h"
 #include "owner.h"
 
@@ -33,6 +34,7 @@ int32_t saur_init(const char * backend_directory) {
             return (int32_t) SAUR_NULL;
         }
         llama_backend_init();
+        saur::register_kernels();
         return (int32_t) SAUR_OK;
     });
 }
@@ -50,6 +52,10 @@ int32_t saur_default_params(double * out, int32_t size) {
     const int32_t n = std::min<int32_t>(size, sizeof(values) / sizeof(values[0]));
     std::copy(values, values + std::max(0, n), out);
     return sizeof(values) / sizeof(values[0]);
+}
+
+int32_t saur_kernels(char * out, int32_t size) {
+    return answer<int32_t>(0, [&] { return saur::copy_text(saur::kernel_names(), out, size); });
 }
 
 // log

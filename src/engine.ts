@@ -1,5 +1,15 @@
 /** A loaded model with its lanes, and what was decided for it at load. */
-import { type Device, devices, Lane, LLAMA_VERSION, type Model, type Native, open, SPECIAL } from "../ffi/mod.ts";
+import {
+  type Device,
+  devices,
+  kernels,
+  Lane,
+  LLAMA_VERSION,
+  type Model,
+  type Native,
+  open,
+  SPECIAL,
+} from "../ffi/mod.ts";
 import { LlamaError } from "../ffi/errors.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { describe, type LlamaInfo } from "./info.ts";
@@ -70,8 +80,9 @@ async function startEngine(
   for (const message of profile.warnings) onLog?.({ level: "warn", message });
   const answers = reranker === "yes-no" ? options.answers ?? ["yes", "no"] : undefined;
   const tokens = answers && await answerTokens(lane, model, answers);
+  const used = options.kernels === false || onGpu || threads > 1 ? [] : kernels(native);
   const fingerprint = (asked: EmbedOptions): string =>
-    fingerprintOf({ model, pooling, maxTokens, prompts, version: LLAMA_VERSION }, asked);
+    fingerprintOf({ model, pooling, maxTokens, prompts, version: LLAMA_VERSION, kernels: used.length > 0 }, asked);
   const device = onGpu ? list[model.numbers.device]!.name : "CPU";
   const info = describe(model, {
     maxTokens,
@@ -79,6 +90,7 @@ async function startEngine(
     contexts,
     threads,
     device,
+    kernels: Object.freeze(used),
     reranker,
     exact,
     fingerprint: fingerprint({}),
@@ -87,6 +99,7 @@ async function startEngine(
     contexts,
     threads,
     pooling,
+    kernels: used.length > 0,
     width: tokens?.length ?? (pooling === "rank" ? model.numbers.classes : model.numbers.dimensions),
     answers: tokens,
     // Only one row of logits a sequence is computed where they are wanted, whatever its length.

@@ -9,13 +9,18 @@ export type Origin = Pick<Profile, "pooling" | "maxTokens" | "prompts"> & {
   readonly model: Pick<Model, "meta" | "numbers">;
   /** llama.cpp's. */
   readonly version: string;
+  /** Whether our own kernels compute: with q8_0 weights they make other vectors than llama.cpp's. */
+  readonly kernels: boolean;
 };
 
-/** 16 hex digits of the model file, the special tokens, pooling, limit, prompt, dimensions, normalisation and llama.cpp's version. */
-export function fingerprintOf({ model, pooling, maxTokens, prompts, version }: Origin, options: EmbedOptions): string {
+/** 16 hex digits of the model file, the special tokens, pooling, limit, prompt, dimensions, normalisation, kernels and llama.cpp's version. */
+export function fingerprintOf(
+  { model, pooling, maxTokens, prompts, version, kernels }: Origin,
+  options: EmbedOptions,
+): string {
   const { addBos, addEos, addSep, dimensions } = model.numbers;
   const { normalize = true, truncate = "end" } = options;
-  const made = [model.meta(":hash"), addBos, addEos, addSep, pooling, maxTokens, version];
+  const made = [model.meta(":hash"), addBos, addEos, addSep, pooling, maxTokens, version, kernels];
   const asked = [promptOf({ prompts }, options), options.dimensions ?? dimensions, normalize, truncate === "start"];
   return fnv1a(JSON.stringify([made, asked]));
 }

@@ -31,6 +31,8 @@ export interface LlamaInfo {
   readonly contexts: number;
   /** Threads of one context. */
   readonly threads: number;
+  /** What is computed by this package's own kernels where a model needs it; empty: all is llama.cpp's. */
+  readonly kernels: readonly string[];
   /**
    * How `rerank` scores: by the file's classification head (`"cross-encoder"`), by how likely a causal model finds the
    * answers "yes" and "no" (`"yes-no"`), or by the cosine of two vectors.
@@ -45,7 +47,7 @@ export interface LlamaInfo {
 /** What was decided at load, besides what the file says. */
 export type Decided = Pick<
   LlamaInfo,
-  "maxTokens" | "pooling" | "contexts" | "threads" | "device" | "reranker" | "exact" | "fingerprint"
+  "maxTokens" | "pooling" | "contexts" | "threads" | "device" | "kernels" | "reranker" | "exact" | "fingerprint"
 >;
 
 /** Puts together what `llama.info` tells. */

@@ -44,6 +44,11 @@ export interface LoadOptions {
   readonly contexts?: number | undefined;
   /** Threads of one context. @default {1} */
   readonly threads?: number | undefined;
+  /**
+   * Compute with this package's own kernels beside llama.cpp's where they are better: on the CPU, with one thread a
+   * context, on processors that they were written for (`info.kernels`). @default {true}
+   */
+  readonly kernels?: boolean | undefined;
   /** Path or `file:` URL of the native library. Default: the places that the README lists. */
   readonly library?: string | URL | undefined;
   /** Refuse a file whose weights hold NaN or infinity; reads the whole file. @default {false} */
@@ -124,6 +129,7 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
     device,
     contexts,
     threads,
+    kernels,
     library,
     checkTensors,
     addBos,
@@ -141,6 +147,7 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
   if (device !== undefined) checkText("device", device);
   checkInteger("contexts", contexts, 1, 512);
   checkInteger("threads", threads, 1, 512);
+  checkBoolean("kernels", kernels);
   const path = checkLibrary(library);
   checkBoolean("checkTensors", checkTensors);
   checkBoolean("addBos", addBos);
@@ -161,6 +168,7 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
     device,
     contexts,
     threads,
+    kernels,
     library: path,
     checkTensors,
     addBos,

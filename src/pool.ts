@@ -17,6 +17,8 @@ export interface PoolSettings {
   /** Threads of one lane's context. */
   readonly threads: number;
   readonly pooling: Pooling;
+  /** Whether the contexts compute with our own kernels. */
+  readonly kernels: boolean;
   /** Numbers of one row: dimensions, labels of a classification head, or answers. */
   readonly width: number;
   /** Tokens whose logits make a row, in place of an embedding. */
@@ -257,11 +259,11 @@ export class Pool {
   /** Makes the lane's context, or a larger one: contexts are as large as the longest pass so far. */
   async #fit(slot: Slot, tokens: number): Promise<void> {
     if (tokens <= slot.capacity) return;
-    const { pass, threads, pooling, answers } = this.#settings;
+    const { pass, threads, pooling, kernels, answers } = this.#settings;
     const capacity = Math.ceil(Math.max(tokens, pass.weight) / CONTEXT_STEP) * CONTEXT_STEP;
     slot.capacity = 0;
     const sequences = pass.count;
-    await slot.lane.initContext(this.#model, { tokens: capacity, sequences, threads, pooling, answers });
+    await slot.lane.initContext(this.#model, { tokens: capacity, sequences, threads, pooling, kernels, answers });
     slot.capacity = capacity;
   }
 

@@ -64,6 +64,7 @@ export class FakeNative {
       contexts,
       threads: 1,
       pooling: "mean",
+      kernels: false,
       width: WIDTH,
       pass: LIMITS,
       prepare: undefined,

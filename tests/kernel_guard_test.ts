@@ -14,7 +14,7 @@ import { fixture, inDirectory } from "./checkpoint.ts";
 
 const F16 = 1;
 const SETTINGS = { gpuLayers: 0, checkTensors: false, device: -1 };
-const CONTEXT = { tokens: 64, sequences: 4, threads: 1, pooling: "mean" } as const;
+const CONTEXT = { tokens: 64, sequences: 4, threads: 1, pooling: "mean", kernels: true } as const;
 const WIDTH = 64;
 
 async function encode(lane: Lane, model: Model): Promise<Float32Array> {

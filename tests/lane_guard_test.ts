@@ -50,14 +50,14 @@ async function withContext(
   run: (lane: Lane, bench: Bench) => Promise<void>,
 ): Promise<void> {
   const all = await (bench ??= load());
-  await all.lane.initContext(all.model, { tokens, sequences, threads: 2, pooling: "mean" });
+  await all.lane.initContext(all.model, { tokens, sequences, threads: 2, pooling: "mean", kernels: true });
   await run(all.lane, all);
 }
 
 test("initContext() takes any number of tokens and sequences with pooling mean", { skip }, async () => {
   const { lane, model } = await (bench ??= load());
   for (const [tokens, sequences] of [[64, 3], [65, 2], [100, 7], [5, 64]] as const) {
-    await lane.initContext(model, { tokens, sequences, threads: 1, pooling: "mean" });
+    await lane.initContext(model, { tokens, sequences, threads: 1, pooling: "mean", kernels: true });
     await encode(lane, [sequence(tokens)]);
   }
 });
@@ -121,7 +121,7 @@ test("Lane.encode() refuses token ids outside the vocabulary", { skip }, async (
 
 test("Lane.initContext() refuses numbers that no context has, and the lane goes on", { skip }, async () => {
   await withContext(64, 4, async (lane, { model }) => {
-    const fine = { tokens: 64, sequences: 4, threads: 2, pooling: "mean" } as const;
+    const fine = { tokens: 64, sequences: 4, threads: 2, pooling: "mean", kernels: true } as const;
     const wrong = [{ tokens: 0 }, { tokens: -1 }, { sequences: 0 }, { sequences: 1e6 }, { threads: 0 }, {
       threads: 1e6,
     }];
@@ -139,7 +139,7 @@ test("Lane.encode() without a context, and a second job at a time, are refused",
   const { native, model } = await (bench ??= load());
   const lane = new Lane(native);
   await assertRejects(() => encode(lane, [sequence(4)]), LlamaError, "there is no context");
-  await lane.initContext(model, { tokens: 512, sequences: 4, threads: 1, pooling: "mean" });
+  await lane.initContext(model, { tokens: 512, sequences: 4, threads: 1, pooling: "mean", kernels: true });
   const running = encode(lane, [sequence(512)]);
   await assertRejects(() => encode(lane, [sequence(4)]), LlamaError, "busy");
   assert((await running).every(Number.isFinite));

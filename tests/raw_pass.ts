@@ -21,7 +21,7 @@ export async function rawRows(
     try {
       const { classes, dimensions } = model.numbers;
       const tokens = Math.max(...sequences.map(({ ids }) => ids.length));
-      await lane.initContext(model, { tokens, sequences: 1, threads: 1, pooling });
+      await lane.initContext(model, { tokens, sequences: 1, threads: 1, pooling, kernels: true });
       const rows: Float32Array[] = [];
       for (const { ids, second = ids.length } of sequences) {
         const row = new Float32Array(pooling === "rank" ? classes : dimensions);

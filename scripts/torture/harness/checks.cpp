@@ -25,12 +25,12 @@ void expect_result(Script & script, Lane & lane, int32_t started, int32_t expect
 }
 
 int32_t load(Lane & lane, const std::string & path) {
-    const int32_t options[] = { 0, 0, -1 };
-    return saur_model_load(lane.handle, path.c_str(), options, 3);
+    const int32_t options[] = { 0, 0, -1, -1, -1, -1 };
+    return saur_model_load(lane.handle, path.c_str(), options, 6);
 }
 
 int32_t init(Lane & lane, const Model & model, int32_t tokens, int32_t sequences, int32_t threads, int32_t pooling) {
-    const int32_t options[] = { tokens, sequences, threads, pooling, -1 };
+    const int32_t options[] = { tokens, sequences, threads, pooling, 1 };
     return saur_context_init(lane.handle, model.handle, options, 5);
 }
 
@@ -96,8 +96,8 @@ void check_refusals(Script & script, Lane & lane, const Model & model, const std
     expect(init(lane, model, 64, 1, 1, 9), SAUR_BAD_ARGUMENT, "a context of an unknown pooling");
     expect(saur_context_init(lane.handle, model.handle, &one, 1), SAUR_BAD_ARGUMENT, "a context of one option");
     expect(saur_model_load(lane.handle, path.c_str(), &one, 1), SAUR_BAD_ARGUMENT, "a load of one option");
-    const int32_t device[] = { 0, 0, 1 << 20 };
-    expect(saur_model_load(lane.handle, path.c_str(), device, 3), SAUR_BAD_ARGUMENT, "a load on no device");
+    const int32_t device[] = { 0, 0, 1 << 20, -1, -1, -1 };
+    expect(saur_model_load(lane.handle, path.c_str(), device, 6), SAUR_BAD_ARGUMENT, "a load on no device");
     expect(saur_model_quantize(lane.handle, "a", "b", "q99", 1), SAUR_BAD_ARGUMENT, "an unknown quantisation");
     expect(saur_vocab_tokenize(lane.handle, model.handle, "", &less, &one, 1), SAUR_BAD_ARGUMENT, "a text of -1 bytes");
     expect(saur_vocab_tokenize(lane.handle, model.handle, "", &one, &one, -1), SAUR_BAD_ARGUMENT, "-1 texts");

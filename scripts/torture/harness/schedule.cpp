@@ -44,7 +44,7 @@ class Schedule {
         std::filesystem::copy_file(arguments.models[0], output, std::filesystem::copy_options::overwrite_existing);
         std::shared_ptr<Model> model;
         const int32_t          options[] = { 0, 0, -1 };
-        script.run(lane, saur_model_load(lane.handle, output.c_str(), options, 3), [&](int32_t status) {
+        script.run(lane, saur_model_load(lane.handle, output.c_str(), options, 6), [&](int32_t status) {
             if (good(lane, status, "load")) {
                 model = std::make_shared<Model>(saur_model_take(lane.handle), 0);
             }
@@ -136,8 +136,8 @@ class Schedule {
 
     void load(Lane & lane) {
         const auto    index     = (size_t) random.draw(0, (int32_t) arguments.models.size() - 1);
-        const int32_t options[] = { 0, random.draw(0, 1), -1 };
-        script.run(lane, saur_model_load(lane.handle, arguments.models[index].c_str(), options, 3), [&, index](int32_t status) {
+        const int32_t options[] = { 0, random.draw(0, 1), -1, -1, -1, -1 };
+        script.run(lane, saur_model_load(lane.handle, arguments.models[index].c_str(), options, 6), [&, index](int32_t status) {
             if (!good(lane, status, "load") || random.one_in(8)) {
                 return;  // a model that nobody takes is the lane's
             }
@@ -150,8 +150,8 @@ class Schedule {
 
     void load_bad(Lane & lane) {
         const auto &  path      = arguments.bad[(size_t) random.draw(0, (int32_t) arguments.bad.size() - 1)];
-        const int32_t options[] = { 0, random.draw(0, 1), -1 };
-        script.run(lane, saur_model_load(lane.handle, path.c_str(), options, 3), [&lane](int32_t status) {
+        const int32_t options[] = { 0, random.draw(0, 1), -1, -1, -1, -1 };
+        script.run(lane, saur_model_load(lane.handle, path.c_str(), options, 6), [&lane](int32_t status) {
             report.count("bad load " + std::to_string(status));
             saur_model_free(saur_model_take(lane.handle));
         });
@@ -219,7 +219,7 @@ class Schedule {
         const int32_t pooling = model.pooling == rank ? rank : random.draw(0, 3);
         // on a worker thread of ggml an assertion cannot be caught
         const int32_t threads   = unusual ? 1 : random.draw(1, 2);
-        const int32_t options[] = { tokens, sequences, threads, unusual ? random.draw(-1, 4) : pooling, random.draw(-1, 1) };
+        const int32_t options[] = { tokens, sequences, threads, unusual ? random.draw(-1, 4) : pooling, random.draw(0, 1) };
         lane.context.clear();
         lane.unusual = unusual;
         lane.tokens = tokens, lane.sequences = sequences, lane.pooling = options[3];
