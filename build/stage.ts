@@ -1,6 +1,6 @@
 /** What CMake compiles of ours, brought together in one directory: from disk, or over HTTP for a package of JSR. */
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { BuildError } from "./failure.ts";
 
 /** The C and C++ of ffi/, for where a directory cannot be listed; tests/build_test.ts compares it with the directory. */

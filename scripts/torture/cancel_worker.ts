@@ -23,6 +23,8 @@ const count = Number(amount);
 const draw = randomIntegers(Number(seed));
 const words = ["river", "stone", "window", "quiet", "green", "paper", "seven", "music"];
 const MOST = 100; // milliseconds of processor time after an abort
+// llama.cpp reads a vocabulary without asking anybody: 60 to 160 ms. The call rejects at once; this is what goes on behind it.
+const MOST_OF_LOAD = 300;
 
 function textOf(length: number): string {
   return Array.from({ length }, () => words[draw(0, words.length - 1)]).join(" ");
@@ -216,7 +218,9 @@ const CASES: Record<string, () => Promise<void>> = {
       const right = !rejected || rejected.reason === "enough";
       const usable = same(await llama.embed("the same"), expected);
       await processorTime();
-      const late = rejected && time > MOST ? `${what} went on for ${time.toFixed(0)} ms` : undefined;
+      const late = rejected && time > (what === "load" ? MOST_OF_LOAD : MOST)
+        ? `${what} went on for ${time.toFixed(0)} ms`
+        : undefined;
       say(
         late ?? (!right ? `${what} rejected with another reason` : usable ? undefined : `another vector after ${what}`),
       );
