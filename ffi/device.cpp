@@ -2,6 +2,7 @@
 
 #include "guard.h"
 
+#include <cstring>
 #include <vector>
 
 #if defined(SAUR_PREBUILT)
@@ -95,7 +96,14 @@ int32_t device_index(ggml_backend_dev_t device) {
 }  // namespace saur
 
 int32_t saur_device_count(void) {
-    return answer<int32_t>(0, [] { return (int32_t) ggml_backend_dev_count(); });
+    return answer<int32_t>(0, []() -> int32_t {
+        // Our own kernels are registered last; they are part of the CPU, and nobody's choice (`kernels` turns them off).
+        size_t count = ggml_backend_dev_count();
+        while (count > 0 && strcmp(ggml_backend_dev_name(ggml_backend_dev_get(count - 1)), "llamasaur") == 0) {
+            count--;
+        }
+        return (int32_t) count;
+    });
 }
 
 // "<c|g|i|a>name\0description\0": CPU, GPU, integrated GPU or accelerator. -1: no such device.

@@ -19,6 +19,7 @@ import {
   scoresOf,
   SMALL,
   spearman,
+  toleranceOf,
   vectorsOf,
   wrongPairTokens,
   wrongTokens,
@@ -61,7 +62,7 @@ async function embedderRow(file: string, type: string, embedder: Embedder): Prom
     cells: [
       cell(`${texts.length - wrong.length} of ${texts.length}`, wrong.length === 0),
       cell(`${least.toFixed(7)} / ${mean.toFixed(7)}`, least >= limits.cosine),
-      cell(off.toExponential(1), off <= (type === "f32" ? family.tolerance : limits.vectors)),
+      cell(off.toExponential(1), off <= (type === "f32" ? toleranceOf(embedder, llama.info) : limits.vectors)),
       cell(rank.toFixed(4), rank >= limits.rank),
     ],
   };
@@ -73,7 +74,7 @@ async function rerankerRow(file: string, type: string, reranker: Reranker): Prom
   await using llama = await loadFamily(reranker, file);
   const wrong = await wrongPairTokens(llama, reranker);
   const { off, rank, range } = compareScores(pairs, await scoresOf(llama, pairs));
-  const allowed = type === "f32" ? family.tolerance : limits.logits * Math.max(range, 10);
+  const allowed = type === "f32" ? toleranceOf(reranker, llama.info) : limits.logits * Math.max(range, 10);
   return {
     title: family.title,
     type,

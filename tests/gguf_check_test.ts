@@ -8,7 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { quantize } from "../convert.ts";
-import { Llama, LlamaError } from "../mod.ts";
+import { Llama, LlamaError, type LlamaErrorCode } from "../mod.ts";
 import { corpus } from "../scripts/torture/corpus.ts";
 import { FILES } from "../scripts/torture/files.ts";
 import { copy, type Gguf, parse, serialise, setKey, value } from "../scripts/torture/gguf.ts";
@@ -25,11 +25,11 @@ after(() => rmSync(directory, { recursive: true }));
 const base = (name: Base): Gguf => parse(readBase(directory, name));
 
 /** That a changed file is refused with these words, at once, and that a good one then loads. */
-async function assertRefused(gguf: Gguf, words: RegExp): Promise<void> {
+async function assertRefused(gguf: Gguf, words: RegExp, code: LlamaErrorCode = "model-invalid"): Promise<void> {
   const path = join(directory, "wrong.gguf");
   writeFileSync(path, serialise(gguf));
   const error = await assertRejects(() => Llama.load(path), LlamaError);
-  assertEquals(error.code, "model-invalid", error.message);
+  assertEquals(error.code, code, error.message);
   assertMatch(error.message, words);
 }
 
@@ -107,6 +107,7 @@ test("Llama.load() leaves it to llama.cpp to say that it does not know an archit
   await assertRefused(
     setKey(base("bert"), "general.architecture", value.string("x")),
     /unknown model architecture: 'x'/,
+    "model-unsupported",
   );
 });
 
