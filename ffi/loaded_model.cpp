@@ -8,6 +8,10 @@
 #include <cstring>
 #include <stdexcept>
 
+#if defined(__linux__)
+#    include <malloc.h>
+#endif
+
 namespace saur {
 namespace {
 
@@ -84,6 +88,15 @@ void TokenRows::row(int32_t token, bool second, float * out) const {
     for (int64_t i = 0; second && i < n_embd; i++) {
         out[i] += difference[i];
     }
+}
+
+// glibc keeps what a thread has freed for that thread's arena; lanes and their workers come and go, and what was 25 MB of
+// weights would stay with each.
+LoadedModel::~LoadedModel() {
+    llama_model_free(model);
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
 }
 
 bool LoadedModel::has_tensor(const char * name) const {

@@ -31,7 +31,7 @@ class TokenRows {
 struct LoadedModel {
     LoadedModel(llama_model * model, std::string path, std::string hash, int32_t device) :
         model(model), path(std::move(path)), hash(std::move(hash)), device(device) {}
-    ~LoadedModel() { llama_model_free(model); }
+    ~LoadedModel();
     LoadedModel(const LoadedModel &) = delete;
 
     bool              has_tensor(const char * name) const;
