@@ -1,11 +1,13 @@
 import { test } from "node:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assertEquals, assertRejects } from "@std/assert";
+import { convert } from "../convert.ts";
 import { LlamaError } from "../ffi/errors.ts";
+import { Llama } from "../mod.ts";
 import { Config } from "../src/convert/config.ts";
-import { maxSequenceLength, readModules } from "../src/convert/sentence_transformers.ts";
-import { inDirectory } from "./checkpoint.ts";
+import { maxSequenceLength, readModules, readPrompts } from "../src/convert/sentence_transformers.ts";
+import { fixture, inDirectory } from "./checkpoint.ts";
 
 function module(type: string, path: string): object {
   return { path, type: `sentence_transformers.models.${type}` };
@@ -87,4 +89,25 @@ test("maxSequenceLength() is sentence-transformers' limit, else the tokenizer's 
   assertEquals(await limit(undefined, { model_max_length: 1e30 }), undefined);
   assertEquals(await limit(undefined, undefined), undefined);
   await assertRejects(() => limit({ max_seq_length: -1 }, undefined), LlamaError, "max_seq_length is -1");
+});
+
+test("readPrompts() takes query and document, or passage, and convert() keeps them for inputType", async () => {
+  await inDirectory(async (directory) => {
+    assertEquals(await readPrompts(directory), []);
+    const write = (prompts: unknown) =>
+      writeFileSync(join(directory, "config_sentence_transformers.json"), JSON.stringify({ prompts }));
+    write({ query: "query: ", passage: "passage: ", clustering: "x" });
+    assertEquals(await readPrompts(directory), [["query", "query: "], ["document", "passage: "]]);
+    write({ document: "" });
+    assertEquals(await readPrompts(directory), [["document", ""]]);
+    write({ query: 7 });
+    await assertRejects(() => readPrompts(directory), LlamaError, "query is 7");
+    cpSync(fixture("tiny_bert"), directory, { recursive: true });
+    write({ query: "find the ", document: "" });
+    const file = join(directory, "model.gguf");
+    await convert(directory, file);
+    await using llama = await Llama.load(file);
+    const [asked, byHand] = [await llama.embed("river", { inputType: "query" }), await llama.embed("find the river")];
+    assertEquals(asked, byHand);
+  });
 });

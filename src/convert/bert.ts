@@ -4,7 +4,7 @@
  * Follows conversion/bert.py (BertModel, RobertaModel, XLMRobertaModel) and conversion/base.py (TextModel.set_gguf_parameters,
  * _try_set_pooling_type) of the pinned llama.cpp, and differs from them on purpose where they lose something:
  * - a cross-encoder keeps BERT's `pooler.dense` (as `cls`), its labels even when they are the default ones, and pooling "rank";
- * - sentence-transformers' `max_seq_length` is kept as `llamasaur.max_seq_length`;
+ * - sentence-transformers' `max_seq_length` is kept as `llamasaur.max_seq_length`, its prompts as `llamasaur.prompt.*`;
  * - what llama.cpp would compute wrongly is refused.
  */
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import type { GgufMetadata, GgufTensor, GgufValue } from "./gguf.ts";
 import { tensorsOf } from "./bert_tensors.ts";
 import { readRobertaTokenizer } from "./roberta_tokenizer.ts";
 import { readCheckpoint } from "./safetensors.ts";
-import { type CheckpointPooling, maxSequenceLength, readModules } from "./sentence_transformers.ts";
+import { type CheckpointPooling, maxSequenceLength, readModules, readPrompts } from "./sentence_transformers.ts";
 import { readWordPiece } from "./wordpiece.ts";
 
 /** What goes into the GGUF file. */
@@ -89,6 +89,10 @@ export async function readBert(
     ["bert.pooling_type", { u32: POOLING[pooling] }],
     ...(labels.length === 0 ? [] : [["bert.classifier.output_labels", { strings: labels }] as [string, GgufValue]]),
     ...(limit === undefined ? [] : [["llamasaur.max_seq_length", { u32: limit }] as [string, GgufValue]]),
+    ...(await readPrompts(directory)).map(([kind, string]): [string, GgufValue] => [
+      `llamasaur.prompt.${kind}`,
+      { string },
+    ]),
     ["general.quantization_version", { u32: 2 }], // GGML_QNT_VERSION
     ...await tokenizerOf(root, family, shape, sentence),
   ];

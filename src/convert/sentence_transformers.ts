@@ -84,6 +84,22 @@ export async function maxSequenceLength(
   return limit < positions ? Math.floor(limit) : undefined;
 }
 
+/**
+ * Reads what config_sentence_transformers.json puts before a query and before a document (or passage).
+ *
+ * @param directory Path of the checkpoint.
+ * @returns The prompts that are there, by kind of text.
+ */
+export async function readPrompts(directory: string): Promise<["query" | "document", string][]> {
+  const prompts = (await Config.find(directory, "config_sentence_transformers.json"))?.object("prompts");
+  const query = prompts?.text("query");
+  const document = prompts?.text("document") ?? prompts?.text("passage");
+  return [
+    ...(query === undefined ? [] : [["query", query] as ["query", string]]),
+    ...(document === undefined ? [] : [["document", document] as ["document", string]]),
+  ];
+}
+
 function poolingOf(config: Config): CheckpointPooling {
   const mode = config.isText("pooling_mode") ? [config.text("pooling_mode")!] : config.texts("pooling_mode");
   // The mean is taken unless it is switched off: so says sentence-transformers' own default.
