@@ -43,7 +43,7 @@ class Schedule {
         Lane & lane = *script.open(0);
         std::filesystem::copy_file(arguments.models[0], output, std::filesystem::copy_options::overwrite_existing);
         std::shared_ptr<Model> model;
-        const int32_t          options[] = { 0, 0, -1 };
+        const int32_t          options[] = { 0, 0, -1, -1, -1, -1 };
         script.run(lane, saur_model_load(lane.handle, output.c_str(), options, 6), [&](int32_t status) {
             if (good(lane, status, "load")) {
                 model = std::make_shared<Model>(saur_model_take(lane.handle), 0);
