@@ -164,7 +164,9 @@ async function* threads(watcher: Watcher, context: Context): AsyncIterable<strin
     const outcome = await run(watcher, "random", [...args, "--seed", seed, "--steps", steps, "--threads", "2"]);
     const failure = verdict(outcome, `seed ${seed}`);
     again += Number(/"results again":(\d+)/.exec(outcome.stdout)?.[1] ?? 0);
-    yield failure ?? (i === planned - 1 && again === 0 ? "no pass was computed twice" : undefined);
+    // valgrind's few steps may well have no two equal passes
+    const must = i === planned - 1 && watcher.slower < 10;
+    yield failure ?? (must && again === 0 ? "no pass was computed twice" : undefined);
   }
 }
 
