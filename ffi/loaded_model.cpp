@@ -99,8 +99,18 @@ LoadedModel::~LoadedModel() {
 #endif
 }
 
-bool LoadedModel::has_tensor(const char * name) const {
-    return gguf_find_tensor(File(path).gguf, name) >= 0;
+bool LoadedModel::has_tensor(const char * name) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!names) {
+        // The whole header with its vocabulary is read for it, so it is read once.
+        const File            file(path);
+        std::set<std::string> found;
+        for (int64_t i = 0; i < gguf_get_n_tensors(file.gguf); i++) {
+            found.insert(gguf_get_tensor_name(file.gguf, i));
+        }
+        names = std::move(found);
+    }
+    return names->count(name) > 0;
 }
 
 const TokenRows & LoadedModel::token_rows() {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,7 +36,7 @@ struct LoadedModel {
     ~LoadedModel();
     LoadedModel(const LoadedModel &) = delete;
 
-    bool              has_tensor(const char * name) const;
+    bool              has_tensor(const char * name);
     const TokenRows & token_rows();  // read at the first call; any lane may make it
 
     llama_model * const model;
@@ -45,6 +47,7 @@ struct LoadedModel {
   private:
     std::mutex                 mutex;
     std::unique_ptr<TokenRows> rows;
+    std::optional<std::set<std::string>> names;  // of the file's tensors
 };
 
 }  // namespace saur
