@@ -1,7 +1,7 @@
 // Leaving at any moment: each way of leaving, in the middle of each kind of work, at a moment drawn from all of it.
 import { Buffer } from "node:buffer";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -51,6 +51,8 @@ const NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGTERM: 15 };
 /** Cells that have failed once: 300 more of each in every full run. */
 const MORE: readonly (readonly [Way, Moment])[] = [
   ["terminate", "embed"], // on Bun, SIGSEGV: the lane called back into the worker that was gone
+  ["SIGTERM", "rerank pairs"], // on Bun, 5 s on a box with 30 busy processes: the parent had sent the signal late
+  ["SIGTERM", "embed"], // as the one before
 ];
 
 /** How many milliseconds a kind of work takes when it is left alone, and what it makes, if it makes a file. */
@@ -103,10 +105,16 @@ export class Scene {
     const directory = join(this.#context.directory, `run ${index}`);
     mkdirSync(directory);
     const signal = way.startsWith("SIG") ? way as NodeJS.Signals : undefined;
+    let sent: number | undefined; // on a busy machine a signal may go out later than planned
     const outcome = await this.#child(way, moment, delay, directory, (pid) => {
-      if (signal) void sleep(delay).then(() => process.kill(pid, signal));
+      if (!signal) return;
+      void sleep(delay).then(() => {
+        sent = performance.now();
+        process.kill(pid, signal);
+      });
     });
-    const wrong = wrongEnd(way, outcome, signal ? delay : 0, whole.time) ?? await orphans(directory, way) ??
+    const took = sent === undefined ? outcome.milliseconds : performance.now() - sent;
+    const wrong = wrongEnd(way, outcome, took, whole.time) ?? await orphans(directory, way) ??
       await this.#wrongFiles(moment, directory, whole.bytes, this.#context.scale === "full" || index % 2 === 0);
     // What a killed build has started may still write there; then it goes with the case's directory.
     if (wrong === undefined) await rm(directory, { recursive: true }).catch(() => {});
@@ -205,8 +213,8 @@ function expected(moment: Moment, name: string): boolean {
   return /^out\.gguf(\.[\w-]+\.incomplete)*$/.test(name);
 }
 
-function wrongEnd(way: Way, outcome: Outcome, delay: number, time: number): string | undefined {
-  const { code, signal, stdout, stderr, milliseconds } = outcome;
+function wrongEnd(way: Way, outcome: Outcome, took: number, time: number): string | undefined {
+  const { code, signal, stdout, stderr } = outcome;
   const wanted = WAYS[way];
   const words = stderr.trim().split("\n").slice(-5).join(" | ");
   if (!stdout.includes("running")) return `it did not begin: ${signal ?? code} ${words}`;
@@ -215,7 +223,6 @@ function wrongEnd(way: Way, outcome: Outcome, delay: number, time: number): stri
     : signal === wanted || signal === null && code === 128 + (NUMBERS[wanted] ?? NaN);
   if (!right) return `ended with ${signal ?? code}, expected ${wanted}: ${words}`;
   if (way === "terminate" && !stdout.includes("fine")) return `the process was not fine afterwards: ${stdout}`;
-  const took = milliseconds - delay;
   // Left to itself, a process first ends what it has begun.
   const longest = way === "end" ? LONGEST + 5 * time : LONGEST;
   return took > longest ? `it took ${took.toFixed(0)} ms to end` : undefined;
@@ -225,13 +232,13 @@ function wrongEnd(way: Way, outcome: Outcome, delay: number, time: number): stri
 async function orphans(directory: string, way: Way): Promise<string | undefined> {
   if (way === "SIGKILL" || way === "terminate" || process.platform !== "linux") return undefined;
   for (let wait = 0;; wait += 100) {
-    const alive = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid)).map((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-      } catch {
-        return ""; // it has just ended
-      }
-    }).filter((line) => line.includes(directory));
+    // One after another and not at once: reading a process's words waits for its memory's lock.
+    const alive: string[] = [];
+    for (const pid of await readdir("/proc")) {
+      if (!/^\d+$/.test(pid)) continue;
+      const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""); // it may have just ended
+      if (words.includes(directory)) alive.push(words.replaceAll("\0", " "));
+    }
     if (alive.length === 0) return undefined;
     if (wait >= LONGEST) return `${alive.length} programs went on: ${alive[0]}`;
     await sleep(100);
