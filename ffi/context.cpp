@@ -1,10 +1,10 @@
 // Contexts: a lane has one, made and freed on the lane's own thread.
+#include "causal.h"
 #include "device.h"
 #include "lane.h"
 #include "pooling.h"
 
 #include <algorithm>
-#include <cctype>
 
 using saur::answer;
 
@@ -14,21 +14,6 @@ bool on_abort_poll(void * user) { return ((saur_lane *) user)->abort != 0 || sau
 
 // A causal pass of more tokens is computed in several steps, with the same result.
 constexpr int32_t CAUSAL_STEP = 512;
-
-// gte-Qwen2's tokens see the whole text (`is_causal` false in its config.json), which llama.cpp's converter does not write
-// down: its file is a Qwen2 like any other but for its name, "gte-Qwen2-1.5B-instruct" or "Gte Qwen2 1.5B Instruct".
-bool is_gte_qwen2(const llama_model * model) {
-    char name[256] = "";
-    if (llama_model_meta_val_str(model, "qwen2.attention.causal", name, sizeof(name)) >= 0 ||
-        llama_model_meta_val_str(model, "general.name", name, sizeof(name)) < 0) {
-        return false;
-    }
-    std::string lower;
-    for (const char * c = name; *c; c++) {
-        lower += *c == '-' || *c == '_' ? ' ' : (char) tolower((unsigned char) *c);
-    }
-    return lower.find("gte qwen2") != std::string::npos;
-}
 
 // options: tokens of one pass, sequences of one pass, threads, pooling (ours), whether to use the kernels, and then the
 // tokens whose logits are wanted, if it is they and not embeddings
@@ -58,14 +43,24 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
                                        : lane->kernels ? LLAMA_FLASH_ATTN_TYPE_ENABLED
                                                        : LLAMA_FLASH_ATTN_TYPE_AUTO;
     p.type_k = p.type_v              = exact ? GGML_TYPE_F32 : GGML_TYPE_F16;
-    if (is_gte_qwen2(model->model)) {
+    if (saur::sees_the_whole(model->model)) {
         p.attention_type = LLAMA_ATTENTION_TYPE_NON_CAUSAL;
     }
-    p.embeddings                     = answers.empty();
-    if (!answers.empty()) {
+    const bool goes_on = saur::goes_on(model->model);
+    const auto pooling = (saur::Pooling) options[3];
+    const bool one_row = !answers.empty() || pooling == saur::POOLING_LAST;  // of each sequence its last token's
+    if (answers.empty() && saur::gives_states(model->model) &&
+        (one_row || pooling == saur::POOLING_MEAN || pooling == saur::POOLING_NONE)) {
+        lane->states          = std::make_unique<saur::States>();
+        lane->states->width   = llama_model_n_embd_out(model->model);
+        p.cb_eval             = saur::States::on_tensor;
+        p.cb_eval_user_data   = lane->states.get();
+    }
+    p.embeddings = answers.empty() && !lane->states;
+    if (!p.embeddings) {
         p.pooling_type  = LLAMA_POOLING_TYPE_NONE;
-        p.n_ubatch      = (uint32_t) std::min(options[0], CAUSAL_STEP);
-        p.n_outputs_max = p.n_seq_max;  // of each sequence only the last token's logits are computed
+        p.n_ubatch      = goes_on ? (uint32_t) std::min(options[0], CAUSAL_STEP) : p.n_ubatch;
+        p.n_outputs_max = one_row ? p.n_seq_max : 0;
     }
     p.kv_unified                     = true;  // otherwise every sequence gets n_ctx / n_seq_max cells only
     p.no_perf                        = true;
@@ -75,6 +70,9 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     if (!lane->context) {
         return lane->abort ? SAUR_ABORTED : SAUR_NULL;
     }
+    lane->goes_on   = goes_on && !p.embeddings && llama_get_memory(lane->context);
+    lane->shares    = lane->goes_on && one_row;
+    lane->pooling   = p.embeddings ? (saur::Pooling) saur::from_llama(llama_pooling_type(lane->context)) : pooling;
     lane->model     = std::move(model);
     lane->answers   = std::move(answers);
     lane->n_threads = options[2];

@@ -166,6 +166,8 @@ void saur_lane::drop_context() {
         threadpool = nullptr;
     }
     model.reset();
+    states.reset();
+    prefix.clear();
     kernels.reset();
     lost = false;
 }

@@ -3,10 +3,12 @@
 // llama_context is not thread-safe, and a thread pool belongs to the thread that uses it, so a context lives and dies
 // on its lane. The queue of waiting work is not here but in src/pool.ts: a lane never has a second job.
 #pragma once
+#include "causal.h"
 #include "guard.h"
 #include "kernels.h"
 #include "llama.h"
 #include "loaded_model.h"
+#include "pooling.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -70,6 +72,11 @@ struct saur_lane {
     int32_t                      n_threads  = 0;
     std::vector<int32_t>         answers;  // tokens whose logits a pass gives, in place of embeddings
     std::optional<saur::Gelu>    kernels;  // what the context computes with besides stock ggml
+    saur::Pooling                pooling    = saur::POOLING_UNSPECIFIED;
+    std::unique_ptr<saur::States> states;   // what vectors are made of, where the graph's own are not asked for
+    bool                         goes_on    = false;  // a pass may have more tokens than one step computes
+    bool                         shares     = false;  // what sequences begin with is computed once for all
+    std::vector<int32_t>         prefix;    // what the context's memory holds of that, as prefix_sequence()
     bool                         lost       = false;
     void                         drop_context();
 

@@ -64,6 +64,8 @@ export const MODEL_INFO = [
   "hasEncoder",
   "hasDecoder",
   "recurrent",
+  "goesOn",
+  "givesStates",
   "bos",
   "eos",
   "sep",

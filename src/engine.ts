@@ -18,7 +18,7 @@ import type { EmbedOptions, LoadOptions } from "./options.ts";
 import { type PairFormat, pairFormat } from "./pairs.ts";
 import { passLimits } from "./plan.ts";
 import { Pool } from "./pool.ts";
-import { type Known, type Profile, profileOf } from "./profile.ts";
+import { isCausal, type Known, type Profile, profileOf } from "./profile.ts";
 import type { Head } from "./scores.ts";
 
 /** What the calls of a `Llama` work with. */
@@ -32,6 +32,8 @@ export interface Engine {
   readonly template: string | undefined;
   /** What a model that scores pairs gives for one. */
   readonly head: Head;
+  /** Whether what the pairs of a call begin with is computed once; see `Sequence.shared`. */
+  readonly shares: boolean;
   /** What goes before a query and before a document, where that is known. */
   readonly prompts: Profile["prompts"];
   /** Changes when the vectors of calls with these options would. */
@@ -95,6 +97,7 @@ async function startEngine(
     exact,
     fingerprint: fingerprint({}),
   });
+  const { goesOn, givesStates, vocabularySize } = model.numbers;
   const pool = new Pool(native, model, lane, {
     contexts,
     threads,
@@ -102,8 +105,8 @@ async function startEngine(
     kernels: used.length > 0,
     width: tokens?.length ?? (pooling === "rank" ? model.numbers.classes : model.numbers.dimensions),
     answers: tokens,
-    // Only one row of logits a sequence is computed where they are wanted, whatever its length.
-    pass: passLimits(tokens ? 1 : model.numbers.vocabularySize),
+    // Of each sequence one row of logits has room, whatever its length, where only its last token is an output.
+    pass: passLimits(tokens || (givesStates && pooling === "last") ? 1 : vocabularySize),
     prepare: normalizerOf(model),
     onLog,
   });
@@ -113,6 +116,7 @@ async function startEngine(
     pair: pairOf(model),
     template,
     head: { labels: answers ? ["yes", "no"] : info.labels, softmax: !answers && info.architecture.startsWith("qwen3") },
+    shares: tokens !== undefined && goesOn === 1 && isCausal(model),
     info,
     prompts,
     fingerprint,

@@ -141,7 +141,7 @@ export class Pool {
 
   /** Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none. */
   encode(sequences: readonly Sequence[], options: CallOptions<Float32Array> = {}): Promise<Float32Array[]> {
-    const lengths = Uint32Array.from(sequences, ({ ids }) => ids.length);
+    const lengths = Uint32Array.from(sequences, ({ ids, shared = 0 }) => ids.length - shared);
     const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), options);
     return this.#submit(this.#sequences, call, options.signal);
   }
@@ -238,14 +238,15 @@ export class Pool {
     await this.#run(slot, shares, async (shares) => {
       const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
       const lengths = Int32Array.from(sequences, ({ ids }) => ids.length);
-      const seconds = Int32Array.from(sequences, ({ ids, second }) => second ?? ids.length);
+      const seconds = Int32Array.from(sequences, ({ ids, second, shared }) => shared ?? second ?? ids.length);
       const tokens = new Int32Array(lengths.reduce((sum, length) => sum + length, 0));
       let at = 0;
       for (const { ids } of sequences) {
         tokens.set(ids, at);
         at += ids.length;
       }
-      await this.#fit(slot, tokens.length);
+      const longest = Math.max(...sequences.map(({ shared = 0 }) => shared));
+      await this.#fit(slot, sequences.reduce((sum, { ids, shared = 0 }) => sum + ids.length - shared, longest));
       checkWanted(slot);
       const perToken = pooling === "none" && !answers;
       const sizes = lengths.map((length) => perToken ? length * width : width);

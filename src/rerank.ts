@@ -132,7 +132,7 @@ async function planPairs(
 }
 
 async function pairsOf(
-  { info, model, pair, pool, template }: Engine,
+  { info, model, pair, pool, shares, template }: Engine,
   query: string,
   documents: readonly string[],
   { signal, truncate = "end", instruction }: Options,
@@ -152,7 +152,8 @@ async function pairsOf(
   const first = stretches[0];
   if (addBos && bos >= 0 && !(first && "token" in first && first.token === bos)) stretches.unshift({ token: bos });
   const values = { query, instruction: instruction ?? DEFAULT_INSTRUCTION };
-  return await fillTemplate(stretches, values, documents, info.maxTokens, truncate, name, tokenize);
+  const groups = await fillTemplate(stretches, values, documents, info.maxTokens, truncate, name, tokenize);
+  return shares ? groups : groups.map((group) => group.map(({ ids, truncated }) => ({ ids, truncated })));
 }
 
 function noLabel(label: string, labels: readonly string[]): RangeError {

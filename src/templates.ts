@@ -125,8 +125,11 @@ export async function fillTemplate(
   if (room < 1) {
     throw new RangeError(`Cannot rank with this query: its tokens leave no room for a document, the limit is ${limit}`);
   }
+  const places = whole.map((ids) => documentIn(ids, head, tail));
+  // The last token before the document is often another with it: where one document's is not, it is computed for each.
+  const shared = opening.length + places.reduce((least, [from]) => Math.min(least, from), Math.max(0, head.length - 1));
   return whole.map((ids, i) => {
-    const [from, to] = documentIn(ids, head, tail);
+    const [from, to] = places[i]!;
     const space = limit - opening.length - closing.length - from - (ids.length - to);
     if (to - from > space && truncate === "error") {
       throw new RangeError(
@@ -137,6 +140,7 @@ export async function fillTemplate(
     return fitDocument(ids.subarray(from, to), space, truncate).map(({ ids: kept, truncated }) => ({
       ids: Int32Array.of(...opening, ...ids.subarray(0, from), ...kept, ...ids.subarray(to), ...closing),
       truncated,
+      shared,
     }));
   });
 }

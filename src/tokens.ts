@@ -10,6 +10,8 @@ export interface Sequence {
   readonly truncated: boolean;
   /** Where segment B begins, for models that tell a pair's two texts apart; by default there is none. */
   readonly second?: number;
+  /** How many tokens at its start others of its call have, too, where those can be computed once for all. */
+  readonly shared?: number;
 }
 
 /** The special tokens that a model's vocabulary asks for around a text. */

@@ -1,0 +1,19 @@
+// One pass: sequences of tokens, back to back, become one vector each (or one a token with pooling none), or the logits of
+// some tokens after the last one.
+#pragma once
+#include "lane.h"
+
+#include <cstdint>
+
+namespace saur {
+
+// How many of a sequence's tokens are computed once for all sequences that begin with them: those before its second
+// segment, the document of a pair.
+inline int32_t shared_tokens(const saur_lane * lane, int32_t length, int32_t second) {
+    return lane->shares && second > 0 && second < length ? second : 0;
+}
+
+// Computes what is in the lane's slot.
+int32_t compute_pass(saur_lane * lane);
+
+}  // namespace saur
