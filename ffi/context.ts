@@ -27,4 +27,6 @@ export interface ContextMemory {
   readonly row: number;
   /** Whether there is such a row for every token of a pass, or for every sequence. */
   readonly perToken: boolean;
+  /** In the latter case, what computing one takes; the one of the first sequence is in `compute`. */
+  readonly head: number;
 }

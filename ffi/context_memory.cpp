@@ -6,8 +6,9 @@
 
 using saur::answer;
 
-// In bytes, on all devices: the model's buffers, the context's memory (keys and values), its compute buffers, and one row of
-// its output buffer; and whether a full pass has such a row for every token (1) or for every sequence (0).
+// In bytes, on all devices: the model's buffers, the context's memory (keys and values), its compute buffers, one row of its
+// output buffer, whether a full pass has such a row for every token (1) or for every sequence (0), and, in the latter case,
+// what each sequence more adds to the compute buffers.
 int32_t saur_context_memory(saur_lane * lane, double * out, int32_t size) {
     if (!lane->idle()) {
         return SAUR_BUSY;
@@ -15,7 +16,7 @@ int32_t saur_context_memory(saur_lane * lane, double * out, int32_t size) {
     if (!lane->context) {
         return SAUR_NO_CONTEXT;
     }
-    if (size < 5) {
+    if (size < 6) {
         return SAUR_BAD_ARGUMENT;
     }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
@@ -31,7 +32,8 @@ int32_t saur_context_memory(saur_lane * lane, double * out, int32_t size) {
         const size_t numbers = (size_t) llama_vocab_n_tokens(llama_model_get_vocab(model)) +
                                (embeds ? (size_t) llama_model_n_embd_out(model) : 0);
         const double values[] = { (double) sum.model, (double) sum.context, (double) sum.compute,
-                                  (double) (numbers * sizeof(float)), (double) embeds };
+                                  (double) (numbers * sizeof(float)), (double) embeds,
+                                  embeds ? 0.0 : (double) (numbers * sizeof(float)) };
         std::copy(std::begin(values), std::end(values), out);
         return SAUR_OK;
     });

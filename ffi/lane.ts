@@ -139,11 +139,11 @@ export class Lane {
 
   /** What this lane's context takes. */
   contextMemory(): ContextMemory {
-    const out = new Float64Array(5);
+    const out = new Float64Array(6);
     const status = this.#native.functions.saur_context_memory(this.#handle, out, out.length);
     if (status !== STATUS.OK) throw statusError(status, "read what a context takes", "");
-    const [weights = 0, memory = 0, compute = 0, row = 0, perToken] = out;
-    return { weights, memory, compute, row, perToken: perToken === 1 };
+    const [weights = 0, memory = 0, compute = 0, row = 0, perToken, head = 0] = out;
+    return { weights, memory, compute, row, perToken: perToken === 1, head };
   }
 
   /** Frees this lane's context. */

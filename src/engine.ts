@@ -142,7 +142,14 @@ function memoryOf(model: Model, segments: boolean): ModelMemory {
   const tokenizer = model.meta("tokenizer.ggml.model") ?? "";
   const rows = segments ? bytes * vocabularySize * dimensions / parameters : 0;
   return {
-    unmeasured: { weights: bytes, memory: 0, compute: 0, row: 4 * (vocabularySize + dimensions), perToken: true },
+    unmeasured: {
+      weights: bytes,
+      memory: 0,
+      compute: 0,
+      row: 4 * (vocabularySize + dimensions),
+      perToken: true,
+      head: 0,
+    },
     weightsOf: ({ weights }) => weightsBytes({ tensors: weights, vocabularySize, tokenizer, segments: rows }),
   };
 }

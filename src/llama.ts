@@ -188,8 +188,7 @@ export class Llama {
     options: EmbedOptions = {},
   ): AsyncGenerator<Float32Array, void, undefined> {
     const checked = checkEmbedOptions(options, this.info.dimensions);
-    const embed = this.#embed.bind(this);
-    for await (const { embedding } of embedIterable(texts, embed, checked)) yield embedding;
+    for await (const { embedding } of embedIterable(texts, this.#embed.bind(this), checked)) yield embedding;
   }
 
   /**
@@ -251,8 +250,7 @@ export class Llama {
    *
    * @param lengths Tokens of each text, as `countTokens` tells them, or of a single text.
    * @returns Bytes of the weights, the contexts, the vectors with their token ids, and their sum; not of the texts.
-   * @throws {TypeError} when lengths is no number or list of such, {RangeError} when one is no integer from 0.
-   * @throws {LlamaError} `closed`, or `out-of-memory` when there is not even room to ask.
+   * @throws {TypeError | RangeError} when lengths are no integers from 0. {LlamaError} `closed` or `out-of-memory`.
    * @example
    * ```ts
    * import { Llama } from "@llamasaur/llamasaur";
@@ -263,8 +261,7 @@ export class Llama {
    * ```
    */
   async estimateMemory(lengths: number | ArrayLike<number>): Promise<MemoryEstimate> {
-    const tokens = checkLengths("lengths", lengths, this.info.maxTokens);
-    return await this.#call(() => estimateMemory(this.#engine, tokens));
+    return await this.#call(() => estimateMemory(this.#engine, checkLengths("lengths", lengths, this.info.maxTokens)));
   }
 
   /**

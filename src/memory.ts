@@ -84,9 +84,8 @@ export function smallerPass(pass: Limits): Limits | undefined {
  */
 export function contextBytes(size: ContextMemory, capacity: number, tokens: number, sequences: number): number {
   const rows = size.perToken ? Math.max(tokens, sequences) : sequences;
-  // The logits of every sequence are computed before they are copied to the outputs.
-  const more = size.perToken ? 0 : (sequences - 1) * size.row;
-  return LANE + size.memory + (size.compute + more) * tokens / capacity + size.row * rows;
+  const compute = size.compute + (sequences - 1) * size.head;
+  return LANE + size.memory + compute * tokens / capacity + size.row * rows;
 }
 
 /** The parabola through what contexts of three sizes take, each twice as large as the one before, at a larger one. */

@@ -18,7 +18,7 @@ export const POISONS: ReadonlyMap<number, number> = new Map([
 export const LIMITS = { weight: 64, count: 8 };
 const WIDTH = 3;
 /** What a context of any size takes: 64 rows of outputs. */
-const SIZE = { weights: 0, memory: 0, compute: 0, row: 1000, perToken: true };
+const SIZE = { weights: 0, memory: 0, compute: 0, row: 1000, perToken: true, head: 0 };
 
 /** A lane: what its last job left, and its context. */
 interface FakeLane {

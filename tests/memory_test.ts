@@ -18,7 +18,7 @@ const PASS = passLimits(1);
 
 /** A context of a model with a vocabulary of 1000: mask and layers grow as they do. */
 function sizeOf(tokens: number): Parameters<typeof contextBytes>[0] {
-  return { weights: 50 * MB, memory: 0, compute: 5000 * tokens + 8 * tokens ** 2, row: 4000, perToken: true };
+  return { weights: 50 * MB, memory: 0, compute: 5000 * tokens + 8 * tokens ** 2, row: 4000, perToken: true, head: 0 };
 }
 
 const SIZES = { of: (tokens: number) => Promise.resolve(sizeOf(tokens)) };
@@ -32,7 +32,7 @@ test("contextBytes() counts the touched part of the buffers, and every row of th
   const [whole, half, none] = [256, 128, 0].map((tokens) => contextBytes(sizeOf(256), 256, tokens, 64));
   assertEquals(whole! - half!, sizeOf(256).compute / 2 + 128 * 4000);
   assertEquals(half! - none!, sizeOf(256).compute / 2 + 64 * 4000); // as many rows as sequences are there at least
-  const rows = { ...sizeOf(256), perToken: false };
+  const rows = { ...sizeOf(256), perToken: false, head: 4000 };
   assertEquals(contextBytes(rows, 256, 256, 64) - contextBytes(rows, 256, 256, 1), 63 * 2 * 4000);
 });
 
