@@ -18,6 +18,7 @@ export type { Embedding } from "./src/embed.ts";
 export type { Ranked } from "./src/rerank.ts";
 export type { LabelScore } from "./src/scores.ts";
 export type { Reranker } from "./src/profile.ts";
+export type { MemoryEstimate, MemoryInfo } from "./src/memory.ts";
 export type { LlamaInfo } from "./src/info.ts";
 export type { EmbedOptions, LoadOptions, Pooling, Progress, RerankOptions, Truncate } from "./src/options.ts";
 export { cosineSimilarity, dot, type Match, toBinary, topK } from "./src/vectors.ts";

@@ -1,4 +1,5 @@
 /** A lane: a native thread with one job at a time, and the context that lives on it. */
+import type { ContextMemory, ContextOptions } from "./context.ts";
 import { type LlamaErrorCode, ModelNotFoundError, STATUS, statusError } from "./errors.ts";
 import { Model } from "./model.ts";
 import type { Native } from "./mod.ts";
@@ -37,20 +38,6 @@ export interface ModelOptions {
   readonly addBos?: boolean | undefined;
   readonly addEos?: boolean | undefined;
   readonly addSep?: boolean | undefined;
-}
-
-/** What a context is made with. */
-export interface ContextOptions {
-  /** Tokens of one pass, and so of the longest sequence. */
-  readonly tokens: number;
-  /** Sequences of one pass. */
-  readonly sequences: number;
-  readonly threads: number;
-  readonly pooling: (typeof POOLING)[number] | undefined;
-  /** Tokens whose logits a pass gives for each sequence, in place of embeddings. */
-  readonly answers?: readonly number[] | undefined;
-  /** Whether to compute with our own kernels, where there are some. */
-  readonly kernels: boolean;
 }
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -147,6 +134,24 @@ export class Lane {
       start: () => this.#native.functions.saur_context_init(this.#handle, model.handle, options, options.length),
       read: nothing,
       action: `make a context of ${tokens} tokens, ${sequences} sequences and ${threads} threads`,
+    });
+  }
+
+  /** What this lane's context takes. */
+  contextMemory(): ContextMemory {
+    const out = new Float64Array(6);
+    const status = this.#native.functions.saur_context_memory(this.#handle, out, out.length);
+    if (status !== STATUS.OK) throw statusError(status, "read what a context takes", "");
+    const [weights = 0, memory = 0, compute = 0, row = 0, perToken, head = 0] = out;
+    return { weights, memory, compute, row, perToken: perToken === 1, head };
+  }
+
+  /** Frees this lane's context. */
+  async freeContext(): Promise<void> {
+    await this.#run({
+      start: () => this.#native.functions.saur_context_free(this.#handle),
+      read: nothing,
+      action: "free a context",
     });
   }
 

@@ -7,7 +7,8 @@ import { LLAMA_VERSION } from "./version.ts";
 
 export { type Device, devices } from "./devices.ts";
 export { Lane, SPECIAL } from "./lane.ts";
-export type { ContextOptions, LogLine, Tokens } from "./lane.ts";
+export type { ContextMemory, ContextOptions } from "./context.ts";
+export type { LogLine, Tokens } from "./lane.ts";
 export { Model, type ModelNumbers } from "./model.ts";
 export { kernels } from "./kernels.ts";
 export { isCheckout } from "./library.ts";

@@ -120,11 +120,6 @@ int32_t hold_prefix(saur_lane * lane, const Group & group) {
     return rc;
 }
 
-// Of each sequence only the last token is an output, where llama.cpp does not take all of them.
-bool one_output(const saur_lane * lane) {
-    return !lane->answers.empty() || (lane->states && lane->pooling == POOLING_LAST);
-}
-
 // One vector of several, or as many.
 void pool(Pooling pooling, const float * states, int32_t n, size_t width, float * out) {
     if (pooling != POOLING_MEAN) {

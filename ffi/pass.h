@@ -13,6 +13,11 @@ inline int32_t shared_tokens(const saur_lane * lane, int32_t length, int32_t sec
     return lane->shares && second > 0 && second < length ? second : 0;
 }
 
+// Whether of each sequence only the last token is an output: where llama.cpp does not take all of them.
+inline bool one_output(const saur_lane * lane) {
+    return !lane->answers.empty() || (lane->states && lane->pooling == POOLING_LAST);
+}
+
 // Computes what is in the lane's slot.
 int32_t compute_pass(saur_lane * lane);
 

@@ -88,6 +88,8 @@ SAUR_API int32_t      saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t
 
 // context: one a lane, replaced by the next context_init; options name the tokens whose logits it gives, if not embeddings
 SAUR_API int32_t      saur_context_init(saur_lane * lane, saur_model * model, const int32_t * options, int32_t n);  // job
+SAUR_API int32_t      saur_context_memory(saur_lane * lane, double * out, int32_t size);
+SAUR_API int32_t      saur_context_free(saur_lane * lane);  // job
 
 // batch: n_sequences sequences of tokens, back to back, in one pass; seconds[i] is where segment B of sequence i begins
 // (its length if it has none)

@@ -21,6 +21,13 @@ export function checkTexts(name: string, value: unknown): string[] {
   return checkList(name, value, (item, at) => checkText(at, item));
 }
 
+/** Checks what is to be embedded, a text or a list of texts, and gives a list. */
+export function checkInput(input: unknown): string[] {
+  if (typeof input === "string") return [checkText("input", input)];
+  if (Array.isArray(input)) return checkTexts("input", input);
+  throw new TypeError(`Cannot embed: input must be a string or an array of strings, is ${show(input)}`);
+}
+
 /**
  * Checks a list and copies it, so that a later change to it does no harm.
  *
@@ -35,6 +42,23 @@ export function checkList<T>(name: string, value: unknown, read: (item: unknown,
   const list: T[] = [];
   for (let i = 0; i < length; i++) list.push(read(value[i], `${name}[${i}]`));
   return list;
+}
+
+/**
+ * Checks lengths in tokens, a single one or array-like, and copies them.
+ *
+ * @param most What a longer one becomes.
+ */
+export function checkLengths(name: string, value: unknown, most: number): Uint32Array {
+  const numbers = typeof value === "number" || ArrayBuffer.isView(value) && !(value instanceof DataView);
+  const list = numbers
+    ? Array.from(typeof value === "number" ? [value] : value as unknown as ArrayLike<unknown>)
+    : value;
+  const lengths = checkList(name, list, (length, at) => {
+    checkInteger(at, length ?? null, 0);
+    return Math.min(length as number, most);
+  });
+  return Uint32Array.from(lengths);
 }
 
 /** Checks a path or `file:` URL, as a string or a URL, and gives the path. */

@@ -102,10 +102,11 @@ function finish(
 ): Float32Array {
   const { dimensions = width, normalize: wanted = true } = options;
   checkFinite(row, () => `embed ${name(i)}`);
-  const vector = new Float32Array(row.length / width * dimensions);
+  // The row is nobody else's: a copy of each would double what a long list takes.
+  const vector = dimensions === width ? row : new Float32Array(row.length / width * dimensions);
   for (let from = 0, to = 0; from < row.length; from += width, to += dimensions) {
     const part = vector.subarray(to, to + dimensions);
-    part.set(row.subarray(from, from + dimensions));
+    if (vector !== row) part.set(row.subarray(from, from + dimensions));
     if (wanted) normalize(part);
   }
   return vector;

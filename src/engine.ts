@@ -11,8 +11,11 @@ import {
   SPECIAL,
 } from "../ffi/mod.ts";
 import { LlamaError } from "../ffi/errors.ts";
+import { ContextSizes, measureOn } from "./context_sizes.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { describe, type LlamaInfo } from "./info.ts";
+import { weightsBytes } from "./memory.ts";
+import { type MemoryPlan, type ModelMemory, planMemory } from "./memory_plan.ts";
 import { normalizerOf } from "./normalizer.ts";
 import type { EmbedOptions, LoadOptions } from "./options.ts";
 import { type PairFormat, pairFormat } from "./pairs.ts";
@@ -36,6 +39,9 @@ export interface Engine {
   readonly shares: boolean;
   /** What goes before a query and before a document, where that is known. */
   readonly prompts: Profile["prompts"];
+  readonly memory: MemoryPlan;
+  /** Numbers of one row: dimensions, labels of a classification head, or answers. */
+  readonly width: number;
   /** Changes when the vectors of calls with these options would. */
   readonly fingerprint: (options: EmbedOptions) => string;
   readonly onLog: LoadOptions["onLog"];
@@ -76,7 +82,7 @@ async function startEngine(
   const onGpu = model.numbers.device >= 0;
   const { onLog, threads = 1 } = options;
   // A GPU is kept busy by one context; CPU cores by one each.
-  const contexts = options.contexts ?? (onGpu ? 1 : Math.max(1, Math.floor(navigator.hardwareConcurrency / threads)));
+  const wanted = options.contexts ?? (onGpu ? 1 : Math.max(1, Math.floor(navigator.hardwareConcurrency / threads)));
   const profile = profileOf(model, options, known);
   const { pooling, maxTokens, reranker, exact, prompts, template } = profile;
   for (const message of profile.warnings) onLog?.({ level: "warn", message });
@@ -85,42 +91,70 @@ async function startEngine(
   const used = options.kernels === false || onGpu || threads > 1 ? [] : kernels(native);
   const fingerprint = (asked: EmbedOptions): string =>
     fingerprintOf({ model, pooling, maxTokens, prompts, version: LLAMA_VERSION, kernels: used.length > 0 }, asked);
+  const context = { threads, pooling, kernels: used.length > 0, answers: tokens };
+  const pair = pairOf(model);
+  const { goesOn, givesStates, vocabularySize } = model.numbers;
+  // Of each sequence one row of logits has room, whatever its length, where only its last token is an output.
+  const pass = passLimits(tokens || (givesStates && pooling === "last") ? 1 : vocabularySize);
+  const memory = await planMemory(
+    { contexts: wanted, pass, limit: options.memoryLimit },
+    new ContextSizes(measureOn(native, model, context)),
+    memoryOf(model, reranker === "cross-encoder" && pair.segments),
+  );
+  const { contexts } = memory;
   const device = onGpu ? list[model.numbers.device]!.name : "CPU";
   const info = describe(model, {
     maxTokens,
     pooling,
     contexts,
     threads,
+    memory: memory.info,
     device,
     kernels: Object.freeze(used),
     reranker,
     exact,
     fingerprint: fingerprint({}),
   });
-  const { goesOn, givesStates, vocabularySize } = model.numbers;
+  const width = tokens?.length ?? (pooling === "rank" ? model.numbers.classes : model.numbers.dimensions);
   const pool = new Pool(native, model, lane, {
+    ...context,
     contexts,
-    threads,
-    pooling,
-    kernels: used.length > 0,
-    width: tokens?.length ?? (pooling === "rank" ? model.numbers.classes : model.numbers.dimensions),
-    answers: tokens,
-    // Of each sequence one row of logits has room, whatever its length, where only its last token is an output.
-    pass: passLimits(tokens || (givesStates && pooling === "last") ? 1 : vocabularySize),
+    width,
+    pass: memory.pass,
+    memory: { sizes: memory.sizes, weights: memory.info.weights, limit: options.memoryLimit },
     prepare: normalizerOf(model),
     onLog,
   });
   return {
     model,
     pool,
-    pair: pairOf(model),
+    pair,
     template,
     head: { labels: answers ? ["yes", "no"] : info.labels, softmax: !answers && info.architecture.startsWith("qwen3") },
     shares: tokens !== undefined && goesOn === 1 && isCausal(model),
     info,
     prompts,
+    memory,
+    width,
     fingerprint,
     onLog,
+  };
+}
+
+function memoryOf(model: Model, segments: boolean): ModelMemory {
+  const { bytes, parameters, vocabularySize, dimensions } = model.numbers;
+  const tokenizer = model.meta("tokenizer.ggml.model") ?? "";
+  const rows = segments ? bytes * vocabularySize * dimensions / parameters : 0;
+  return {
+    unmeasured: {
+      weights: bytes,
+      memory: 0,
+      compute: 0,
+      row: 4 * (vocabularySize + dimensions),
+      perToken: true,
+      head: 0,
+    },
+    weightsOf: ({ weights }) => weightsBytes({ tensors: weights, vocabularySize, tokenizer, segments: rows }),
   };
 }
 

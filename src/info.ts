@@ -1,5 +1,6 @@
 /** What a loaded model is: read from its file, not guessed. */
 import type { Model } from "../ffi/mod.ts";
+import type { MemoryInfo } from "./memory.ts";
 import type { Reranker } from "./profile.ts";
 import type { Pooling } from "./options.ts";
 
@@ -31,6 +32,8 @@ export interface LlamaInfo {
   readonly contexts: number;
   /** Threads of one context. */
   readonly threads: number;
+  /** What it takes in memory. */
+  readonly memory: MemoryInfo;
   /** What is computed by this package's own kernels where a model needs it; empty: all is llama.cpp's. */
   readonly kernels: readonly string[];
   /**
@@ -47,7 +50,16 @@ export interface LlamaInfo {
 /** What was decided at load, besides what the file says. */
 export type Decided = Pick<
   LlamaInfo,
-  "maxTokens" | "pooling" | "contexts" | "threads" | "device" | "kernels" | "reranker" | "exact" | "fingerprint"
+  | "maxTokens"
+  | "pooling"
+  | "contexts"
+  | "threads"
+  | "memory"
+  | "device"
+  | "kernels"
+  | "reranker"
+  | "exact"
+  | "fingerprint"
 >;
 
 /** Puts together what `llama.info` tells. */

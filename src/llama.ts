@@ -3,10 +3,11 @@ import { LlamaError } from "../ffi/errors.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine.ts";
 import type { LlamaInfo } from "./info.ts";
-import { Meter } from "./meter.ts";
+import type { MemoryEstimate } from "./memory.ts";
+import { estimateMemory } from "./memory_plan.ts";
 import { modelPath, parseModel } from "./model_path.ts";
 import { catalogueEntryOf } from "./models/catalogue.ts";
-import { checkList, checkText, checkTexts, show } from "./check.ts";
+import { checkInput, checkLengths, checkText } from "./check.ts";
 import {
   checkEmbedOptions,
   checkLoadOptions,
@@ -16,8 +17,8 @@ import {
   type RerankOptions,
 } from "./options.ts";
 import type { Pool } from "./pool.ts";
-import { rankDocuments, type Ranked } from "./rerank.ts";
-import { embedChunks } from "./stream.ts";
+import { rankDocuments, type Ranked, readDocuments } from "./rerank.ts";
+import { embedIterable } from "./stream.ts";
 
 // Frees the native side of a Llama that was dropped without close().
 const dropped = new FinalizationRegistry((pool: Pool) => void pool.close());
@@ -160,13 +161,8 @@ export class Llama {
     options: EmbedOptions = {},
   ): Promise<Embedding | Embedding[]> {
     const checked = checkEmbedOptions(options, this.info.dimensions);
-    if (typeof input !== "string" && !Array.isArray(input)) {
-      throw new TypeError(`Cannot embed: input must be a string or an array of strings, is ${show(input)}`);
-    }
-    const texts = typeof input === "string" ? [checkText("input", input)] : checkTexts("input", input);
-    const results = await this.#call(() =>
-      embedTexts(this.#engine, (i) => typeof input === "string" ? "input" : `input[${i}]`, texts, checked)
-    );
+    const texts = checkInput(input);
+    const results = await this.#embed((i) => typeof input === "string" ? "input" : `input[${i}]`, texts, checked);
     return typeof input === "string" ? results[0]! : results;
   }
 
@@ -191,18 +187,8 @@ export class Llama {
     texts: Iterable<string> | AsyncIterable<string>,
     options: EmbedOptions = {},
   ): AsyncGenerator<Float32Array, void, undefined> {
-    const { onProgress, signal, ...checked } = checkEmbedOptions(options, this.info.dimensions);
-    const meter = new Meter(onProgress);
-    let [done, read] = [0, 0];
-    const embed = async (chunk: string[], from: number, signal: AbortSignal): Promise<Embedding[]> => {
-      const name = (i: number): string => `texts[${from + i}]`;
-      read = from + chunk.length;
-      const embedded = await this.#call(() => embedTexts(this.#engine, name, chunk, { ...checked, signal }));
-      for (const { tokens } of embedded) meter.tokens += tokens;
-      meter.tell(done += chunk.length, read);
-      return embedded;
-    };
-    for await (const { embedding } of embedChunks(texts, embed, signal)) yield embedding;
+    const checked = checkEmbedOptions(options, this.info.dimensions);
+    for await (const { embedding } of embedIterable(texts, this.#embed.bind(this), checked)) yield embedding;
   }
 
   /**
@@ -233,13 +219,8 @@ export class Llama {
     options: RerankOptions<T> = {},
   ): Promise<Ranked<T>[]> {
     const checked = checkRerankOptions(options);
-    const { text } = checked;
     checkText("query", query);
-    const given: T[] = [];
-    const texts = checkList("documents", documents, (document, name) => {
-      given.push(document as T);
-      return checkText(name, text ? text(document as T) : document);
-    });
+    const { given, texts } = readDocuments(documents, checked);
     if (texts.length === 0) return [];
     return await this.#call(() => rankDocuments(this.#engine, query, given, texts, checked));
   }
@@ -265,6 +246,25 @@ export class Llama {
   }
 
   /**
+   * What `embed` takes in memory at its peak: of this process, and of a GPU. Nothing is computed for it.
+   *
+   * @param lengths Tokens of each text, as `countTokens` tells them, or of a single text.
+   * @returns Bytes of the weights, the contexts, the vectors with their token ids, and their sum; not of the texts.
+   * @throws {TypeError | RangeError} when lengths are no integers from 0. {LlamaError} `closed` or `out-of-memory`.
+   * @example
+   * ```ts
+   * import { Llama } from "@llamasaur/llamasaur";
+   *
+   * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
+   * const { total } = await llama.estimateMemory(new Uint32Array(10_000).fill(100));
+   * console.log(total < 300e6); // true
+   * ```
+   */
+  async estimateMemory(lengths: number | ArrayLike<number>): Promise<MemoryEstimate> {
+    return await this.#call(() => estimateMemory(this.#engine, checkLengths("lengths", lengths, this.info.maxTokens)));
+  }
+
+  /**
    * Frees the model and its contexts once the calls that run have ended; later calls throw. Idempotent.
    *
    * @returns A promise that resolves when everything is freed.
@@ -281,6 +281,10 @@ export class Llama {
   /** Calls `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #embed(nameOf: (index: number) => string, texts: string[], options: EmbedOptions): Promise<Embedding[]> {
+    return this.#call(() => embedTexts(this.#engine, nameOf, texts, options));
   }
 
   async #call<T>(run: () => Promise<T>): Promise<T> {

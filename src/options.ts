@@ -49,6 +49,11 @@ export interface LoadOptions {
    * context, on processors that they were written for (`info.kernels`). @default {true}
    */
   readonly kernels?: boolean | undefined;
+  /**
+   * Bytes that weights and contexts may take together: fewer contexts and smaller passes are used to stay below it, and a
+   * text that takes more is an error. Default: no limit.
+   */
+  readonly memoryLimit?: number | undefined;
   /** Path or `file:` URL of the native library. Default: the places that the README lists. */
   readonly library?: string | URL | undefined;
   /** Refuse a file whose weights hold NaN or infinity; reads the whole file. @default {false} */
@@ -130,6 +135,7 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
     contexts,
     threads,
     kernels,
+    memoryLimit,
     library,
     checkTensors,
     addBos,
@@ -148,6 +154,7 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
   checkInteger("contexts", contexts, 1, 512);
   checkInteger("threads", threads, 1, 512);
   checkBoolean("kernels", kernels);
+  checkInteger("memoryLimit", memoryLimit, 1);
   const path = checkLibrary(library);
   checkBoolean("checkTensors", checkTensors);
   checkBoolean("addBos", addBos);
@@ -169,6 +176,7 @@ export function checkLoadOptions(options: LoadOptions): LoadOptions {
     contexts,
     threads,
     kernels,
+    memoryLimit,
     library: path,
     checkTensors,
     addBos,

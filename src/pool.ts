@@ -6,6 +6,7 @@
  */
 import { LlamaError } from "../ffi/errors.ts";
 import { Lane, type LogLine, type Model, type Native, SPECIAL } from "../ffi/mod.ts";
+import { Contexts, type MemorySettings } from "./contexts.ts";
 import { type Limits, Line, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "./options.ts";
 import type { Sequence } from "./tokens.ts";
@@ -25,6 +26,8 @@ export interface PoolSettings {
   readonly answers?: readonly number[] | undefined;
   /** What one pass holds. */
   readonly pass: Limits;
+  /** What its contexts may take. */
+  readonly memory: MemorySettings;
   /** What is done to a text before it is tokenised. */
   readonly prepare: ((text: string) => string | Promise<string>) | undefined;
   readonly onLog: ((line: LogLine) => void) | undefined;
@@ -47,7 +50,6 @@ export interface CallOptions<Result = unknown> {
 
 // About 4 ms of tokenising, so that a query's pass is not held up by a long list's texts.
 const TEXTS: Limits = { weight: 32 * 1024, count: 64 };
-const CONTEXT_STEP = 64;
 
 /** The items of one call, and the promise of their results. */
 class Call<Item, Result> extends Line {
@@ -120,6 +122,7 @@ export class Pool {
   readonly #sequences = new Turns<SequenceCall>();
   readonly #slots: Slot[] = [];
   readonly #idle: Slot[] = [];
+  readonly #contexts: Contexts;
   readonly #unsettled = new Set<{ fail(reason: unknown): void }>();
   readonly #serving = new Set<Promise<void>>();
   #closed = false;
@@ -129,6 +132,7 @@ export class Pool {
     this.#native = native;
     this.#model = model;
     this.#settings = settings;
+    this.#contexts = new Contexts(model, settings, () => this.#idle.splice(0).forEach((slot) => this.#start(slot)));
     this.#idle.push(this.#addSlot(lane));
   }
 
@@ -154,6 +158,7 @@ export class Pool {
     this.#closed = true;
     for (const call of this.#unsettled) call.fail(new LlamaError("closed", "Cannot go on: the model was closed"));
     for (const { lane } of this.#slots) lane.close();
+    this.#contexts.close();
     await Promise.all(this.#serving);
     this.#model.close();
   }
@@ -185,10 +190,14 @@ export class Pool {
     while (this.#texts.size + this.#sequences.size > 0) {
       const slot = this.#idle.pop() ?? this.#grow();
       if (!slot) return;
-      const served = this.#serve(slot);
-      this.#serving.add(served);
-      void served.then(() => this.#serving.delete(served));
+      this.#start(slot);
     }
+  }
+
+  #start(slot: Slot): void {
+    const served = this.#serve(slot);
+    this.#serving.add(served);
+    void served.then(() => this.#serving.delete(served));
   }
 
   #grow(): Slot | undefined {
@@ -203,7 +212,10 @@ export class Pool {
   }
 
   async #serve(slot: Slot): Promise<void> {
-    for (let job = this.#next(slot); job; job = this.#next(slot)) await job;
+    // No await before it is idle without need: what came meanwhile would wait for nobody.
+    do for (let job = this.#next(slot); job; job = this.#next(slot)) await job; while (
+      this.#contexts.wanted(slot) && await this.#contexts.release(slot)
+    );
     this.#idle.push(slot);
   }
 
@@ -246,26 +258,16 @@ export class Pool {
         at += ids.length;
       }
       const longest = Math.max(...sequences.map(({ shared = 0 }) => shared));
-      await this.#fit(slot, sequences.reduce((sum, { ids, shared = 0 }) => sum + ids.length - shared, longest));
+      const wanted = sequences.reduce((sum, { ids, shared = 0 }) => sum + ids.length - shared, longest);
+      await this.#contexts.fit(slot, wanted);
       checkWanted(slot);
       const perToken = pooling === "none" && !answers;
       const sizes = lengths.map((length) => perToken ? length * width : width);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
-      await slot.lane.encode(tokens, lengths, seconds, rows);
+      await slot.lane.encode(tokens, lengths, seconds, rows).catch((e) => this.#contexts.explain(e, slot.capacity));
       let start = 0;
       return Array.from(sizes, (size) => rows.slice(start, start += size));
     });
-  }
-
-  /** Makes the lane's context, or a larger one: contexts are as large as the longest pass so far. */
-  async #fit(slot: Slot, tokens: number): Promise<void> {
-    if (tokens <= slot.capacity) return;
-    const { pass, threads, pooling, kernels, answers } = this.#settings;
-    const capacity = Math.ceil(Math.max(tokens, pass.weight) / CONTEXT_STEP) * CONTEXT_STEP;
-    slot.capacity = 0;
-    const sequences = pass.count;
-    await slot.lane.initContext(this.#model, { tokens: capacity, sequences, threads, pooling, kernels, answers });
-    slot.capacity = capacity;
   }
 
   /** Runs a job and gives each call its share of the results. */

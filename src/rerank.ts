@@ -1,5 +1,6 @@
 /** One rerank call: by the model's own scores of pairs where it has them, else by the cosine of vectors. */
 import { LlamaError } from "../ffi/errors.ts";
+import { checkList, checkText } from "./check.ts";
 import { checkFinite, distinct, embedTexts, warnOfTruncation } from "./embed.ts";
 import type { Engine } from "./engine.ts";
 import { Meter } from "./meter.ts";
@@ -38,6 +39,19 @@ interface Plan {
   readonly score: (row: Float32Array) => Score;
   /** What is done to a row as it comes, so that the event loop is not held at the end. */
   readonly finish?: (row: Float32Array) => void;
+}
+
+/** Checks documents and gives a copy of the list, so that a later change to it does no harm, and their texts. */
+export function readDocuments<T>(
+  documents: readonly T[],
+  { text }: Pick<RerankOptions<T>, "text">,
+): { given: T[]; texts: string[] } {
+  const given: T[] = [];
+  const texts = checkList("documents", documents, (document, name) => {
+    given.push(document as T);
+    return checkText(name, text ? text(document as T) : document);
+  });
+  return { given, texts };
 }
 
 /** Ranks documents, whose texts are given beside them. */

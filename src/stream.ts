@@ -1,6 +1,8 @@
 /** Texts that come one after another, embedded in chunks: in order, in constant memory, and no faster than they are taken. */
 import { checkText, show } from "./check.ts";
 import type { Embedding } from "./embed.ts";
+import { Meter } from "./meter.ts";
+import type { EmbedOptions } from "./options.ts";
 
 /** Embeds one chunk; `from` is the index of its first text in the stream. */
 export type EmbedChunk = (texts: string[], from: number, signal: AbortSignal) => Promise<Embedding[]>;
@@ -19,6 +21,23 @@ export interface ChunkLimits {
 export const CHUNK: ChunkLimits = { count: 512, length: 512 * 1024, patience: 10 };
 
 const AHEAD = 2;
+
+/** Embeds a stream and tells its progress. */
+export function embedIterable(
+  texts: Iterable<string> | AsyncIterable<string>,
+  embed: (names: (index: number) => string, texts: string[], options: EmbedOptions) => Promise<Embedding[]>,
+  { onProgress, signal, ...options }: EmbedOptions,
+): AsyncGenerator<Embedding, void, undefined> {
+  const meter = new Meter(onProgress);
+  let [done, read] = [0, 0];
+  return embedChunks(texts, async (chunk, from, signal) => {
+    read = from + chunk.length;
+    const embedded = await embed((i) => `texts[${from + i}]`, chunk, { ...options, signal });
+    for (const { tokens } of embedded) meter.tokens += tokens;
+    meter.tell(done += chunk.length, read);
+    return embedded;
+  }, signal);
+}
 
 /**
  * Embeds a stream.

@@ -50,6 +50,14 @@ function texts(name: string): Refusal {
   };
 }
 
+const lengths: Refusal = (value) => {
+  if (typeof value === "number") return within(0)(value) ? undefined : "lengths[0]";
+  if (!Array.isArray(value) && !(ArrayBuffer.isView(value) && "length" in value)) return "lengths";
+  const list = value as ArrayLike<unknown>;
+  for (let i = 0; i < list.length; i++) if (!within(0)(list[i])) return `lengths[${i}]`;
+  return undefined;
+};
+
 function vector(name: string): Refusal {
   return (value) => {
     const list = value as ArrayLike<unknown>;
@@ -103,6 +111,7 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
         "1.device": option("device", (value) => typeof value === "string" && /^cpu$/i.test(value)),
         "1.contexts": option("contexts", within(1, 512)),
         "1.threads": option("threads", within(1, 512)),
+        "1.memoryLimit": option("memoryLimit", within(1)),
         "1.library": option("library", isPath),
         "1.checkTensors": option("checkTensors", isBoolean),
         "1.signal": option("signal", isSignal),
@@ -144,6 +153,12 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
       refusals: { "0": named("text", isText) },
       run: (text) => embedder[name](text as string),
     })),
+    {
+      name: "estimateMemory",
+      args: [[1, 2]],
+      refusals: { "0": lengths },
+      run: (...args) => embedder.estimateMemory(...args as [number[]]),
+    },
     ...[dot, cosineSimilarity].map((call): Call => ({
       name: call.name,
       args: [[1, 2], [3, 4]],

@@ -3,6 +3,7 @@
 import { setImmediate } from "node:timers/promises";
 import { STATUS } from "../ffi/errors.ts";
 import { Lane, type Model, type Native } from "../ffi/mod.ts";
+import { contextBytes } from "../src/memory.ts";
 import { Pool } from "../src/pool.ts";
 import type { randomIntegers } from "./random.ts";
 
@@ -16,6 +17,8 @@ export const POISONS: ReadonlyMap<number, number> = new Map([
 ]);
 export const LIMITS = { weight: 64, count: 8 };
 const WIDTH = 3;
+/** What a context of any size takes: 64 rows of outputs. */
+const SIZE = { weights: 0, memory: 0, compute: 0, row: 1000, perToken: true, head: 0 };
 
 /** A lane: what its last job left, and its context. */
 interface FakeLane {
@@ -48,6 +51,7 @@ export class FakeNative {
   /** Calls that would have crashed, or that llama.cpp asserts on. */
   readonly wrong: string[] = [];
   modelFreed = 0;
+  #limit = Infinity;
   readonly #draw: Draw;
   readonly #misfortune: Misfortune;
 
@@ -56,8 +60,13 @@ export class FakeNative {
     this.#misfortune = misfortune;
   }
 
-  /** A pool of at most this many lanes on this fake. */
-  pool(contexts: number): Pool {
+  /**
+   * A pool of at most this many lanes on this fake.
+   *
+   * @param limit Bytes of all contexts.
+   */
+  pool(contexts: number, limit?: number): Pool {
+    this.#limit = limit ?? Infinity;
     const native = this.#native();
     const model = { handle: 1, close: () => void this.modelFreed++ } as unknown as Model;
     return new Pool(native, model, new Lane(native), {
@@ -67,6 +76,7 @@ export class FakeNative {
       kernels: false,
       width: WIDTH,
       pass: LIMITS,
+      memory: { sizes: { of: () => Promise.resolve(SIZE) }, weights: 0, limit },
       prepare: undefined,
       onLog: undefined,
     });
@@ -82,6 +92,7 @@ export class FakeNative {
       saur_lane_free: (lane: number) => void (this.#of(lane).freed = true),
       saur_log_drain: () => 0,
       saur_context_init: (lane: number, _model: unknown, options: Int32Array) => this.#initContext(lane, options),
+      saur_context_free: (lane: number) => this.#freeContext(lane),
       saur_vocab_tokenize: (lane: number, _model: unknown, utf8: Uint8Array, lengths: Int32Array) =>
         this.#tokenize(lane, utf8, lengths),
       saur_vocab_counts: (lane: number, out: Int32Array) => {
@@ -149,7 +160,18 @@ export class FakeNative {
     const status = this.#unlucky(this.#misfortune.context) ? STATUS.OUT_OF_MEMORY : STATUS.OK;
     lane.context = status === STATUS.OK ? { tokens, sequences } : undefined;
     lane.lost = false;
+    if (this.bytes > this.#limit) this.wrong.push(`${this.bytes} bytes of contexts`);
     return this.#start(number, status);
+  }
+
+  #freeContext(number: number): number {
+    this.#of(number).context = undefined;
+    return this.#start(number, STATUS.OK);
+  }
+
+  /** What all contexts take. */
+  get bytes(): number {
+    return this.lanes.reduce((sum, { context }) => sum + (context ? contextSize(context.tokens) : 0), 0);
   }
 
   #tokenize(number: number, utf8: Uint8Array, lengths: Int32Array): number {
@@ -177,6 +199,11 @@ export class FakeNative {
     lane.lost = status === STATUS.LOST;
     return this.#start(number, status);
   }
+}
+
+/** What a context of the fake takes. */
+export function contextSize(tokens: number): number {
+  return contextBytes(SIZE, tokens, tokens, LIMITS.count);
 }
 
 /** What the fake computes of a sequence. */

@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { LlamaError } from "../ffi/errors.ts";
-import { FakeNative, later, LIMITS } from "./fake_native.ts";
+import { contextSize, FakeNative, later, LIMITS, rowOf } from "./fake_native.ts";
 import { randomIntegers } from "./random.ts";
 
 const LOST = 13;
@@ -76,6 +76,67 @@ test("Pool.close() waits for the work that aborted calls left, and rejects what 
       else if (one.status === "rejected") assertEquals((one.reason as LlamaError).code, "closed");
     }
     await closed;
+    assertEquals(fake.wrong, [], `round ${round}`);
+    assert(fake.lanes.every(({ freed }) => freed) && fake.modelFreed === 1);
+  }
+});
+
+test("Pool keeps all contexts below a limit, and computes every text that one fits", async () => {
+  for (let round = 0; round < 60; round++) {
+    const draw = randomIntegers(round);
+    const fake = new FakeNative(draw, { context: round % 3 });
+    const longest = draw(100, 400);
+    const pool = fake.pool(3, Math.max(contextSize(Math.ceil(longest / 64) * 64), 2 * contextSize(64)));
+    const calls: Promise<PromiseSettledResult<void>[]>[] = [];
+    for (let i = 0; i < 30; i++) {
+      const ids = Int32Array.from({ length: draw(0, 3) === 0 ? draw(65, longest) : draw(1, 60) }, () => 20 + i);
+      const call = pool.encode([{ ids, truncated: false }]).then(([row]) => assertEquals([...row!], rowOf(ids)));
+      calls.push(Promise.allSettled([call]));
+      if (draw(0, 3) === 0) await later(draw(0, 6));
+    }
+    for (const result of (await Promise.all(calls)).flat()) {
+      if (result.status === "rejected") {
+        assertEquals((result.reason as LlamaError).code, "out-of-memory", `${result.reason}`);
+      }
+      if (result.status === "rejected") assert(round % 3 > 0, `${result.reason}`);
+    }
+    assertEquals(fake.wrong, [], `round ${round}`);
+    await pool.close();
+  }
+});
+
+test("Pool refuses a text whose context is above the limit, with numbers, and goes on", async () => {
+  const fake = new FakeNative(randomIntegers(9));
+  const pool = fake.pool(2, contextSize(128));
+  const refused = [
+    pool.encode(one(...new Int32Array(129).fill(20))),
+    pool.encode(one(...new Int32Array(500).fill(20))),
+  ];
+  const taken = pool.encode(one(...new Int32Array(128).fill(20)));
+  for (const call of refused) {
+    const error = await assertRejects(() => call, LlamaError, "memoryLimit");
+    assertEquals(error.code, "out-of-memory");
+    assert(
+      /pass of \d+ tokens: its context takes \d+ MB beside 0 MB of weights.*contextSize/.test(error.message),
+      error.message,
+    );
+  }
+  assertEquals((await taken).length, 1);
+  assertEquals([...(await pool.encode(one(40)))[0]!], [40, 40, 1]);
+  assertEquals(fake.wrong, []);
+  await pool.close();
+});
+
+test("Pool.close() ends lanes that wait for memory", async () => {
+  for (let round = 0; round < 40; round++) {
+    const draw = randomIntegers(round);
+    const fake = new FakeNative(draw);
+    const pool = fake.pool(3, contextSize(256));
+    const calls = Array.from({ length: 9 }, () => pool.encode(one(...new Int32Array(draw(60, 256)).fill(20))));
+    const settled = Promise.allSettled(calls);
+    await later(draw(0, 20));
+    await pool.close();
+    await settled;
     assertEquals(fake.wrong, [], `round ${round}`);
     assert(fake.lanes.every(({ freed }) => freed) && fake.modelFreed === 1);
   }

@@ -38,42 +38,59 @@ export function vocabularyTests(name: string): { text: string; ids: number[] }[]
   return texts.map((text, i) => ({ text, ids: lines[i]!.split(" ").filter((id) => id !== "").map(Number) }));
 }
 
+/** How large the BERT around a vocabulary is. */
+export interface VocabularyShape {
+  readonly width: number;
+  readonly layers: number;
+}
+
+/** Writes a model that has this vocabulary. */
+export async function writeVocabularyModel(name: string, path: string, shape: VocabularyShape): Promise<void> {
+  const { metadata } = readGguf(vocabularyPath(name));
+  const bert = bertOf(shape);
+  const tokenizer = [...metadata].filter(([key]) => key.startsWith("tokenizer.ggml.") && !bert.has(key));
+  const vocabulary = (metadata.get("tokenizer.ggml.tokens")!.value as string[]).length;
+  await writeGguf(path, new Map([...bert, ...tokenizer.map(valueOf)]), tensors(vocabulary, shape));
+}
+
 /** Runs with a model that has this vocabulary. */
 export async function withVocabulary(name: string, run: (llama: Llama) => Promise<void>): Promise<void> {
   await inDirectory(async (directory) => {
-    const { metadata } = readGguf(vocabularyPath(name));
-    const tokenizer = [...metadata].filter(([key]) => key.startsWith("tokenizer.ggml.") && !BERT.has(key));
-    const vocabulary = (metadata.get("tokenizer.ggml.tokens")!.value as string[]).length;
     const path = join(directory, "model.gguf");
-    await writeGguf(path, new Map([...BERT, ...tokenizer.map(valueOf)]), tensors(vocabulary));
+    await writeVocabularyModel(name, path, { width: WIDTH, layers: 1 });
     await using llama = await Llama.load(path, { contexts: 1 });
     await run(llama);
   });
 }
 
-const BERT: GgufMetadata = new Map<string, GgufValue>([
-  ["general.architecture", { string: "bert" }],
-  ["bert.block_count", { u32: 1 }],
-  ["bert.context_length", { u32: POSITIONS }],
-  ["bert.embedding_length", { u32: WIDTH }],
-  ["bert.feed_forward_length", { u32: WIDTH }],
-  ["bert.attention.head_count", { u32: 1 }],
-  ["bert.attention.layer_norm_epsilon", { f32: 1e-12 }],
-  ["bert.attention.causal", { bool: false }],
-  ["bert.pooling_type", { u32: 1 }],
-  ["tokenizer.ggml.token_type_count", { u32: 1 }],
-]);
+function bertOf({ width, layers }: VocabularyShape): GgufMetadata {
+  return new Map<string, GgufValue>([
+    ["general.architecture", { string: "bert" }],
+    ["bert.block_count", { u32: layers }],
+    ["bert.context_length", { u32: POSITIONS }],
+    ["bert.embedding_length", { u32: width }],
+    ["bert.feed_forward_length", { u32: width }],
+    ["bert.attention.head_count", { u32: 1 }],
+    ["bert.attention.layer_norm_epsilon", { f32: 1e-12 }],
+    ["bert.attention.causal", { bool: false }],
+    ["bert.pooling_type", { u32: 1 }],
+    ["tokenizer.ggml.token_type_count", { u32: 1 }],
+  ]);
+}
 
-function tensors(vocabulary: number): GgufTensor[] {
-  const layer = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"].flatMap((name) =>
-    pair(`blk.0.${name}`, WIDTH, WIDTH)
-  );
+function tensors(vocabulary: number, { width, layers }: VocabularyShape): GgufTensor[] {
+  const layer = (i: number): GgufTensor[] => [
+    ...["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"].flatMap((name) =>
+      pair(`blk.${i}.${name}`, width, width)
+    ),
+    ...["attn_output_norm", "layer_output_norm"].flatMap((name) => pair(`blk.${i}.${name}`, width)),
+  ];
   return [
-    random("token_embd.weight", vocabulary, WIDTH),
-    random("position_embd.weight", POSITIONS, WIDTH),
-    random("token_types.weight", 1, WIDTH),
-    ...["token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"].flatMap((name) => pair(name, WIDTH)),
-    ...layer,
+    random("token_embd.weight", vocabulary, width),
+    random("position_embd.weight", POSITIONS, width),
+    random("token_types.weight", 1, width),
+    ...pair("token_embd_norm", width),
+    ...Array.from({ length: layers }, (_, i) => layer(i)).flat(),
   ];
 }
 

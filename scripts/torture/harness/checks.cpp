@@ -67,6 +67,7 @@ void check_model(const Model & model) {
 int32_t busy_refusals(Lane & lane, const Model & model) {
     const int32_t less = -1, zero = 0;
     int32_t       ids[1];
+    double        memory[1];
     const int32_t found[] = {
         encode(lane, {}),
         init(lane, model, 0, 1, 1, 1),
@@ -75,6 +76,7 @@ int32_t busy_refusals(Lane & lane, const Model & model) {
         saur_vocab_tokenize(lane.handle, model.handle, "", &less, &zero, 1),
         saur_lane_result(lane.handle, nullptr, 0),
         saur_vocab_counts(lane.handle, ids, -1) == SAUR_BAD_ARGUMENT && !saur_model_take(lane.handle) ? SAUR_BUSY : 0,
+        saur_context_memory(lane.handle, memory, 1),
     };
     // an idle lane also refuses the last: it has no room for its counts
     const bool idle = found[5] != SAUR_BUSY;
@@ -104,13 +106,21 @@ void check_refusals(Script & script, Lane & lane, const Model & model, const std
     expect(saur_model_take(lane.handle) == nullptr, 1, "model_take before a load");
 
     expect_result(script, lane, init(lane, model, 64, 4, 1, 1), SAUR_OK, "a context");
+    double memory[6];
+    expect(saur_context_memory(lane.handle, memory, 5), SAUR_BAD_ARGUMENT, "context_memory into a short buffer");
+    expect(saur_context_memory(lane.handle, memory, 6), SAUR_OK, "context_memory");
+    expect_result(script, lane, saur_context_free(lane.handle), SAUR_OK, "context_free");
+    expect(saur_context_memory(lane.handle, memory, 6), SAUR_NO_CONTEXT, "context_memory without a context");
+    expect(encode(lane, { 3 }), SAUR_NO_CONTEXT, "a pass without a context");
+    expect_result(script, lane, saur_context_free(lane.handle), SAUR_OK, "context_free without a context");
+    expect_result(script, lane, init(lane, model, 64, 4, 1, 1), SAUR_OK, "a context again");
     expect(busy_refusals(lane, model), 0, "jobs that an idle lane takes for busy");
     std::string   text(1 << 18, 'x');
     const int32_t length = (int32_t) text.size(), special = 1;
     script.run(lane, saur_vocab_tokenize(lane.handle, model.handle, text.data(), &length, &special, 1), [](int32_t) {});
     const int32_t refused = busy_refusals(lane, model);
     if (saur_lane_result(lane.handle, nullptr, 0) == SAUR_BUSY) {  // it ran all the while
-        expect(refused, 7, "jobs that a busy lane refuses");
+        expect(refused, 8, "jobs that a busy lane refuses");
         expect(saur_pooling_embeddings(lane.handle, row, 1), SAUR_BAD_ARGUMENT, "embeddings of a busy lane");
     }
     script.finish();

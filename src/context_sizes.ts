@@ -1,0 +1,53 @@
+/** What contexts take, as llama.cpp reserves them: each size is made once, asked, and freed. */
+import { type ContextMemory, type ContextOptions, Lane, type Model, type Native } from "../ffi/mod.ts";
+import { extrapolate } from "./memory.ts";
+
+/** Makes a context of so many tokens and says what it takes. */
+export type Measure = (tokens: number) => Promise<ContextMemory>;
+
+// Of a larger one the keys and values would be written to memory for nothing.
+const LARGEST = 2048;
+
+/** The sizes of contexts, by tokens. */
+export class ContextSizes {
+  readonly #measure: Measure;
+  readonly #known = new Map<number, Promise<ContextMemory>>();
+
+  constructor(measure: Measure) {
+    this.#measure = measure;
+  }
+
+  /** What a context for so many tokens takes. */
+  async of(tokens: number): Promise<ContextMemory> {
+    if (tokens <= LARGEST) return await this.#at(tokens);
+    const [a, b, c] = [await this.#at(LARGEST / 4), await this.#at(LARGEST / 2), await this.#at(LARGEST)];
+    return extrapolate(tokens, [a, b, c], LARGEST);
+  }
+
+  #at(tokens: number): Promise<ContextMemory> {
+    let size = this.#known.get(tokens);
+    if (!size) {
+      size = this.#measure(tokens);
+      this.#known.set(tokens, size);
+      size.catch(() => this.#known.delete(tokens)); // there may be memory for it later
+    }
+    return size;
+  }
+}
+
+/** Measures on a lane of its own. One sequence, since llama.cpp writes the outputs of all it is made for to memory. */
+export function measureOn(
+  native: Native,
+  model: Model,
+  options: Omit<ContextOptions, "tokens" | "sequences">,
+): Measure {
+  return async (tokens) => {
+    const lane = new Lane(native);
+    try {
+      await lane.initContext(model, { ...options, tokens, sequences: 1 });
+      return lane.contextMemory();
+    } finally {
+      lane.close();
+    }
+  };
+}
