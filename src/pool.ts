@@ -248,8 +248,7 @@ export class Pool {
       const longest = Math.max(...sequences.map(({ shared = 0 }) => shared));
       await this.#fit(slot, sequences.reduce((sum, { ids, shared = 0 }) => sum + ids.length - shared, longest));
       checkWanted(slot);
-      const perToken = pooling === "none" && !answers;
-      const sizes = lengths.map((length) => perToken ? length * width : width);
+      const sizes = lengths.map((length) => pooling === "none" && !answers ? length * width : width);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
       await slot.lane.encode(tokens, lengths, seconds, rows);
       let start = 0;
@@ -263,8 +262,8 @@ export class Pool {
     const { pass, threads, pooling, kernels, answers } = this.#settings;
     const capacity = Math.ceil(Math.max(tokens, pass.weight) / CONTEXT_STEP) * CONTEXT_STEP;
     slot.capacity = 0;
-    const sequences = pass.count;
-    await slot.lane.initContext(this.#model, { tokens: capacity, sequences, threads, pooling, kernels, answers });
+    const size = { tokens: capacity, sequences: pass.count };
+    await slot.lane.initContext(this.#model, { ...size, threads, pooling, kernels, answers });
     slot.capacity = capacity;
   }
 
