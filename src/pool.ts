@@ -261,8 +261,7 @@ export class Pool {
       const wanted = sequences.reduce((sum, { ids, shared = 0 }) => sum + ids.length - shared, longest);
       await this.#contexts.fit(slot, wanted);
       checkWanted(slot);
-      const perToken = pooling === "none" && !answers;
-      const sizes = lengths.map((length) => perToken ? length * width : width);
+      const sizes = lengths.map((length) => pooling === "none" && !answers ? length * width : width);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
       await slot.lane.encode(tokens, lengths, seconds, rows).catch((e) => this.#contexts.explain(e, slot.capacity));
       let start = 0;
