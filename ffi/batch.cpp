@@ -154,7 +154,6 @@ int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_to
             lane->lost       = true;  // stays so if an assertion takes us out of here
             const int32_t rc = encode(lane);
             lane->lost       = false;
-            lane->trim();
             return rc;
         });
     });

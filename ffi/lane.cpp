@@ -2,11 +2,7 @@
 
 #include "device.h"
 
-#include <algorithm>
 #include <exception>
-#if defined(__linux__)
-#    include <malloc.h>
-#endif
 #if defined(_WIN32)
 #    include <thread>
 #else
@@ -171,17 +167,5 @@ void saur_lane::drop_context() {
     }
     model.reset();
     kernels.reset();
-    lost    = false;
-    largest = 0;
-}
-
-void saur_lane::trim() {
-#if defined(__GLIBC__)
-    // llama.cpp replaces its outputs by larger ones, vocabulary x tokens, whenever a pass has more tokens than those before.
-    // glibc keeps what was freed, up to 32 MB a piece, and has no room in there for what is larger (mallopt(3)).
-    if (tokens.size() > std::max<size_t>(largest, llama_n_seq_max(context))) {  // it begins with a row for each sequence
-        largest = tokens.size();
-        malloc_trim(0);
-    }
-#endif
+    lost = false;
 }

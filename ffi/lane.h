@@ -71,9 +71,7 @@ struct saur_lane {
     std::vector<int32_t>         answers;  // tokens whose logits a pass gives, in place of embeddings
     std::optional<saur::Gelu>    kernels;  // what the context computes with besides stock ggml
     bool                         lost       = false;
-    size_t                       largest    = 0;  // tokens of a pass so far, of those for which the outputs had to grow
     void                         drop_context();
-    void                         trim();  // after a pass: gives the system what grown outputs leave behind
 
   private:
     enum class State { idle, running, freed };
