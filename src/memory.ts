@@ -44,9 +44,6 @@ const LANE = 2 * MB;
 // Passes are made no smaller than this to stay below a limit. Contexts are made in steps, so that one is not made anew for a few tokens more.
 const STEP = 64;
 
-// Up to this size glibc keeps the memory of a buffer that was freed for one that is larger (mallopt(3), M_MMAP_THRESHOLD).
-const KEPT = 32 * MB;
-
 // What a typed array takes besides its numbers, with the object that holds it.
 const ARRAY = 300;
 
@@ -87,11 +84,8 @@ export function smallerPass(pass: Limits): Limits | undefined {
  */
 export function contextBytes(size: ContextMemory, capacity: number, tokens: number, sequences: number): number {
   const rows = size.perToken ? Math.max(tokens, sequences) : sequences;
-  // Before its first pass it has a row for each sequence.
-  const first = size.row * sequences;
-  const left = size.row * rows > first && first <= KEPT ? first : 0;
   const compute = size.compute + (sequences - 1) * size.head;
-  return LANE + size.memory + compute * tokens / capacity + size.row * rows + left;
+  return LANE + size.memory + compute * tokens / capacity + size.row * rows;
 }
 
 /** The parabola through what contexts of three sizes take, each twice as large as the one before, at a larger one. */
