@@ -5,16 +5,23 @@
 #    include "guard.h"
 
 #    include <cstddef>
+#    include <cstdint>
 #    include <new>
+
+#    include <malloc.h>
+#    include <sys/mman.h>
+#    include <unistd.h>
 
 extern "C" {
 // weak: a program of the same objects that is linked without that option has none
 __attribute__((weak)) void * __real_malloc(size_t size);
 __attribute__((weak)) void * __real_calloc(size_t n, size_t size);
 __attribute__((weak)) void * __real_realloc(void * old, size_t size);
+__attribute__((weak)) void   __real_free(void * memory);
 __attribute__((visibility("hidden"))) void * __wrap_malloc(size_t size);
 __attribute__((visibility("hidden"))) void * __wrap_calloc(size_t n, size_t size);
 __attribute__((visibility("hidden"))) void * __wrap_realloc(void * old, size_t size);
+__attribute__((visibility("hidden"))) void   __wrap_free(void * memory);
 }
 
 namespace {
@@ -26,9 +33,24 @@ void * found(void * memory, size_t size) {
     return memory;
 }
 
+constexpr size_t LARGE = 1 << 20;
+
 }  // namespace
 
 void * __wrap_malloc(size_t size) { return found(__real_malloc(size), size); }
 void * __wrap_calloc(size_t n, size_t size) { return found(__real_calloc(n, size), n * size); }
 void * __wrap_realloc(void * old, size_t size) { return found(__real_realloc(old, size), size); }
+
+// glibc keeps what is freed, up to 32 MB a piece (mallopt(3), M_MMAP_THRESHOLD). llama.cpp replaces its outputs, vocabulary x
+// tokens, by larger ones whenever a pass has more tokens than those before, which do not fit where the smaller ones were. So
+// the pages go back to the system; the first and the last, on which glibc writes, stay.
+void __wrap_free(void * memory) {
+    const size_t size = memory ? malloc_usable_size(memory) : 0;
+    if (size >= LARGE) {
+        const uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE), begin = (uintptr_t) memory;
+        const uintptr_t from = (begin / page + 2) * page, to = ((begin + size) / page - 1) * page;
+        madvise((void *) from, to - from, MADV_DONTNEED);
+    }
+    __real_free(memory);
+}
 #endif

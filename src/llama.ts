@@ -161,8 +161,8 @@ export class Llama {
     options: EmbedOptions = {},
   ): Promise<Embedding | Embedding[]> {
     const checked = checkEmbedOptions(options, this.info.dimensions);
-    const texts = checkInput(input);
-    const results = await this.#embed((i) => typeof input === "string" ? "input" : `input[${i}]`, texts, checked);
+    const name = (i: number): string => typeof input === "string" ? "input" : `input[${i}]`;
+    const results = await this.#embed(name, checkInput(input), checked);
     return typeof input === "string" ? results[0]! : results;
   }
 
@@ -221,8 +221,7 @@ export class Llama {
     const checked = checkRerankOptions(options);
     checkText("query", query);
     const { given, texts } = readDocuments(documents, checked);
-    if (texts.length === 0) return [];
-    return await this.#call(() => rankDocuments(this.#engine, query, given, texts, checked));
+    return texts.length === 0 ? [] : await this.#call(() => rankDocuments(this.#engine, query, given, texts, checked));
   }
 
   /**
@@ -246,11 +245,11 @@ export class Llama {
   }
 
   /**
-   * What `embed` takes in memory at its peak: of this process, and of a GPU. Nothing is computed for it.
+   * What `embed` takes in memory at its peak, of this process and of a GPU; it is not called for it.
    *
    * @param lengths Tokens of each text, as `countTokens` tells them, or of a single text.
    * @returns Bytes of the weights, the contexts, the vectors with their token ids, and their sum; not of the texts.
-   * @throws {TypeError | RangeError} when lengths are no integers from 0. {LlamaError} `closed` or `out-of-memory`.
+   * @throws {TypeError | RangeError} when lengths are no integers from 0, {LlamaError} `closed` or `out-of-memory`.
    * @example
    * ```ts
    * import { Llama } from "@llamasaur/llamasaur";

@@ -195,9 +195,8 @@ export class Pool {
   }
 
   #start(slot: Slot): void {
-    const served = this.#serve(slot);
+    const served = this.#serve(slot).then(() => void this.#serving.delete(served));
     this.#serving.add(served);
-    void served.then(() => this.#serving.delete(served));
   }
 
   #grow(): Slot | undefined {
@@ -212,7 +211,7 @@ export class Pool {
   }
 
   async #serve(slot: Slot): Promise<void> {
-    // No await before it is idle without need: what came meanwhile would wait for nobody.
+    // No needless await before it is idle: what came meanwhile would wait for nobody.
     do for (let job = this.#next(slot); job; job = this.#next(slot)) await job; while (
       this.#contexts.wanted(slot) && await this.#contexts.release(slot)
     );
