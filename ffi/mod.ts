@@ -9,6 +9,7 @@ export { type Device, devices } from "./devices.ts";
 export { Lane, SPECIAL } from "./lane.ts";
 export type { ContextOptions, LogLine, Tokens } from "./lane.ts";
 export { Model, type ModelNumbers } from "./model.ts";
+export { cores } from "./cores.ts";
 export { kernels } from "./kernels.ts";
 export { isCheckout } from "./library.ts";
 export { env, granted, isFile } from "./permission.ts";

@@ -1,5 +1,6 @@
 /** A loaded model with its lanes, and what was decided for it at load. */
 import {
+  cores,
   type Device,
   devices,
   kernels,
@@ -16,7 +17,7 @@ import { describe, type LlamaInfo } from "./info.ts";
 import { normalizerOf } from "./normalizer.ts";
 import type { EmbedOptions, LoadOptions } from "./options.ts";
 import { type PairFormat, pairFormat } from "./pairs.ts";
-import { passLimits } from "./plan.ts";
+import { type Attention, passLimits } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { type Known, type Profile, profileOf } from "./profile.ts";
 import type { Head } from "./scores.ts";
@@ -73,8 +74,7 @@ async function startEngine(
 ): Promise<Engine> {
   const onGpu = model.numbers.device >= 0;
   const { onLog, threads = 1 } = options;
-  // A GPU is kept busy by one context; CPU cores by one each.
-  const contexts = options.contexts ?? (onGpu ? 1 : Math.max(1, Math.floor(navigator.hardwareConcurrency / threads)));
+  const contexts = options.contexts ?? contextsOf(native, onGpu, threads);
   const profile = profileOf(model, options, known);
   const { pooling, maxTokens, reranker, exact, prompts, template } = profile;
   for (const message of profile.warnings) onLog?.({ level: "warn", message });
@@ -102,8 +102,13 @@ async function startEngine(
     kernels: used.length > 0,
     width: tokens?.length ?? (pooling === "rank" ? model.numbers.classes : model.numbers.dimensions),
     answers: tokens,
-    // Only one row of logits a sequence is computed where they are wanted, whatever its length.
-    pass: passLimits(tokens ? 1 : model.numbers.vocabularySize),
+    pass: passLimits({
+      attention: attentionOf(model, used.length > 0),
+      gpu: onGpu,
+      // Only one row of logits a sequence is computed where they are wanted, whatever its length.
+      logits: tokens ? 1 : model.numbers.vocabularySize,
+      lanes: contexts,
+    }),
     prepare: normalizerOf(model),
     onLog,
   });
@@ -118,6 +123,20 @@ async function startEngine(
     fingerprint,
     onLog,
   };
+}
+
+/**
+ * How many contexts compute side by side: a GPU is kept busy by one, CPU cores by one each. On two cores two contexts of
+ * one thread did more than one of two threads (`deno task bench:lanes`); nobody has measured more cores.
+ */
+function contextsOf(native: Native, onGpu: boolean, threads: number): number {
+  return onGpu ? 1 : Math.max(1, Math.floor(cores(native) / threads));
+}
+
+/** How a context will compute attention: as ffi/context.cpp asks llama.cpp to. */
+function attentionOf(model: Model, kernels: boolean): Attention {
+  if (model.meta(":file_type") === "all F32") return "matrix";
+  return kernels ? "sequence" : "flash";
 }
 
 /** The tokens of the two answers, each of which must be one. */

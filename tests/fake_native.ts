@@ -14,7 +14,7 @@ export const POISONS: ReadonlyMap<number, number> = new Map([
   [14, STATUS.OUT_OF_MEMORY],
   [15, STATUS.ABORTED], // though nobody asked
 ]);
-export const LIMITS = { weight: 64, count: 8 };
+export const LIMITS = { best: 48, least: 16, weight: 64, count: 8 };
 const WIDTH = 3;
 
 /** A lane: what its last job left, and its context. */
