@@ -85,7 +85,8 @@ export class Pool {
 
   /** Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none. */
   encode(sequences: readonly Sequence[], options: CallOptions<Float32Array> = {}): Promise<Float32Array[]> {
-    const lengths = Uint32Array.from(sequences, ({ ids }) => ids.length);
+    const lengths = new Uint32Array(sequences.length);
+    sequences.forEach(({ ids }, i) => lengths[i] = ids.length); // Uint32Array.from(iterable) takes ten times as long
     const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), options);
     return this.#submit(this.#sequences, call, options.signal);
   }
