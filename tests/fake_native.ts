@@ -32,10 +32,12 @@ interface FakeLane {
   encoded: Int32Array[];
 }
 
-/** How often, of a hundred, what no call is to blame for goes wrong. */
+/** What goes wrong that no call is to blame for; how often of a hundred, if nothing else is said. */
 export interface Misfortune {
   readonly context?: number;
   readonly tokenize?: number;
+  /** How many lanes the system has threads for. */
+  readonly lanes?: number;
 }
 
 /** A row is [first token, sum, length]; each job ends some turns of the event loop later. */
@@ -97,6 +99,7 @@ export class FakeNative {
       },
     };
     const newLane = (): { handle: number; number: number } => {
+      if (this.lanes.length === this.#misfortune.lanes) throw new Error("no more threads");
       const lane = { status: 0, ids: [], counts: [], rows: [], running: false, freed: false, lost: false, encoded: [] };
       const number = this.lanes.push({ ...lane, context: undefined }) - 1;
       return { handle: number, number };
