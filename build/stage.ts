@@ -7,6 +7,7 @@ import { BuildError } from "./failure.ts";
 export const NATIVE_SOURCES: readonly string[] = [
   "batch.cpp",
   "context.cpp",
+  "cores.cpp",
   "cpu_check.cpp",
   "cpu_features.c",
   "device.cpp",

@@ -10,6 +10,7 @@ export { Lane, SPECIAL } from "./lane.ts";
 export type { ContextMemory, ContextOptions } from "./context.ts";
 export type { LogLine, Tokens } from "./lane.ts";
 export { Model, type ModelNumbers } from "./model.ts";
+export { cores } from "./cores.ts";
 export { kernels } from "./kernels.ts";
 export { isCheckout } from "./library.ts";
 export { env, granted, isFile } from "./permission.ts";

@@ -49,6 +49,7 @@ SAUR_API int32_t      saur_cpu_missing(char * out, int32_t size, int32_t also);
 SAUR_API int32_t      saur_init(const char * backend_directory);
 SAUR_API int32_t      saur_default_params(double * out, int32_t size);
 SAUR_API int32_t      saur_kernels(char * out, int32_t size);  // what they compute, "name\0name\0"; nothing without any
+SAUR_API int32_t      saur_cores(const char * root);  // that may be kept busy; of the Linux machine below a directory
 
 // log
 SAUR_API int32_t      saur_log_drain(saur_lane * lane, char * out, int32_t size);  // "<level digit><text>\0" records

@@ -21,6 +21,7 @@ export const SYMBOLS = {
   saur_init:               { args: ["buf"], returns: "i32" },
   saur_default_params:     { args: ["buf", "i32"], returns: "i32" },
   saur_kernels:            { args: ["buf", "i32"], returns: "i32" },
+  saur_cores:              { args: ["buf"], returns: "i32" },
   saur_log_drain:          { args: ["ptr", "buf", "i32"], returns: "i32" },
   saur_queue_new:          { args: [], returns: "ptr" },
   saur_queue_notify:       { args: ["ptr", "ptr"], returns: "void" },

@@ -3,6 +3,7 @@ import { LlamaError } from "../ffi/errors.ts";
 import type { Engine } from "./engine.ts";
 import { Meter } from "./meter.ts";
 import type { EmbedOptions } from "./options.ts";
+import { forEachInSlices } from "./slices.ts";
 import { fitTokens, type Sequence } from "./tokens.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
 
@@ -35,10 +36,13 @@ export async function embedTexts(
   const prompt = promptOf(engine, options);
   const { signal, onProgress, truncate = "end" } = options;
   const meter = new Meter(onProgress);
-  const { unique, places } = distinct(texts);
+  const { unique, places } = await distinct(texts);
   const name = (i: number): string => nameOf(texts.indexOf(unique[i]!));
   const ids = await pool.tokenize(prompt ? unique.map((text) => prompt + text) : unique, { signal });
-  const sequences = ids.map((one, i) => fitTokens(() => name(i), one, info.maxTokens, truncate, model.numbers));
+  const sequences: Sequence[] = [];
+  await forEachInSlices(ids.length, (i) => {
+    sequences.push(fitTokens(() => name(i), ids[i]!, info.maxTokens, truncate, model.numbers));
+  });
   warnOfTruncation(engine, sequences);
   const vectors = await pool.encode(sequences, {
     signal,
@@ -48,12 +52,15 @@ export async function embedTexts(
     },
     onDone: (done) => meter.tell(done, unique.length),
   });
-  const given = new Set<number>();
-  return places.map((i): Embedding => {
-    const embedding = given.has(i) ? vectors[i]!.slice() : vectors[i]!;
-    given.add(i);
-    return { embedding, tokens: sequences[i]!.ids.length, truncated: sequences[i]!.truncated };
+  const embeddings: Embedding[] = [];
+  const given = new Uint8Array(unique.length);
+  await forEachInSlices(places.length, (at) => {
+    const i = places[at]!;
+    const embedding = given[i] ? vectors[i]!.slice() : vectors[i]!;
+    given[i] = 1;
+    embeddings.push({ embedding, tokens: sequences[i]!.ids.length, truncated: sequences[i]!.truncated });
   });
+  return embeddings;
 }
 
 /** What goes before each text: the option's, or the model's own for the kind of text. */
@@ -68,13 +75,15 @@ export function promptOf({ prompts }: Pick<Engine, "prompts">, { prompt, inputTy
 }
 
 /** The distinct texts, and for each text the index of its equal among them. */
-export function distinct(texts: readonly string[]): { unique: string[]; places: number[] } {
+export async function distinct(texts: readonly string[]): Promise<{ unique: string[]; places: number[] }> {
   const unique: string[] = [];
+  const places: number[] = [];
   const seen = new Map<string, number>();
-  const places = texts.map((text) => {
+  await forEachInSlices(texts.length, (i) => {
+    const text = texts[i]!;
     let place = seen.get(text);
     if (place === undefined) seen.set(text, place = unique.push(text) - 1);
-    return place;
+    places.push(place);
   });
   return { unique, places };
 }

@@ -1,5 +1,6 @@
 /** A loaded model with its lanes, and what was decided for it at load. */
 import {
+  cores,
   type Device,
   devices,
   kernels,
@@ -19,7 +20,7 @@ import { type MemoryPlan, type ModelMemory, planMemory } from "./memory_plan.ts"
 import { normalizerOf } from "./normalizer.ts";
 import type { EmbedOptions, LoadOptions } from "./options.ts";
 import { type PairFormat, pairFormat } from "./pairs.ts";
-import { passLimits } from "./plan.ts";
+import { type Attention, passLimits } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { isCausal, type Known, type Profile, profileOf } from "./profile.ts";
 import type { Head } from "./scores.ts";
@@ -81,8 +82,7 @@ async function startEngine(
 ): Promise<Engine> {
   const onGpu = model.numbers.device >= 0;
   const { onLog, threads = 1 } = options;
-  // A GPU is kept busy by one context; CPU cores by one each.
-  const wanted = options.contexts ?? (onGpu ? 1 : Math.max(1, Math.floor(navigator.hardwareConcurrency / threads)));
+  const wanted = options.contexts ?? contextsOf(native, onGpu, threads);
   const profile = profileOf(model, options, known);
   const { pooling, maxTokens, reranker, exact, prompts, template } = profile;
   for (const message of profile.warnings) onLog?.({ level: "warn", message });
@@ -95,7 +95,8 @@ async function startEngine(
   const pair = pairOf(model);
   const { goesOn, givesStates, vocabularySize } = model.numbers;
   // Of each sequence one row of logits has room, whatever its length, where only its last token is an output.
-  const pass = passLimits(tokens || (givesStates && pooling === "last") ? 1 : vocabularySize);
+  const logits = tokens || (givesStates && pooling === "last") ? 1 : vocabularySize;
+  const pass = passLimits({ attention: attentionOf(model, used.length > 0), gpu: onGpu, logits, lanes: wanted });
   const memory = await planMemory(
     { contexts: wanted, pass, limit: options.memoryLimit },
     new ContextSizes(measureOn(native, model, context)),
@@ -156,6 +157,20 @@ function memoryOf(model: Model, segments: boolean): ModelMemory {
     },
     weightsOf: ({ weights }) => weightsBytes({ tensors: weights, vocabularySize, tokenizer, segments: rows }),
   };
+}
+
+/**
+ * How many contexts compute side by side: a GPU is kept busy by one, CPU cores by one each. On two cores two contexts of
+ * one thread did more than one of two threads (`deno task bench:lanes`); nobody has measured more cores.
+ */
+function contextsOf(native: Native, onGpu: boolean, threads: number): number {
+  return onGpu ? 1 : Math.max(1, Math.floor(cores(native) / threads));
+}
+
+/** How a context will compute attention: as ffi/context.cpp asks llama.cpp to. */
+function attentionOf(model: Model, kernels: boolean): Attention {
+  if (model.meta(":file_type") === "all F32") return "matrix";
+  return kernels ? "sequence" : "flash";
 }
 
 /** The tokens of the two answers, each of which must be one. */

@@ -72,7 +72,8 @@ export function capacityFor(tokens: number, pass: Limits): number {
 export function smallerPass(pass: Limits): Limits | undefined {
   if (pass.weight <= STEP) return undefined;
   const weight = Math.max(STEP, Math.floor(pass.weight / 2));
-  return { ...pass, weight, count: Math.min(pass.count, weight / 4) };
+  const best = Math.min(weight, Math.max(STEP, Math.floor(pass.best / 2)));
+  return { best, least: Math.min(pass.least, best), weight, count: Math.min(pass.count, Math.floor(weight / 4)) };
 }
 
 /**
@@ -102,13 +103,15 @@ export function extrapolate(
   return { ...sizes[2], memory: at(({ memory }) => memory), compute: at(({ compute }) => compute) };
 }
 
-/** Tokens of the passes that texts of these lengths make, given at once, in their order. */
-export function passesOf(lengths: ArrayLike<number>, pass: Limits): number[] {
+/** Tokens of the passes that texts of these lengths make on so many lanes, given at once, in their order. */
+export function passesOf(lengths: ArrayLike<number>, pass: Limits, lanes: number): number[] {
   const turns = new Turns<Line>();
   turns.add(new Line(lengths, longestFirst(lengths)));
   const passes: number[] = [];
   while (turns.size > 0) {
-    passes.push(turns.take(pass).reduce((sum, { items }) => items.reduce((sum, i) => sum + lengths[i]!, sum), 0));
+    passes.push(
+      turns.take(pass, lanes).reduce((sum, { items }) => items.reduce((sum, i) => sum + lengths[i]!, sum), 0),
+    );
   }
   return passes;
 }

@@ -98,7 +98,7 @@ export async function estimateMemory(
   { memory: { contexts, pass, sizes, info }, info: { pooling, reranker }, width }: Memory,
   lengths: ArrayLike<number>,
 ): Promise<MemoryEstimate> {
-  const passes = passesOf(lengths, pass);
+  const passes = passesOf(lengths, pass, contexts);
   const { weights, limit = Infinity } = info;
   const later = passes.slice(contexts).reduce((most, tokens) => Math.max(most, tokens), 0);
   let sum = 0;

@@ -40,7 +40,10 @@ export interface LoadOptions {
   readonly gpuLayers?: number | undefined;
   /** The device to compute on, by its name in `listDevices()`. Default: the first GPU of the library, else the CPU. */
   readonly device?: string | undefined;
-  /** Contexts that compute side by side. Default: as many as CPU cores, divided by `threads`. */
+  /**
+   * Contexts that compute side by side. Default: one on a GPU; else as many as physical cores that the process may use
+   * (by its affinity and its control group), divided by `threads`.
+   */
   readonly contexts?: number | undefined;
   /** Threads of one context. @default {1} */
   readonly threads?: number | undefined;

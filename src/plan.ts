@@ -2,14 +2,19 @@
  * Which waiting items go into the next pass: pure bookkeeping, nothing native.
  *
  * Every call has a line. A pass takes one item of every line in turn and goes round until it is full, so a single
- * query is in the first or second pass after it came, however long the lines before it are.
+ * query is in the first or second pass after it came, however long the lines before it are. What waits is spread evenly
+ * over passes and lanes, so that at the end no lane is idle while another has a full pass before it.
  */
 
-/** What one pass can hold. */
+/** What one pass is to hold. The weight of items is their tokens, or the length of their texts. */
 export interface Limits {
-  /** The sum of weights (tokens, or bytes of text). An item above it goes alone. */
+  /** The sum of weights that is best. A pass ends as near to it as its items allow. */
+  readonly best: number;
+  /** The least sum of weights for which it pays to give another lane a pass of its own. */
+  readonly least: number;
+  /** The largest sum of weights. An item above it goes alone. */
   readonly weight: number;
-  /** How many items. */
+  /** How many items at most. */
   readonly count: number;
 }
 
@@ -18,6 +23,7 @@ export class Line {
   readonly #weights: ArrayLike<number>;
   readonly #order: ArrayLike<number>;
   #next = 0;
+  #rest = 0;
 
   /**
    * @param weights The weight of each item.
@@ -26,6 +32,7 @@ export class Line {
   constructor(weights: ArrayLike<number>, order?: ArrayLike<number>) {
     this.#weights = weights;
     this.#order = order ?? { length: weights.length };
+    for (let i = 0; i < weights.length; i++) this.#rest += weights[i]!;
   }
 
   /** How many items wait. */
@@ -38,9 +45,15 @@ export class Line {
     return this.#weights[this.#index] ?? 0;
   }
 
+  /** The weight of all items that wait. */
+  get rest(): number {
+    return this.#rest;
+  }
+
   /** Takes the next item and returns its index. */
   take(): number {
     const index = this.#index;
+    this.#rest -= this.weight;
     this.#next++;
     return index;
   }
@@ -63,6 +76,10 @@ const LOOKAHEAD = 32;
 export class Turns<L extends Line> {
   // A Set keeps its order, and a line that is deleted and added again goes to the end, also of a running iteration.
   readonly #lines = new Set<L>();
+  #weight = 0;
+  #count = 0;
+  /** Passes that were planned for what waits; 0 when more has come since. */
+  #planned = 0;
 
   /** How many lines wait. */
   get size(): number {
@@ -71,32 +88,41 @@ export class Turns<L extends Line> {
 
   /** Puts a line at the end; an empty one is left out. */
   add(line: L): void {
-    if (line.size > 0) this.#lines.add(line);
+    if (line.size === 0 || this.#lines.has(line)) return;
+    this.#lines.add(line);
+    this.#weight += line.rest;
+    this.#count += line.size;
+    this.#planned = 0;
   }
 
   /** Takes a line out, with all that waits in it. */
   remove(line: L): void {
-    this.#lines.delete(line);
+    if (!this.#lines.delete(line)) return;
+    this.#weight -= line.rest;
+    this.#count -= line.size;
   }
 
   /**
    * Takes the next pass: never empty while a line waits, never above the limits but for one item alone.
    *
-   * @param limits What the pass can hold.
+   * @param limits What the pass is to hold.
+   * @param lanes How many lanes there are for what waits.
    * @returns The items by line, in the order of the lines' first turn.
    */
-  take(limits: Limits): Share<L>[] {
+  take(limits: Limits, lanes = 1): Share<L>[] {
     const shares = new Map<L, number[]>();
-    let room = limits.weight;
+    const target = this.#weight / this.#passes(limits, lanes);
+    let sum = 0;
     let count = 0;
     let misses = 0;
     for (const line of this.#lines) {
-      if (count === limits.count || misses === LOOKAHEAD) break;
-      if (count > 0 && line.weight > room) {
+      if (count === limits.count || misses === LOOKAHEAD || sum > target) break;
+      const { weight } = line;
+      if (count > 0 && (sum + weight / 2 > target || sum + weight > limits.weight)) {
         misses++;
         continue;
       }
-      room -= line.weight;
+      sum += weight;
       count++;
       const items = shares.get(line);
       if (items) items.push(line.take());
@@ -104,30 +130,92 @@ export class Turns<L extends Line> {
       this.#lines.delete(line);
       if (line.size > 0) this.#lines.add(line);
     }
+    this.#weight -= sum;
+    this.#count -= count;
     return Array.from(shares, ([line, items]) => ({ line, items }));
+  }
+
+  /** How many passes of equal weight are to hold all that waits: as many for each lane, if that pays. */
+  #passes({ best, least, count }: Limits, lanes: number): number {
+    const fewest = Math.max(1, Math.round(this.#weight / best), Math.ceil(this.#count / count));
+    const most = Math.max(fewest, Math.min(this.#count, Math.floor(this.#weight / least)));
+    // What was planned is kept to, or each pass would be made smaller than the one before. A long item that went alone
+    // can leave fewer than were planned.
+    const wanted = this.#planned > 0
+      ? Math.min(Math.max(this.#planned - 1, fewest), fewest + lanes - 1)
+      : Math.ceil(fewest / lanes) * lanes;
+    return this.#planned = Math.min(wanted, most);
   }
 }
 
-/** The indices of lengths from the longest to the shortest; equal ones keep their order. */
+/** The indices of lengths from the longest to the shortest; equal ones keep their order. Lengths are whole numbers. */
 export function longestFirst(lengths: ArrayLike<number>): Uint32Array {
-  const order = Uint32Array.from({ length: lengths.length }, (_, i) => i);
-  return order.sort((a, b) => lengths[b]! - lengths[a]! || a - b);
+  let longest = 0;
+  for (let i = 0; i < lengths.length; i++) longest = Math.max(longest, lengths[i]!);
+  // Sorted by counting: a call of 100,000 texts holds the event loop for as long as this takes.
+  const starts = new Uint32Array(longest + 2);
+  for (let i = 0; i < lengths.length; i++) starts[longest - lengths[i]! + 1]!++;
+  for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1]!;
+  const order = new Uint32Array(lengths.length);
+  for (let i = 0; i < lengths.length; i++) order[starts[longest - lengths[i]!]!++] = i;
+  return order;
 }
 
 /**
- * What one encoder pass should hold.
- *
- * The mask grows with the square of a pass's tokens, while a short pass pays the overhead of a graph. On MiniLM packs of
- * 256 tokens were best on a CPU with AVX-512 and within 5 % of packs of 128 on one with AVX2; 512 was worse on both
- * (`deno task bench:paragraphs` prints the grid). llama.cpp also allocates vocabulary × tokens × 4 bytes of logits for
- * every pass, used or not, so a large vocabulary makes the pass smaller.
- *
- * @param vocabularySize Entries of the model's vocabulary.
- * @returns Tokens and sequences of a pass. A longer sequence still goes, alone.
+ * How a context computes attention, which decides what packing costs: over the tokens of each sequence (our kernels),
+ * over all pairs of tokens of a pass (llama.cpp's flash attention), or so with whole matrices in between (without it).
  */
-export function passLimits(vocabularySize: number): Limits {
-  const byVocabulary = Math.floor(LOGITS_BYTES / (4 * Math.max(1, vocabularySize)));
-  return { weight: Math.max(32, Math.min(256, byVocabulary)), count: 64 };
+export type Attention = "sequence" | "flash" | "matrix";
+
+/**
+ * What a pass costs besides its tokens, in the time of one token: `pass` for the pass itself, `mask` for each of its
+ * tokens² pairs. Fitted by `deno task bench:passes` to MiniLM on an AMD EPYC with AVX512-BF16; bf16 and q8_0 gave
+ * passes of 15 and 6 tokens with our kernels, 17 and 8 without, f32 (which has no flash attention) 13.
+ */
+const COSTS: Readonly<Record<Attention, { readonly pass: number; readonly mask: number }>> = {
+  sequence: { pass: 10, mask: 0 },
+  flash: { pass: 12, mask: 3e-4 },
+  matrix: { pass: 13, mask: 3.9e-3 },
+};
+
+// A token's time is within 3 % of the least from 192 tokens on where the mask costs nothing, and a query that comes
+// during a pass waits for its end.
+const LARGEST = 256;
+// Another lane's pass pays when it is worth five times its own cost.
+const WORTH = 5;
+const SEQUENCES = 64;
+// A GPU wants as much at once as it can get; nobody has run this yet.
+const GPU = { best: 2048, least: 2048, weight: 4096, count: 256 };
+const OUTPUT_BYTES = 512 * 1024 * 1024;
+
+/** What decides how large a pass is to be. */
+export interface PassSetting {
+  readonly attention: Attention;
+  /** Whether a GPU computes. */
+  readonly gpu: boolean;
+  /** Logits that llama.cpp makes room for with each token: entries of the vocabulary, or 1 if it does so for few. */
+  readonly logits: number;
+  /** Contexts side by side. */
+  readonly lanes: number;
 }
 
-const LOGITS_BYTES = 256 * 1024 * 1024;
+/**
+ * What one pass should hold.
+ *
+ * The time of a token, (pass + tokens + mask × tokens²) / tokens, is least in passes of √(pass / mask) tokens. llama.cpp
+ * allocates vocabulary × tokens × 4 bytes of logits for every pass of an encoder, used or not, and each lane has such a
+ * buffer, so a large vocabulary makes the passes smaller.
+ *
+ * @returns Tokens and sequences of a pass. A longer sequence still goes, alone.
+ */
+export function passLimits({ attention, gpu, logits, lanes }: PassSetting): Limits {
+  const { pass, mask } = COSTS[attention];
+  const { best, least, weight, count } = gpu ? GPU : limitsOf(Math.min(LARGEST, Math.sqrt(pass / mask)), WORTH * pass);
+  const most = Math.max(64, Math.floor(OUTPUT_BYTES / (4 * Math.max(1, logits) * lanes)));
+  return { best: Math.min(best, most), least: Math.min(least, most), weight: Math.min(weight, most), count };
+}
+
+function limitsOf(tokens: number, worth: number): Limits {
+  const best = Math.floor(tokens);
+  return { best, least: Math.min(best, worth), weight: Math.ceil(best * 1.5), count: SEQUENCES };
+}

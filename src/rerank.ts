@@ -62,7 +62,7 @@ export async function rankDocuments<T>(
   texts: readonly string[],
   options: RerankOptions<T>,
 ): Promise<Ranked<T>[]> {
-  const { unique, places } = distinct(texts);
+  const { unique, places } = await distinct(texts);
   const name = (i: number): string => `documents[${texts.indexOf(unique[i]!)}]`;
   const planOf = engine.info.reranker === "cosine" ? planCosine : planPairs;
   const { groups, score, finish } = await planOf(engine, query, unique, options, name);

@@ -15,7 +15,7 @@ export const POISONS: ReadonlyMap<number, number> = new Map([
   [14, STATUS.OUT_OF_MEMORY],
   [15, STATUS.ABORTED], // though nobody asked
 ]);
-export const LIMITS = { weight: 64, count: 8 };
+export const LIMITS = { best: 48, least: 16, weight: 64, count: 8 };
 const WIDTH = 3;
 /** What a context of any size takes: 64 rows of outputs. */
 const SIZE = { weights: 0, memory: 0, compute: 0, row: 1000, perToken: true, head: 0 };
@@ -35,10 +35,12 @@ interface FakeLane {
   encoded: Int32Array[];
 }
 
-/** How often, of a hundred, what no call is to blame for goes wrong. */
+/** What goes wrong that no call is to blame for; how often of a hundred, if nothing else is said. */
 export interface Misfortune {
   readonly context?: number;
   readonly tokenize?: number;
+  /** How many lanes the system has threads for. */
+  readonly lanes?: number;
 }
 
 /** A row is [first token, sum, length]; each job ends some turns of the event loop later. */
@@ -108,6 +110,7 @@ export class FakeNative {
       },
     };
     const newLane = (): { handle: number; number: number } => {
+      if (this.lanes.length === this.#misfortune.lanes) throw new Error("no more threads");
       const lane = { status: 0, ids: [], counts: [], rows: [], running: false, freed: false, lost: false, encoded: [] };
       const number = this.lanes.push({ ...lane, context: undefined }) - 1;
       return { handle: number, number };

@@ -14,7 +14,7 @@ import { estimateMemory, planMemory } from "../src/memory_plan.ts";
 import { passLimits } from "../src/plan.ts";
 
 const MB = 1024 * 1024;
-const PASS = passLimits(1);
+const PASS = passLimits({ attention: "sequence", gpu: false, logits: 1, lanes: 2 });
 
 /** A context of a model with a vocabulary of 1000: mask and layers grow as they do. */
 function sizeOf(tokens: number): Parameters<typeof contextBytes>[0] {
@@ -47,11 +47,11 @@ test("extrapolate() is exact where buffers grow with tokens and tokens²", () =>
 
 test("passesOf() holds every token once, in passes no larger than the limits but for one text alone", () => {
   for (const [count, length] of [[0, 1], [1, 5], [64, 4], [10_000, 12], [3, 1000]] as const) {
-    const passes = passesOf(new Uint32Array(count).fill(length), PASS);
+    const passes = passesOf(new Uint32Array(count).fill(length), PASS, 1);
     assertEquals(passes.reduce((sum, tokens) => sum + tokens, 0), count * length);
     assert(passes.every((tokens) => tokens <= Math.max(PASS.weight, length)));
   }
-  assertEquals(passesOf([300, 2, 2], PASS)[0], 300);
+  assertEquals(passesOf([500, 2, 2], PASS, 1)[0], 500);
 });
 
 test("planMemory() takes all that is wanted without a limit, or below one", async () => {

@@ -1,7 +1,7 @@
 import { test } from "node:test";
-import { performance } from "node:perf_hooks";
 import { assert, assertEquals } from "@std/assert";
-import { type Limits, Line, longestFirst, passLimits, type Share, Turns } from "../src/plan.ts";
+import fc from "fast-check";
+import { type Attention, type Limits, Line, longestFirst, passLimits, type Share, Turns } from "../src/plan.ts";
 import { randomIntegers } from "./random.ts";
 
 const ROUNDS = 300;
@@ -23,7 +23,13 @@ function randomLine(draw: Draw, most: number): Weighed {
 }
 
 function randomLimits(draw: Draw): Limits {
-  return { weight: draw(1, 300), count: draw(1, 64) };
+  const weight = draw(1, 300);
+  return { ...limitsOf(draw(1, weight), draw(1, 64)), weight, least: draw(1, 64) };
+}
+
+/** Limits that are as much as is best. */
+function limitsOf(best: number, count: number): Limits {
+  return { best, least: Math.min(best, 40), weight: best, count };
 }
 
 /** The weights of a pass's items, line by line. */
@@ -61,7 +67,7 @@ function takeAll(round: number): { lines: Weighed[]; taken: Map<Line, number[]> 
       turns.add(line);
     }
     if (turns.size === 0) continue;
-    const pass = turns.take(limits);
+    const pass = turns.take(limits, draw(1, 4));
     checkPass(pass, limits, round);
     record(taken, pass);
   }
@@ -88,13 +94,14 @@ test("take() takes the longest first within a line, equal ones as they came", ()
 test("take() has a single item that comes behind a long line in the first or second pass", () => {
   for (let round = 0; round < ROUNDS; round++) {
     const draw = randomIntegers(1000 + round);
-    const limits = { weight: draw(30, 300), count: draw(2, 64) };
+    const limits = { ...randomLimits(draw), count: draw(2, 64) };
+    const lanes = draw(1, 4);
     const turns = new Turns<Weighed>();
     turns.add(new Weighed(Uint32Array.from({ length: 500 }, () => draw(1, 400))));
-    for (let i = draw(0, 3); i > 0; i--) turns.take(limits);
+    for (let i = draw(0, 3); i > 0; i--) turns.take(limits, lanes);
     const single = new Weighed(Uint32Array.of(draw(1, 400)));
     turns.add(single);
-    const passes = [turns.take(limits), turns.take(limits)];
+    const passes = [turns.take(limits, lanes), turns.take(limits, lanes)];
     assert(
       passes.some((pass) => pass.some(({ line }) => line === single)),
       `round ${round}: ${JSON.stringify(limits)}`,
@@ -107,7 +114,7 @@ test("take() serves lines that all wait in turn, whichever are long", () => {
   const lines = Array.from({ length: 5 }, (_, i) => new Weighed(new Uint32Array(10 + i).fill(10)));
   for (const line of lines) turns.add(line);
   for (let pass = 0; pass < 10; pass++) {
-    assertEquals(turns.take({ weight: 50, count: 64 }).map(({ line, items }) => [lines.indexOf(line), items]), [
+    assertEquals(turns.take(limitsOf(50, 64)).map(({ line, items }) => [lines.indexOf(line), items]), [
       ...lines.map((_, i) => [i, [pass]]),
     ]);
   }
@@ -117,12 +124,12 @@ test("take() fills a pass with short items behind one that does not fit", () => 
   const turns = new Turns<Weighed>();
   const [first, long, short] = [[60], [90], [10, 10, 10]].map((weights) => new Weighed(Uint32Array.from(weights)));
   for (const line of [first!, long!, short!]) turns.add(line);
-  assertEquals(weightsOf(turns.take({ weight: 100, count: 64 })), [60, 10, 10, 10]);
-  assertEquals(weightsOf(turns.take({ weight: 100, count: 64 })), [90]);
+  assertEquals(weightsOf(turns.take(limitsOf(100, 64))), [60, 10, 10, 10]);
+  assertEquals(weightsOf(turns.take(limitsOf(100, 64))), [90]);
 });
 
 test("take() is empty when nothing waits", () => {
-  assertEquals(new Turns<Line>().take({ weight: 100, count: 10 }), []);
+  assertEquals(new Turns<Line>().take(limitsOf(100, 10)), []);
 });
 
 test("add() leaves an empty line out", () => {
@@ -155,21 +162,108 @@ test("remove() keeps what waits in a line from ever coming", () => {
   }
 });
 
-test("take() plans 100,000 items of one call, and 10,000 calls, in seconds", () => {
+/** All passes of one line that has all lanes to itself. */
+function passesOf(weights: readonly number[], limits: Limits, lanes: number): number[][] {
+  const turns = new Turns<Weighed>();
+  turns.add(new Weighed(Uint32Array.from(weights)));
+  const passes: number[][] = [];
+  while (turns.size > 0) passes.push(weightsOf(turns.take(limits, lanes)));
+  return passes;
+}
+
+const sum = (weights: readonly number[]): number => weights.reduce((a, b) => a + b, 0);
+
+/** When the last lane is done, if each takes the next pass as soon as it is free, and how much all lanes worked. */
+function finish(
+  passes: readonly (readonly number[])[],
+  lanes: number,
+  overhead: number,
+): { last: number; work: number } {
+  const free = new Array<number>(lanes).fill(0);
+  for (const pass of passes) {
+    const next = free.indexOf(Math.min(...free));
+    free[next]! += overhead + sum(pass);
+  }
+  return { last: Math.max(...free), work: sum(passes.map(sum)) + passes.length * overhead };
+}
+
+/** What was done before: passes as full as they get. */
+function fullPasses(weights: readonly number[], { best, count }: Limits): number[][] {
+  const passes: number[][] = [];
+  for (const weight of weights.toSorted((a, b) => b - a)) {
+    const last = passes.at(-1);
+    if (last && sum(last) + weight <= best && last.length < count) last.push(weight);
+    else passes.push([weight]);
+  }
+  return passes;
+}
+
+const LIMITS = passLimits({ attention: "sequence", gpu: false, logits: 30_522, lanes: 2 });
+const PASS = 10; // tokens' time
+const texts = fc.array(fc.integer({ min: 3, max: 200 }), { minLength: 1, maxLength: 120 });
+
+test("take() has all lanes done within a text's time of each other, for one call alone", () => {
+  fc.assert(fc.property(texts, fc.integer({ min: 1, max: 8 }), (weights, lanes) => {
+    const { last } = finish(passesOf(weights, LIMITS, lanes), lanes, PASS);
+    const rounds = Math.ceil(Math.ceil(sum(weights) / LIMITS.best) / lanes) + 1;
+    // A lane's fair share, or a pass that is not worth two; a text more or less, and what the passes cost themselves.
+    const fair = Math.max(sum(weights) / lanes, Math.min(sum(weights), 2 * LIMITS.least));
+    assert(last <= fair + 1.5 * Math.max(...weights) + rounds * PASS, `${last}, a fair share is ${fair}`);
+  }));
+});
+
+test("take() costs next to no work more than full passes, and little calls end far sooner on several lanes", () => {
+  const ratios = { last: [] as number[], work: [] as number[] };
+  const lanes = 2;
+  for (let round = 0; round < ROUNDS; round++) {
+    const draw = randomIntegers(3000 + round);
+    const weights = Array.from({ length: draw(8, 40) }, () => draw(5, 60));
+    const [even, full] = [passesOf(weights, LIMITS, lanes), fullPasses(weights, LIMITS)]
+      .map((passes) => finish(passes, lanes, PASS));
+    ratios.last.push(even!.last / full!.last);
+    ratios.work.push(even!.work / full!.work);
+  }
+  const mean = (values: number[]): number => sum(values) / values.length;
+  console.log(`of full passes': time ${mean(ratios.last).toFixed(3)}, work ${mean(ratios.work).toFixed(3)}`);
+  assert(mean(ratios.last) < 0.9, `${mean(ratios.last)} of the time`);
+  assert(mean(ratios.work) < 1.03, `${mean(ratios.work)} of the work`);
+});
+
+test("take() keeps little work in one pass, and spreads more over lanes evenly", () => {
+  const limits = { best: 256, least: 50, weight: 384, count: 64 };
+  const shape = (count: number, weight: number, lanes: number): number[] =>
+    passesOf(new Array<number>(count).fill(weight), limits, lanes).map(sum);
+  assertEquals(shape(3, 30, 2), [90]);
+  assertEquals(shape(4, 30, 2), [60, 60]);
+  assertEquals(shape(10, 30, 2), [150, 150]);
+  assertEquals(shape(20, 30, 2), [300, 300]);
+  assertEquals(shape(30, 30, 2), [240, 210, 240, 210]);
+  assertEquals(shape(22, 30, 1), [210, 240, 210]);
+  assertEquals(shape(2, 500, 2), [500, 500]);
+  // two of them are nearer to the best than one
+  assertEquals(shape(8, 130, 2), [260, 260, 260, 260]);
+});
+
+test("take() makes no tiny passes of what is left behind long items", () => {
+  const passes = passesOf([...new Array<number>(10).fill(512), ...new Array<number>(30).fill(10)], LIMITS, 2);
+  assertEquals(passes.map(sum), [...new Array<number>(10).fill(512), 150, 150]);
+});
+
+test("take() plans 100,000 items of one call, and of 10,000 calls, with a look or two at each", () => {
   const draw = randomIntegers(7);
   const lengths = Uint32Array.from({ length: 100_000 }, () => draw(3, 256));
-  const limits = { weight: 256, count: 64 };
   const cases = [[lengths], Array.from({ length: 10_000 }, (_, i) => lengths.subarray(i * 10, i * 10 + 10))];
   for (const parts of cases) {
-    const start = performance.now();
-    const turns = new Turns<Weighed>();
-    for (const part of parts) turns.add(new Weighed(part));
+    let looks = 0;
+    const counted = (part: Uint32Array): ArrayLike<number> =>
+      new Proxy(part, { get: (target, key) => (looks++, Reflect.get(target, key)) });
+    const turns = new Turns<Line>();
+    for (const part of parts) turns.add(new Line(counted(part), longestFirst(part)));
     let count = 0;
-    while (turns.size > 0) count += turns.take(limits).reduce((sum, { items }) => sum + items.length, 0);
-    const took = performance.now() - start;
-    console.log(`${parts.length} lines of 100,000 lengths planned in ${took.toFixed(0)} ms`);
+    while (turns.size > 0) count += sum(turns.take(LIMITS, 2).map(({ items }) => items.length));
+    console.log(`${parts.length} lines: ${(looks / lengths.length).toFixed(1)} looks an item`);
     assertEquals(count, lengths.length);
-    assert(took < 10_000, `took ${took} ms`);
+    assert(looks < 20 * lengths.length, `${looks} looks`);
   }
 });
 
@@ -184,8 +278,16 @@ test("Line takes its items as they come without an order, and tells what waits",
   assertEquals([line.take(), line.weight, line.take(), line.size], [0, 7, 1, 0]);
 });
 
-test("passLimits() makes the pass of a model with a large vocabulary smaller, never below 32 tokens", () => {
-  for (const [vocabulary, weight] of [[30_522, 256], [0, 256], [250_002, 256], [2_000_000, 33], [1e9, 32]] as const) {
-    assertEquals(passLimits(vocabulary), { weight, count: 64 });
+test("passLimits() holds what costs least a token: less where attention is over all pairs of a pass", () => {
+  const best = (attention: Attention): number => passLimits({ attention, gpu: false, logits: 30_522, lanes: 2 }).best;
+  assertEquals([best("sequence"), best("flash"), best("matrix")], [256, 200, 57]);
+});
+
+test("passLimits() makes the pass of a model with a large vocabulary smaller, by lanes, never below 64 tokens", () => {
+  const cases = [[30_522, 2, 384], [0, 2, 384], [250_002, 2, 268], [250_002, 4, 134], [1e9, 1, 64]] as const;
+  for (const [logits, lanes, weight] of cases) {
+    const limits = passLimits({ attention: "sequence", gpu: false, logits, lanes });
+    assertEquals([limits.weight, limits.best], [weight, Math.min(256, weight)]);
+    assert(limits.least <= limits.best && limits.count <= 256);
   }
 });

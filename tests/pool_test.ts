@@ -27,6 +27,36 @@ test("Pool puts calls that are made at once into shared passes", async () => {
   await pool.close();
 });
 
+test("Pool plans calls that are made at once together, evenly for its lanes", async () => {
+  const fake = new FakeNative(randomIntegers(9));
+  const pool = fake.pool(2);
+  await Promise.all(Array.from({ length: 6 }, (_, i) => pool.encode(one(...new Int32Array(10).fill(40 + i)))));
+  assertEquals(fake.passes.map(({ length }) => length), [3, 3]);
+  await pool.close();
+});
+
+test("Pool makes one context for little work, call after call, however many lanes there are", async () => {
+  const fake = new FakeNative(randomIntegers(10));
+  const pool = fake.pool(4);
+  await pool.tokenize(Array.from({ length: 200 }, () => "x".repeat(400))); // enough for several lanes
+  for (let call = 0; call < 20; call++) {
+    await pool.tokenize(["a", "b", "c"]);
+    await Promise.all(Array.from({ length: 3 }, () => pool.encode(one(40, 41, 42))));
+  }
+  assert(fake.lanes.length > 1, "only one lane tokenises");
+  assertEquals(fake.lanes.filter(({ context }) => context).length, 1);
+  await pool.close();
+});
+
+test("Pool does its work on the lanes that there are when the system has no more threads", async () => {
+  const fake = new FakeNative(randomIntegers(11), { lanes: 2 });
+  const pool = fake.pool(8);
+  const sequences = Array.from({ length: 100 }, (_, i) => one(...new Int32Array(20).fill(20 + i))[0]!);
+  assertEquals((await pool.encode(sequences)).map(([first]) => first), sequences.map(({ ids }) => ids[0]));
+  assertEquals(fake.lanes.length, 2);
+  await pool.close();
+});
+
 test("Pool makes no more lanes than contexts, and only for work", async () => {
   const fake = new FakeNative(randomIntegers(6));
   const pool = fake.pool(3);
