@@ -4,7 +4,7 @@
 //   --limit MS     fails where the loop was held for longer
 // A timer of 1 ms looks at two clocks: the wall, and (on Linux) the processor time of the JavaScript thread. The longest
 // stretch between two looks is the hold; in processor time another program's turn is not in it.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -12,30 +12,23 @@ import { parseArgs } from "node:util";
 import { convert } from "../../convert.ts";
 import { Llama } from "../../mod.ts";
 import { fixture } from "../../tests/checkpoint.ts";
+import { threadTime } from "./thread_time.ts";
 
 /** In milliseconds. */
 interface Hold {
   readonly wall: number;
-  /** Of the JavaScript thread; undefined where the system does not tell. */
-  readonly processor: number | undefined;
+  /** Of the JavaScript thread. */
+  readonly processor: number;
 }
 
 type Phases = Record<string, Hold>;
-
-const SCHEDSTAT = `/proc/self/task/${process.pid}/schedstat`; // both runtimes run JavaScript on the process's first thread
-const told = existsSync(SCHEDSTAT);
-
-/** Nanoseconds that the JavaScript thread has been on a processor: the first number of its schedstat. */
-function processorTime(): number | undefined {
-  return told ? parseInt(readFileSync(SCHEDSTAT, "latin1")) / 1e6 : undefined;
-}
 
 /** Watches the event loop; a stretch counts for the phase in which it ends. */
 class Watch {
   readonly phases: Phases = {};
   #phase: string;
   #wall = performance.now();
-  #processor = processorTime();
+  #processor = threadTime();
   readonly #timer = setInterval(() => this.look(), 1);
 
   constructor(phase: string) {
@@ -50,11 +43,11 @@ class Watch {
   }
 
   look(): void {
-    const [wall, processor] = [performance.now(), processorTime()];
+    const [wall, processor] = [performance.now(), threadTime()];
     const before = this.phases[this.#phase];
     this.phases[this.#phase] = {
       wall: Math.max(before?.wall ?? 0, wall - this.#wall),
-      processor: processor === undefined ? undefined : Math.max(before?.processor ?? 0, processor - this.#processor!),
+      processor: Math.max(before?.processor ?? 0, processor - this.#processor),
     };
     [this.#wall, this.#processor] = [wall, processor];
   }
@@ -90,9 +83,8 @@ async function stream(llama: Llama, texts: readonly string[]): Promise<Phases> {
 }
 
 function row(work: string, phases: Phases): string[] {
-  const milliseconds = (x: number | undefined): string => x === undefined ? "" : x.toFixed(1);
   return Object.entries(phases).map(([phase, { wall, processor }]) =>
-    `| ${work} | ${phase} | ${milliseconds(processor)} | ${milliseconds(wall)} |`
+    `| ${work} | ${phase} | ${processor.toFixed(1)} | ${wall.toFixed(1)} |`
   );
 }
 
@@ -123,7 +115,7 @@ async function main(): Promise<number> {
       for (const [name, work] of [["one call", oneCall], ["embedStream", stream]] as const) {
         const phases = await work(llama, texts);
         for (const line of row(`${name}, ${count} titles`, phases)) console.log(line);
-        for (const { processor, wall } of Object.values(phases)) longest = Math.max(longest, processor ?? wall);
+        for (const { processor } of Object.values(phases)) longest = Math.max(longest, processor);
       }
     }
   } finally {
