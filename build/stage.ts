@@ -51,7 +51,7 @@ export const NATIVE_SOURCES: readonly string[] = [
 /** Programs for maintainers that `--target` builds, and the files of each; they are in a checkout only. */
 export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   ceiling: ["scripts/bench/ceiling.cpp"],
-  harness: ["harness.cpp", "script.h", "script.cpp", "checks.cpp", "schedule.cpp"].map((name) =>
+  harness: ["harness.cpp", "script.h", "script.cpp", "checks.cpp", "schedule.cpp", "work.cpp"].map((name) =>
     `scripts/torture/harness/${name}`
   ),
   kernels_check: ["tests/kernels_check.cpp", "tests/kernels_check.h"],

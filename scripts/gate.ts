@@ -38,6 +38,7 @@ function steps(reports: string, examples: boolean): Step[] {
     check("publish", "deno", "publish", "--dry-run", "--allow-dirty"),
     tests("deno test", deno, "deno", "test", "-A", "--doc", `--junit-path=${deno}`, "tests", ...documented),
     tests("bun test", bun, "bun", "test", BUN_TIMEOUT, "--reporter=junit", `--reporter-outfile=${bun}`, "./tests"),
+    { name: "instructions", run: async () => (await import("./instructions.ts")).instructions() },
     check("torture", "deno", "run", "-A", "scripts/torture/mod.ts", "--ci"),
     ...(examples ? exampleNames().flatMap((name) => [example(name), example(name, "--bun")]) : []),
   ];

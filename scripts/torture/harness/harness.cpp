@@ -4,6 +4,7 @@
 //   harness checks --model GGUF... [--bad FILE...] --scratch DIR      every refusal and result, in order
 //   harness random --model GGUF... --seed N --steps N --threads N     JavaScript threads at work, at random
 //   harness leave  --model GGUF... --leave return|exit|thread         the process ends in the middle of it
+//   harness work   --model EMBEDDER --model CROSS-ENCODER             the same every time, for scripts/instructions.ts
 //
 // One JSON line tells what happened; the exit code is 1 if something was wrong.
 #include "script.h"
@@ -94,6 +95,8 @@ int main(int argc, char ** argv) {
             check_lanes(arguments);
         } else if (arguments.mode == "random") {
             for (auto & thread : start(arguments)) thread.join();
+        } else if (arguments.mode == "work") {
+            run_work(arguments);
         } else if (arguments.mode == "leave") {
             return leave(arguments);
         } else {

@@ -120,5 +120,7 @@ void check_library();
 void check_lanes(const Arguments & arguments);
 // schedule.cpp: what one JavaScript thread does, drawn at random
 void run_schedule(const Arguments & arguments, uint64_t seed, Waking waking);
+// work.cpp: an embedding and a rerank, always the same
+void run_work(const Arguments & arguments);
 
 }  // namespace harness
