@@ -1,8 +1,17 @@
 /** The model files of the benchmark: MiniLM from models/, the others made once in the user's cache. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { convert, quantize, type WeightType } from "../../convert.ts";
@@ -95,8 +104,7 @@ async function gemma(): Promise<string> {
     for (const part of whole) hash.update(part);
     const found = hash.digest("hex");
     if (found !== GEMMA.sha256) throw new Error(`Cannot use gemma3-270m of PyPI: its sha256 is ${found}`);
-    writeFileSync(join(directory, "model.gguf"), "");
-    for (const part of whole) writeFileSync(join(directory, "model.gguf"), part, { flag: "a" });
+    for (const part of whole) appendFileSync(join(directory, "model.gguf"), part);
     rmSync(wheels, { recursive: true });
   });
   return join(directory, "model.gguf");

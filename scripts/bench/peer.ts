@@ -1,6 +1,6 @@
 /** What the driver and those that it measures agree on: a job, and how a contender comes to it. CONTRIBUTING.md has the protocol. */
 
-/** What is measured. `contenders.ts` of each side may treat them differently; the driver's `workloads.ts` says what they are. */
+/** What is measured; workloads.ts says what each is. */
 export const WORKLOADS = [
   "titles",
   "paragraphs",
@@ -10,7 +10,6 @@ export const WORKLOADS = [
   "causal",
   "rerank",
   "yes-no",
-  "yes-no-repeat",
   "stream",
   "start",
   "two",
