@@ -1,9 +1,9 @@
-"""sentence-transformers as a contender, by its own encode and predict, which sort by length; on torch, ONNX and OpenVINO."""
+"""sentence-transformers as a contender, by its own encode, which sorts by length, and predict; on torch, ONNX and OpenVINO."""
 
 import os
 import time
 
-from answers import read_job, serve
+from answers import by_length, read_job, serve
 
 started = time.perf_counter()
 job = read_job()
@@ -21,7 +21,7 @@ torch.set_num_threads(settings["threads"])
 
 def main():
     model = load()
-    model.max_seq_length = job["maxTokens"]  # of a CrossEncoder: max_length, which has this name too
+    setattr(model, "max_length" if job["kind"] == "rerank" else "max_seq_length", job["maxTokens"])
     cast = torch.autocast("cpu", torch.bfloat16, enabled=job["type"] == "autocast")
     run = reranker(model, cast) if job["kind"] == "rerank" else embedder(model, cast)
     versions = [f"sentence-transformers {sentence_transformers.__version__}", f"torch {torch.__version__}"]
@@ -85,15 +85,18 @@ def embedder(model, cast):
 
 def reranker(model, cast):
     def run(texts):
+        order = by_length(texts)  # predict, unlike encode, does not sort
         with torch.inference_mode(), cast:
-            pairs = [(job["query"], text) for text in texts]
-            return model.predict(
-                pairs,
+            scores = model.predict(
+                [(job["query"], texts[i]) for i in order],
                 batch_size=settings["batch"],
                 activation_fn=torch.nn.Identity(),
                 convert_to_tensor=True,
                 show_progress_bar=False,
-            ).float().numpy()
+            ).float()
+        rows = numpy.empty(len(texts), dtype=numpy.float32)
+        rows[order] = scores.numpy()
+        return rows
 
     return run
 
