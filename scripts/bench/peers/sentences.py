@@ -7,7 +7,7 @@ from answers import by_length, read_job, serve
 
 started = time.perf_counter()
 job = read_job()
-settings = {"backend": "torch", "batch": 16, "threads": job["cores"], "processes": 1, "compile": False} | job["settings"]
+settings = {"backend": "torch", "batch": 16, "threads": job["cores"], "processes": 1} | job["settings"]
 os.environ["OMP_NUM_THREADS"] = str(settings["threads"])  # before torch reads it
 os.environ["TOKENIZERS_PARALLELISM"] = "true" if job["cores"] > 1 else "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -59,9 +59,7 @@ def load():
         options = {"file_name": "openvino/openvino_model.xml", "ov_config": config}
     model = kind(job["model"], device="cpu", backend=backend, model_kwargs=options, local_files_only=True)
     if backend == "torch" and job["type"] == "bf16":
-        model = model.to(torch.bfloat16) if job["kind"] == "embed" else model.bfloat16()
-    if settings["compile"]:
-        model[0].auto_model = torch.compile(model[0].auto_model, dynamic=True)
+        model = model.to(torch.bfloat16)
     return model
 
 
