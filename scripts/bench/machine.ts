@@ -41,3 +41,9 @@ function versionOf(program: string): string {
   const { stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
   return /\d+\.\d+\.\d+/.exec(stdout ?? "")?.[0] ?? "unknown";
 }
+
+/** The commit that is measured, with a plus sign where files have changed since. */
+export function commitOf(directory: string): string {
+  const git = (...args: string[]) => spawnSync("git", args, { cwd: directory, encoding: "utf8" }).stdout?.trim() ?? "";
+  return `${git("rev-parse", "--short", "HEAD") || "unknown"}${git("status", "--porcelain") ? "+" : ""}`;
+}

@@ -1,191 +1,172 @@
-// How near we come to libllama in C++ alone: `deno task bench:paragraphs [options]`
-//   --models LIST   types of all-MiniLM-L6-v2 in models/ (default: q8_0,bf16)
-//   --packs LIST    packs of the ceiling's grid, in tokens; one alone is not searched, but taken (lanes of one thread, flash)
-//   --rounds N      of ceiling, Deno, Bun, in turns (default: 9)
-//   --texts N       paragraphs of the pinned llama.cpp tree's documentation (default: 300)
-//   --singles       instead: 1,000 calls of one text at once against one call with 1,000
-// Prints Markdown, and writes every single figure to bench-results/.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+// Us, libllama in C++ alone, and every peer, on every workload: `deno task bench [options]`
+//   --full               the full size; default: the smoke size, minutes
+//   --workloads LIST     of titles, paragraphs, passages, query, many, causal, rerank, yes-no, stream, start, two, mixed
+//   --contenders LIST    of Deno, Bun, ceiling and the peers' names, as far as they are unambiguous
+//   --rounds N           turns of each contender at most (default: 5; full: 9)
+//   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 20)
+//   --out DIR            for results.json, results.md and chart.svg (default: bench-results/DATE)
+// Each contender is a process of its own, in its own best setting, which is searched for first; all stay warm and take
+// turns. What one cannot do, or cannot be had, is a line of the table. CONTRIBUTING.md has the contenders' protocol.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "../../build/mod.ts";
-import { packageRoot } from "../../ffi/library.ts";
-import { Contender, type Run } from "./contender.ts";
-import { bestOf, type Configuration, runGrid, serving } from "./grid.ts";
-import { describeMachine } from "./machine.ts";
-import { paragraphs } from "./paragraphs.ts";
-import { machineLine, type Measured, type ModelReport, modelTable, type Singles, singlesTable } from "./report.ts";
-import { type Distance, distance } from "./statistics.ts";
-
-const ROOT = fileURLToPath(packageRoot());
-const OURS = join(ROOT, "scripts", "bench", "ours.ts");
-const RUNTIMES = [{ name: "Deno", command: ["deno", "run", "-A"] }, { name: "Bun", command: ["bun"] }];
-const SINGLES = 1000;
-
-async function startOurs(model: string, texts: string): Promise<Contender[]> {
-  return await Promise.all(
-    RUNTIMES.map(({ name, command }) => Contender.start(name, [...command, OURS, modelPath(model), texts])),
-  );
-}
-
-async function measureModel(model: string, scratch: string, options: Options): Promise<ModelReport> {
-  const texts = join(scratch, "texts");
-  const { path: program } = await build({ target: "ceiling" });
-  const ours = await startOurs(model, texts);
-  const contenders = [...ours];
-  try {
-    const setting = { program, model: modelPath(model), texts, limit: ours[0]!.ready["limit"]! };
-    const single = options.packs.length === 1;
-    const lanes = availableParallelism();
-    const grid = single ? [] : await runGrid(setting, options.packs);
-    const best: Configuration = single
-      ? { pack: options.packs[0]!, lanes, threads: 1, flash: 1 }
-      : await bestOf(setting, grid);
-    contenders.unshift(await Contender.start("ceiling", serving(setting, best)));
-    const runs = await inTurns(contenders, options.rounds);
-    const distances = await compareVectors(contenders, options.texts, scratch);
-    const measured = contenders.map(({ name }, i): Measured => ({
-      name,
-      runs: runs[i]!,
-      distance: distances[i],
-    }));
-    return { model, texts: options.texts, grid, best, contenders: measured };
-  } finally {
-    for (const contender of contenders) await contender.stop();
-  }
-}
-
-/** Runs by contender and round, after a round that does not count; each round begins with another contender. */
-async function inTurns(contenders: readonly Contender[], rounds: number): Promise<Run[][]> {
-  const runs = contenders.map((): Run[] => []);
-  for (const contender of contenders) await contender.measure();
-  for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < contenders.length; turn++) {
-      const i = (round + turn) % contenders.length;
-      runs[i]!.push(await contenders[i]!.measure());
-    }
-    const shown = contenders.map(({ name }, i) => `${name} ${timesOf(runs[i]!)}`);
-    process.stderr.write(`  round ${round + 1}: ${shown.join(", ")}\n`);
-  }
-  return runs;
-}
-
-/** The last of some runs, in words. */
-function timesOf(runs: readonly Run[]): string {
-  const { seconds, cpu } = runs.at(-1)!;
-  return `${seconds.toFixed(2)} s (processors ${cpu.toFixed(2)})`;
-}
-
-/** How far each contender's vectors are from those of the first. */
-async function compareVectors(
-  contenders: readonly Contender[],
-  texts: number,
-  scratch: string,
-): Promise<(Distance | undefined)[]> {
-  const vectors: Float32Array[] = [];
-  for (const contender of contenders) {
-    const path = join(scratch, contender.name);
-    await contender.ask(`vectors ${path}`);
-    vectors.push(new Float32Array(new Uint8Array(readFileSync(path)).buffer));
-  }
-  const [first] = vectors;
-  return vectors.map((one, i) => i === 0 ? undefined : distance(first!, one, first!.length / texts));
-}
-
-async function measureSingles(model: string, scratch: string, rounds: number): Promise<Singles[]> {
-  const contenders = await startOurs(model, join(scratch, "texts"));
-  const results = contenders.map(({ name }) => ({ name, together: [] as Run[], singles: [] as Run[] }));
-  try {
-    for (let round = 0; round < rounds; round++) {
-      for (const [i, contender] of contenders.entries()) {
-        const { name, together, singles } = results[i]!;
-        const measureTogether = async () => together.push(await contender.measure());
-        if (round % 2 === 0) await measureTogether();
-        singles.push(await contender.measure("singles"));
-        if (round % 2 === 1) await measureTogether();
-        const line = `${name}: one call ${timesOf(together)}, many ${timesOf(singles)}`;
-        process.stderr.write(`  round ${round + 1}: ${line}\n`);
-      }
-    }
-    return results;
-  } finally {
-    for (const contender of contenders) await contender.stop();
-  }
-}
+import { type Bench, say } from "./bench.ts";
+import { CEILING } from "./ceiling_peer.ts";
+import { drawChart } from "./chart.ts";
+import { commitOf, describeMachine } from "./machine.ts";
+import { ROOT } from "./models.ts";
+import { OURS } from "./ours_peer.ts";
+import { type Peer, type WorkloadName, WORKLOADS } from "./peer.ts";
+import type { Results, WorkloadResult } from "./results.ts";
+import { measure } from "./rounds.ts";
+import { measureStart } from "./start.ts";
+import { measureStream } from "./stream.ts";
+import { markdown, workloadSection } from "./tables.ts";
+import { withCount } from "./texts.ts";
+import { measureMixed, measureTwo } from "./together.ts";
+import { TURNS } from "./workloads.ts";
 
 interface Options {
-  readonly models: readonly string[];
-  readonly packs: readonly number[];
-  readonly rounds: number;
-  readonly texts: number;
-  readonly singles: boolean;
-}
-
-function parseOptions(): Options {
-  const { values } = parseArgs({
-    options: {
-      models: { type: "string", default: "q8_0,bf16" },
-      packs: { type: "string", default: "128,192,256,384,512,768,1024" },
-      rounds: { type: "string" },
-      texts: { type: "string" },
-      singles: { type: "boolean", default: false },
-    },
-  });
-  const models = values.models.split(",").map((type) => `all-minilm-l6-v2-${type}`);
-  const rounds = Number(values.rounds ?? (values.singles ? 5 : 9));
-  const texts = Number(values.texts ?? (values.singles ? SINGLES : 300));
-  const packs = values.packs.split(",").map(Number);
-  for (
-    const [name, value] of [
-      ["rounds", rounds],
-      ["texts", texts],
-      ...packs.map((pack) => ["packs", pack] as const),
-    ]
-  ) {
-    if (!(Number.isSafeInteger(value) && Number(value) > 0)) throw new RangeError(`--${name} must be 1 or more`);
-  }
-  return { models, packs, rounds, texts, singles: values.singles };
-}
-
-function modelPath(model: string): string {
-  return join(ROOT, "models", `${model}.gguf`);
-}
-
-function save(name: string, results: unknown): string {
-  const directory = join(ROOT, "bench-results");
-  mkdirSync(directory, { recursive: true });
-  const path = join(directory, `${name}-${new Date().toISOString().replaceAll(":", "-").slice(0, 19)}.json`);
-  writeFileSync(path, `${JSON.stringify(results, undefined, 2)}\n`);
-  return path;
+  readonly workloads: readonly WorkloadName[];
+  readonly contenders: readonly string[];
+  readonly out: string;
 }
 
 async function main(): Promise<void> {
-  const options = parseOptions();
+  const { bench, options } = parseOptions();
   const machine = describeMachine();
-  const scratch = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
+  const date = new Date().toISOString().slice(0, 19);
+  const out = options.out || join(ROOT, "bench-results", date.replaceAll(":", "-"));
+  mkdirSync(out, { recursive: true });
+  const workloads: WorkloadResult[] = [];
+  const all = [CEILING, ...OURS, ...await peers()];
+  const chosen = all.filter(({ name }) =>
+    options.contenders.length === 0 || options.contenders.some((word) => fits(name, word))
+  );
+  const reasons = await prepared(all, chosen);
+  const results: Results = { date, commit: commitOf(ROOT), size: bench.size, machine, workloads };
   try {
-    writeFileSync(join(scratch, "texts"), (await paragraphs(options.texts)).join("\n") + "\n");
-    const results: (ModelReport | { model: string; singles: Singles[] })[] = [];
-    console.log(machineLine(machine));
-    for (const model of options.models) {
-      process.stderr.write(`${model}\n`);
-      if (options.singles) {
-        const singles = await measureSingles(model, scratch, options.rounds);
-        results.push({ model, singles });
-        console.log(`\n${singlesTable(model, options.texts, singles)}`);
-      } else {
-        const report = await measureModel(model, scratch, options);
-        results.push(report);
-        console.log(`\n${modelTable(report)}`);
+    for (const name of options.workloads) {
+      say(`${name}, ${new Date().toISOString().slice(11, 19)}`);
+      try {
+        const result = await run(bench, name, all, chosen, reasons);
+        workloads.push(result);
+        console.log(`${workloadSection(result)}\n`);
+      } catch (error) {
+        say(`  ${name} failed: ${(error as Error).stack}`);
+        process.exitCode = 1;
       }
+      writeFileSync(join(out, "results.json"), `${JSON.stringify(results, undefined, 1)}\n`); // as far as it got
     }
-    process.stderr.write(`${save(options.singles ? "singles" : "paragraphs", { machine, ...options, results })}\n`);
   } finally {
-    rmSync(scratch, { recursive: true });
+    rmSync(bench.scratch, { recursive: true });
   }
+  writeFileSync(join(out, "results.md"), markdown(results));
+  console.log(markdown({ ...results, workloads: [] }, workloads));
+  try {
+    drawChart(results, join(out, "chart.svg"));
+  } catch (error) {
+    say(`no chart: ${(error as Error).message}`);
+  }
+  say(`written: ${out}`);
+}
+
+/** The peers that others have written, if they are there. */
+async function peers(): Promise<readonly Peer[]> {
+  try {
+    return (await import(new URL("./peers/mod.ts", import.meta.url).href)).PEERS;
+  } catch (error) {
+    say(`no peers: ${(error as Error).message}`);
+    return [];
+  }
+}
+
+/** Installs what is missing, and tells why something cannot be had. */
+async function prepared(all: readonly Peer[], chosen: readonly Peer[]): Promise<Map<string, string>> {
+  const reasons = new Map<string, string>();
+  for (const peer of all) {
+    if (!chosen.includes(peer) && !isTruth(peer)) continue;
+    try {
+      await peer.prepare();
+    } catch (error) {
+      reasons.set(peer.name, (error as Error).message);
+      say(`${peer.name} cannot be had: ${(error as Error).message}`);
+    }
+  }
+  return reasons;
+}
+
+function isTruth({ name }: Peer): boolean {
+  return name === "sentence-transformers" || name === "Deno" || name === "ceiling";
+}
+
+async function run(
+  bench: Bench,
+  name: WorkloadName,
+  all: readonly Peer[],
+  chosen: readonly Peer[],
+  reasons: ReadonlyMap<string, string>,
+): Promise<WorkloadResult> {
+  const names = new Set(chosen.map((peer) => peer.name).filter((name) => !reasons.has(name)));
+  switch (name) {
+    case "start":
+      return await measureStart(bench, names);
+    case "stream":
+      return await measureStream(bench, names);
+    case "two":
+      return await measureTwo(bench, names);
+    case "mixed":
+      return await measureMixed(bench, names);
+  }
+  const workload = TURNS.find((one) => one.name === name)!;
+  const { content, tokens } = await withCount(async (count) => {
+    const content = await workload.content(workload[bench.size], count);
+    return { content, tokens: (await count(content.texts)).reduce((sum, n) => sum + n, 0) };
+  });
+  const able = chosen.filter(({ kinds }) => kinds.includes(content.kind));
+  // the original where it can be had; where weights are the same for all, libllama's own result
+  const truths = ["sentence-transformers", workload.floor === undefined && name === "causal" ? "ceiling" : "Deno"]
+    .flatMap((truth) => all.filter((peer) => peer.name === truth && !reasons.has(truth)))
+    .filter((peer) => peer.kinds.includes(content.kind) && (workload.floor !== undefined || !peer.name.includes("-")));
+  return await measure(bench, workload, content, tokens, able, truths, reasons);
+}
+
+function fits(name: string, word: string): boolean {
+  return name.toLowerCase().startsWith(word.toLowerCase());
+}
+
+function parseOptions(): { bench: Bench; options: Options } {
+  const { values } = parseArgs({
+    options: {
+      smoke: { type: "boolean", default: false },
+      full: { type: "boolean", default: false },
+      workloads: { type: "string", default: WORKLOADS.join() },
+      contenders: { type: "string", default: "" },
+      rounds: { type: "string" },
+      budget: { type: "string" },
+      out: { type: "string", default: "" },
+    },
+  });
+  if (values.smoke && values.full) throw new RangeError("--smoke and --full exclude each other");
+  const workloads = listOf(values.workloads) as WorkloadName[];
+  for (const name of workloads) {
+    if (!WORKLOADS.includes(name)) throw new RangeError(`--workloads has "${name}": use some of ${WORKLOADS.join()}`);
+  }
+  const rounds = Number(values.rounds ?? (values.full ? 9 : 5));
+  const budget = Number(values.budget ?? (values.full ? 20 : 6));
+  if (!(Number.isSafeInteger(rounds) && rounds > 0)) throw new RangeError("--rounds must be 1 or more");
+  if (!(budget > 0)) throw new RangeError("--budget must be more than 0 seconds");
+  const scratch = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
+  const bench: Bench = {
+    ...{ size: values.full ? "full" : "smoke", cores: availableParallelism(), budget, rounds, scratch },
+  };
+  return { bench, options: { workloads, contenders: listOf(values.contenders), out: values.out } };
+}
+
+function listOf(value: string): string[] {
+  return value.split(",").filter((word) => word !== "");
 }
 
 if (import.meta.main) await main();

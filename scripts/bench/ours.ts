@@ -1,43 +1,105 @@
-// What users get, as a process that a driver talks to, on Deno or on Bun: `ours.ts MODEL TEXTS`, one text a line.
-// "go" is answered with the times of one call with all texts, "singles" with those of a call for each text, all at
-// once, "vectors PATH" with a file of the vectors. Every line of output is JSON.
-import { readFileSync, writeFileSync } from "node:fs";
+// What users get, as a process that the driver talks to, on Deno or on Bun: `ours.ts JOB.json`. See CONTRIBUTING.md for
+// the protocol. Besides that: "singles" is a call for each text, all at once; with the setting `stream`, a file of one
+// text a line, "go" reads that through embedStream and drops the vectors.
+import { createReadStream, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { Llama } from "../../mod.ts";
+import type { LoadOptions } from "../../src/options.ts";
+import type { Job } from "./peer.ts";
 
-async function main(model: string, file: string): Promise<void> {
-  const texts = readFileSync(file, "utf8").split("\n").filter((line) => line !== "");
-  await using llama = await Llama.load(model);
-  await llama.embed(texts); // warm
-  say({ ready: true, texts: texts.length, limit: llama.info.maxTokens, contexts: llama.info.contexts });
-  for await (const line of createInterface({ input: process.stdin })) {
-    const [start, cpu] = [performance.now(), process.cpuUsage()];
-    const times = () => ({ seconds: (performance.now() - start) / 1000, cpu: cpuSeconds(process.cpuUsage(cpu)) });
-    if (line === "go") {
-      await llama.embed(texts);
-      say(times());
-    } else if (line === "singles") {
-      await Promise.all(texts.map((text) => llama.embed(text)));
-      say(times());
-    } else if (line.startsWith("vectors ")) {
-      const vectors = await llama.embed(texts);
-      const all = new Float32Array(vectors.length * llama.info.dimensions);
-      vectors.forEach((vector, i) => all.set(vector, i * llama.info.dimensions));
-      writeFileSync(line.slice("vectors ".length), new Uint8Array(all.buffer));
-      say({ floats: all.length });
-    } else {
-      throw new Error(`stdin has ${JSON.stringify(line)}: write go, singles, or vectors PATH`);
-    }
-  }
+type Answer = Record<string, number | string | boolean | readonly number[]>;
+
+const WARMING = 256; // texts
+
+/** How a job's model is loaded. */
+export function loadOptions({ maxTokens, pooling, template, settings = {} }: Partial<Job>): LoadOptions {
+  const { contexts, threads, kernels } = settings as LoadOptions;
+  return { contextSize: maxTokens, pooling, template, contexts, threads, kernels };
 }
 
-function cpuSeconds({ user, system }: { user: number; system: number }): number {
+/** Processor seconds since a usage was taken. */
+export function cpuSince(before: ReturnType<typeof process.cpuUsage>): number {
+  const { user, system } = process.cpuUsage(before);
   return (user + system) / 1e6;
 }
 
-function say(answer: Record<string, number | boolean>): void {
+/** Answers lines of stdin until it ends. */
+export async function answer(act: (line: string) => Promise<Answer>): Promise<void> {
+  for await (const line of createInterface({ input: process.stdin })) {
+    say(await act(line).catch((error) => ({ error: String(error) })));
+  }
+}
+
+/** Writes a line of output. */
+export function say(answer: Answer): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 
-if (import.meta.main) await main(process.argv[2]!, process.argv[3]!);
+async function timed(work: () => Promise<unknown>): Promise<Answer> {
+  const [start, cpu] = [performance.now(), process.cpuUsage()];
+  await work();
+  return { seconds: (performance.now() - start) / 1000, cpu: cpuSince(cpu) };
+}
+
+/** One call over some texts: rows of vectors, or scores in the order of the texts. */
+async function callOf(llama: Llama, job: Job, texts: readonly string[]): Promise<readonly Float32Array[]> {
+  if (job.kind === "embed") return await llama.embed(texts);
+  const { query = "", instruction } = job;
+  const ranked = await llama.rerank(query, texts, { instruction });
+  return ranked.toSorted((a, b) => a.index - b.index).map(({ logit }) => Float32Array.of(logit));
+}
+
+async function stream(llama: Llama, path: string): Promise<void> {
+  const lines = createInterface({ input: createReadStream(path, { encoding: "utf8" }) });
+  let count = 0;
+  for await (const vector of llama.embedStream(lines)) count += vector.length;
+  if (count === 0) throw new Error(`${path} has no texts`);
+}
+
+async function main(path: string): Promise<void> {
+  const job: Job = JSON.parse(readFileSync(path, "utf8"));
+  const { texts, settings = {} } = job;
+  const start = performance.now();
+  await using llama = await Llama.load(job.model, loadOptions(job));
+  const load = (performance.now() - start) / 1000;
+  if (settings["stream"] === undefined) await callOf(llama, job, texts.slice(0, WARMING));
+  const { maxTokens: limit, contexts, threads } = llama.info;
+  say({ load, limit, contexts, threads, versions: `${runtime()}, ${llama.info.kernels.join(" ") || "no kernels"}` });
+  await answer(async (line) => {
+    const [command, rest = ""] = [line.split(" ")[0], line.slice(line.indexOf(" ") + 1)];
+    switch (command) {
+      case "go":
+        return await timed(() =>
+          settings["stream"] === undefined ? callOf(llama, job, texts) : stream(llama, String(settings["stream"]))
+        );
+      case "singles":
+        return await timed(() => Promise.all(texts.map((text) => llama.embed(text))));
+      case "one": {
+        const seconds: number[] = [];
+        for (let i = 0; i < Number(rest); i++) {
+          const from = performance.now();
+          await llama.embed(texts[i % texts.length]!);
+          seconds.push((performance.now() - from) / 1000);
+        }
+        return { seconds };
+      }
+      case "vectors": {
+        const rows = await callOf(llama, job, texts);
+        const all = new Float32Array(rows.length * rows[0]!.length);
+        rows.forEach((row, i) => all.set(row, i * row.length));
+        writeFileSync(rest, new Uint8Array(all.buffer));
+        return { bytes: all.byteLength };
+      }
+      default:
+        return { error: `stdin has ${JSON.stringify(line)}: write go, one N, singles, or vectors PATH` };
+    }
+  });
+}
+
+function runtime(): string {
+  const { bun, deno } = process.versions as Record<string, string>;
+  return bun ? `Bun ${bun}` : `Deno ${deno}`;
+}
+
+if (import.meta.main) await main(process.argv[2]!);

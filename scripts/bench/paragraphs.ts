@@ -16,6 +16,13 @@ const FEWEST_WORDS = 10;
  * @throws {Error} There are not as many.
  */
 export async function paragraphs(count: number): Promise<string[]> {
+  const texts = await allParagraphs();
+  if (texts.length < count) throw new Error(`llama.cpp has ${texts.length} paragraphs: ask for at most as many`);
+  return Array.from({ length: count }, (_, i) => texts[Math.floor(i * texts.length / count)]!);
+}
+
+/** All paragraphs of the pinned llama.cpp tree's documentation, each once. */
+export async function allParagraphs(): Promise<string[]> {
   const cache = cacheDirectory();
   if (cache === undefined) throw new Error("The user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA");
   const { directory } = await pinnedSource(cache, (line) => process.stderr.write(`${line}\n`));
@@ -23,9 +30,7 @@ export async function paragraphs(count: number): Promise<string[]> {
   for (const path of markdownFiles(directory)) {
     for (const text of proseOf(readFileSync(join(directory, path), "utf8"))) all.add(text);
   }
-  const texts = [...all];
-  if (texts.length < count) throw new Error(`${directory} has ${texts.length} paragraphs: ask for at most as many`);
-  return Array.from({ length: count }, (_, i) => texts[Math.floor(i * texts.length / count)]!);
+  return [...all];
 }
 
 /** The Markdown files below a directory, relative to it, in the order of their code points. */

@@ -36,3 +36,53 @@ export function distance(a: Float32Array, b: Float32Array, width: number): Dista
   const meanCosine = cosines.reduce((sum, cosine) => sum + cosine, 0) / cosines.length;
   return { maxAbs, minCosine: Math.min(...cosines), meanCosine };
 }
+
+/** The value below which a part of some numbers lies: 0.5 is the middle, 0.99 what one in a hundred exceeds. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1)] ?? NaN;
+}
+
+/** A ratio by round, in three numbers. */
+export interface Ratio {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** First by second, of the rounds that have both; undefined where none has. */
+export function ratioOf(
+  first: readonly (number | undefined)[],
+  second: readonly (number | undefined)[],
+): Ratio | undefined {
+  const all = first.flatMap((a, round) => {
+    const b = second[round];
+    return a !== undefined && b !== undefined && b > 0 ? [a / b] : [];
+  });
+  if (all.length === 0) return undefined;
+  return { median: median(all), least: Math.min(...all), most: Math.max(...all) };
+}
+
+/** Spearman's rank correlation: 1 when both lists sort alike. Equal values share their ranks' mean. */
+export function spearman(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const [x, y] = [ranks(Array.from(a)), ranks(Array.from(b))];
+  const middle = (x.length - 1) / 2;
+  let [xy, xx, yy] = [0, 0, 0];
+  for (let i = 0; i < x.length; i++) {
+    const [dx, dy] = [x[i]! - middle, y[i]! - middle];
+    xy += dx * dy;
+    xx += dx * dx;
+    yy += dy * dy;
+  }
+  return xx === 0 || yy === 0 ? NaN : xy / Math.sqrt(xx * yy);
+}
+
+function ranks(values: readonly number[]): number[] {
+  const order = values.map((_, i) => i).sort((a, b) => values[a]! - values[b]!);
+  const all: number[] = [];
+  for (let from = 0, to = 0; from < order.length; from = to) {
+    while (to < order.length && values[order[to]!] === values[order[from]!]) to++;
+    for (const i of order.slice(from, to)) all[i] = (from + to - 1) / 2;
+  }
+  return all;
+}

@@ -1,0 +1,37 @@
+/** Us, on Deno and on Bun. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { libraryFileName, targetName } from "../../ffi/library.ts";
+import { modelFor, ROOT } from "./models.ts";
+import type { Candidate, Peer } from "./peer.ts";
+
+/** A runtime's command for a script. */
+export const RUNTIMES: readonly { readonly name: string; readonly command: readonly string[] }[] = [
+  { name: "Deno", command: ["deno", "run", "-A"] },
+  { name: "Bun", command: ["bun"] },
+];
+
+/** Absolute path of a script beside this one. */
+export function script(name: string): string {
+  return join(ROOT, "scripts", "bench", name);
+}
+
+/** A contender for each runtime. */
+export const OURS: readonly Peer[] = RUNTIMES.map(({ name, command }): Peer => ({
+  name,
+  kinds: ["embed", "rerank"],
+  prepare(): Promise<void> {
+    const library = join(ROOT, "lib", targetName(), libraryFileName());
+    if (existsSync(library)) return Promise.resolve();
+    return Promise.reject(new Error(`${library} is missing: run \`deno task build\``));
+  },
+  candidates,
+  model: modelFor,
+  command: (jobPath) => [...command, script("ours.ts"), jobPath],
+}));
+
+/** Contexts and threads are our own choice: that is what users get. */
+function candidates(workload: string): readonly Candidate[] {
+  if (workload === "causal" || workload.startsWith("yes-no")) return [{ name: "q4_k_m", type: "q4_k_m", settings: {} }];
+  return ["bf16", "q8_0", "f32"].map((type) => ({ name: type, type, settings: {} }));
+}

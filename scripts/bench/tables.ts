@@ -1,0 +1,130 @@
+/** The results as Markdown. */
+import { accuracyLine } from "./bench.ts";
+import { machineLine, table } from "./report.ts";
+import { type Accuracy, latencyOf, type Measured, type Results, secondsOf, speedup } from "./results.ts";
+import type { WorkloadResult } from "./results.ts";
+import { median, type Ratio } from "./statistics.ts";
+import { targets } from "./targets.ts";
+
+/** The whole report; `judged` are the workloads that the targets look at. */
+export function markdown(results: Results, judged: readonly WorkloadResult[] = results.workloads): string {
+  const verdicts = targets(judged).map(({ name, goal, found, verdict }) => [name, goal, found, verdict]);
+  return [
+    `Measured ${results.date.slice(0, 10)} at ${results.commit}, ${results.size} size. ${
+      machineLine(results.machine)
+    }.`,
+    ...results.workloads.map(workloadSection),
+    "## Targets",
+    table(["", "target", "measured", ""], verdicts),
+  ].join("\n\n") + "\n";
+}
+
+/** A workload's heading, table, and search. */
+export function workloadSection(result: WorkloadResult): string {
+  const { title, contenders, tokens, truth, latency } = result;
+  const count = Math.max(...contenders.map(({ texts }) => texts), 0);
+  const about = [
+    ...(tokens === undefined ? [] : [`${count} texts, ${tokens} tokens of MiniLM's vocabulary.`]),
+    ...(truth === undefined ? [] : [`Compared with ${truth}.`]),
+  ];
+  const shown = contenders.some(({ turns }) => turns.length > 0) || contenders.length === 0;
+  return [
+    `## ${title}`,
+    ...(about.length > 0 ? [about.join(" ")] : []),
+    ...(shown ? [latency ? latencyTable(result) : speedTable(result)] : []),
+    ...failures(contenders),
+    ...searches(contenders),
+  ].join("\n\n");
+}
+
+function speedTable({ contenders, reference }: WorkloadResult): string {
+  const rows = contenders.filter(hasTurns).map((one) => {
+    const base = referenceOf(one, contenders, reference);
+    const speeds = one.turns.flatMap((turn) => turn ? [one.texts / turn.seconds] : []);
+    return [
+      one.name,
+      one.candidate?.name ?? "",
+      plain(median(speeds)),
+      `${plain(Math.min(...speeds))}–${plain(Math.max(...speeds))}`,
+      ratio(base && speedup(one, base)),
+      ratio(base && speedup(one, base, "cpu")),
+      ...common(one),
+    ];
+  });
+  const base = reference || "the first";
+  const columns = ["", "setting", "texts/s", "spread", `of ${base}`, "by processor time", ...COMMON];
+  return table(columns, rows);
+}
+
+function latencyTable({ contenders, reference }: WorkloadResult): string {
+  const rows = contenders.filter(hasTurns).map((one) => {
+    const base = referenceOf(one, contenders, reference);
+    const milliseconds = (seconds: number | undefined) => seconds === undefined ? "" : (seconds * 1000).toFixed(2);
+    return [
+      one.name,
+      one.candidate?.name ?? "",
+      milliseconds(latencyOf(one, 0.5) ?? secondsOf(one)),
+      milliseconds(latencyOf(one, 0.99)),
+      ratio(base && speedup(base, one)),
+      ...common(one),
+    ];
+  });
+  return table(["", "setting", "ms, p50", "p99", `times ${reference || "the first"}`, ...COMMON], rows);
+}
+
+const COMMON = ["cosine min / mean", "max abs", "peak MB", "load s"];
+
+function common({ accuracy, peakBytes, ready }: Measured): string[] {
+  return [
+    accuracy ? nearness(accuracy) : "",
+    accuracy ? accuracy.maxAbs.toExponential(1) : "",
+    peakBytes ? (peakBytes / 1e6).toFixed(0) : "",
+    typeof ready?.["load"] === "number" ? ready["load"].toFixed(2) : "",
+  ];
+}
+
+function nearness({ minCosine, meanCosine, spearman }: Accuracy): string {
+  if (minCosine === undefined) return `rank ${spearman!.toFixed(4)}`;
+  return `${minCosine.toFixed(6)} / ${meanCosine!.toFixed(6)}`;
+}
+
+/** Whom it is compared with. */
+export function referenceOf(one: Measured, all: readonly Measured[], reference: string): Measured | undefined {
+  return all.find(({ name }) => name === (one.reference ?? reference));
+}
+
+function hasTurns({ turns }: Measured): boolean {
+  return turns.some((turn) => turn !== undefined);
+}
+
+function failures(contenders: readonly Measured[]): string[] {
+  const failed = contenders.flatMap(({ name, error }) =>
+    error === undefined ? [] : [`- ${name} failed: ${error.replaceAll("\n", " ")}`]
+  );
+  return failed.length > 0 ? [failed.join("\n")] : [];
+}
+
+function searches(contenders: readonly Measured[]): string[] {
+  const rows = contenders.filter(({ search }) => search.length > 1).flatMap(({ name, search, candidate }) =>
+    search.map((cell) => [
+      name,
+      cell.candidate === candidate ? `**${cell.candidate.name}**` : cell.candidate.name,
+      cell.error?.replaceAll("\n", " ").replaceAll("|", "/") ?? cell.seconds.map((s) => s.toFixed(3)).join(", "),
+      cell.accuracy ? accuracyLine(cell.accuracy) : "",
+    ])
+  );
+  if (rows.length === 0) return [];
+  return [
+    "<details>\n<summary>The search: seconds of each candidate on a sample</summary>",
+    table(["", "candidate", "s", "accuracy"], rows),
+    "</details>",
+  ];
+}
+
+function ratio(found: Ratio | undefined): string {
+  return found ? `${found.median.toFixed(2)} (${found.least.toFixed(2)}–${found.most.toFixed(2)})` : "";
+}
+
+function plain(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
