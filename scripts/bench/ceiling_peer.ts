@@ -35,10 +35,10 @@ export const CEILING: Peer = {
     const job: Job = JSON.parse(readFileSync(jobPath, "utf8"));
     const texts = `${jobPath}.texts`;
     writeFileSync(texts, `${job.texts.map((text) => filled(job, text)).join("\n")}\n`);
-    const { packs, lanes, threads, flash, answers } = job.settings ?? {};
+    const { packs, lanes, threads, flash } = job.settings ?? {};
     const options: Record<string, unknown> = { limit: job.maxTokens, packs, lanes, threads, flash };
     if (job.pooling !== undefined) options["pooling"] = POOLINGS[job.pooling];
-    if (job.template !== undefined) options["answers"] = answers;
+    if (job.template !== undefined) options["answers"] = YES_NO;
     else if (job.query !== undefined) {
       writeFileSync(`${jobPath}.query`, `${job.query}\n`);
       options["query"] = `${jobPath}.query`;
@@ -58,27 +58,23 @@ function filled({ template, instruction = "", query = "" }: Job, document: strin
   return template.replace(/\{(instruction|query|document)\}/g, (_, name) => values[name]!).replaceAll("\n", " ");
 }
 
+/** What is tried: all cores busy and no thread too many, in every type; a text alone has use for one lane only. */
 function candidates(workload: string, cores: number): readonly Candidate[] {
   const causal = workload === "causal" || workload.startsWith("yes-no");
-  const types = causal ? ["q4_k_m"] : ["bf16", "q8_0", "f32"];
-  return types.flatMap((type) =>
-    grid(workload, cores).map((settings): Candidate => {
-      const { packs, lanes, threads, flash } = settings;
-      const name = `${type}, packs of ${packs}, ${lanes} × ${threads}, flash ${flash === 1 ? "on" : "off"}`;
-      return { name, type, settings: causal ? { ...settings, answers: YES_NO } : settings };
-    })
-  );
+  const lanes = workload === "query" ? 1 : cores;
+  const types = causal ? ["q4_k_m"] : ["bf16", "q8_0"];
+  const packs = workload === "query" ? [512] : causal ? [512, 2048] : [192, 256, 512];
+  const wide = packs.at(-1)!;
+  return [
+    ...types.flatMap((type) => packs.map((pack) => candidate(type, pack, lanes, 1, 1))),
+    ...types.map((type) => candidate(type, packs[packs.length >> 1]!, lanes, 1, 0)),
+    // threads that share a graph crawl on a busy machine: one try
+    ...(cores > 1 ? types.map((type) => candidate(type, wide, 1, cores, 1)) : []),
+    ...(causal ? [] : [candidate("f32", packs[0]!, lanes, 1, 1)]),
+  ];
 }
 
-/** What is tried: it keeps all cores busy with no thread too many. A text alone has use for one lane only. */
-function grid(workload: string, cores: number): { packs: number; lanes: number; threads: number; flash: number }[] {
-  const all: { packs: number; lanes: number; threads: number; flash: number }[] = [];
-  const alone = workload === "query";
-  const packs = alone ? [512] : workload === "causal" || workload.startsWith("yes-no") ? [512, 2048] : [192, 256, 512];
-  for (const flash of [1, 0]) {
-    for (const pack of packs) all.push({ packs: pack, lanes: alone ? 1 : cores, threads: 1, flash });
-  }
-  // threads that share a graph crawl on a busy machine: one try
-  if (cores > 1) all.push({ packs: 512, lanes: 1, threads: cores, flash: 1 });
-  return all;
+function candidate(type: string, packs: number, lanes: number, threads: number, flash: 0 | 1): Candidate {
+  const name = `${type}, packs of ${packs}, ${lanes} × ${threads}, flash ${flash === 1 ? "on" : "off"}`;
+  return { name, type, settings: { packs, lanes, threads, flash } };
 }

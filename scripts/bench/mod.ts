@@ -3,7 +3,7 @@
 //   --workloads LIST     of titles, paragraphs, passages, query, many, causal, rerank, yes-no, stream, start, two, mixed
 //   --contenders LIST    of Deno, Bun, ceiling and the peers' names, as far as they are unambiguous
 //   --rounds N           turns of each contender at most (default: 5; full: 9)
-//   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 20)
+//   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 12)
 //   --out DIR            for results.json, results.md and chart.svg (default: bench-results/DATE)
 // Each contender is a process of its own, in its own best setting, which is searched for first; all stay warm and take
 // turns. What one cannot do, or cannot be had, is a line of the table. CONTRIBUTING.md has the contenders' protocol.
@@ -155,7 +155,7 @@ function parseOptions(): { bench: Bench; options: Options } {
     if (!WORKLOADS.includes(name)) throw new RangeError(`--workloads has "${name}": use some of ${WORKLOADS.join()}`);
   }
   const rounds = Number(values.rounds ?? (values.full ? 9 : 5));
-  const budget = Number(values.budget ?? (values.full ? 20 : 6));
+  const budget = Number(values.budget ?? (values.full ? 12 : 6));
   if (!(Number.isSafeInteger(rounds) && rounds > 0)) throw new RangeError("--rounds must be 1 or more");
   if (!(budget > 0)) throw new RangeError("--budget must be more than 0 seconds");
   const scratch = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));

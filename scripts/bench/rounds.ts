@@ -8,7 +8,7 @@ import { median } from "./statistics.ts";
 import { CALLS, type Content, type Workload } from "./workloads.ts";
 
 const COMPARED = 400; // more texts are compared with the truth by a sample
-const SLOWEST = 20; // a turn may take so many times the budget before it is given up
+const SLOWEST = 4; // so many times the budget may one turn take
 
 /** Whose turn it is in a round, in this order: each once, and again while it has time left. */
 export function turnsOf(round: number, spent: readonly number[], budget: number): number[] {
@@ -109,14 +109,16 @@ async function attempt(entry: Entry, work: () => Promise<void>): Promise<void> {
 
 /** Warms it up, with a whole call where that costs little. */
 async function start(bench: Bench, workload: Workload, content: Content, entry: Entry): Promise<void> {
-  entry.contender = await startContender(bench, entry.peer, workload.name, entry.candidate!, content);
   const tried = Math.min(...entry.cells.find(({ candidate }) => candidate === entry.candidate)!.seconds);
   const scale = workload.ask === "go" ? content.texts.length / Math.min(content.texts.length, workload.sample) : 1;
-  if (tried * scale < bench.budget / 4) await turn(bench, workload, entry);
+  const expected = tried * scale;
+  if (expected > bench.budget * SLOWEST) throw new Error(`left out: a turn would take ${expected.toFixed(0)} s`);
+  entry.contender = await startContender(bench, entry.peer, workload.name, entry.candidate!, content);
+  if (expected < bench.budget / 4) await turn(bench, workload, entry);
 }
 
 async function turn(bench: Bench, workload: Workload, { contender }: Entry): Promise<Turn> {
-  const limit = bench.budget * SLOWEST;
+  const limit = bench.budget * SLOWEST * 2;
   if (workload.ask === "go") return await contender!.measure("go", limit);
   const latencies = (await contender!.ask(`one ${CALLS[bench.size]}`, limit))["seconds"] as number[];
   return { seconds: median(latencies), latencies };
@@ -160,7 +162,7 @@ async function finish(
     if (found) entry.accuracy = found; // the search's: a pass over all texts would cost as much as a turn
     return;
   }
-  const rows = await rowsOf(bench, entry.contender!, bench.budget * SLOWEST);
+  const rows = await rowsOf(bench, entry.contender!, bench.budget * SLOWEST * 2);
   entry.accuracy = accuracyOf(content.kind, truth.rows, rows, compared.length);
 }
 
@@ -179,7 +181,7 @@ async function truthOf(
     let contender: Contender | undefined;
     try {
       contender = await startContender(bench, peer, workload.name, candidate, content);
-      const rows = await rowsOf(bench, contender, bench.budget * SLOWEST);
+      const rows = await rowsOf(bench, contender, bench.budget * SLOWEST * 5);
       say(`  compared with ${peer.name}, ${candidate.name}`);
       return { by: `${peer.name}, ${candidate.name}`, rows };
     } catch (error) {
