@@ -47,7 +47,7 @@ export async function modelFor(type: string, workload: string): Promise<string> 
 }
 
 /** A directory that is there whole or not at all: made beside itself by `make`, then moved. */
-async function madeOnce(name: string, make: (directory: string) => void | Promise<void>): Promise<string> {
+export async function madeOnce(name: string, make: (directory: string) => void | Promise<void>): Promise<string> {
   const directory = join(benchCache(), name);
   if (existsSync(directory)) return directory;
   const temporary = mkdtempSync(`${directory}.incomplete-`);

@@ -1,0 +1,16 @@
+/** Whom we are measured against, each at its best. */
+import type { Peer } from "../peer.ts";
+import { LLAMA_SERVER } from "./llama_server.ts";
+import { NODE_LLAMA_CPP } from "./node_llama_cpp.ts";
+import { ONNXRUNTIME } from "./onnx_session.ts";
+import { SENTENCE_TRANSFORMERS } from "./sentences.ts";
+import { TRANSFORMERS_JS } from "./transformers_js.ts";
+
+/** The first one's vectors in fp32 are the truth that all are compared with. */
+export const PEERS: readonly Peer[] = [
+  ...SENTENCE_TRANSFORMERS,
+  ONNXRUNTIME,
+  TRANSFORMERS_JS,
+  LLAMA_SERVER,
+  NODE_LLAMA_CPP,
+];
