@@ -39,7 +39,7 @@ export function targets(results: readonly WorkloadResult[]): Verdict[] {
     ),
     atLeast("paragraphs: of llama-server's best", 1.25, faster("paragraphs", "", "llama-server")),
     atLeast("paragraphs: of node-llama-cpp's best", 3, faster("paragraphs", "", "node-llama-cpp")),
-    atLeast("paragraphs: of onnxruntime fp32 (transformers.js)", 1.8, faster("paragraphs", "", "transformers.js")),
+    atLeast("paragraphs: of onnxruntime fp32", 1.8, faster("paragraphs", "", "onnxruntime")),
     atLeast(
       `paragraphs: of the best peer${peers[0] ? `, ${peers[0].name}` : ""}`,
       1.25,
