@@ -1,24 +1,27 @@
 /** The native ceiling as a contender: the same GGUF files, libllama and C++ alone. */
-import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { createHash } from "node:crypto";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "../../build/mod.ts";
-import { modelFor } from "./models.ts";
+import { LLAMA_VERSION } from "../../ffi/version.ts";
+import { madeOnce, modelFor, ROOT } from "./models.ts";
 import type { Candidate, Job, Peer } from "./peer.ts";
 
+const SOURCES = ["ceiling.cpp", "ceiling_embedder.h"];
 const POOLINGS = { mean: 1, last: 3 } as const; // llama.h's enum llama_pooling_type
 const YES_NO = "4443,1904"; // the tokens for "yes" and "no" of gemma3-270m, which models.ts pins
 
 let program = "";
 
-/** Builds the program, once. */
+/** The program, built when its sources have changed; kept apart from what other checkouts build meanwhile. */
 export async function ceilingProgram(): Promise<string> {
-  if (program === "") {
+  const hash = createHash("sha256").update(LLAMA_VERSION);
+  for (const source of SOURCES) hash.update(readFileSync(join(ROOT, "scripts", "bench", source)));
+  const directory = await madeOnce(`ceiling-${hash.digest("hex").slice(0, 12)}`, async (directory) => {
     const { path } = await build({ target: "ceiling" });
-    // a copy: another worktree's build may replace the file meanwhile
-    program = join(mkdtempSync(join(tmpdir(), "llamasaur-ceiling-")), "ceiling");
-    copyFileSync(path, program);
-  }
+    copyFileSync(path, join(directory, "ceiling"));
+  });
+  program = join(directory, "ceiling");
   return program;
 }
 
@@ -60,7 +63,7 @@ function filled({ template, instruction = "", query = "" }: Job, document: strin
 
 /** What is tried: all cores busy and no thread too many, in every type; a text alone has use for one lane only. */
 function candidates(workload: string, cores: number): readonly Candidate[] {
-  const causal = workload === "causal" || workload.startsWith("yes-no");
+  const causal = workload === "causal" || workload === "yes-no";
   const lanes = workload === "query" ? 1 : cores;
   const types = causal ? ["q4_k_m"] : ["bf16", "q8_0"];
   const packs = workload === "query" ? [512] : causal ? [512, 2048] : [192, 256, 512];

@@ -152,7 +152,14 @@ function parseOptions(): { bench: Bench; options: Options } {
   if (!(budget > 0)) throw new RangeError("--budget must be more than 0 seconds");
   const scratch = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
   const bench: Bench = {
-    ...{ size: values.full ? "full" : "smoke", cores: availableParallelism(), budget, rounds, scratch },
+    ...{
+      size: values.full ? "full" : "smoke",
+      cores: availableParallelism(),
+      budget,
+      rounds,
+      scratch,
+      searched: new Map(),
+    },
   };
   return { bench, options: { workloads, contenders: listOf(values.contenders), out: values.out } };
 }
