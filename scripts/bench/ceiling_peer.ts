@@ -54,11 +54,11 @@ export const CEILING: Peer = {
   },
 };
 
-/** A prompt of a causal model, whole, in one line as the program reads them; otherwise the text itself. */
+/** A prompt of a causal model, whole, its line breaks as the program reads them; otherwise the text itself. */
 function filled({ template, instruction = "", query = "" }: Job, document: string): string {
   if (template === undefined) return document;
   const values: Record<string, string> = { instruction, query, document };
-  return template.replace(/\{(instruction|query|document)\}/g, (_, name) => values[name]!).replaceAll("\n", " ");
+  return template.replace(/\{(instruction|query|document)\}/g, (_, name) => values[name]!).replaceAll("\n", "\x01");
 }
 
 /** What is tried: all cores busy and no thread too many, in every type; a text alone has use for one lane only. */
