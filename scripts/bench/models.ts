@@ -54,6 +54,8 @@ export async function madeOnce(name: string, make: (directory: string) => void |
   try {
     await make(temporary);
     renameSync(temporary, directory);
+  } catch (error) {
+    if (!existsSync(directory)) throw error; // else another process was faster
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }

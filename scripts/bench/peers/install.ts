@@ -65,7 +65,7 @@ export async function exported(workload: string): Promise<string> {
 }
 
 /** A name with a hash of what it is made by. */
-function keyed(name: string, ...files: readonly string[]): string {
+export function keyed(name: string, ...files: readonly string[]): string {
   const hash = createHash("sha256");
   for (const file of files) hash.update(readFileSync(beside(file)));
   return `${name}-${hash.digest("hex").slice(0, 12)}`;
@@ -79,5 +79,10 @@ function pythonIn(directory: string): string {
 export async function must(command: readonly string[], cwd?: string, signal?: AbortSignal): Promise<void> {
   const { code, output } = await run(command, { cwd, signal });
   if (code === 0) return;
-  throw new Error(`${command.slice(0, 4).join(" ")} failed: ${output.trim().split("\n").slice(-WORDS).join(" | ")}`);
+  throw new Error(`${command.slice(0, 4).join(" ")} failed: ${lastWords(output)}`);
+}
+
+/** What a program that failed said last, in one line. */
+export function lastWords(output: string): string {
+  return output.trim().split("\n").slice(-WORDS).join(" | ");
 }

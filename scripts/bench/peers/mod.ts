@@ -1,8 +1,9 @@
 /** Whom we are measured against, each at its best. */
 import type { Peer } from "../peer.ts";
+import { LLAMA_CRAB } from "./llama_crab.ts";
 import { LLAMA_SERVER } from "./llama_server.ts";
 import { NODE_LLAMA_CPP } from "./node_llama_cpp.ts";
-import { ONNXRUNTIME } from "./onnx_session.ts";
+import { ONNXRUNTIME, OPENVINO } from "./sessions.ts";
 import { SENTENCE_TRANSFORMERS } from "./sentences.ts";
 import { TRANSFORMERS_JS } from "./transformers_js.ts";
 
@@ -10,7 +11,9 @@ import { TRANSFORMERS_JS } from "./transformers_js.ts";
 export const PEERS: readonly Peer[] = [
   ...SENTENCE_TRANSFORMERS,
   ONNXRUNTIME,
+  OPENVINO,
   TRANSFORMERS_JS,
   LLAMA_SERVER,
   NODE_LLAMA_CPP,
+  LLAMA_CRAB,
 ];

@@ -1,13 +1,13 @@
-"""sentence-transformers as a contender, by its own encode and predict, which sort by length; on torch, ONNX and OpenVINO."""
+"""sentence-transformers as a contender, by its own encode, which sorts by length, and predict; on torch, ONNX and OpenVINO."""
 
 import os
 import time
 
-from answers import read_job, serve
+from answers import by_length, read_job, serve
 
 started = time.perf_counter()
 job = read_job()
-settings = {"backend": "torch", "batch": 16, "threads": job["cores"], "processes": 1, "compile": False} | job["settings"]
+settings = {"backend": "torch", "batch": 16, "threads": job["cores"], "processes": 1} | job["settings"]
 os.environ["OMP_NUM_THREADS"] = str(settings["threads"])  # before torch reads it
 os.environ["TOKENIZERS_PARALLELISM"] = "true" if job["cores"] > 1 else "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -21,7 +21,7 @@ torch.set_num_threads(settings["threads"])
 
 def main():
     model = load()
-    model.max_seq_length = job["maxTokens"]  # of a CrossEncoder: max_length, which has this name too
+    setattr(model, "max_length" if job["kind"] == "rerank" else "max_seq_length", job["maxTokens"])
     cast = torch.autocast("cpu", torch.bfloat16, enabled=job["type"] == "autocast")
     run = reranker(model, cast) if job["kind"] == "rerank" else embedder(model, cast)
     versions = [f"sentence-transformers {sentence_transformers.__version__}", f"torch {torch.__version__}"]
@@ -59,9 +59,7 @@ def load():
         options = {"file_name": "openvino/openvino_model.xml", "ov_config": config}
     model = kind(job["model"], device="cpu", backend=backend, model_kwargs=options, local_files_only=True)
     if backend == "torch" and job["type"] == "bf16":
-        model = model.to(torch.bfloat16) if job["kind"] == "embed" else model.bfloat16()
-    if settings["compile"]:
-        model[0].auto_model = torch.compile(model[0].auto_model, dynamic=True)
+        model = model.to(torch.bfloat16)
     return model
 
 
@@ -85,15 +83,18 @@ def embedder(model, cast):
 
 def reranker(model, cast):
     def run(texts):
+        order = by_length(texts)  # predict, unlike encode, does not sort
         with torch.inference_mode(), cast:
-            pairs = [(job["query"], text) for text in texts]
-            return model.predict(
-                pairs,
+            scores = model.predict(
+                [(job["query"], texts[i]) for i in order],
                 batch_size=settings["batch"],
                 activation_fn=torch.nn.Identity(),
                 convert_to_tensor=True,
                 show_progress_bar=False,
-            ).float().numpy()
+            ).float()
+        rows = numpy.empty(len(texts), dtype=numpy.float32)
+        rows[order] = scores.numpy()
+        return rows
 
     return run
 

@@ -1,4 +1,4 @@
-"""onnxruntime by itself as a contender: tokenizers, sessions that share the batches, mean pooling in numpy."""
+"""onnxruntime or OpenVINO by itself as a contender: tokenizers, sessions that share the batches, mean pooling in numpy."""
 
 import os
 import time
@@ -7,13 +7,13 @@ from answers import by_length, read_job, serve
 
 started = time.perf_counter()
 job = read_job()
-settings = {"batch": 8, "sessions": 1, "threads": job["cores"], "file": "model_O2"} | job["settings"]
+settings = {"engine": "onnxruntime", "batch": 8, "sessions": 1, "threads": job["cores"], "file": "onnx/model_O2.onnx"}
+settings |= job["settings"]
 os.environ["TOKENIZERS_PARALLELISM"] = "true" if job["cores"] > 1 else "false"
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy
-import onnxruntime
 import tokenizers
 
 
@@ -21,9 +21,8 @@ def main():
     tokenizer = tokenizers.Tokenizer.from_file(os.path.join(job["model"], "tokenizer.json"))
     tokenizer.enable_truncation(job["maxTokens"])
     tokenizer.no_padding()
-    sessions = [session() for _ in range(settings["sessions"])]
+    version, sessions = openvino_sessions() if settings["engine"] == "openvino" else onnxruntime_sessions()
     pool = ThreadPoolExecutor(len(sessions))
-    names = {node.name for node in sessions[0].get_inputs()}
 
     def run(texts):
         pairs = texts if job["kind"] == "embed" else [(job["query"], text) for text in texts]
@@ -34,25 +33,57 @@ def main():
 
         def work(session):
             for places in batches:  # the next one that no session has taken
-                for place, row in zip(places, outputs(session, names, [encodings[i] for i in places])):
+                for place, row in zip(places, outputs(session, [encodings[i] for i in places])):
                     rows[place] = row
 
         list(pool.map(work, sessions))
         return rows
 
     pack = lambda rows: numpy.asarray(rows, dtype=numpy.float32).tobytes()
-    serve(job, started, f"onnxruntime {onnxruntime.__version__}", run, pack)
+    serve(job, started, version, run, pack)
 
 
-def session():
+def onnxruntime_sessions():
+    """Functions from inputs by name to the first output; each may be called by a thread of its own."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = settings["threads"]
     options.inter_op_num_threads = 1
-    path = os.path.join(job["model"], "onnx", settings["file"] + ".onnx")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def session():
+        one = onnxruntime.InferenceSession(file(), options, providers=["CPUExecutionProvider"])
+        names = [node.name for node in one.get_inputs()]
+        return lambda inputs: one.run(None, {name: inputs[name] for name in names})[0]
+
+    return f"onnxruntime {onnxruntime.__version__}", [session() for _ in range(settings["sessions"])]
 
 
-def outputs(session, names, encodings):
+def openvino_sessions():
+    """The same of one compiled model with a stream for each."""
+    import openvino
+
+    config = {
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32"}.get(job["type"], job["type"]),
+        "INFERENCE_NUM_THREADS": settings["threads"] * settings["sessions"],
+        "NUM_STREAMS": settings["sessions"],
+    }
+    model = openvino.Core().compile_model(file(), "CPU", config)
+    names = [node.any_name for node in model.inputs]
+
+    def session():
+        request = model.create_infer_request()
+        return lambda inputs: request.infer({name: inputs[name] for name in names})[0]
+
+    version = openvino.__version__.split("-")[0]
+    return f"openvino {version}", [session() for _ in range(settings["sessions"])]
+
+
+def file():
+    return os.path.join(job["model"], settings["file"])
+
+
+def outputs(session, encodings):
     width = len(encodings[0].ids)  # the longest
     padded = lambda values: numpy.array([row + [0] * (width - len(row)) for row in values], dtype=numpy.int64)
     inputs = {
@@ -60,7 +91,7 @@ def outputs(session, names, encodings):
         "attention_mask": padded([encoding.attention_mask for encoding in encodings]),
         "token_type_ids": padded([encoding.type_ids for encoding in encodings]),
     }
-    (output, *_) = session.run(None, {name: inputs[name] for name in names})
+    output = session(inputs)
     if job["kind"] == "rerank":
         return output[:, 0]
     mask = inputs["attention_mask"][:, :, None].astype(numpy.float32)
