@@ -8,8 +8,8 @@
 //     --answers N,N     a causal model's tokens for yes and no: the texts are whole prompts, of which the score is the
 //                       difference of the two logits
 //
-// TEXTS has one text a line. Every line of output is JSON. The clock runs from strings in memory to vectors in the
-// caller's memory; the model is loaded and the contexts have computed before.
+// TEXTS has one text a line, whose own line breaks are \x01. Every line of output is JSON. The clock runs from strings in
+// memory to vectors in the caller's memory; the model is loaded and the contexts have computed before.
 #include "ceiling_embedder.h"
 
 #include <chrono>
@@ -64,7 +64,10 @@ std::string singles(Embedder & embedder, const std::vector<std::string> & texts,
 std::vector<std::string> lines(const std::string & path) {
     std::ifstream            file(path);
     std::vector<std::string> all;
-    for (std::string line; std::getline(file, line);) all.push_back(line);
+    for (std::string line; std::getline(file, line);) {
+        std::replace(line.begin(), line.end(), '\x01', '\n');
+        all.push_back(line);
+    }
     if (all.empty()) throw std::runtime_error(path + " has no texts");
     return all;
 }

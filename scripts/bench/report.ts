@@ -94,8 +94,8 @@ function ratios(first: readonly Run[], second: readonly Run[], clock: keyof Run)
   return `${median(all).toFixed(3)} (${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)})`;
 }
 
-/** A Markdown table, whose first column is words. */
-export function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
-  const rule = columns.map((_, i) => i === 0 ? "---" : "---:");
+/** A Markdown table, whose first columns are words. */
+export function table(columns: readonly string[], rows: readonly (readonly string[])[], words = 1): string {
+  const rule = columns.map((_, i) => i < words ? "---" : "---:");
   return [columns, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

@@ -8,7 +8,7 @@ import { median } from "./statistics.ts";
 import { CALLS, type Content, type Workload } from "./workloads.ts";
 
 const COMPARED = 400; // more texts are compared with the truth by a sample
-const SLOWEST = 20; // a turn may take so many times the budget before it is given up
+const PATIENCE = 4; // so many times the budget may one turn take
 
 /** Whose turn it is in a round, in this order: each once, and again while it has time left. */
 export function turnsOf(round: number, spent: readonly number[], budget: number): number[] {
@@ -59,13 +59,15 @@ export async function measure(
   }));
   const entries: Entry[] = [];
   for (const peer of peers) {
+    if (peer.candidates(workload.name, bench.cores).length === 0) continue;
     const reason = reasons.get(peer.name);
     if (reason !== undefined) {
       entries.push({ name: peer.name, peer, cells: [], turns: [], error: reason });
       continue;
     }
-    if (peer.candidates(workload.name, bench.cores).length === 0) continue;
-    const cells = await search(bench, peer, workload, { content: { ...content, texts: few }, truth: fewRows });
+    const cells = bench.searched.get(`${workload.like}/${peer.name}`) ??
+      await search(bench, peer, workload, { content: { ...content, texts: few }, truth: fewRows });
+    bench.searched.set(`${workload.name}/${peer.name}`, cells);
     const candidate = best(cells, workload.floor);
     const error = candidate ? undefined : cells[0]!.error ?? "no candidate ran";
     entries.push({
@@ -77,7 +79,7 @@ export async function measure(
   try {
     for (const entry of entries) await attempt(entry, () => start(bench, workload, content, entry));
     await takeTurns(bench, workload, entries);
-    for (const entry of entries) await attempt(entry, () => finish(bench, content, truth, compared, entry));
+    for (const entry of entries) await attempt(entry, () => finish(bench, workload, content, truth, compared, entry));
   } finally {
     for (const { contender } of entries) await contender?.stop();
   }
@@ -109,14 +111,18 @@ async function attempt(entry: Entry, work: () => Promise<void>): Promise<void> {
 
 /** Warms it up, with a whole call where that costs little. */
 async function start(bench: Bench, workload: Workload, content: Content, entry: Entry): Promise<void> {
-  entry.contender = await startContender(bench, entry.peer, workload.name, entry.candidate!, content);
   const tried = Math.min(...entry.cells.find(({ candidate }) => candidate === entry.candidate)!.seconds);
   const scale = workload.ask === "go" ? content.texts.length / Math.min(content.texts.length, workload.sample) : 1;
-  if (tried * scale < bench.budget / 4) await turn(bench, workload, entry);
+  const expected = tried * scale;
+  if (expected > bench.budget * (workload.patience ?? PATIENCE)) {
+    throw new Error(`left out: a turn would take ${expected.toFixed(0)} s`);
+  }
+  entry.contender = await startContender(bench, entry.peer, workload.name, entry.candidate!, content);
+  if (expected < bench.budget / 4) await turn(bench, workload, entry);
 }
 
 async function turn(bench: Bench, workload: Workload, { contender }: Entry): Promise<Turn> {
-  const limit = bench.budget * SLOWEST;
+  const limit = bench.budget * (workload.patience ?? PATIENCE) * 2;
   if (workload.ask === "go") return await contender!.measure("go", limit);
   const latencies = (await contender!.ask(`one ${CALLS[bench.size]}`, limit))["seconds"] as number[];
   return { seconds: median(latencies), latencies };
@@ -148,6 +154,7 @@ function timesOf({ seconds, latencies }: Turn): string {
 /** Memory, and how near the vectors are. */
 async function finish(
   bench: Bench,
+  workload: Workload,
   content: Content,
   truth: Truth | undefined,
   compared: readonly string[],
@@ -160,7 +167,7 @@ async function finish(
     if (found) entry.accuracy = found; // the search's: a pass over all texts would cost as much as a turn
     return;
   }
-  const rows = await rowsOf(bench, entry.contender!, bench.budget * SLOWEST);
+  const rows = await rowsOf(bench, entry.contender!, bench.budget * (workload.patience ?? PATIENCE) * 2);
   entry.accuracy = accuracyOf(content.kind, truth.rows, rows, compared.length);
 }
 
@@ -179,7 +186,7 @@ async function truthOf(
     let contender: Contender | undefined;
     try {
       contender = await startContender(bench, peer, workload.name, candidate, content);
-      const rows = await rowsOf(bench, contender, bench.budget * SLOWEST);
+      const rows = await rowsOf(bench, contender, bench.budget * (workload.patience ?? PATIENCE) * 5);
       say(`  compared with ${peer.name}, ${candidate.name}`);
       return { by: `${peer.name}, ${candidate.name}`, rows };
     } catch (error) {

@@ -14,14 +14,14 @@ export interface Sample {
 
 const FINALISTS = 3;
 const CALLS = 10; // of `one`
-const PATIENCE = 6; // a candidate may take so many times as long as the best one before it
+const PATIENCE = 4; // a candidate may take so many times as long as the best one before it
 
 /** Runs the candidates; when the time is up, those that are left are said not to have run. */
 export async function search(bench: Bench, peer: Peer, workload: Workload, sample: Sample): Promise<Cell[]> {
   const candidates = peer.candidates(workload.name, bench.cores);
   const cells: Cell[] = [];
   const start = performance.now();
-  const most = bench.budget * (bench.size === "full" ? 4 : 6);
+  const most = bench.budget * (bench.size === "full" ? 2 : 4);
   for (const candidate of candidates) {
     const spent = (performance.now() - start) / 1000;
     if (spent > most && cells.length > 0) {

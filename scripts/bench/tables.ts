@@ -15,7 +15,7 @@ export function markdown(results: Results, judged: readonly WorkloadResult[] = r
     }.`,
     ...results.workloads.map(workloadSection),
     "## Targets",
-    table(["", "target", "measured", ""], verdicts),
+    table(["", "target", "measured", ""], verdicts, 4),
   ].join("\n\n") + "\n";
 }
 
@@ -53,7 +53,7 @@ function speedTable({ contenders, reference }: WorkloadResult): string {
   });
   const base = reference || "the first";
   const columns = ["", "setting", "texts/s", "spread", `of ${base}`, "by processor time", ...COMMON];
-  return table(columns, rows);
+  return table(columns, rows, 2);
 }
 
 function latencyTable({ contenders, reference }: WorkloadResult): string {
@@ -69,7 +69,7 @@ function latencyTable({ contenders, reference }: WorkloadResult): string {
       ...common(one),
     ];
   });
-  return table(["", "setting", "ms, p50", "p99", `times ${reference || "the first"}`, ...COMMON], rows);
+  return table(["", "setting", "ms, p50", "p99", `times ${reference || "the first"}`, ...COMMON], rows, 2);
 }
 
 const COMMON = ["cosine min / mean", "max abs", "peak MB", "load s"];
@@ -116,7 +116,7 @@ function searches(contenders: readonly Measured[]): string[] {
   if (rows.length === 0) return [];
   return [
     "<details>\n<summary>The search: seconds of each candidate on a sample</summary>",
-    table(["", "candidate", "s", "accuracy"], rows),
+    table(["", "candidate", "s", "accuracy"], rows, 4),
     "</details>",
   ];
 }

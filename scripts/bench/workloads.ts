@@ -27,6 +27,10 @@ export interface Workload {
   content(count: number, tokens: Count): Promise<Content>;
   readonly smoke: number;
   readonly full: number;
+  /** Another one whose search holds for this, too, when it has been measured. */
+  readonly like?: WorkloadName;
+  /** So many times the budget may one turn take, before its contender is left out; default 4. */
+  readonly patience?: number;
 }
 
 /** Calls that one turn of `one` makes. */
@@ -58,7 +62,7 @@ export const TURNS: readonly Workload[] = [
   },
   {
     ...{ name: "many", title: "Many titles in one call", ask: "go", floor: 0.999, sample: 200 },
-    ...{ smoke: 1000, full: 10_000 },
+    ...{ smoke: 1000, full: 10_000, like: "titles" },
     content: async (count, tokens) => ({ ...EMBED, texts: await titles(count, tokens) }),
   },
   {
@@ -76,7 +80,7 @@ export const TURNS: readonly Workload[] = [
   },
   {
     ...{ name: "yes-no", title: "Short documents reranked by a causal model under an instruction of 300 tokens" },
-    ...{ ask: "go", floor: undefined, sample: 8, smoke: 8, full: 100 },
+    ...{ ask: "go", floor: undefined, sample: 8, smoke: 8, full: 100, patience: 16 },
     content: async (count) => ({
       ...{ kind: "rerank", maxTokens: 1024, query: QUERY, instruction: await longInstruction(), template: TEMPLATE },
       texts: await shortDocuments(count),
