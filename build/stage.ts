@@ -24,6 +24,7 @@ export const NATIVE_SOURCES: readonly string[] = [
   "kernels_avx2.cpp",
   "kernels_avx512.cpp",
   "kernels_bf16.h",
+  "kernels_f32.h",
   "kernels_gelu.h",
   "kernels_mask.h",
   "kernels_panels.h",

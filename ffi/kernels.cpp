@@ -20,9 +20,27 @@ constexpr std::align_val_t LINE{ 64 };  // of the cache
 
 bool has_float_rows(const ggml_tensor * t) { return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float); }
 
-// A single row does not pay for a panel of weights.
-bool can_multiply_bf16(const Kernels & kernels, const ggml_tensor * op) {
-    return kernels.product_bf16 && op->src[0]->ne[0] % 32 == 0 && op->src[1]->ne[1] > 1;
+bool can_multiply(const Kernels & kernels, const ggml_tensor * op) {
+    const ggml_tensor *a = op->src[0], *b = op->src[1];
+    if (a->nb[0] != ggml_type_size(a->type) || !has_float_rows(b) || !has_float_rows(op) ||
+        op->op_params[1] == GGML_HINT_SRC0_IS_HADAMARD) {
+        return false;
+    }
+    switch (a->type) {
+        case GGML_TYPE_Q8_0: return true;
+        // few rows do not pay for a panel of weights
+        case GGML_TYPE_BF16: return kernels.product_bf16 && a->ne[0] % 32 == 0 && b->ne[1] > 1;
+        case GGML_TYPE_F32:  return b->ne[1] >= 8;
+        default:             return false;
+    }
+}
+
+void multiply(const Kernels & kernels, ggml_tensor * op, Scratch & scratch) {
+    switch (op->src[0]->type) {
+        case GGML_TYPE_Q8_0: return kernels.product(op, scratch);
+        case GGML_TYPE_BF16: return kernels.product_bf16(op, scratch);
+        default:             return kernels.product_f32(op, scratch);
+    }
 }
 
 bool can_attend(const ggml_tensor * op) {
@@ -175,7 +193,7 @@ const Kernels * kernels_of_cpu() {
 std::string kernel_names() {
     const Kernels * kernels = kernels_of_cpu();
     std::string     names;
-    for (const char * name : { "gelu", "attention", "q8_0", "bf16" }) {
+    for (const char * name : { "gelu", "attention", "f32", "q8_0", "bf16" }) {
         if (kernels && (kernels->product_bf16 || strcmp(name, "bf16") != 0)) {
             names += name + std::string(1, '\0');
         }
@@ -186,10 +204,7 @@ std::string kernel_names() {
 bool can_compute(const Kernels & kernels, const ggml_tensor * op) {
     const ggml_tensor *a = op->src[0], *b = op->src[1];
     switch (op->op) {
-        case GGML_OP_MUL_MAT:
-            return (a->type == GGML_TYPE_Q8_0 || (a->type == GGML_TYPE_BF16 && can_multiply_bf16(kernels, op))) &&
-                   a->nb[0] == ggml_type_size(a->type) && has_float_rows(b) && has_float_rows(op) &&
-                   op->op_params[1] != GGML_HINT_SRC0_IS_HADAMARD;
+        case GGML_OP_MUL_MAT: return can_multiply(kernels, op);
         case GGML_OP_UNARY:
             return (ggml_get_unary_op(op) == GGML_UNARY_OP_GELU || ggml_get_unary_op(op) == GGML_UNARY_OP_GELU_ERF) &&
                    has_float_rows(a) && has_float_rows(op);
@@ -203,9 +218,7 @@ bool can_compute(const Kernels & kernels, const ggml_tensor * op) {
 
 void compute(const Kernels & kernels, Gelu gelu, ggml_tensor * op, Scratch & scratch) {
     switch (op->op) {
-        case GGML_OP_MUL_MAT:
-            (op->src[0]->type == GGML_TYPE_BF16 ? kernels.product_bf16 : kernels.product)(op, scratch);
-            break;
+        case GGML_OP_MUL_MAT:        multiply(kernels, op, scratch); break;
         case GGML_OP_FLASH_ATTN_EXT: kernels.attention(op, scratch); break;
         case GGML_OP_UNARY:
             kernels.gelu(ggml_get_unary_op(op) == GGML_UNARY_OP_GELU_ERF ? Gelu::erf : gelu, op);

@@ -43,6 +43,7 @@ struct Kernels {
     void (*attention)(ggml_tensor * op, Scratch & scratch);   // FLASH_ATTN_EXT
     void (*product)(ggml_tensor * op, Scratch & scratch);     // MUL_MAT with q8_0 weights
     void (*product_bf16)(ggml_tensor * op, Scratch & scratch);  // with bf16 weights; NULL: ggml's is no worse
+    void (*product_f32)(ggml_tensor * op, Scratch & scratch);   // with f32 weights
 };
 
 // Those that the CPU can run, the best first.

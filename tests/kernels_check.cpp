@@ -19,7 +19,7 @@ void check_products(const Kernels * kernels, ggml_type type) {
     for (int i = 0; i < 120; i++) {
         Memory        memory;
         const auto    c = memory.context;
-        const int64_t k = 32 * some(1, 12), columns = some(1, 70), rows = some(type == GGML_TYPE_BF16 ? 2 : 1, i % 3 ? 40 : 3);
+        const int64_t k = type == GGML_TYPE_F32 ? some(1, 380) : 32 * some(1, 12), columns = some(1, 70), rows = i % 3 ? some(8, 40) : type == GGML_TYPE_F32 ? 8 : some(type == GGML_TYPE_BF16 ? 2 : 1, 3);
         const int64_t w2 = some(1, 2), w3 = some(1, 2), x2 = w2 * some(1, 2), x3 = w3 * some(1, 2);
         ggml_tensor * weights = random_view(c, type, k, columns, w2, w3);
         ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
@@ -37,7 +37,7 @@ void check_products(const Kernels * kernels, ggml_type type) {
                     return sum;
                 });
     }
-    result.print(type == GGML_TYPE_BF16 ? "product, bf16" : "product, q8_0", kernels, "the vectors' lengths");
+    result.print((std::string("product, ") + ggml_type_name(type)).c_str(), kernels, "the vectors' lengths");
 }
 
 double gelu_reference(Gelu kind, double x) {
@@ -246,7 +246,7 @@ int main(int argc, char ** argv) {
     generator.seed(argc > 1 ? (unsigned) atoi(argv[1]) : 1);
     ggml_cpu_init();
     for (const Kernels * kernels : saur::usable_kernels()) {
-        for (const auto type : { GGML_TYPE_Q8_0, GGML_TYPE_BF16 }) {
+        for (const auto type : { GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 }) {
             if (type == GGML_TYPE_BF16 && !kernels->product_bf16) {
                 continue;
             }
