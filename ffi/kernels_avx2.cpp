@@ -63,5 +63,5 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 #    include "kernels_q8.h"
 
 extern const saur::Kernels kernels_avx2;
-const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, product, nullptr, product_f32 };
+const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, product, product_f32, nullptr, nullptr };
 #endif

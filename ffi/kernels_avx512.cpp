@@ -70,6 +70,6 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 #    include "kernels_q8.h"
 
 extern const saur::Kernels kernels_avx512, kernels_avx512_bf16;
-const saur::Kernels        kernels_avx512      = { "AVX-512", gelu, attention, product, nullptr, product_f32 };
-const saur::Kernels        kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, product, product_bf16, product_f32 };
+const saur::Kernels        kernels_avx512      = { "AVX-512", gelu, attention, product, product_f32, nullptr, nullptr };
+const saur::Kernels        kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, product, product_f32, product_bf16, to_bf16 };
 #endif

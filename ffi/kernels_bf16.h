@@ -6,15 +6,26 @@
 namespace {
 
 // to the nearest bf16, to the even one of two; NaN stays NaN
+inline Shorts rounded(Floats v) {
+    const Words bits  = (Words) v;
+    const Words near  = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const Words quiet = bits >> 16 | 0x40;
+    return __builtin_convertvector(v == v ? near : quiet, Shorts);
+}
+
+void to_bf16(const float * x, uint16_t * out, int64_t n) {
+    for (int64_t i = 0; i < n; i += WIDTH) {
+        const Shorts  low  = rounded(load_part(x + i, n - i));
+        const int64_t some = n - i < WIDTH ? n - i : WIDTH;
+        memcpy(out + i, &low, (size_t) some * sizeof(uint16_t));
+    }
+}
+
 void pack_row_bf16(const float * x, int64_t numbers, int32_t * pairs, float *, int64_t stride) {
     for (int64_t b = 0; b < numbers / BLOCK; b++, x += BLOCK) {
         int32_t packed[WORDS];
         for (int i = 0; i < BLOCK; i += WIDTH) {
-            const Floats v       = load(x + i);
-            const Words  bits    = (Words) v;
-            const Words  rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-            const Words  quiet   = bits >> 16 | 0x40;
-            const Shorts low     = __builtin_convertvector(v == v ? rounded : quiet, Shorts);
+            const Shorts low = rounded(load(x + i));
             memcpy((int16_t *) packed + i, &low, sizeof(low));
         }
         for (int j = 0; j < WORDS; j++, pairs += stride) {

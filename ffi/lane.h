@@ -69,7 +69,7 @@ struct saur_lane {
     ggml_threadpool *            threadpool = nullptr;
     int32_t                      n_threads  = 0;
     std::vector<int32_t>         answers;  // tokens whose logits a pass gives, in place of embeddings
-    std::optional<saur::Gelu>    kernels;  // what the context computes with besides stock ggml
+    std::optional<saur::Computing> kernels;  // what the context computes with besides stock ggml
     bool                         lost       = false;
     void                         drop_context();
 
