@@ -103,7 +103,15 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     ]
     : [...cmakeArguments(flags), ...(nvcc === undefined ? [] : [`-DCMAKE_CUDA_COMPILER=${nvcc}`])];
   const tree = given ? given.tree ?? null : TREE;
-  const key = buildKey([source, tree, generator, [...settings, ...linked], compilers, cpu, ...(prebuilt ? [prebuilt.identity] : [])]);
+  const key = buildKey([
+    source,
+    tree,
+    generator,
+    [...settings, ...linked],
+    compilers,
+    cpu,
+    ...(prebuilt ? [prebuilt.identity] : []),
+  ]);
   const device = onednn === undefined ? backend : `${backend}-onednn`;
   const name = prebuilt ? `prebuilt-${device}` : flags.sanitize ? `${device}-${flags.sanitize}` : device;
   const directory = join(cache, "build", `${name}-${key}`);

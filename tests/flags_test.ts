@@ -174,7 +174,19 @@ test("parseCommandLine() refuses unknown flags, stray words and two backends", (
 });
 
 test("HELP names every flag", () => {
-  const flags = [...BACKENDS, "portable", "jobs", "source", "llama", "onednn", "out", "debug", "clean", "dry-run", "help"];
+  const flags = [
+    ...BACKENDS,
+    "portable",
+    "jobs",
+    "source",
+    "llama",
+    "onednn",
+    "out",
+    "debug",
+    "clean",
+    "dry-run",
+    "help",
+  ];
   for (const flag of flags) assertStringIncludes(HELP, `--${flag}`);
 });
 

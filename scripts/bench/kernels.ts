@@ -99,7 +99,9 @@ async function main(): Promise<void> {
     for (const work of values.work.split(",")) {
       const texts = join(scratch, work);
       writeFileSync(texts, textsOf(work, all, Number(values.texts)).join("\n"));
-      for (const type of values.types.split(",")) console.log(await row(path, type, work, texts, Number(values.rounds)));
+      for (const type of values.types.split(",")) {
+        console.log(await row(path, type, work, texts, Number(values.rounds)));
+      }
     }
   } finally {
     rmSync(scratch, { recursive: true });

@@ -131,7 +131,14 @@ async function files({ directory, draw }: Context): Promise<string[]> {
 }
 
 async function run(watcher: Watcher, mode: string, args: readonly string[]): Promise<Outcome> {
-  const command = [...(watcher.wrapper ?? []), await program(watcher, "harness"), mode, ...args, "--big", String(watcher.big)];
+  const command = [
+    ...(watcher.wrapper ?? []),
+    await program(watcher, "harness"),
+    mode,
+    ...args,
+    "--big",
+    String(watcher.big),
+  ];
   const env = { ...watcher.env };
   // what leaves in the middle has threads that nobody has joined, and on purpose frees nothing
   if (mode === "leave" && env.TSAN_OPTIONS) env.TSAN_OPTIONS += ":report_thread_leaks=0";

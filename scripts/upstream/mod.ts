@@ -21,7 +21,11 @@ export function patches(): string[] {
  */
 export function apply(patch: string, directory: string, { check }: { check: boolean }): string | undefined {
   // without a repository around it, git takes the patch's paths as they are
-  const options = { cwd: directory, encoding: "utf8", env: { ...process.env, GIT_CEILING_DIRECTORIES: directory } } as const;
+  const options = {
+    cwd: directory,
+    encoding: "utf8",
+    env: { ...process.env, GIT_CEILING_DIRECTORIES: directory },
+  } as const;
   const args = ["apply", ...(check ? ["--check"] : []), FOLDER + patch];
   const { status, stderr, error } = spawnSync("git", args, options);
   return status === 0 ? undefined : stderr || String(error);
