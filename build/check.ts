@@ -17,12 +17,14 @@ export function checkBuildOptions(options: BuildOptions): void {
   }
   for (const name of TEXTS) check(name, "a string", options[name], (value) => typeof value === "string");
   for (const name of BOOLEANS) check(name, "true or false", options[name], (value) => typeof value === "boolean");
+  const { onednn } = options;
+  check("onednn", "true, false or a path", onednn, (value) => typeof value === "boolean" || typeof value === "string");
   check("jobs", "an integer", options.jobs, (value) => typeof value === "number");
   check("signal", "an AbortSignal", options.signal, (value) => value instanceof AbortSignal);
   check("onLine", "a function", options.onLine, (value) => typeof value === "function");
-  for (const name of PATHS) {
+  for (const name of [...PATHS, "onednn"] as const) {
     const path = options[name];
-    if (path !== undefined && (path === "" || path.includes("\0") || !path.isWellFormed())) {
+    if (typeof path === "string" && (path === "" || path.includes("\0") || !path.isWellFormed())) {
       throw new RangeError(
         `${name} is ${JSON.stringify(path)}: use a path, not empty, without NUL and lone surrogates`,
       );

@@ -80,6 +80,7 @@ export async function plan(options: BuildOptions): Promise<Plan> {
       "the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA, and allow to read it (--allow-env)",
     );
   }
+  const onednn = oneDnn(options);
   const { portable = false, debug = false } = options;
   const flags: Flags = { backend, platform, arch, portable, debug, sanitize: checkSanitizer(options) };
   const root = packageRoot();
@@ -92,6 +93,7 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     compilerVersions(nvcc),
     flags.portable || prebuilt ? "" : processor(),
   ]);
+  const linked = onednn === undefined ? [] : [`-DSAUR_ONEDNN=${onednn}`];
   const source = given?.directory ?? sourcePath(cache);
   const generator = generatorArguments(flags, ninja);
   const settings = prebuilt
@@ -101,8 +103,17 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     ]
     : [...cmakeArguments(flags), ...(nvcc === undefined ? [] : [`-DCMAKE_CUDA_COMPILER=${nvcc}`])];
   const tree = given ? given.tree ?? null : TREE;
-  const key = buildKey([source, tree, generator, settings, compilers, cpu, ...(prebuilt ? [prebuilt.identity] : [])]);
-  const name = prebuilt ? `prebuilt-${backend}` : flags.sanitize ? `${backend}-${flags.sanitize}` : backend;
+  const key = buildKey([
+    source,
+    tree,
+    generator,
+    [...settings, ...linked],
+    compilers,
+    cpu,
+    ...(prebuilt ? [prebuilt.identity] : []),
+  ]);
+  const device = onednn === undefined ? backend : `${backend}-onednn`;
+  const name = prebuilt ? `prebuilt-${device}` : flags.sanitize ? `${device}-${flags.sanitize}` : device;
   const directory = join(cache, "build", `${name}-${key}`);
   const cmake = join(directory, "cmake");
   // not in the key: they concern our own few files, and llama.cpp need not be compiled again for them
@@ -129,6 +140,7 @@ export async function plan(options: BuildOptions): Promise<Plan> {
       ...generator,
       `-DLLAMA_CPP_DIR=${source}`,
       ...settings,
+      ...linked,
       ...ours,
     ],
     compile: ["cmake", "--build", cmake, ...buildArguments(flags, options.target ?? "llamasaur", jobs)],
@@ -154,6 +166,15 @@ function destinations(name: string, out: string | undefined): string[] {
 function checkAlone({ backend, portable, target }: BuildOptions): void {
   const asked = backend ? `--${backend}` : portable ? "--portable" : target === undefined ? undefined : "--target";
   if (asked) throw new BuildError(`--llama and ${asked} exclude each other: only our own few files are compiled`);
+}
+
+/** What CMake is told of oneDNN. */
+function oneDnn({ onednn }: BuildOptions): string | undefined {
+  if (onednn === undefined || onednn === false) return undefined;
+  if (process.arch !== "x64" || process.platform === "win32") {
+    throw new BuildError(`--onednn is for Linux and macOS on x64, and this is ${targetName()}: nothing would call it`);
+  }
+  return onednn === true ? "SYSTEM" : resolve(onednn);
 }
 
 function checkBackend(backend: Backend | undefined): Backend | undefined {

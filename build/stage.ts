@@ -25,8 +25,11 @@ export const NATIVE_SOURCES: readonly string[] = [
   "kernels_avx2.cpp",
   "kernels_avx512.cpp",
   "kernels_bf16.h",
+  "kernels_f32.h",
   "kernels_gelu.h",
   "kernels_mask.h",
+  "kernels_neon.cpp",
+  "kernels_onednn.cpp",
   "kernels_panels.h",
   "kernels_q8.h",
   "kernels_vector.h",
@@ -43,6 +46,7 @@ export const NATIVE_SOURCES: readonly string[] = [
   "owner.cpp",
   "owner.h",
   "pooling.h",
+  "reordered.h",
   "shim.cpp",
   "shim.h",
   "vocab.cpp",
@@ -65,6 +69,7 @@ export async function libraryAssets(root: URL): Promise<Assets> {
   const sources = root.protocol === "file:" ? await nativeSources(root) : NATIVE_SOURCES;
   const paths = [
     ["CMakeLists.txt", "build/CMakeLists.txt"],
+    ["onednn.cmake", "build/onednn.cmake"],
     ["prebuilt.cmake", "build/prebuilt.cmake"],
     ...sources.map((name) => [`ffi/${name}`, `ffi/${name}`]),
   ];

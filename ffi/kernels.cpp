@@ -8,21 +8,44 @@
 
 #if defined(SAUR_KERNELS_X86)
 extern const saur::Kernels kernels_avx2, kernels_avx512, kernels_avx512_bf16;
+#elif defined(SAUR_KERNELS_ARM)
+extern const saur::Kernels kernels_neon;
 #endif
 
 namespace saur {
 namespace {
 
 // What contexts made on this thread compute with; empty: nothing of ours.
-thread_local std::optional<Gelu> chosen;
+thread_local std::optional<Computing> chosen;
 
 constexpr std::align_val_t LINE{ 64 };  // of the cache
 
 bool has_float_rows(const ggml_tensor * t) { return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float); }
 
-// A single row does not pay for a panel of weights.
-bool can_multiply_bf16(const Kernels & kernels, const ggml_tensor * op) {
-    return kernels.product_bf16 && op->src[0]->ne[0] % 32 == 0 && op->src[1]->ne[1] > 1;
+bool can_multiply(const Kernels & kernels, const ggml_tensor * op) {
+    const ggml_tensor *a = op->src[0], *b = op->src[1];
+    if (a->nb[0] != ggml_type_size(a->type) || !has_float_rows(b) || !has_float_rows(op) ||
+        op->op_params[1] == GGML_HINT_SRC0_IS_HADAMARD) {
+        return false;
+    }
+    switch (a->type) {
+        case GGML_TYPE_Q8_0: return kernels.product != nullptr;
+        // few rows do not pay for a panel of weights
+        case GGML_TYPE_BF16: return kernels.product_bf16 && a->ne[0] % 32 == 0 && b->ne[1] > 1;
+        case GGML_TYPE_F32:  return kernels.product_f32 && b->ne[1] >= 8;
+        default:             return false;
+    }
+}
+
+void multiply(const Kernels & kernels, const Computing & computing, ggml_tensor * op, Scratch & scratch) {
+    if (computing.weights && computing.weights->wants(kernels, op) && computing.weights->multiply(kernels, op, scratch)) {
+        return;
+    }
+    switch (op->src[0]->type) {
+        case GGML_TYPE_Q8_0: return kernels.product(op, scratch);
+        case GGML_TYPE_BF16: return kernels.product_bf16(op, scratch);
+        default:             return kernels.product_f32(op, scratch);
+    }
 }
 
 bool can_attend(const ggml_tensor * op) {
@@ -43,8 +66,8 @@ bool can_attend(const ggml_tensor * op) {
 // the backend, one a context
 
 struct Context {
-    const Gelu gelu;
-    Scratch    scratch;
+    const Computing computing;
+    Scratch         scratch;
 };
 
 const char * backend_name(ggml_backend_t) { return "llamasaur"; }
@@ -59,7 +82,7 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     for (int i = 0; i < ggml_graph_n_nodes(graph); i++) {
         ggml_tensor * op = ggml_graph_node(graph, i);
         if ((op->flags & GGML_TENSOR_FLAG_COMPUTE) != 0) {
-            compute(*kernels_of_cpu(), context->gelu, op, context->scratch);
+            compute(*kernels_of_cpu(), context->computing, op, context->scratch);
         }
     }
     return GGML_STATUS_SUCCESS;
@@ -96,13 +119,13 @@ ggml_backend_device_i device_interface() {
     i.get_type              = [](ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_ACCEL; };
     i.get_props             = device_props;
     i.init_backend          = [](ggml_backend_dev_t device, const char *) {
-        return new ggml_backend{ guid(), backend_interface(), device, new Context{ chosen.value_or(Gelu::tanh), {} } };
+        return new ggml_backend{ guid(), backend_interface(), device, new Context{ chosen.value_or(Computing{ Gelu::tanh, nullptr }), {} } };
     };
     i.get_buffer_type      = [](ggml_backend_dev_t) { return ggml_backend_cpu_buffer_type(); };
     i.buffer_from_host_ptr = [](ggml_backend_dev_t, void * data, size_t size, size_t) {
         return ggml_backend_cpu_buffer_from_ptr(data, size);
     };
-    i.supports_op   = [](ggml_backend_dev_t, const ggml_tensor * op) { return chosen && can_compute(*kernels_of_cpu(), op); };
+    i.supports_op   = [](ggml_backend_dev_t, const ggml_tensor * op) { return chosen && can_compute(*kernels_of_cpu(), *chosen, op); };
     i.supports_buft = [](ggml_backend_dev_t, ggml_backend_buffer_type_t type) { return ggml_backend_buft_is_host(type); };
     return i;
 }
@@ -160,6 +183,8 @@ std::vector<const Kernels *> usable_kernels() {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {  // no CPU has them without F16C
         all.push_back(&kernels_avx2);
     }
+#elif defined(SAUR_KERNELS_ARM)
+    all.push_back(&kernels_neon);
 #endif
     return all;
 }
@@ -175,21 +200,22 @@ const Kernels * kernels_of_cpu() {
 std::string kernel_names() {
     const Kernels * kernels = kernels_of_cpu();
     std::string     names;
-    for (const char * name : { "gelu", "attention", "q8_0", "bf16" }) {
-        if (kernels && (kernels->product_bf16 || strcmp(name, "bf16") != 0)) {
-            names += name + std::string(1, '\0');
-        }
+    const auto      add = [&](const char * name, bool there) { names += there ? name + std::string(1, '\0') : ""; };
+    if (kernels) {
+        add("gelu", true);
+        add("attention", true);
+        add("f32", kernels->product_f32);
+        add("q8_0", kernels->product);
+        add("bf16", kernels->product_bf16);
+        add("onednn", has_onednn());
     }
     return names;
 }
 
-bool can_compute(const Kernels & kernels, const ggml_tensor * op) {
+bool can_compute(const Kernels & kernels, const Computing & computing, const ggml_tensor * op) {
     const ggml_tensor *a = op->src[0], *b = op->src[1];
     switch (op->op) {
-        case GGML_OP_MUL_MAT:
-            return (a->type == GGML_TYPE_Q8_0 || (a->type == GGML_TYPE_BF16 && can_multiply_bf16(kernels, op))) &&
-                   a->nb[0] == ggml_type_size(a->type) && has_float_rows(b) && has_float_rows(op) &&
-                   op->op_params[1] != GGML_HINT_SRC0_IS_HADAMARD;
+        case GGML_OP_MUL_MAT: return can_multiply(kernels, op) || (computing.weights && computing.weights->wants(kernels, op));
         case GGML_OP_UNARY:
             return (ggml_get_unary_op(op) == GGML_UNARY_OP_GELU || ggml_get_unary_op(op) == GGML_UNARY_OP_GELU_ERF) &&
                    has_float_rows(a) && has_float_rows(op);
@@ -201,16 +227,14 @@ bool can_compute(const Kernels & kernels, const ggml_tensor * op) {
     }
 }
 
-void compute(const Kernels & kernels, Gelu gelu, ggml_tensor * op, Scratch & scratch) {
+void compute(const Kernels & kernels, const Computing & computing, ggml_tensor * op, Scratch & scratch) {
     switch (op->op) {
-        case GGML_OP_MUL_MAT:
-            (op->src[0]->type == GGML_TYPE_BF16 ? kernels.product_bf16 : kernels.product)(op, scratch);
-            break;
+        case GGML_OP_MUL_MAT:        multiply(kernels, computing, op, scratch); break;
         case GGML_OP_FLASH_ATTN_EXT: kernels.attention(op, scratch); break;
         case GGML_OP_UNARY:
-            kernels.gelu(ggml_get_unary_op(op) == GGML_UNARY_OP_GELU_ERF ? Gelu::erf : gelu, op);
+            kernels.gelu(ggml_get_unary_op(op) == GGML_UNARY_OP_GELU_ERF ? Gelu::erf : computing.gelu, op);
             break;
-        case GGML_OP_GLU: kernels.gelu(ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU_ERF ? Gelu::erf : gelu, op); break;
+        case GGML_OP_GLU: kernels.gelu(ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU_ERF ? Gelu::erf : computing.gelu, op); break;
         default:          break;  // a view
     }
 }
@@ -224,7 +248,7 @@ void register_kernels() {
     });
 }
 
-KernelScope::KernelScope(std::optional<Gelu> gelu) { chosen = gelu; }
+KernelScope::KernelScope(std::optional<Computing> computing) { chosen = computing; }
 
 KernelScope::~KernelScope() { chosen.reset(); }
 

@@ -5,6 +5,7 @@
 // one thread is made and computed on its lane's thread, that decides it for each context.
 #pragma once
 #include "ggml.h"
+#include "reordered.h"
 
 #include <cstddef>
 #include <optional>
@@ -36,13 +37,15 @@ class Scratch {
     size_t size[COUNT] = {};
 };
 
-// The operators for one instruction set. Each computes the whole tensor, on the calling thread.
+// The operators for one instruction set. Each computes the whole tensor, on the calling thread. NULL: ggml's is no worse.
 struct Kernels {
     const char * name;
-    void (*gelu)(Gelu kind, ggml_tensor * op);                // UNARY and GLU
-    void (*attention)(ggml_tensor * op, Scratch & scratch);   // FLASH_ATTN_EXT
-    void (*product)(ggml_tensor * op, Scratch & scratch);     // MUL_MAT with q8_0 weights
-    void (*product_bf16)(ggml_tensor * op, Scratch & scratch);  // with bf16 weights; NULL: ggml's is no worse
+    void (*gelu)(Gelu kind, ggml_tensor * op);                  // UNARY and GLU
+    void (*attention)(ggml_tensor * op, Scratch & scratch);     // FLASH_ATTN_EXT
+    void (*product)(ggml_tensor * op, Scratch & scratch);       // MUL_MAT with q8_0 weights
+    void (*product_f32)(ggml_tensor * op, Scratch & scratch);   // with f32 weights
+    void (*product_bf16)(ggml_tensor * op, Scratch & scratch);  // with bf16 weights
+    void (*to_bf16)(const float * x, uint16_t * out, int64_t n);  // NULL where product_bf16 is
 };
 
 // Those that the CPU can run, the best first.
@@ -53,18 +56,24 @@ const Kernels * kernels_of_cpu();
 // What they compute, "name\0name\0"; empty where there are none.
 std::string kernel_names();
 
-// Whether the kernels can compute an operator, and its computation.
-bool can_compute(const Kernels & kernels, const ggml_tensor * op);
-void compute(const Kernels & kernels, Gelu gelu, ggml_tensor * op, Scratch & scratch);
 
 // Makes the backend known to ggml; idempotent. Call it after every other backend is there.
 void register_kernels();
 
-// While one exists on a thread, contexts made and computed on it use the kernels, with this kind of GELU; or not, if it
-// is empty.
+// What a context computes with.
+struct Computing {
+    Gelu        gelu;
+    Reordered * weights;  // the model's, which outlives the context; NULL: no oneDNN
+};
+
+// Whether the kernels can compute an operator, and its computation.
+bool can_compute(const Kernels & kernels, const Computing & computing, const ggml_tensor * op);
+void compute(const Kernels & kernels, const Computing & computing, ggml_tensor * op, Scratch & scratch);
+
+// While one exists on a thread, contexts made and computed on it use the kernels so; or not, if it is empty.
 class KernelScope {
   public:
-    explicit KernelScope(std::optional<Gelu> gelu);
+    explicit KernelScope(std::optional<Computing> computing);
     ~KernelScope();
     KernelScope(const KernelScope &) = delete;
 };

@@ -18,13 +18,12 @@ inline Ints dot_pairs(Ints sum, Ints a, Ints b) { return sum + (Ints) _mm256_mad
 // 16 bytes as pairs of 16-bit integers
 inline Ints widened(const int8_t * bytes) { return (Ints) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *) bytes)); }
 
-// 8 rows of 32 bytes become 16 vectors of pairs of 16-bit integers, one lane a row.
-inline void pack_block(const int8_t * const * rows, int32_t * out) {
+// Of 8 rows of 32 bytes, the i-th vector of `out` gets the i-th four bytes of each, one lane a row.
+inline void transpose(const void * const * rows, int32_t * out) {
     __m256i r[8], t[8];
     for (int i = 0; i < 8; i++) {
         r[i] = _mm256_loadu_si256((const __m256i *) rows[i]);
     }
-    // transposed as 8 x 8 groups of four bytes
     for (int i = 0; i < 8; i += 2) {
         t[i]     = _mm256_unpacklo_epi32(r[i], r[i + 1]);
         t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
@@ -36,14 +35,21 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
         r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
     }
     for (int i = 0; i < 4; i++) {
-        t[i]     = _mm256_permute2x128_si256(r[i], r[i + 4], 0x20);
-        t[i + 4] = _mm256_permute2x128_si256(r[i], r[i + 4], 0x31);
+        store(out + i * WIDTH, (Ints) _mm256_permute2x128_si256(r[i], r[i + 4], 0x20));
+        store(out + (i + 4) * WIDTH, (Ints) _mm256_permute2x128_si256(r[i], r[i + 4], 0x31));
     }
+}
+
+// 8 rows of 32 bytes become 16 vectors of pairs of 16-bit integers, one lane a row.
+inline void pack_block(const int8_t * const * rows, int32_t * out) {
+    int32_t t[8 * WIDTH];
+    transpose((const void * const *) rows, t);
     // Of each four bytes the first two, then the last two, each into the upper half of 16 bits and then shifted down.
     for (int i = 0; i < 8; i++) {
-        const __m256i low  = _mm256_slli_epi16(t[i], 8);                                  // bytes 0 and 2
-        const __m256i a    = _mm256_blend_epi16(low, _mm256_slli_epi32(t[i], 16), 0xaa);  // bytes 0 and 1
-        const __m256i b    = _mm256_blend_epi16(_mm256_srli_epi32(low, 16), t[i], 0xaa);  // bytes 2 and 3
+        const __m256i four = _mm256_loadu_si256((const __m256i *) (t + i * WIDTH));
+        const __m256i low  = _mm256_slli_epi16(four, 8);                                  // bytes 0 and 2
+        const __m256i a    = _mm256_blend_epi16(low, _mm256_slli_epi32(four, 16), 0xaa);  // bytes 0 and 1
+        const __m256i b    = _mm256_blend_epi16(_mm256_srli_epi32(low, 16), four, 0xaa);  // bytes 2 and 3
         store(out + 2 * i * WIDTH, (Ints) _mm256_srai_epi16(a, 8));
         store(out + (2 * i + 1) * WIDTH, (Ints) _mm256_srai_epi16(b, 8));
     }
@@ -52,9 +58,10 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 }  // namespace
 
 #    include "kernels_attention.h"
+#    include "kernels_f32.h"
 #    include "kernels_gelu.h"
 #    include "kernels_q8.h"
 
 extern const saur::Kernels kernels_avx2;
-const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, product, nullptr };
+const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, product, product_f32, nullptr, nullptr };
 #endif

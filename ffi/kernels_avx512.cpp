@@ -20,9 +20,9 @@ inline Ints dot_pairs(Ints sum, Ints a, Ints b) {
 // 32 bytes as pairs of 16-bit integers
 inline Ints widened(const int8_t * bytes) { return (Ints) _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *) bytes)); }
 
-// Of 16 rows of 32 bytes, t[i] gets the i-th four bytes of each, one lane a row.
-inline void transpose(const void * const * rows, __m512i * t) {
-    __m512i r[8];
+// Of 16 rows of 32 bytes, the i-th vector of `out` gets the i-th four bytes of each, one lane a row.
+inline void transpose(const void * const * rows, int32_t * out) {
+    __m512i r[8], t[8];
     for (int i = 0; i < 8; i++) {
         r[i] = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *) rows[i])),
                                   _mm256_loadu_si256((const __m256i *) rows[i + 8]), 1);
@@ -40,21 +40,22 @@ inline void transpose(const void * const * rows, __m512i * t) {
     }
     const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
     for (int i = 0; i < 4; i++) {
-        t[i]     = _mm512_permutex2var_epi64(r[i], low, r[i + 4]);
-        t[i + 4] = _mm512_permutex2var_epi64(r[i], high, r[i + 4]);
+        store(out + i * WIDTH, (Ints) _mm512_permutex2var_epi64(r[i], low, r[i + 4]));
+        store(out + (i + 4) * WIDTH, (Ints) _mm512_permutex2var_epi64(r[i], high, r[i + 4]));
     }
 }
 
 // 16 rows of 32 bytes become 16 vectors of pairs of 16-bit integers, one lane a row.
 inline void pack_block(const int8_t * const * rows, int32_t * out) {
-    __m512i t[8];
+    int32_t t[8 * WIDTH];
     transpose((const void * const *) rows, t);
     // Of each four bytes the first two, then the last two, each into the upper half of 16 bits and then shifted down.
     const __m512i first = _mm512_set1_epi32(0x01800080), second = _mm512_set1_epi32(0x03800280);
     const __m512i lanes = _mm512_set4_epi32(0x0c000c00, 0x08000800, 0x04000400, 0);
     for (int i = 0; i < 8; i++) {
-        const __m512i a = _mm512_shuffle_epi8(t[i], _mm512_add_epi8(first, lanes));
-        const __m512i b = _mm512_shuffle_epi8(t[i], _mm512_add_epi8(second, lanes));
+        const __m512i four = _mm512_loadu_si512(t + i * WIDTH);
+        const __m512i a = _mm512_shuffle_epi8(four, _mm512_add_epi8(first, lanes));
+        const __m512i b = _mm512_shuffle_epi8(four, _mm512_add_epi8(second, lanes));
         store(out + 2 * i * WIDTH, (Ints) _mm512_srai_epi16(a, 8));
         store(out + (2 * i + 1) * WIDTH, (Ints) _mm512_srai_epi16(b, 8));
     }
@@ -64,10 +65,11 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 
 #    include "kernels_attention.h"
 #    include "kernels_bf16.h"
+#    include "kernels_f32.h"
 #    include "kernels_gelu.h"
 #    include "kernels_q8.h"
 
 extern const saur::Kernels kernels_avx512, kernels_avx512_bf16;
-const saur::Kernels        kernels_avx512      = { "AVX-512", gelu, attention, product, nullptr };
-const saur::Kernels        kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, product, product_bf16 };
+const saur::Kernels        kernels_avx512      = { "AVX-512", gelu, attention, product, product_f32, nullptr, nullptr };
+const saur::Kernels        kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, product, product_f32, product_bf16, to_bf16 };
 #endif

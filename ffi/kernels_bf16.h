@@ -6,32 +6,43 @@
 namespace {
 
 // to the nearest bf16, to the even one of two; NaN stays NaN
-void pack_row_bf16(const float * x, int64_t blocks, int32_t * pairs, float *, int64_t stride) {
-    for (int64_t b = 0; b < blocks; b++, x += BLOCK) {
-        int32_t packed[PAIRS];
+inline Shorts rounded(Floats v) {
+    const Words bits  = (Words) v;
+    const Words near  = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const Words quiet = bits >> 16 | 0x40;
+    return __builtin_convertvector(v == v ? near : quiet, Shorts);
+}
+
+void to_bf16(const float * x, uint16_t * out, int64_t n) {
+    for (int64_t i = 0; i < n; i += WIDTH) {
+        const Shorts  low  = rounded(load_part(x + i, n - i));
+        const int64_t some = n - i < WIDTH ? n - i : WIDTH;
+        memcpy(out + i, &low, (size_t) some * sizeof(uint16_t));
+    }
+}
+
+void pack_row_bf16(const float * x, int64_t numbers, int32_t * pairs, float *, int64_t stride) {
+    for (int64_t b = 0; b < numbers / BLOCK; b++, x += BLOCK) {
+        int32_t packed[WORDS];
         for (int i = 0; i < BLOCK; i += WIDTH) {
-            const Floats v       = load(x + i);
-            const Words  bits    = (Words) v;
-            const Words  rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-            const Words  quiet   = bits >> 16 | 0x40;
-            const Shorts low     = __builtin_convertvector(v == v ? rounded : quiet, Shorts);
+            const Shorts low = rounded(load(x + i));
             memcpy((int16_t *) packed + i, &low, sizeof(low));
         }
-        for (int j = 0; j < PAIRS; j++, pairs += stride) {
+        for (int j = 0; j < WORDS; j++, pairs += stride) {
             *pairs = packed[j];
         }
     }
 }
 
-void pack_panel_bf16(const char * weights, size_t row_bytes, int64_t rows, int64_t blocks, int32_t * panel, float *) {
-    for (int64_t b = 0; b < blocks; b++) {
+void pack_panel_bf16(const char * weights, size_t row_bytes, int64_t rows, int64_t numbers, int32_t * panel, float *) {
+    for (int64_t b = 0; b < numbers / BLOCK; b++) {
         fetch(weights + WIDTH * row_bytes, b, BLOCK * sizeof(int16_t));
-        for (int half = 0; half < 2; half++, panel += PAIRS / 2 * WIDTH) {
+        for (int half = 0; half < 2; half++, panel += WORDS / 2 * WIDTH) {
             const void * from[WIDTH];
             for (int i = 0; i < WIDTH; i++) {
                 from[i] = weights + (size_t) (i < rows ? i : rows - 1) * row_bytes + (size_t) (2 * b + half) * BLOCK;
             }
-            transpose(from, (__m512i *) panel);
+            transpose(from, panel);
         }
     }
 }
@@ -39,11 +50,11 @@ void pack_panel_bf16(const char * weights, size_t row_bytes, int64_t rows, int64
 // Even and odd pairs are summed apart, for every height: the multipliers would wait for one another.
 template <int R> WITH_BF16 void multiply_bf16(const Tile & tile, const int32_t * panel, const float *, int64_t blocks) {
     __m512 sums[2][R] = {};
-    for (int64_t j = 0; j < blocks * PAIRS; j += 2) {
+    for (int64_t j = 0; j < blocks * WORDS; j += 2) {
         for (int c = 0; c < 2; c++) {
             const __m512bh w = (__m512bh) _mm512_loadu_si512(panel + (j + c) * WIDTH);
             for (int r = 0; r < R; r++) {
-                sums[c][r] = _mm512_dpbf16_ps(sums[c][r], w, (__m512bh) _mm512_set1_epi32(tile.pairs[(j + c) * R + r]));
+                sums[c][r] = _mm512_dpbf16_ps(sums[c][r], w, (__m512bh) _mm512_set1_epi32(tile.words[(j + c) * R + r]));
             }
         }
     }
@@ -58,7 +69,7 @@ const Multiply MULTIPLY_BF16[ROWS + 1] = {
 };
 
 void product_bf16(ggml_tensor * op, saur::Scratch & scratch) {
-    const Format format = { pack_row_bf16, pack_panel_bf16, MULTIPLY_BF16 };
+    const Format format = { BLOCK, pack_row_bf16, pack_panel_bf16, MULTIPLY_BF16 };
     each_product(op, [&](const Matrices & m) { multiply_by_panels(m, format, scratch); });
 }
 

@@ -11,8 +11,8 @@ struct Q8Block {
 static_assert(sizeof(Q8Block) == 34, "block_q8_0 of ggml-common.h");
 
 // A row's activations to 16 bits: pairs[j * stride] is the j-th pair, scales[b * stride] the b-th block's scale.
-void quantize_row(const float * x, int64_t blocks, int32_t * pairs, float * scales, int64_t stride) {
-    for (int64_t b = 0; b < blocks; b++, x += BLOCK) {
+void quantize_row(const float * x, int64_t numbers, int32_t * pairs, float * scales, int64_t stride) {
+    for (int64_t b = 0; b < numbers / BLOCK; b++, x += BLOCK) {
         // By their bits, infinity is above every number and NaN above infinity: the scale passes both on.
         Ints peak = {};
         for (int i = 0; i < BLOCK; i += WIDTH) {
@@ -26,13 +26,13 @@ void quantize_row(const float * x, int64_t blocks, int32_t * pairs, float * scal
         memcpy(&size, &most, sizeof(size));
         const float scale = size / 32767.0f;
         const float by    = scale > 0 ? 1.0f / scale : 0.0f;
-        int32_t     packed[PAIRS];
+        int32_t     packed[WORDS];
         for (int i = 0; i < BLOCK; i += WIDTH) {
             const Ints   rounded = bits_of(load(x + i) * by + ROUND);
             const Shorts low     = __builtin_convertvector(rounded, Shorts);
             memcpy((int16_t *) packed + i, &low, sizeof(low));
         }
-        for (int j = 0; j < PAIRS; j++, pairs += stride) {
+        for (int j = 0; j < WORDS; j++, pairs += stride) {
             *pairs = packed[j];
         }
         scales[b * stride] = scale;
@@ -40,12 +40,12 @@ void quantize_row(const float * x, int64_t blocks, int32_t * pairs, float * scal
 }
 
 // The weights of WIDTH rows from `row` on, or of as many as there are, into a panel and its scales.
-void pack_panel(const char * weights, size_t row_bytes, int64_t rows, int64_t blocks, int32_t * panel, float * scales) {
+void pack_panel(const char * weights, size_t row_bytes, int64_t rows, int64_t numbers, int32_t * panel, float * scales) {
     const Q8Block * from[WIDTH];
     for (int i = 0; i < WIDTH; i++) {
         from[i] = (const Q8Block *) (weights + (size_t) (i < rows ? i : rows - 1) * row_bytes);
     }
-    for (int64_t b = 0; b < blocks; b++, panel += PAIRS * WIDTH, scales += WIDTH) {
+    for (int64_t b = 0; b < numbers / BLOCK; b++, panel += WORDS * WIDTH, scales += WIDTH) {
         fetch(weights + WIDTH * row_bytes, b, sizeof(Q8Block));
         const int8_t * bytes[WIDTH];
         uint16_t       halves[WIDTH];
@@ -62,10 +62,10 @@ void pack_panel(const char * weights, size_t row_bytes, int64_t rows, int64_t bl
 template <int R> void multiply(const Tile & tile, const int32_t * panel, const float * scales, int64_t blocks) {
     constexpr int   chains = R == 1 ? 8 : R <= 3 ? 4 : R <= 5 ? 2 : 1;
     Floats          sums[R] = {};
-    const int32_t * pairs   = tile.pairs;
-    for (int64_t b = 0; b < blocks; b++, pairs += PAIRS * R, panel += PAIRS * WIDTH) {
+    const int32_t * pairs   = tile.words;
+    for (int64_t b = 0; b < blocks; b++, pairs += WORDS * R, panel += WORDS * WIDTH) {
         Ints dots[chains][R] = {};
-        for (int j = 0; j < PAIRS; j += chains) {
+        for (int j = 0; j < WORDS; j += chains) {
             for (int c = 0; c < chains; c++) {
                 const Ints w = load(panel + (j + c) * WIDTH);
                 for (int r = 0; r < R; r++) {
@@ -97,16 +97,17 @@ static_assert(sizeof(MULTIPLY) / sizeof(MULTIPLY[0]) == ROWS + 1, "one for each 
 
 // One row does not pay for panels: each number of the result is a dot product of its own.
 void multiply_row(const Matrices & m, saur::Scratch & scratch) {
-    auto * pairs  = scratch.get<int32_t>(saur::Scratch::ACTIVATIONS, m.blocks * PAIRS);
-    auto * scales = scratch.get<float>(saur::Scratch::SCALES, m.blocks);
-    quantize_row((const float *) m.x, m.blocks, pairs, scales, 1);
+    const int64_t blocks = m.numbers / BLOCK;
+    auto *        pairs  = scratch.get<int32_t>(saur::Scratch::ACTIVATIONS, blocks * WORDS);
+    auto *        scales = scratch.get<float>(saur::Scratch::SCALES, blocks);
+    quantize_row((const float *) m.x, m.numbers, pairs, scales, 1);
     for (int64_t c = 0; c < m.columns; c++) {
         const auto * block = (const Q8Block *) (m.weights + (size_t) c * m.weights_stride);
         Floats       sum   = {};
-        for (int64_t b = 0; b < m.blocks; b++, block++) {
+        for (int64_t b = 0; b < blocks; b++, block++) {
             Ints dot = {};
-            for (int j = 0; j < PAIRS; j += WIDTH) {
-                dot = dot_pairs(dot, widened(block->weights + 2 * j), load(pairs + b * PAIRS + j));
+            for (int j = 0; j < WORDS; j += WIDTH) {
+                dot = dot_pairs(dot, widened(block->weights + 2 * j), load(pairs + b * WORDS + j));
             }
             sum += __builtin_convertvector(dot, Floats) * (_cvtsh_ss(block->scale) * scales[b]);
         }
@@ -115,7 +116,7 @@ void multiply_row(const Matrices & m, saur::Scratch & scratch) {
 }
 
 void product(ggml_tensor * op, saur::Scratch & scratch) {
-    const Format format = { quantize_row, pack_panel, MULTIPLY };
+    const Format format = { BLOCK, quantize_row, pack_panel, MULTIPLY };
     each_product(op, [&](const Matrices & m) {
         if (m.rows == 1) {
             multiply_row(m, scratch);

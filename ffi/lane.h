@@ -71,7 +71,7 @@ struct saur_lane {
     ggml_threadpool *            threadpool = nullptr;
     int32_t                      n_threads  = 0;
     std::vector<int32_t>         answers;  // tokens whose logits a pass gives, in place of embeddings
-    std::optional<saur::Gelu>    kernels;  // what the context computes with besides stock ggml
+    std::optional<saur::Computing> kernels;  // what the context computes with besides stock ggml
     saur::Pooling                pooling    = saur::POOLING_UNSPECIFIED;
     std::unique_ptr<saur::States> states;   // what vectors are made of, where the graph's own are not asked for
     bool                         goes_on    = false;  // a pass may have more tokens than one step computes

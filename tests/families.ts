@@ -96,11 +96,22 @@ export const REAL: Readonly<Record<string, Limits>> = {
 
 /**
  * What f32 weights may be off by: the family's own tolerance, which has room for llama.cpp's GELU by tanh in half precision;
- * where our kernels compute it as the family was trained, 1e-4 of a vector's number and 2e-3 of a logit.
+ * where our kernels compute it as the family was trained, 1e-4 of a vector's number and 2e-3 of the logits' range, or of 1.
  */
-export function toleranceOf({ family }: Embedder | Reranker, { kernels }: LlamaInfo): number {
-  if (!kernels.includes("gelu")) return family.tolerance;
-  return Math.min(family.tolerance, family.kind === "embedder" ? 1e-4 : 2e-3);
+export function toleranceOf(item: Embedder | Reranker, { kernels }: LlamaInfo): number {
+  const { tolerance } = item.family;
+  if (!kernels.includes("gelu")) return tolerance;
+  return Math.min(tolerance, "texts" in item ? 1e-4 : 2e-3 * Math.min(1, rangeOf(item.pairs)));
+}
+
+function rangeOf(pairs: readonly FamilyPair[]): number {
+  const logits = pairs.map(({ logits }) => logits[0]!);
+  return Math.max(...logits) - Math.min(...logits);
+}
+
+/** The least cosine that f32 weights may have. */
+export function leastCosine({ kernels }: LlamaInfo): number {
+  return kernels.includes("gelu") ? 0.999999 : F32.cosine;
 }
 
 const FOLDER = fixture("families");
@@ -250,7 +261,7 @@ export function compareScores(pairs: readonly FamilyPair[], scores: readonly Sco
   return {
     off: Math.max(...pairs.map(({ logits }, i) => farthest(logits, scores[i]!.logits))),
     rank: spearman(wanted, found),
-    range: Math.max(...wanted) - Math.min(...wanted),
+    range: rangeOf(pairs),
   };
 }
 

@@ -5,8 +5,6 @@
 // `ours` and `stock` are the largest differences from float64, as parts of what `unit` says.
 #include "kernels_check.h"
 
-#include "ggml-backend.h"
-
 namespace {
 
 // With bf16 weights stock ggml rounds activations to bf16, and so do we.
@@ -14,16 +12,19 @@ double activation(ggml_type weights, double x) {
     return weights == GGML_TYPE_BF16 ? ggml_bf16_to_fp32(ggml_fp32_to_bf16((float) x)) : x;
 }
 
-void check_products(const Kernels * kernels, ggml_type type) {
-    Result result;
+// `model`: of weights that a model owns, so by oneDNN, where it is linked.
+void check_products(const Kernels * kernels, ggml_type type, bool model) {
+    Result        result;
+    const Weights owned;
     for (int i = 0; i < 120; i++) {
         Memory        memory;
         const auto    c = memory.context;
-        const int64_t k = 32 * some(1, 12), columns = some(1, 70), rows = some(type == GGML_TYPE_BF16 ? 2 : 1, i % 3 ? 40 : 3);
-        const int64_t w2 = some(1, 2), w3 = some(1, 2), x2 = w2 * some(1, 2), x3 = w3 * some(1, 2);
-        ggml_tensor * weights = random_view(c, type, k, columns, w2, w3);
-        ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
-        compare(result, kernels, Gelu::erf, c, ggml_mul_mat(c, weights, x),
+        const int64_t k = type == GGML_TYPE_F32 ? some(1, 380) : 32 * some(1, 12), columns = some(1, 70), rows = i % 3 ? some(8, 40) : type == GGML_TYPE_F32 ? 8 : some(type == GGML_TYPE_BF16 ? 2 : 1, 3);
+        const int64_t most = model ? 1 : 2, w2 = some(1, most), w3 = some(1, most), x2 = w2 * some(1, most), x3 = w3 * some(1, most);
+        saur::Reordered reordered;
+        ggml_tensor *   weights = model ? owned.of(random_tensor(c, type, k, columns)) : random_view(c, type, k, columns, w2, w3);
+        ggml_tensor *   x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
+        compare(result, kernels, { Gelu::erf, &reordered }, c, ggml_mul_mat(c, weights, x),
                 [&](int64_t column, int64_t row, int64_t i2, int64_t i3, double & unit) {
                     double sum = 0, squares = 0, sizes = 0;
                     for (int64_t j = 0; j < k; j++) {
@@ -37,7 +38,33 @@ void check_products(const Kernels * kernels, ggml_type type) {
                     return sum;
                 });
     }
-    result.print(type == GGML_TYPE_BF16 ? "product, bf16" : "product, q8_0", kernels, "the vectors' lengths");
+    const std::string name = std::string("product, ") + ggml_type_name(type) + (model ? ", oneDNN" : "");
+    result.print(name.c_str(), kernels, "the vectors' lengths");
+}
+
+// Rows of activations alone and among others give the same bits.
+void check_rows(const Kernels * kernels, ggml_type type, bool model) {
+    Result        result;
+    const Weights owned;
+    for (int i = 0; i < 20; i++) {
+        Memory          memory;
+        saur::Reordered reordered;
+        const auto      c = memory.context;
+        const int64_t   k = 32 * some(1, 40), columns = some(32, 100), rows = some(8, 140), before = some(0, 50), n = before + rows + some(0, 50);
+        ggml_tensor *   w = random_tensor(c, type, k, columns), *x = random_tensor(c, GGML_TYPE_F32, k, n);
+        ggml_tensor *   all   = ggml_mul_mat(c, model ? owned.of(w) : w, x);
+        ggml_tensor *   alone = ggml_mul_mat(c, w, ggml_view_2d(c, x, k, rows, x->nb[1], (size_t) before * x->nb[1]));
+        saur::Scratch   scratch;
+        for (ggml_tensor * op : { all, alone }) {
+            saur::compute(*kernels, { Gelu::erf, &reordered }, op, scratch);
+        }
+        const auto * there = (const float *) ((const char *) all->data + (size_t) before * all->nb[1]);
+        for (int64_t j = 0; j < ggml_nelements(alone); j++) {
+            result.ours += there[j] != ((const float *) alone->data)[j];
+        }
+        result.cases++;
+    }
+    result.print(model ? "product, alone and in a pack, oneDNN" : "product, alone and in a pack", kernels, "numbers that differ");
 }
 
 double gelu_reference(Gelu kind, double x) {
@@ -64,7 +91,7 @@ void check_gelu(const Kernels * kernels) {
                                  : form == 3 ? ggml_geglu(c, wide)
                                              : ggml_geglu_swapped(c, wide);
             const int64_t from = form == 4 ? n : 0, other = form == 3 ? n : 0;
-            compare(result, kernels, kind, c, op, [&](int64_t i0, int64_t i1, int64_t i2, int64_t i3, double & unit) {
+            compare(result, kernels, { kind, nullptr }, c, op, [&](int64_t i0, int64_t i1, int64_t i2, int64_t i3, double & unit) {
                 const double in = value(x, i0 + from, i1, i2, i3);
                 const double factor = form < 2 ? 1 : form == 2 ? value(by, i0, i1, i2, i3) : value(wide, i0 + other, i1, i2, i3);
                 unit = std::max(1.0, std::fabs(in)) * std::max(1.0, std::fabs(factor));
@@ -128,7 +155,7 @@ void check_attention(const Kernels * kernels, Mask kind) {
         std::vector<double> scores((size_t) n_kv);
         double              most = -INFINITY;
         // op is dimensions x heads x rows; the scores of a row are those of all its dimensions
-        compare(result, kernels, Gelu::erf, c, op, [&](int64_t i0, int64_t head, int64_t row, int64_t i3, double & unit) {
+        compare(result, kernels, { Gelu::erf, nullptr }, c, op, [&](int64_t i0, int64_t head, int64_t row, int64_t i3, double & unit) {
             double        total = 0, sum = 0;
             const int64_t from = head / (heads / shared);
             most               = i0 == 0 ? -INFINITY : most;
@@ -177,8 +204,8 @@ void check_alone(const Kernels * kernels) {
         ggml_tensor * all   = ggml_flash_attn_ext(c, q, k, v, mask, 0.2f, 0, 0);
         ggml_tensor * alone = ggml_flash_attn_ext(c, part(q), part(k), part(v), nullptr, 0.2f, 0, 0);
         saur::Scratch scratch;
-        saur::compute(*kernels, Gelu::erf, all, scratch);
-        saur::compute(*kernels, Gelu::erf, alone, scratch);
+        saur::compute(*kernels, { Gelu::erf, nullptr }, all, scratch);
+        saur::compute(*kernels, { Gelu::erf, nullptr }, alone, scratch);
         const float *a = (const float *) all->data + before * heads * d, *b = (const float *) alone->data;
         for (int64_t j = 0; j < length * heads * d; j++) {
             result.ours = std::max(result.ours, (double) std::fabs(a[j] - b[j]));
@@ -198,7 +225,7 @@ void check_not_finite(const Kernels * kernels, ggml_type type) {
         ((float *) x->data)[2 * 64 + some(0, 63)] = bad;
         ggml_tensor * op = ggml_mul_mat(c, random_tensor(c, type, 64, 20), x);
         saur::Scratch scratch;
-        saur::compute(*kernels, Gelu::erf, op, scratch);
+        saur::compute(*kernels, { Gelu::erf, nullptr }, op, scratch);
         for (int64_t i = 0; i < 5 * 20; i++) {
             result.ours += std::isfinite(((float *) op->data)[i]) == (i / 20 == 2);
         }
@@ -219,7 +246,7 @@ void check_backend() {
     result.ours += ggml_backend_dev_supports_op(device, op);
     ggml_backend_t backends[2];
     for (const Gelu kind : { Gelu::tanh, Gelu::erf }) {
-        const saur::KernelScope scope(kind);
+        const saur::KernelScope scope(saur::Computing{ kind, nullptr });
         result.ours += !ggml_backend_dev_supports_op(device, op) + ggml_backend_dev_supports_op(device, ggml_gelu_quick(c, x));
         backends[(int) kind] = ggml_backend_dev_init(device, nullptr);
     }
@@ -246,12 +273,17 @@ int main(int argc, char ** argv) {
     generator.seed(argc > 1 ? (unsigned) atoi(argv[1]) : 1);
     ggml_cpu_init();
     for (const Kernels * kernels : saur::usable_kernels()) {
-        for (const auto type : { GGML_TYPE_Q8_0, GGML_TYPE_BF16 }) {
-            if (type == GGML_TYPE_BF16 && !kernels->product_bf16) {
+        for (const auto type : { GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 }) {
+            if (!(type == GGML_TYPE_F32 ? kernels->product_f32 : type == GGML_TYPE_BF16 ? kernels->product_bf16 : kernels->product)) {
                 continue;
             }
-            check_products(kernels, type);
+            check_products(kernels, type, false);
+            check_rows(kernels, type, false);
             check_not_finite(kernels, type);
+            if (saur::has_onednn() && type != GGML_TYPE_Q8_0) {
+                check_products(kernels, type, true);
+                check_rows(kernels, type, true);
+            }
         }
         check_gelu(kernels);
         for (int mask = NONE; mask < MASKS; mask++) {

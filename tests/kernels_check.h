@@ -1,5 +1,6 @@
 // What kernels_check.cpp compares with: random tensors, their values in float64, ggml-cpu.
 #pragma once
+#include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "kernels.h"
 
@@ -15,6 +16,7 @@
 
 namespace {
 
+using saur::Computing;
 using saur::Gelu;
 using saur::Kernels;
 
@@ -75,6 +77,21 @@ ggml_tensor * random_view(ggml_context * c, ggml_type type, int64_t n0, int64_t 
     }
 }
 
+// What a model's weights are in; oneDNN multiplies no others.
+struct Weights {
+    Weights() : buffer(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), 64)) {
+        ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    }
+    ~Weights() { ggml_backend_buffer_free(buffer); }
+    Weights(const Weights &) = delete;
+
+    ggml_tensor * of(ggml_tensor * t) const {
+        t->buffer = buffer;
+        return t;
+    }
+    ggml_backend_buffer_t const buffer;
+};
+
 struct Result {
     int    cases = 0;
     double ours = 0, stock = 0;
@@ -93,9 +110,9 @@ std::vector<float> computed(ggml_tensor * op) {
 }
 
 // Computes with ggml-cpu, then with the kernels, and compares both with `reference(i0..i3)`, in parts of `unit`.
-void compare(Result & result, const Kernels * kernels, Gelu gelu, ggml_context * c, ggml_tensor * op,
+void compare(Result & result, const Kernels * kernels, const Computing & computing, ggml_context * c, ggml_tensor * op,
              const std::function<double(int64_t, int64_t, int64_t, int64_t, double &)> & reference) {
-    if (!saur::can_compute(*kernels, op)) {
+    if (!saur::can_compute(*kernels, computing, op)) {
         fprintf(stderr, "refused: %s\n", ggml_op_desc(op));
         exit(1);
     }
@@ -105,7 +122,7 @@ void compare(Result & result, const Kernels * kernels, Gelu gelu, ggml_context *
     const std::vector<float> stock = computed(op);
     std::fill_n((float *) op->data, ggml_nelements(op), std::numeric_limits<float>::quiet_NaN());
     saur::Scratch scratch;
-    saur::compute(*kernels, gelu, op, scratch);
+    saur::compute(*kernels, computing, op, scratch);
     const std::vector<float> ours = computed(op);
     size_t                   i    = 0;
     for (int64_t i3 = 0; i3 < op->ne[3]; i3++) {

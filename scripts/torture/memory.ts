@@ -84,16 +84,17 @@ function missingRuntime(sanitizer: string): string | undefined {
   return ran.status === 0 ? undefined : `-fsanitize=${sanitizer} does not run here: ${ran.stderr.split("\n")[0]}`;
 }
 
-const built = new Map<Watcher, Promise<string>>();
+const built = new Map<string, Promise<string>>();
 
-/** Builds the harness, once. */
-async function harness(watcher: Watcher): Promise<string> {
-  if (!built.has(watcher)) {
+/** Builds a program, once. */
+async function program(watcher: Watcher, target: string): Promise<string> {
+  const key = `${watcher.name} ${target}`;
+  if (!built.has(key)) {
     // valgrind 3.19 knows no AVX-512
     const portable = watcher === VALGRIND;
-    built.set(watcher, build({ target: "harness", sanitize: watcher.sanitize, portable }).then(({ path }) => path));
+    built.set(key, build({ target, sanitize: watcher.sanitize, portable }).then(({ path }) => path));
   }
-  return await built.get(watcher)!;
+  return await built.get(key)!;
 }
 
 /** Good and bad files, as arguments. */
@@ -130,7 +131,14 @@ async function files({ directory, draw }: Context): Promise<string[]> {
 }
 
 async function run(watcher: Watcher, mode: string, args: readonly string[]): Promise<Outcome> {
-  const command = [...(watcher.wrapper ?? []), await harness(watcher), mode, ...args, "--big", String(watcher.big)];
+  const command = [
+    ...(watcher.wrapper ?? []),
+    await program(watcher, "harness"),
+    mode,
+    ...args,
+    "--big",
+    String(watcher.big),
+  ];
   const env = { ...watcher.env };
   // what leaves in the middle has threads that nobody has joined, and on purpose frees nothing
   if (mode === "leave" && env.TSAN_OPTIONS) env.TSAN_OPTIONS += ":report_thread_leaks=0";
@@ -181,6 +189,15 @@ async function* leaving(watcher: Watcher, context: Context): AsyncIterable<strin
   }
 }
 
+/** Every operator of our kernels, for each instruction set that this processor has. */
+async function* kernels(watcher: Watcher, { draw, planned }: Context): AsyncIterable<string | undefined> {
+  for (let i = 0; i < planned; i++) {
+    const seed = String(draw(0, 1_000_000));
+    const path = await program(watcher, "kernels_check");
+    yield verdict(await runChild(path, [seed], { env: watcher.env ?? {}, timeout: TIMEOUT }), `seed ${seed}`);
+  }
+}
+
 type Run = (watcher: Watcher, context: Context) => AsyncIterable<string | undefined>;
 
 function casesOf(watcher: Watcher, plans: readonly [what: string, run: Run, ci: number, full: number][]): Case[] {
@@ -201,11 +218,17 @@ function casesOf(watcher: Watcher, plans: readonly [what: string, run: Run, ci: 
 const CHECKS = "every refusal and result of the shim";
 const THREADS = "threads and lanes at random";
 const LEAVING = "the process leaves in the middle";
+const KERNELS = "every operator of the kernels";
 
 /** The suite's cases. */
 export const cases: readonly Case[] = [
   ...casesOf(PLAIN, [[CHECKS, checks, 1, 1], [THREADS, threads, 4, 60], [LEAVING, leaving, 6, 60]]),
-  ...casesOf(ADDRESS, [[CHECKS, checks, 0, 1], [THREADS, threads, 0, 20], [LEAVING, leaving, 0, 30]]),
+  ...casesOf(ADDRESS, [
+    [CHECKS, checks, 0, 1],
+    [THREADS, threads, 0, 20],
+    [LEAVING, leaving, 0, 30],
+    [KERNELS, kernels, 0, 3],
+  ]),
   ...casesOf(THREAD, [[CHECKS, checks, 0, 1], [THREADS, threads, 0, 20], [LEAVING, leaving, 0, 30]]),
   ...casesOf(VALGRIND, [[CHECKS, checks, 0, 1], [THREADS, threads, 0, 2], [LEAVING, leaving, 0, 3]]),
 ];

@@ -1,0 +1,20 @@
+// The kernels for 64-bit ARM: GELU and attention; the products stay with ggml. They are right under emulation
+// (tests/kernels_check.cpp), and nobody has measured them.
+#if defined(__aarch64__) && defined(__ARM_NEON)
+#    include <arm_neon.h>
+
+#    define WIDTH 4
+
+namespace {
+typedef float FourFloats __attribute__((vector_size(16)));
+inline FourFloats load_halves(const unsigned short * p) { return (FourFloats) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+}  // namespace
+
+#    include "kernels_vector.h"
+
+#    include "kernels_attention.h"
+#    include "kernels_gelu.h"
+
+extern const saur::Kernels kernels_neon;
+const saur::Kernels        kernels_neon = { "NEON", gelu, attention, nullptr, nullptr, nullptr, nullptr };
+#endif
