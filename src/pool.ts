@@ -4,6 +4,7 @@
  * A free lane takes the next pass. Passes are shared: texts of a thousand calls made at once go together, and a
  * single query is not behind all of a long list.
  */
+import { setImmediate } from "node:timers/promises";
 import { LlamaError } from "../ffi/errors.ts";
 import { Lane, type LogLine, type Model, type Native, SPECIAL } from "../ffi/mod.ts";
 import { Call, type CallOptions } from "./call.ts";
@@ -146,6 +147,10 @@ export class Pool {
     }
   }
 
+  get #allBusy(): boolean {
+    return this.#idle.length === 0 && this.#slots.length >= this.#settings.contexts;
+  }
+
   #grow(): Slot | undefined {
     if (this.#slots.length >= this.#settings.contexts) return undefined;
     try {
@@ -162,7 +167,11 @@ export class Pool {
   }
 
   async #serve(slot: Slot): Promise<void> {
-    for (let job = this.#next(slot); job; job = this.#next(slot)) await job;
+    for (let job = this.#next(slot); job; job = this.#next(slot)) {
+      await job;
+      // A query whose text has just been tokenised joins the pass that begins now, if it gets the time to ask for it.
+      if (slot.tokenised && this.#sequences.size > 0 && this.#allBusy) await setImmediate();
+    }
     this.#idle.push(slot);
     // The last one is the next to work: one with a context, so that little work does not make others.
     this.#idle.sort((a, b) => a.capacity - b.capacity);
