@@ -4,6 +4,7 @@
  * A free lane takes the next pass. Passes are shared: texts of a thousand calls made at once go together, and a
  * single query is not behind all of a long list.
  */
+import { setImmediate } from "node:timers/promises";
 import { LlamaError } from "../ffi/errors.ts";
 import { Lane, type LogLine, type Model, type Native, SPECIAL } from "../ffi/mod.ts";
 import { Call, type CallOptions } from "./call.ts";
@@ -155,6 +156,10 @@ export class Pool {
     this.#serving.add(served);
   }
 
+  get #allBusy(): boolean {
+    return this.#idle.length === 0 && this.#slots.length >= this.#settings.contexts;
+  }
+
   #grow(): Slot | undefined {
     if (this.#slots.length >= this.#settings.contexts) return undefined;
     try {
@@ -171,10 +176,14 @@ export class Pool {
   }
 
   async #serve(slot: Slot): Promise<void> {
-    // No needless await before it is idle: what came meanwhile would wait for nobody.
-    do for (let job = this.#next(slot); job; job = this.#next(slot)) await job; while (
-      this.#contexts.wanted(slot) && await this.#contexts.release(slot)
-    );
+    do {
+      for (let job = this.#next(slot); job; job = this.#next(slot)) {
+        await job;
+        // A query whose text has just been tokenised joins the pass that begins now, if it gets the time to ask for it.
+        if (slot.tokenised && this.#sequences.size > 0 && this.#allBusy) await setImmediate();
+      }
+      // No needless await before it is idle: what came meanwhile would wait for nobody.
+    } while (this.#contexts.wanted(slot) && await this.#contexts.release(slot));
     this.#idle.push(slot);
     // The last one is the next to work: one with a context, so that little work does not make others.
     this.#idle.sort((a, b) => a.capacity - b.capacity);

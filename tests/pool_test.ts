@@ -57,6 +57,19 @@ test("Pool does its work on the lanes that there are when the system has no more
   await pool.close();
 });
 
+test("Pool puts a query into the first pass that begins after its text was tokenised", async () => {
+  const fake = new FakeNative(randomIntegers(12));
+  const pool = fake.pool(1);
+  const list = pool.encode(Array.from({ length: 100 }, () => one(...new Int32Array(10).fill(20))[0]!));
+  while (fake.passes.length < 5) await later(1);
+  const begun = fake.passes.length;
+  await pool.tokenize(["query"]);
+  await pool.encode(one(21));
+  assertEquals(fake.passes.findIndex((pass) => pass.some(([first]) => first === 21)), begun);
+  await list;
+  await pool.close();
+});
+
 test("Pool makes no more lanes than contexts, and only for work", async () => {
   const fake = new FakeNative(randomIntegers(6));
   const pool = fake.pool(3);
