@@ -38,14 +38,18 @@ const LIBRARY = 10 * MB;
 const ENTRY: Readonly<Record<string, number>> = { bert: 275, gpt2: 440, t5: 570 };
 const OTHER_ENTRY = 240;
 
-// A lane's thread, and the lists of a context's graph and scheduler.
-const LANE = 2 * MB;
+// A lane's thread, the lists of a context's graph and scheduler, and what our kernels write in between.
+const LANE = 4 * MB;
 
 // Passes are made no smaller than this to stay below a limit. Contexts are made in steps, so that one is not made anew for a few tokens more.
 const STEP = 64;
 
 // What a typed array takes besides its numbers, with the object that holds it.
 const ARRAY = 300;
+
+// What JavaScript's heap grows by while results come, before it is collected: so much a text, up to a limit.
+const GARBAGE = 8 * 1024;
+const MOST_GARBAGE = 6 * MB;
 
 /** A model's part, from what its file says. */
 export interface Weights {
@@ -126,7 +130,8 @@ export function outputsBytes(lengths: ArrayLike<number>, width: number, perToken
   let tokens = 0;
   for (let i = 0; i < lengths.length; i++) tokens += lengths[i]!;
   const rows = perToken ? tokens : lengths.length;
-  return lengths.length * 2 * ARRAY + 4 * (tokens + rows * width);
+  const garbage = Math.min(lengths.length * GARBAGE, MOST_GARBAGE);
+  return lengths.length * 2 * ARRAY + 4 * (tokens + rows * width) + garbage;
 }
 
 /** Bytes in words. */

@@ -59,13 +59,13 @@ async function casesOf(
   more: { path: string; options: string } | undefined,
 ): Promise<Case[]> {
   const minilm = (type: string): string => join(ROOT, "models", `all-minilm-l6-v2-${type}.gguf`);
-  const counts = full ? [10, 100, 1000, 10_000] : [10, 1000];
   const cases: Case[] = [];
-  const add = (model: string, options = {}, most = Infinity): void => {
-    for (const texts of counts) if (texts <= most) cases.push({ model, options, texts, words: 10 });
+  const add = (model: string, counts: readonly number[], options = {}): void => {
+    for (const texts of counts) cases.push({ model, options, texts, words: 10 });
   };
-  for (const type of full ? ["f32", "bf16", "q8_0"] : ["q8_0"]) add(minilm(type));
+  add(minilm("q8_0"), full ? [10, 100, 1000, 10_000] : [10, 1000]);
   if (full) {
+    for (const type of ["f32", "bf16"]) add(minilm(type), [10, 1000]);
     for (const type of ["f32", "q8_0"]) {
       cases.push({ model: minilm(type), options: { contextSize: 512 }, texts: 50, words: 600 });
       cases.push({
@@ -75,9 +75,9 @@ async function casesOf(
         words: 10,
       });
     }
-    if (!vocabulariesMissing) add(await writeLarge(directory), {}, 1000);
+    if (!vocabulariesMissing) add(await writeLarge(directory), [10, 100, 1000]);
   }
-  if (more) add(more.path, JSON.parse(more.options), 1000);
+  if (more) add(more.path, full ? [10, 100, 1000] : [10, 100], JSON.parse(more.options));
   return cases;
 }
 
