@@ -26,7 +26,14 @@ const workload = TURNS.find((one) => one.name === values.workload);
 if (!peer || !workload) throw new Error(`Give one of: ${PEERS.map((one) => one.name).join(" | ")}; and a workload`);
 
 const scratch = mkdtempSync(join(tmpdir(), "llamasaur-peer-"));
-const bench: Bench = { size: "smoke", cores: availableParallelism(), budget: PATIENCE, rounds: 1, scratch };
+const bench: Bench = {
+  size: "smoke",
+  cores: availableParallelism(),
+  budget: PATIENCE,
+  rounds: 1,
+  scratch,
+  searched: new Map(),
+};
 try {
   const content = await withCount((count) => workload.content(Number(values.texts), count));
   const truth = await vectorsOf(PEERS[0]!, PEERS[0]!.candidates(workload.name, bench.cores)[0], content);
