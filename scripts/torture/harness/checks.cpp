@@ -155,6 +155,26 @@ void check_encode(Script & script, Lane & lane, const Model & model) {
     expect_result(script, lane, encode(lane, { 5 }), SAUR_OK, "a pass after an abort of nothing");
 }
 
+// Sequences of a causal model that begin alike: computed, kept, stopped, and with others.
+void check_shared(Script & script, Lane & lane, const Model & model) {
+    const int32_t options[] = { 64, 4, 1, 0, 1, 5, 6 };
+    expect_result(script, lane, saur_context_init(lane.handle, model.handle, options, 7), SAUR_OK, "a context for answers");
+    Pack pack;
+    pack.tokens.resize(66, 5);
+    pack.lengths = { 30, 36 };
+    pack.seconds = { 20, 20 };
+    expect_result(script, lane, pack.encode(lane), SAUR_OK, "a beginning");
+    const std::vector<float> first = embeddings_of(lane);
+    expect((int32_t) first.size(), 4, "numbers of two sequences' answers");
+    pack.seconds = { -1, INT32_MAX };
+    expect(pack.encode(lane), SAUR_BATCH_TOO_LARGE, "more than the pass, where nothing is shared");
+    pack.seconds = { 29, 3 };
+    expect_result(script, lane, pack.encode(lane), SAUR_OK, "two beginnings");
+    pack.seconds = { 20, 20 };
+    expect_result(script, lane, pack.encode(lane), SAUR_OK, "the first beginning");
+    expect(embeddings_of(lane) == first, 1, "the same answers");
+}
+
 // An assertion inside a kernel: with one thread it runs on the lane's own, and is a result of the job.
 void check_kernel(Script & script, Lane & lane) {
     ggml_threadpool * threadpool = lane.handle->threadpool;
@@ -275,6 +295,9 @@ void check_lanes(const Arguments & arguments) {
             check_model(model);
             check_refusals(script, fresh, model, arguments.models[i]);
             check_encode(script, fresh, model);
+            if (model.goes_on) {
+                check_shared(script, fresh, model);
+            }
             check_tokenize(script, fresh, model, arguments.big);
             check_kernel(script, fresh);
             check_contexts(script, fresh, model);

@@ -51,7 +51,7 @@ struct Model {
 
     saur_model * const handle;
     const size_t       index;  // in the list of files
-    int32_t            dimensions, trained, vocabulary, classes, pooling;
+    int32_t            dimensions, trained, vocabulary, classes, pooling, goes_on;
 };
 
 struct Lane {
@@ -64,6 +64,7 @@ struct Lane {
     // the context, as its owner knows it
     std::string context;  // its options as text; empty: none, or one that is lost
     int32_t     tokens  = 0, sequences = 0, pooling = 0, width = 0, vocabulary = 0, trained = 0;
+    bool        pairs   = true;   // whether sequences of two segments may be given to it
     bool        unusual = false;  // a pooling that the model's file does not have
 };
 
