@@ -11,6 +11,9 @@ const COMPARED = 400; // more texts are compared with the truth by a sample
 const REFERENCE = "ceiling";
 const PATIENCE = 4; // so many times the budget may one turn take
 
+/** What this run has searched, by workload/contender: one workload's search may hold for another. */
+const searched = new Map<string, readonly Cell[]>();
+
 /** Whose turn it is in a round, in this order: each once, and again while it has time left. */
 export function turnsOf(round: number, spent: readonly number[], budget: number): number[] {
   const all = spent.map((_, i) => (round + i) % spent.length);
@@ -66,9 +69,9 @@ export async function measure(
       entries.push({ name: peer.name, peer, cells: [], turns: [], error: reason });
       continue;
     }
-    const cells = bench.searched.get(`${workload.like}/${peer.name}`) ??
+    const cells = searched.get(`${workload.like}/${peer.name}`) ??
       await search(bench, peer, workload, { content: { ...content, texts: few }, truth: fewRows });
-    bench.searched.set(`${workload.name}/${peer.name}`, cells);
+    searched.set(`${workload.name}/${peer.name}`, cells);
     const candidate = best(cells, workload.floor);
     const error = candidate ? undefined : cells[0]!.error ?? "no candidate ran";
     entries.push({
