@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { Contender } from "./contender.ts";
 import type { Candidate, Job, Peer } from "./peer.ts";
-import type { Accuracy, Cell } from "./results.ts";
+import type { Accuracy } from "./results.ts";
 import type { Content } from "./workloads.ts";
 
 /** How much is to be done, and where. */
@@ -16,8 +16,6 @@ export interface Bench {
   readonly rounds: number;
   /** A folder for jobs and vectors. */
   readonly scratch: string;
-  /** What was searched, by workload/contender. */
-  readonly searched: Map<string, readonly Cell[]>;
 }
 
 const START = 120; // seconds

@@ -4,13 +4,13 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writ
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { benchCache, ROOT } from "./models.ts";
-import { machineLine } from "./report.ts";
 import { type Results, speedup, type WorkloadResult } from "./results.ts";
 
 const BULK = ["titles", "paragraphs", "passages", "many", "causal", "rerank", "yes-no"];
 const WIDTH = 900;
-const BAR = 13; // pixels
-const HEAD = 90;
+const ROW = 18; // pixels
+const HEAD = 70; // title
+const COLOURS = { ours: "#2f6fb0", ceiling: "#555555", others: "#b8b8b8" } as const;
 
 /** What of ECharts is used. */
 interface Chart {
@@ -19,43 +19,62 @@ interface Chart {
   dispose(): void;
 }
 
-/** Speeds as multiples of the ceiling's, a group of bars for each workload. */
+/** A bar or, without a value, the heading of those below it. */
+interface Row {
+  readonly label: string;
+  readonly value: number | null;
+  readonly colour: string;
+}
+
+/** Speeds as multiples of the ceiling's, a bar for each contender and workload. */
 export function drawChart(results: Results, path: string): void {
-  const workloads = results.workloads.filter(({ name }) => BULK.includes(name));
-  if (workloads.length === 0) return;
+  const rows = results.workloads.filter(({ name }) => BULK.includes(name)).flatMap(rowsOf);
+  if (rows.length === 0) return;
   const echarts = createRequire(join(library(), "package.json"))("echarts");
-  const height = HEAD + workloads.reduce((sum, { contenders }) => sum + (contenders.length + 1) * BAR, 0) + 30;
+  const height = HEAD + rows.length * ROW + 30;
   const chart: Chart = echarts.init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height });
-  chart.setOption(optionOf(results, workloads));
+  chart.setOption(optionOf(results, rows));
   writeFileSync(path, `${chart.renderToSVGString()}\n`);
   chart.dispose();
 }
 
-function optionOf(results: Results, workloads: readonly WorkloadResult[]): unknown {
-  const names = [...new Set(workloads.flatMap(({ contenders }) => contenders.map(({ name }) => name)))];
-  return {
-    animation: false,
-    title: {
-      text: "Speed, as a multiple of libllama in C++ alone",
-      subtext: `${machineLine(results.machine).split(";")[0]}; ${results.date.slice(0, 10)}`,
-      subtextStyle: { width: WIDTH - 40, overflow: "truncate" },
-    },
-    legend: { top: 50, data: names },
-    grid: { top: HEAD, left: 90, right: 60, bottom: 30 },
-    xAxis: { type: "value" },
-    yAxis: { type: "category", inverse: true, data: workloads.map(({ name }) => name) },
-    series: names.map((name) => ({
-      ...{ name, type: "bar", barWidth: BAR - 3, barGap: "20%" },
-      label: { show: true, position: "right", fontSize: 10 },
-      data: workloads.map((workload) => speedOf(workload, name)),
-    })),
-  };
+function rowsOf({ title, contenders, reference }: WorkloadResult): Row[] {
+  const base = contenders.find(({ name }) => name === reference);
+  const bars = contenders.flatMap((one): Row[] => {
+    const ratio = base && speedup(one, base);
+    if (!ratio) return [];
+    const kind = one === base ? "ceiling" : /^(Deno|Bun)/.test(one.name) ? "ours" : "others";
+    return [{ label: one.name, value: Number(ratio.median.toFixed(2)), colour: COLOURS[kind] }];
+  });
+  return bars.length === 0 ? [] : [{ label: title, value: null, colour: "" }, ...bars];
 }
 
-function speedOf({ contenders, reference }: WorkloadResult, name: string): number | null {
-  const [one, base] = [name, reference].map((name) => contenders.find((one) => one.name === name));
-  const ratio = one && base ? speedup(one, base) : undefined;
-  return ratio ? Number(ratio.median.toFixed(2)) : null;
+function optionOf({ machine, date }: Results, rows: readonly Row[]): unknown {
+  return {
+    animation: false,
+    textStyle: { fontFamily: "sans-serif" },
+    title: {
+      text: "Speed, as a multiple of libllama in C++ alone",
+      subtext: `${machine.cpu}, ${machine.cores} cores; ${machine.versions}; ${date.slice(0, 10)}`,
+    },
+    grid: { top: HEAD, left: 200, right: 50, bottom: 30 },
+    xAxis: { type: "value" },
+    // headings go over the bars' place, names before it
+    yAxis: {
+      ...{ type: "category", inverse: true, axisTick: { show: false } },
+      data: rows.map(({ label, value }) => value === null ? "" : label),
+      axisLabel: { interval: 0 },
+    },
+    series: [{
+      ...{ type: "bar", barWidth: ROW - 5 },
+      label: { show: true, position: "right" },
+      data: rows.map(({ label, value, colour }) =>
+        value === null
+          ? { value: 0, label: { formatter: label, fontWeight: "bold" } }
+          : { value, itemStyle: { color: colour } }
+      ),
+    }],
+  };
 }
 
 /** The folder that has ECharts in its node_modules, of the version that the lock names. */

@@ -151,16 +151,8 @@ function parseOptions(): { bench: Bench; options: Options } {
   if (!(Number.isSafeInteger(rounds) && rounds > 0)) throw new RangeError("--rounds must be 1 or more");
   if (!(budget > 0)) throw new RangeError("--budget must be more than 0 seconds");
   const scratch = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
-  const bench: Bench = {
-    ...{
-      size: values.full ? "full" : "smoke",
-      cores: availableParallelism(),
-      budget,
-      rounds,
-      scratch,
-      searched: new Map(),
-    },
-  };
+  const size = values.full ? "full" : "smoke";
+  const bench: Bench = { size, cores: availableParallelism(), budget, rounds, scratch };
   return { bench, options: { workloads, contenders: listOf(values.contenders), out: values.out } };
 }
 

@@ -8,7 +8,11 @@ import { median } from "./statistics.ts";
 import { CALLS, type Content, type Workload } from "./workloads.ts";
 
 const COMPARED = 400; // more texts are compared with the truth by a sample
+const REFERENCE = "ceiling";
 const PATIENCE = 4; // so many times the budget may one turn take
+
+/** What this run has searched, by workload/contender: one workload's search may hold for another. */
+const searched = new Map<string, readonly Cell[]>();
 
 /** Whose turn it is in a round, in this order: each once, and again while it has time left. */
 export function turnsOf(round: number, spent: readonly number[], budget: number): number[] {
@@ -65,9 +69,9 @@ export async function measure(
       entries.push({ name: peer.name, peer, cells: [], turns: [], error: reason });
       continue;
     }
-    const cells = bench.searched.get(`${workload.like}/${peer.name}`) ??
+    const cells = searched.get(`${workload.like}/${peer.name}`) ??
       await search(bench, peer, workload, { content: { ...content, texts: few }, truth: fewRows });
-    bench.searched.set(`${workload.name}/${peer.name}`, cells);
+    searched.set(`${workload.name}/${peer.name}`, cells);
     const candidate = best(cells, workload.floor);
     const error = candidate ? undefined : cells[0]!.error ?? "no candidate ran";
     entries.push({
@@ -84,7 +88,7 @@ export async function measure(
     for (const { contender } of entries) await contender?.stop();
   }
   return {
-    ...{ name: workload.name, title: workload.title, reference: "ceiling", latency: workload.ask === "one", tokens },
+    ...{ name: workload.name, title: workload.title, reference: REFERENCE, latency: workload.ask === "one", tokens },
     ...(truth && { truth: truth.by }),
     contenders: entries.map((entry): Measured => ({
       ...{ name: entry.name, texts: content.texts.length, search: entry.cells, turns: entry.turns },
@@ -132,14 +136,15 @@ async function takeTurns(bench: Bench, workload: Workload, entries: readonly Ent
   const spent = entries.map(() => 0);
   for (let round = 0; round < bench.rounds; round++) {
     const order = turnsOf(round, spent, bench.budget).filter((i) => entries[i]!.error === undefined);
-    if (order.length === 0) return;
+    if (order.every((i) => entries[i]!.name === REFERENCE)) return;
     for (const entry of entries) entry.turns.push(undefined);
     for (const i of order) {
       const entry = entries[i]!;
       await attempt(entry, async () => {
         const one = await turn(bench, workload, entry);
         entry.turns[round] = one;
-        spent[i]! += one.latencies?.reduce((sum, s) => sum + s, 0) ?? one.seconds;
+        // the reference goes on while others do: without it a round has no ratio
+        if (entry.name !== REFERENCE) spent[i]! += one.latencies?.reduce((sum, s) => sum + s, 0) ?? one.seconds;
       });
     }
     const shown = entries.flatMap(({ name, turns: { [round]: one } }) => one ? [`${name} ${timesOf(one)}`] : []);

@@ -12,20 +12,25 @@ export interface Sample {
   readonly truth: Float32Array | undefined;
 }
 
+const FEWEST = 3; // as many types as some have, of the likeliest size
 const FINALISTS = 3;
+const COMPUTED = 2; // so many times the budget may all candidates compute
+const ELAPSED = 5; // and with starting
 const CALLS = 10; // of `one`
 const PATIENCE = 4; // a candidate may take so many times as long as the best one before it
 
-/** Runs the candidates; when the time is up, those that are left are said not to have run. */
+/**
+ * Runs the candidates: at least the first few, and more while there is time; the others are said not to have run. A
+ * contender whose first few all fail is given up.
+ */
 export async function search(bench: Bench, peer: Peer, workload: Workload, sample: Sample): Promise<Cell[]> {
   const candidates = peer.candidates(workload.name, bench.cores);
   const cells: Cell[] = [];
   const start = performance.now();
-  const most = bench.budget * (bench.size === "full" ? 2 : 4);
   for (const candidate of candidates) {
-    const spent = (performance.now() - start) / 1000;
-    if (spent > most && cells.length > 0) {
-      cells.push({ candidate, seconds: [], error: `not run: ${most.toFixed(0)} s are over` });
+    const over = cells.length < FEWEST ? undefined : reasonToStop(cells, (performance.now() - start) / 1000, bench);
+    if (over !== undefined) {
+      cells.push({ candidate, seconds: [], error: `not run: ${over}` });
       continue;
     }
     cells.push(await trial(bench, peer, workload, candidate, sample, limitOf(cells, bench)));
@@ -38,6 +43,13 @@ export async function search(bench: Bench, peer: Peer, workload: Workload, sampl
     cells[cells.indexOf(cell)] = { ...cell, seconds: [...cell.seconds, ...again.seconds] };
   }
   return cells;
+}
+
+/** Starting costs some contenders more than computing: both have their limit. */
+function reasonToStop(cells: readonly Cell[], elapsed: number, { budget }: Bench): string | undefined {
+  if (cells.every(({ seconds }) => seconds.length === 0)) return "the first ones failed";
+  const computed = cells.reduce((sum, { seconds }) => sum + (seconds[0] ?? 0), 0);
+  return computed > COMPUTED * budget || elapsed > ELAPSED * budget ? "the time is up" : undefined;
 }
 
 /** The fastest candidate among those that are near enough to the truth, or among all if none is. */
