@@ -1,5 +1,5 @@
-// The kernels for 64-bit ARM: GELU and attention; the products stay with ggml. They are right under emulation
-// (tests/kernels_check.cpp), and nobody has measured them.
+// The kernels for 64-bit ARM: GELU and attention; the products stay with ggml. They compile, and nobody has run them yet:
+// tests/kernels_check.cpp does on such a machine, and kernels_of_cpu() leaves them off until then.
 #if defined(__aarch64__) && defined(__ARM_NEON)
 #    include <arm_neon.h>
 
