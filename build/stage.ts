@@ -6,7 +6,10 @@ import { BuildError } from "./failure.ts";
 /** The C and C++ of ffi/, for where a directory cannot be listed; tests/build_test.ts compares it with the directory. */
 export const NATIVE_SOURCES: readonly string[] = [
   "batch.cpp",
+  "causal.cpp",
+  "causal.h",
   "context.cpp",
+  "context_memory.cpp",
   "cores.cpp",
   "cpu_check.cpp",
   "cpu_features.c",
@@ -45,6 +48,8 @@ export const NATIVE_SOURCES: readonly string[] = [
   "model_file.h",
   "owner.cpp",
   "owner.h",
+  "pass.cpp",
+  "pass.h",
   "pooling.h",
   "reordered.h",
   "shim.cpp",
@@ -55,9 +60,10 @@ export const NATIVE_SOURCES: readonly string[] = [
 /** Programs for maintainers that `--target` builds, and the files of each; they are in a checkout only. */
 export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   ceiling: ["scripts/bench/ceiling.cpp", "scripts/bench/ceiling_embedder.h"],
-  harness: ["harness.cpp", "script.h", "script.cpp", "checks.cpp", "schedule.cpp", "work.cpp"].map((name) =>
-    `scripts/torture/harness/${name}`
-  ),
+  harness: ["harness.cpp", "script.h", "script.cpp", "library_checks.cpp", "checks.cpp", "schedule.cpp", "work.cpp"]
+    .map(
+      (name) => `scripts/torture/harness/${name}`,
+    ),
   kernels_check: ["tests/kernels_check.cpp", "tests/kernels_check.h"],
 };
 

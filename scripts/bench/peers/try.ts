@@ -32,7 +32,6 @@ const bench: Bench = {
   budget: PATIENCE,
   rounds: 1,
   scratch,
-  searched: new Map(),
 };
 try {
   const content = await withCount((count) => workload.content(Number(values.texts), count));

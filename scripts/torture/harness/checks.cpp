@@ -9,13 +9,6 @@
 namespace harness {
 namespace {
 
-void expect(int32_t found, int32_t expected, const std::string & what) {
-    report.count("checks");
-    if (found != expected) {
-        report.wrong(what + ": " + std::to_string(found) + " and not " + std::to_string(expected));
-    }
-}
-
 // Runs a job to its end and checks what it comes to.
 void expect_result(Script & script, Lane & lane, int32_t started, int32_t expected, const std::string & what) {
     script.run(lane, started, [&](int32_t status) {
@@ -236,38 +229,7 @@ void check_tokenize(Script & script, Lane & lane, const Model & model, int32_t b
     expect(saur_vocab_counts(lane.handle, nullptr, 0), 0, "counts of no text");
 }
 
-void drain(saur_lane * lane) {
-    char buffer[64];
-    for (int32_t size : { 0, -1, INT32_MIN, 1, 2, 3, 17 }) {
-        for (int times = 0; times < 3; times++) {
-            const int32_t n = saur_log_drain(lane, buffer, size);
-            expect(n <= std::max(0, size), 1, "log_drain fits its buffer");
-        }
-    }
-    while (saur_log_drain(lane, buffer, (int32_t) sizeof(buffer)) > 0) {
-    }
-}
-
 }  // namespace
-
-void check_library() {
-    char text[64];
-    expect(saur_abi() > 0, 1, "abi");
-    const int32_t n = saur_versions(nullptr, 0);
-    expect(saur_versions(text, 1), n, "versions into one byte");
-    expect(saur_cpu_missing(text, sizeof(text), 0), 0, "what the processor lacks");
-    saur_cpu_missing(text, 1, -1);
-    expect(saur_init("") , SAUR_OK, "init");
-    expect(saur_init(""), SAUR_OK, "init again");
-    double one;
-    expect(saur_default_params(&one, 1), 18, "default_params");
-    for (int32_t device = -1; device <= saur_device_count(); device++) {
-        double memory[2];
-        saur_device_text(device, text, 2);
-        saur_device_memory(device, memory);
-    }
-    drain(nullptr);
-}
 
 void check_lanes(const Arguments & arguments) {
     for (Waking waking : { Waking::wait, Waking::notify }) {

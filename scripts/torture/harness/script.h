@@ -116,8 +116,11 @@ struct Arguments {
     int32_t                  steps = 300, threads = 2, big = 1 << 20;
 };
 
-// checks.cpp: every refusal and every kind of result, in order
+// library_checks.cpp: what needs no lane, and what all checks use
+void expect(int32_t found, int32_t expected, const std::string & what);
+void drain(saur_lane * lane);
 void check_library();
+// checks.cpp: every refusal and every kind of result, in order
 void check_lanes(const Arguments & arguments);
 // schedule.cpp: what one JavaScript thread does, drawn at random
 void run_schedule(const Arguments & arguments, uint64_t seed, Waking waking);
