@@ -21,7 +21,9 @@ export async function measureStream(bench: Bench, names: ReadonlySet<string>): P
   const all = await withCount((count) => titles(lengths.at(-1)!, count));
   const contenders: Measured[] = [];
   for (const peer of [...OURS, CEILING]) {
-    if (names.has(peer.name)) contenders.push(...await measureOne(bench, peer, lengths, all));
+    if (names.has(peer.name) && peer.kinds.includes("embed")) {
+      contenders.push(...await measureOne(bench, peer, lengths, all));
+    }
   }
   const title = `A stream of titles, MiniLM ${TYPE}, vectors dropped`;
   return { name: "stream", title, reference: "", latency: false, contenders };
