@@ -61,9 +61,8 @@ class Server:
         atexit.register(self.child.kill)
 
     def connect(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection = Connection("127.0.0.1", self.port, timeout=600)
         connection.connect()
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
     def wait(self):
@@ -78,6 +77,12 @@ class Server:
                 pass
             time.sleep(0.01)
         raise SystemExit(f"llama-server does not answer (exit code {self.child.poll()})")
+
+
+class Connection(http.client.HTTPConnection):
+    def connect(self):
+        super().connect()
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class Client:
@@ -129,9 +134,15 @@ class Client:
         return tokens[: most - len(closing)] + closing
 
 
-def ask(connection, path, body):
-    connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    response = connection.getresponse()
+def ask(connection, path, body, again=True):
+    try:
+        connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+    except (ConnectionError, http.client.RemoteDisconnected):
+        if not again:
+            raise
+        connection.close()  # llama-server closes what was silent for five seconds, as between two turns
+        return ask(connection, path, body, again=False)
     data = response.read()
     if response.status != 200:
         raise RuntimeError(f"{path}: {response.status} {data[:300].decode(errors='replace')}")
