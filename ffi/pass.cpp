@@ -1,7 +1,6 @@
 #include "pass.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace saur {
 namespace {
@@ -71,6 +70,11 @@ struct Group {
     std::vector<int32_t> members;
 };
 
+// Whether the memory still holds what a group begins with, from a pass before.
+bool holds(const saur_lane * lane, const Group & group) {
+    return std::equal(lane->prefix.begin(), lane->prefix.end(), group.prefix, group.prefix + group.n_prefix);
+}
+
 // The sequences by what they share; those first whose beginning the memory still holds.
 std::vector<Group> groups_of(const saur_lane * lane, const std::vector<const llama_token *> & sequences) {
     std::vector<Group> groups;
@@ -86,9 +90,7 @@ std::vector<Group> groups_of(const saur_lane * lane, const std::vector<const lla
             found->members.push_back(s);
         }
     }
-    std::stable_partition(groups.begin(), groups.end(), [&](const Group & group) {
-        return std::equal(lane->prefix.begin(), lane->prefix.end(), group.prefix, group.prefix + group.n_prefix);
-    });
+    std::stable_partition(groups.begin(), groups.end(), [&](const Group & group) { return holds(lane, group); });
     return groups;
 }
 
@@ -99,23 +101,22 @@ int32_t hold_prefix(saur_lane * lane, const Group & group) {
     if (!memory) {
         return SAUR_OK;
     }
-    const std::vector<int32_t> prefix(group.prefix, group.prefix + group.n_prefix);
-    if (!prefix.empty() && prefix == lane->prefix) {
+    if (group.n_prefix > 0 && holds(lane, group)) {
         llama_memory_seq_keep(memory, prefix_sequence());
         return SAUR_OK;
     }
     lane->prefix.clear();
     llama_memory_clear(memory, false);
-    if (prefix.empty()) {
+    if (group.n_prefix == 0) {
         return SAUR_OK;
     }
     Batch batch;
     for (int32_t i = 0; i < group.n_prefix; i++) {
-        batch.add(prefix[i], i, prefix_sequence(), false);
+        batch.add(group.prefix[i], i, prefix_sequence(), false);
     }
     const int32_t rc = decode(lane, batch);
     if (rc == SAUR_OK) {
-        lane->prefix = prefix;
+        lane->prefix.assign(group.prefix, group.prefix + group.n_prefix);
     }
     return rc;
 }
@@ -145,6 +146,9 @@ int32_t read_answers(const saur_lane * lane, int32_t token, float * out) {
     return SAUR_OK;
 }
 
+// Whether there is a row a token; then nothing is shared, and all sequences are one group.
+bool row_a_token(const saur_lane * lane) { return lane->answers.empty() && lane->pooling == POOLING_NONE; }
+
 size_t row_width(const saur_lane * lane) {
     const llama_model * model = llama_get_model(lane->context);
     return !lane->answers.empty()          ? lane->answers.size()
@@ -155,8 +159,8 @@ size_t row_width(const saur_lane * lane) {
 // The rows of a group after its batch was computed, each to its sequence's place.
 int32_t read_rows(saur_lane * lane, const Group & group) {
     const size_t width = row_width(lane);
-    const bool   each  = lane->answers.empty() && lane->pooling == POOLING_NONE;  // a row a token; then all are one group
-    int32_t      token = 0;                                                       // of the batch
+    const bool   each  = row_a_token(lane);
+    int32_t      token = 0;  // of the batch
     size_t       state = 0;
     for (const int32_t s : group.members) {
         const int32_t length = lane->lengths[s] - group.n_prefix;
@@ -216,8 +220,8 @@ int32_t compute_pass(saur_lane * lane) {
         sequences.push_back(next);
         next += length;
     }
-    const bool each = lane->answers.empty() && lane->pooling == POOLING_NONE;
-    lane->embeddings.assign((each ? lane->tokens.size() : sequences.size()) * row_width(lane), 0.0f);
+    const size_t n_rows = row_a_token(lane) ? lane->tokens.size() : sequences.size();
+    lane->embeddings.assign(n_rows * row_width(lane), 0.0f);
     for (const Group & group : groups_of(lane, sequences)) {
         const int32_t rc = compute_group(lane, group, sequences);
         if (rc != SAUR_OK) {

@@ -50,10 +50,8 @@ export function checkList<T>(name: string, value: unknown, read: (item: unknown,
  * @param most What a longer one becomes.
  */
 export function checkLengths(name: string, value: unknown, most: number): Uint32Array {
-  const numbers = typeof value === "number" || ArrayBuffer.isView(value) && !(value instanceof DataView);
-  const list = numbers
-    ? Array.from(typeof value === "number" ? [value] : value as unknown as ArrayLike<unknown>)
-    : value;
+  const typed = ArrayBuffer.isView(value) && !(value instanceof DataView);
+  const list = typeof value === "number" ? [value] : typed ? Array.from(value as unknown as ArrayLike<unknown>) : value;
   const lengths = checkList(name, list, (length, at) => {
     checkInteger(at, length ?? null, 0);
     return Math.min(length as number, most);

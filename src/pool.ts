@@ -92,7 +92,7 @@ export class Pool {
   encode(sequences: readonly Sequence[], options: CallOptions<Float32Array> = {}): Promise<Float32Array[]> {
     const lengths = new Uint32Array(sequences.length);
     // Uint32Array.from(iterable) takes ten times as long
-    sequences.forEach(({ ids, shared = 0 }, i) => lengths[i] = ids.length - shared);
+    sequences.forEach((sequence, i) => lengths[i] = ownTokens(sequence));
     const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), options);
     return this.#submit(this.#sequences, call, options.signal);
   }
@@ -229,7 +229,7 @@ export class Pool {
         at += ids.length;
       }
       const longest = Math.max(...sequences.map(({ shared = 0 }) => shared));
-      const wanted = sequences.reduce((sum, { ids, shared = 0 }) => sum + ids.length - shared, longest);
+      const wanted = sequences.reduce((sum, sequence) => sum + ownTokens(sequence), longest);
       await this.#contexts.fit(slot, wanted);
       checkWanted(slot);
       const sizes = lengths.map((length) => pooling === "none" && !answers ? length * width : width);
@@ -264,6 +264,11 @@ export class Pool {
       slot.calls = [];
     }
   }
+}
+
+/** How many of a sequence's tokens are computed for it alone. */
+function ownTokens({ ids, shared = 0 }: Sequence): number {
+  return ids.length - shared;
 }
 
 /** Between two steps of a job: an abort reaches the lane only while it runs one. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { build } from "../../build/mod.ts";
 import { LLAMA_VERSION } from "../../ffi/version.ts";
 import { madeOnce, modelFor, ROOT } from "./models.ts";
-import type { Candidate, Job, Peer } from "./peer.ts";
+import { type Candidate, isCausal, type Job, type Peer } from "./peer.ts";
 
 const SOURCES = ["ceiling.cpp", "ceiling_embedder.h"];
 const POOLINGS = { mean: 1, last: 3 } as const; // llama.h's enum llama_pooling_type
@@ -63,7 +63,7 @@ function filled({ template, instruction = "", query = "" }: Job, document: strin
 
 /** What is tried: all cores busy and no thread too many, in every type; a text alone has use for one lane only. */
 function candidates(workload: string, cores: number): readonly Candidate[] {
-  const causal = workload === "causal" || workload === "yes-no";
+  const causal = isCausal(workload);
   const lanes = workload === "query" ? 1 : cores;
   const types = causal ? ["q4_k_m"] : ["bf16", "q8_0"];
   const packs = workload === "query" ? [512] : causal ? [512, 2048] : [192, 256, 512];

@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import { convert, quantize, type WeightType } from "../../convert.ts";
 import { cacheDirectory, packageRoot } from "../../ffi/library.ts";
 import { addHead, minilmCheckpoint, type Part } from "../../tests/minilm_head.ts";
+import { isCausal } from "./peer.ts";
 
 /** The package's own folder. */
 export const ROOT: string = fileURLToPath(packageRoot());
@@ -39,7 +40,7 @@ export function benchCache(): string {
 
 /** MiniLM with weights of a type, or, for the workload, the cross-encoder or the causal model. */
 export async function modelFor(type: string, workload: string): Promise<string> {
-  if (workload === "causal" || workload === "yes-no") return gemma();
+  if (isCausal(workload)) return gemma();
   if (workload === "rerank") return await crossEncoder(type);
   const path = join(ROOT, "models", `all-minilm-l6-v2-${type}.gguf`);
   if (!existsSync(path)) throw new Error(`${path} is missing: run scripts/download_models.sh minilm`);

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { libraryFileName, targetName } from "../../ffi/library.ts";
 import { modelFor, ROOT } from "./models.ts";
-import type { Candidate, Peer } from "./peer.ts";
+import { type Candidate, isCausal, type Peer } from "./peer.ts";
 
 /** A runtime's command for a script. */
 export const RUNTIMES: readonly { readonly name: string; readonly command: readonly string[] }[] = [
@@ -39,7 +39,7 @@ function peer(name: string, command: readonly string[], kinds: Peer["kinds"], ca
 
 /** Contexts and threads are our own choice: that is what users get. */
 function candidates(workload: string): readonly Candidate[] {
-  if (workload === "causal" || workload === "yes-no") return [{ name: "q4_k_m", type: "q4_k_m", settings: {} }];
+  if (isCausal(workload)) return [{ name: "q4_k_m", type: "q4_k_m", settings: {} }];
   return ["bf16", "q8_0", "f32"].map((type) => ({ name: type, type, settings: {} }));
 }
 

@@ -19,6 +19,11 @@ export const WORKLOADS = [
 /** A workload's name. */
 export type WorkloadName = typeof WORKLOADS[number];
 
+/** Whether a workload is of a causal model, which most peers cannot take. */
+export function isCausal(workload: string): boolean {
+  return workload === "causal" || workload === "yes-no";
+}
+
 /** Whether vectors or scores come out. */
 export type Kind = "embed" | "rerank";
 

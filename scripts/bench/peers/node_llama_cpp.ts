@@ -1,7 +1,7 @@
 /** node-llama-cpp with its own binaries. */
 import { join } from "node:path";
 import { modelFor } from "../models.ts";
-import type { Candidate, Peer } from "../peer.ts";
+import { type Candidate, isCausal, type Peer } from "../peer.ts";
 import { nodeFolder } from "./install.ts";
 
 let folder = "";
@@ -14,7 +14,7 @@ export const NODE_LLAMA_CPP: Peer = {
     folder = await nodeFolder();
   },
   candidates(workload: string, cores: number): readonly Candidate[] {
-    if (workload === "causal" || workload === "yes-no") return []; // it has neither last-token pooling nor yes and no
+    if (isCausal(workload)) return []; // it has neither last-token pooling nor yes and no
     const pools = workload === "query"
       ? [[1, cores], [1, 1]]
       : [[cores, 1], [2 * cores, 1], [4 * cores, 1], [1, cores]];

@@ -1,5 +1,5 @@
 /** sentence-transformers on its three backends, each a peer. */
-import type { Candidate, Peer } from "../peer.ts";
+import { type Candidate, isCausal, type Peer } from "../peer.ts";
 import { beside, checkpoint, exported, python } from "./install.ts";
 
 const BATCHES = [8, 16, 4, 32];
@@ -26,7 +26,7 @@ function peer(name: string, candidates: Peer["candidates"], model: (workload: st
       await model("titles");
     },
     // it has no causal model: gemma3-270m can be had as GGUF only
-    candidates: (workload, cores) => workload === "causal" || workload === "yes-no" ? [] : candidates(workload, cores),
+    candidates: (workload, cores) => isCausal(workload) ? [] : candidates(workload, cores),
     model: (_, workload) => model(workload),
     command: (jobPath) => [program, beside("sentences.py"), jobPath],
   };

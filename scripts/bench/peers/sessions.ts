@@ -1,5 +1,5 @@
 /** onnxruntime and OpenVINO by themselves, from Python. */
-import type { Candidate, Peer } from "../peer.ts";
+import { type Candidate, isCausal, type Peer } from "../peer.ts";
 import { beside, exported, python } from "./install.ts";
 
 const PLAIN = "onnx/model.onnx";
@@ -33,7 +33,7 @@ function peer(
       await exported("titles");
     },
     candidates(workload: string, cores: number): readonly Candidate[] {
-      if (workload === "causal" || workload === "yes-no") return [];
+      if (isCausal(workload)) return [];
       const alone = workload === "query";
       const ways: [sessions: number, threads: number][] = alone || cores === 1
         ? [[1, cores]]

@@ -1,6 +1,6 @@
 /** transformers.js on onnxruntime-node. */
 import { join } from "node:path";
-import type { Candidate, Peer } from "../peer.ts";
+import { type Candidate, isCausal, type Peer } from "../peer.ts";
 import { exported, nodeFolder } from "./install.ts";
 
 let folder = "";
@@ -14,7 +14,7 @@ export const TRANSFORMERS_JS: Peer = {
     await exported("titles");
   },
   candidates(workload: string, cores: number): readonly Candidate[] {
-    if (workload === "causal" || workload === "yes-no") return [];
+    if (isCausal(workload)) return [];
     const alone = workload === "query";
     const files = [["fp32", "model_O2"], ["q8", "model"], ["fp32", "model"]] as const;
     return (alone ? [1] : [8, 16, 4, 32, 64, 1]).flatMap((batch) =>
