@@ -24,6 +24,7 @@ export const NATIVE_SOURCES: readonly string[] = [
   "guard.h",
   "kernels.cpp",
   "kernels.h",
+  "kernels_amx.h",
   "kernels_attention.h",
   "kernels_avx2.cpp",
   "kernels_avx512.cpp",

@@ -8,6 +8,9 @@
 
 #if defined(SAUR_KERNELS_X86)
 extern const saur::Kernels kernels_avx2, kernels_avx512, kernels_avx512_bf16;
+#    if defined(__linux__)
+extern const saur::Kernels kernels_amx;
+#    endif
 #elif defined(SAUR_KERNELS_ARM)
 extern const saur::Kernels kernels_neon;
 #endif
@@ -178,6 +181,11 @@ std::vector<const Kernels *> usable_kernels() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
+#    if defined(__linux__)
+        if (__builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && kernels_amx.may_be_used()) {
+            all.push_back(&kernels_amx);
+        }
+#    endif
         all.push_back(__builtin_cpu_supports("avx512bf16") ? &kernels_avx512_bf16 : &kernels_avx512);
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {  // no CPU has them without F16C

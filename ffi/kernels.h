@@ -46,6 +46,7 @@ struct Kernels {
     void (*product_f32)(ggml_tensor * op, Scratch & scratch);   // with f32 weights
     void (*product_bf16)(ggml_tensor * op, Scratch & scratch);  // with bf16 weights
     void (*to_bf16)(const float * x, uint16_t * out, int64_t n);  // NULL where product_bf16 is
+    bool (*may_be_used)();  // asks the operating system; NULL: there is no need
 };
 
 // Those that the CPU can run, the best first.

@@ -65,11 +65,16 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 
 #    include "kernels_attention.h"
 #    include "kernels_bf16.h"
+
+#    include "kernels_amx.h"
 #    include "kernels_f32.h"
 #    include "kernels_gelu.h"
 #    include "kernels_q8.h"
 
-extern const saur::Kernels kernels_avx512, kernels_avx512_bf16;
+extern const saur::Kernels kernels_avx512, kernels_avx512_bf16, kernels_amx;
 const saur::Kernels        kernels_avx512      = { "AVX-512", gelu, attention, product, product_f32, nullptr, nullptr };
 const saur::Kernels        kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, product, product_f32, product_bf16, to_bf16 };
+#    ifdef HAS_AMX
+const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, product, product_f32, product_amx, to_bf16, may_use_amx };
+#    endif
 #endif
