@@ -22,6 +22,9 @@ bool may_use_amx() {
     return syscall(SYS_arch_prctl, ask, tile_data) == 0;
 }
 
+// What was stored is in memory for the instructions on tiles, of which gcc 12 does not know what they read.
+inline void settle() { __asm__ volatile("" ::: "memory"); }
+
 struct alignas(64) TileConfig {
     uint8_t  palette = 0, start_row = 0, reserved[14] = {};
     uint16_t row_bytes[16] = {};
@@ -33,17 +36,18 @@ class WholeTiles {
   public:
     WITH_AMX WholeTiles() {
         _tile_storeconfig(&before);
+        settle();
         TileConfig config;
         config.palette = 1;
         for (int i = 0; i < 8; i++) {
             config.row_bytes[i] = 64;
             config.rows[i]      = TALL;
         }
-        _tile_loadconfig(&config);
+        load(config);
     }
     WITH_AMX ~WholeTiles() {
         if (before.palette) {
-            _tile_loadconfig(&before);
+            load(before);
         } else {
             _tile_release();
         }
@@ -51,11 +55,12 @@ class WholeTiles {
     WholeTiles(const WholeTiles &) = delete;
 
   private:
+    WITH_AMX static void load(const TileConfig & config) {
+        __asm__ volatile("" : : "r"(&config) : "memory");
+        _tile_loadconfig(&config);
+    }
     TileConfig before;
 };
-
-// What is stored for _tile_loadd is in memory before it, whatever the compiler thinks of the instruction.
-inline void settle() { __asm__ volatile("" ::: "memory"); }
 
 // R times 16 rows by P panels; `x` has `stride` bytes from row to row, `out` gets 16 floats a row and tile.
 template <int R, int P>
