@@ -1,5 +1,4 @@
 /** The adapter for Bun: the table as `bun:ffi` wants it, and one thread-safe callback that says "look at the queue". */
-import { isMainThread } from "node:worker_threads";
 import { dlopen, JSCallback } from "bun:ffi";
 import type { Library } from "./mod.ts";
 import { type Functions, type Handle, type NativeType, type Signature, SYMBOLS } from "./symbols.ts";
@@ -20,7 +19,8 @@ export function open<T = Functions>(path: string, table: Record<string, Signatur
   for (const [name, { args, returns }] of Object.entries(table)) {
     functions[name] = { args: args.map((type) => TYPES[type]), returns: TYPES[returns] };
   }
-  return { functions: dlopen(path, functions).symbols as T, listen: isMainThread ? listen : poll };
+  const { Bun } = globalThis as unknown as { Bun: { readonly isMainThread: boolean } };
+  return { functions: dlopen(path, functions).symbols as T, listen: Bun.isMainThread ? listen : poll };
 }
 
 // A thread-safe callback does not keep the process alive; a timer that never fires does, while jobs are pending.

@@ -13,7 +13,7 @@ export { Model, type ModelNumbers } from "./model.ts";
 export { cores } from "./cores.ts";
 export { kernels } from "./kernels.ts";
 export { isCheckout } from "./library.ts";
-export { env, granted, isFile } from "./permission.ts";
+export { env, fileSystem, granted, isFile } from "./permission.ts";
 export { LLAMA_VERSION } from "./version.ts";
 
 /** What an adapter gives: the functions, and a way to be told that lanes have finished. */

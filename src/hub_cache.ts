@@ -3,11 +3,10 @@
  * both (https://huggingface.co/docs/huggingface_hub/guides/manage-cache):
  * `models--owner--name/{blobs/<etag>, snapshots/<commit>/<path> -> blob, refs/<revision> holding a commit}`.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { HubFile } from "./hub_file.ts";
-import { env, granted, isFile } from "../ffi/mod.ts";
+import { env, fileSystem, granted, isFile } from "../ffi/mod.ts";
 
 /** A full commit id, which names a snapshot by itself. */
 export const COMMIT: RegExp = /^[0-9a-f]{40}$/;
@@ -50,7 +49,7 @@ export function cachedCommit(cache: string, file: HubFile): string | undefined {
   const path = referencePath(cache, file);
   if (!granted({ name: "read", path })) return undefined;
   try {
-    const commit = readFileSync(path, "utf8").trim();
+    const commit = fileSystem().readFileSync(path, "utf8").trim();
     return COMMIT.test(commit) ? commit : undefined;
   } catch {
     return undefined;
