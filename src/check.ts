@@ -1,5 +1,6 @@
 /** What is wrong with an argument: a TypeError or RangeError that names it, its value and what is allowed. */
 import { fileURLToPath } from "node:url";
+import { forEachInSlices } from "./slices.ts";
 
 const MOST_ITEMS = 2 ** 32 - 1; // of a JavaScript array
 
@@ -16,31 +17,27 @@ export function checkText(name: string, value: unknown): string {
   return value;
 }
 
-/** Checks a list of texts; the message names the index of the bad one. */
+/** Checks a short list of texts; the message names the index of the bad one. */
 export function checkTexts(name: string, value: unknown): string[] {
-  return checkList(name, value, (item, at) => checkText(at, item));
+  return copyList(name, value).map((item, i) => checkText(`${name}[${i}]`, item));
 }
 
-/** Checks what is to be embedded, a text or a list of texts, and gives a list. */
-export function checkInput(input: unknown): string[] {
-  if (typeof input === "string") return [checkText("input", input)];
-  if (Array.isArray(input)) return checkTexts("input", input);
+/** Checks that a text or a list is to be embedded, and gives a list whose items are yet to be checked. */
+export function copyInput(input: unknown): unknown[] {
+  if (typeof input === "string") return [input];
+  if (Array.isArray(input)) return copyList("input", input);
   throw new TypeError(`Cannot embed: input must be a string or an array of strings, is ${show(input)}`);
 }
 
-/**
- * Checks a list and copies it, so that a later change to it does no harm.
- *
- * @param read Checks one item, a hole too, and says what is kept of it.
- */
-export function checkList<T>(name: string, value: unknown, read: (item: unknown, name: string) => T): T[] {
+/** Checks that a value is a list and copies it, so that a later change to it does no harm; a hole is undefined. */
+export function copyList(name: string, value: unknown): unknown[] {
   if (!Array.isArray(value)) throw new TypeError(`Cannot read ${name}: it must be an array, is ${show(value)}`);
   const { length } = value;
   if (!(Number.isInteger(length) && length >= 0 && length <= MOST_ITEMS)) { // a Proxy may say anything
     throw new TypeError(`Cannot read ${name}: it must be an array, its length is ${show(length)}`);
   }
-  const list: T[] = [];
-  for (let i = 0; i < length; i++) list.push(read(value[i], `${name}[${i}]`));
+  const list: unknown[] = [];
+  for (let i = 0; i < length; i++) list.push(value[i]);
   return list;
 }
 
@@ -49,14 +46,17 @@ export function checkList<T>(name: string, value: unknown, read: (item: unknown,
  *
  * @param most What a longer one becomes.
  */
-export function checkLengths(name: string, value: unknown, most: number): Uint32Array {
+export async function checkLengths(name: string, value: unknown, most: number): Promise<Uint32Array> {
   const typed = ArrayBuffer.isView(value) && !(value instanceof DataView);
   const list = typeof value === "number" ? [value] : typed ? Array.from(value as unknown as ArrayLike<unknown>) : value;
-  const lengths = checkList(name, list, (length, at) => {
-    checkInteger(at, length ?? null, 0);
-    return Math.min(length as number, most);
+  const copy = copyList(name, list);
+  const lengths = new Uint32Array(copy.length);
+  await forEachInSlices(copy.length, (i) => {
+    const length = copy[i];
+    if (!(Number.isInteger(length) && length as number >= 0)) checkInteger(`${name}[${i}]`, length ?? null, 0);
+    lengths[i] = Math.min(length as number, most);
   });
-  return Uint32Array.from(lengths);
+  return lengths;
 }
 
 /** Checks a path or `file:` URL, as a string or a URL, and gives the path. */

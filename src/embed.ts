@@ -1,9 +1,10 @@
 /** One embed call: texts to tokens, tokens to rows, rows to vectors in the order of the texts. */
 import { LlamaError } from "../ffi/errors.ts";
+import { checkText } from "./check.ts";
 import type { Engine } from "./engine.ts";
 import { Meter } from "./meter.ts";
 import type { EmbedOptions } from "./options.ts";
-import { forEachInSlices } from "./slices.ts";
+import { forEachInSlices, mapInSlices } from "./slices.ts";
 import { fitTokens, type Sequence } from "./tokens.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
 
@@ -21,11 +22,12 @@ export interface Embedding {
  * Embeds texts; equal ones are computed once.
  *
  * @param nameOf The argument's name of a text by its index, for messages.
+ * @param texts What are to be texts: they are checked here.
  */
 export async function embedTexts(
   engine: Engine,
   nameOf: (index: number) => string,
-  texts: readonly string[],
+  texts: readonly unknown[],
   options: EmbedOptions,
 ): Promise<Embedding[]> {
   const { info, model, pool } = engine;
@@ -36,14 +38,14 @@ export async function embedTexts(
   const prompt = promptOf(engine, options);
   const { signal, onProgress, truncate = "end" } = options;
   const meter = new Meter(onProgress);
-  const { unique, places } = await distinct(texts);
-  const name = (i: number): string => nameOf(texts.indexOf(unique[i]!));
-  const ids = await pool.tokenize(prompt ? unique.map((text) => prompt + text) : unique, { signal });
-  const sequences: Sequence[] = [];
-  await forEachInSlices(ids.length, (i) => {
-    sequences.push(fitTokens(() => name(i), ids[i]!, info.maxTokens, truncate, model.numbers));
-  });
-  warnOfTruncation(engine, sequences);
+  const { unique, places } = await readTexts(texts, nameOf);
+  const name = (i: number): string => nameOf(places.indexOf(i));
+  const prompted = prompt ? await mapInSlices(unique, (text) => prompt + text) : unique;
+  const ids = await pool.tokenize(prompted, "add", { signal });
+  const fit = (ids: Int32Array, i: number): Sequence =>
+    fitTokens(() => name(i), ids, info.maxTokens, truncate, model.numbers);
+  const sequences = await mapInSlices(ids, fit);
+  await warnOfTruncation(engine, sequences);
   const vectors = await pool.encode(sequences, {
     signal,
     finish: (row, i) => {
@@ -52,15 +54,12 @@ export async function embedTexts(
     },
     onDone: (done) => meter.tell(done, unique.length),
   });
-  const embeddings: Embedding[] = [];
   const given = new Uint8Array(unique.length);
-  await forEachInSlices(places.length, (at) => {
-    const i = places[at]!;
+  return await mapInSlices(places, (i): Embedding => {
     const embedding = given[i] ? vectors[i]!.slice() : vectors[i]!;
     given[i] = 1;
-    embeddings.push({ embedding, tokens: sequences[i]!.ids.length, truncated: sequences[i]!.truncated });
+    return { embedding, tokens: sequences[i]!.ids.length, truncated: sequences[i]!.truncated };
   });
-  return embeddings;
 }
 
 /** What goes before each text: the option's, or the model's own for the kind of text. */
@@ -74,13 +73,23 @@ export function promptOf({ prompts }: Pick<Engine, "prompts">, { prompt, inputTy
   );
 }
 
-/** The distinct texts, and for each text the index of its equal among them. */
-export async function distinct(texts: readonly string[]): Promise<{ unique: string[]; places: number[] }> {
+/**
+ * Checks texts, and gives the distinct ones and for each text the index of its equal among them.
+ *
+ * @param nameOf The argument's name of a text by its index, for messages.
+ * @param textOf What the text of an item is.
+ */
+export async function readTexts<T>(
+  items: readonly T[],
+  nameOf: (index: number) => string,
+  textOf: (item: T) => unknown = (item) => item,
+): Promise<{ unique: string[]; places: number[] }> {
   const unique: string[] = [];
   const places: number[] = [];
   const seen = new Map<string, number>();
-  await forEachInSlices(texts.length, (i) => {
-    const text = texts[i]!;
+  await forEachInSlices(items.length, (i) => {
+    const given = textOf(items[i]!);
+    const text = typeof given === "string" && given.isWellFormed() ? given : checkText(nameOf(i), given);
     let place = seen.get(text);
     if (place === undefined) seen.set(text, place = unique.push(text) - 1);
     places.push(place);
@@ -89,9 +98,11 @@ export async function distinct(texts: readonly string[]): Promise<{ unique: stri
 }
 
 /** One warning a call, to the log, if any of its sequences was cut. */
-export function warnOfTruncation({ info, onLog }: Engine, sequences: readonly Sequence[]): void {
-  const count = sequences.filter(({ truncated }) => truncated).length;
-  if (count === 0 || !onLog) return;
+export async function warnOfTruncation({ info, onLog }: Engine, sequences: readonly Sequence[]): Promise<void> {
+  if (!onLog) return;
+  let count = 0;
+  await forEachInSlices(sequences.length, (i) => void (count += Number(sequences[i]!.truncated)));
+  if (count === 0) return;
   const texts = count === 1 ? "1 text was" : `${count} texts were`;
   onLog({ level: "warn", message: `${texts} truncated to ${info.maxTokens} tokens` });
 }

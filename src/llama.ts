@@ -7,7 +7,7 @@ import type { MemoryEstimate } from "./memory.ts";
 import { estimateMemory } from "./memory_plan.ts";
 import { modelPath, parseModel } from "./model_path.ts";
 import { catalogueEntryOf } from "./models/catalogue.ts";
-import { checkInput, checkLengths, checkText } from "./check.ts";
+import { checkText, copyInput } from "./check.ts";
 import {
   checkEmbedOptions,
   checkLoadOptions,
@@ -17,7 +17,8 @@ import {
   type RerankOptions,
 } from "./options.ts";
 import type { Pool } from "./pool.ts";
-import { rankDocuments, type Ranked, readDocuments } from "./rerank.ts";
+import { rankDocuments, type Ranked } from "./rerank.ts";
+import { mapInSlices } from "./slices.ts";
 import { embedIterable } from "./stream.ts";
 
 // Frees the native side of a Llama that was dropped without close().
@@ -134,7 +135,7 @@ export class Llama {
   embed(input: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
   async embed(input: string | readonly string[], options: EmbedOptions = {}): Promise<Float32Array | Float32Array[]> {
     if (typeof input === "string") return (await this.embedDetailed(input, options)).embedding;
-    return (await this.embedDetailed(input, options)).map(({ embedding }) => embedding);
+    return await mapInSlices(await this.embedDetailed(input, options), ({ embedding }) => embedding);
   }
 
   /**
@@ -162,7 +163,7 @@ export class Llama {
   ): Promise<Embedding | Embedding[]> {
     const checked = checkEmbedOptions(options, this.info.dimensions);
     const name = (i: number): string => typeof input === "string" ? "input" : `input[${i}]`;
-    const results = await this.#embed(name, checkInput(input), checked);
+    const results = await this.#embed(name, copyInput(input), checked);
     return typeof input === "string" ? results[0]! : results;
   }
 
@@ -220,8 +221,7 @@ export class Llama {
   ): Promise<Ranked<T>[]> {
     const checked = checkRerankOptions(options);
     checkText("query", query);
-    const { given, texts } = readDocuments(documents, checked);
-    return texts.length === 0 ? [] : await this.#call(() => rankDocuments(this.#engine, query, given, texts, checked));
+    return await this.#call(() => rankDocuments(this.#engine, query, documents, checked));
   }
 
   /**
@@ -260,7 +260,7 @@ export class Llama {
    * ```
    */
   async estimateMemory(lengths: number | ArrayLike<number>): Promise<MemoryEstimate> {
-    return await this.#call(() => estimateMemory(this.#engine, checkLengths("lengths", lengths, this.info.maxTokens)));
+    return await this.#call(() => estimateMemory(this.#engine, lengths));
   }
 
   /**
@@ -282,7 +282,7 @@ export class Llama {
     return this.close();
   }
 
-  #embed(nameOf: (index: number) => string, texts: string[], options: EmbedOptions): Promise<Embedding[]> {
+  #embed(nameOf: (index: number) => string, texts: readonly unknown[], options: EmbedOptions): Promise<Embedding[]> {
     return this.#call(() => embedTexts(this.#engine, nameOf, texts, options));
   }
 

@@ -5,6 +5,7 @@
  */
 import type { ContextMemory } from "../ffi/mod.ts";
 import { type Limits, Line, longestFirst, Turns } from "./plan.ts";
+import { Slices } from "./slices.ts";
 
 /** What `info.memory` tells. */
 export interface MemoryInfo {
@@ -108,11 +109,13 @@ export function extrapolate(
 }
 
 /** Tokens of the passes that texts of these lengths make on so many lanes, given at once, in their order. */
-export function passesOf(lengths: ArrayLike<number>, pass: Limits, lanes: number): number[] {
+export async function passesOf(lengths: ArrayLike<number>, pass: Limits, lanes: number): Promise<number[]> {
   const turns = new Turns<Line>();
   turns.add(new Line(lengths, longestFirst(lengths)));
   const passes: number[] = [];
+  const slices = new Slices();
   while (turns.size > 0) {
+    if (slices.due) await slices.pause();
     passes.push(
       turns.take(pass, lanes).reduce((sum, { items }) => items.reduce((sum, i) => sum + lengths[i]!, sum), 0),
     );

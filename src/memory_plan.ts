@@ -1,6 +1,7 @@
 /** What a model may take is decided at load: how many lanes, and how large their passes. What it will take is told later. */
 import type { ContextMemory } from "../ffi/mod.ts";
 import { LlamaError } from "../ffi/errors.ts";
+import { checkLengths } from "./check.ts";
 import type { ContextSizes } from "./context_sizes.ts";
 import {
   capacityFor,
@@ -84,7 +85,7 @@ export async function planMemory(
 /** What calls work with, as far as it takes memory. */
 export interface Memory {
   readonly memory: MemoryPlan;
-  readonly info: Pick<LlamaInfo, "pooling" | "reranker">;
+  readonly info: Pick<LlamaInfo, "pooling" | "reranker" | "maxTokens">;
   /** Numbers of one row. */
   readonly width: number;
 }
@@ -92,13 +93,14 @@ export interface Memory {
 /**
  * What one call will take.
  *
- * @param lengths Tokens of its texts, or pairs of texts.
+ * @param given Tokens of its texts, or pairs of texts: they are checked here.
  */
 export async function estimateMemory(
-  { memory: { contexts, pass, sizes, info }, info: { pooling, reranker }, width }: Memory,
-  lengths: ArrayLike<number>,
+  { memory: { contexts, pass, sizes, info }, info: { pooling, reranker, maxTokens }, width }: Memory,
+  given: number | ArrayLike<number>,
 ): Promise<MemoryEstimate> {
-  const passes = passesOf(lengths, pass, contexts);
+  const lengths = await checkLengths("lengths", given, maxTokens);
+  const passes = await passesOf(lengths, pass, contexts);
   const { weights, limit = Infinity } = info;
   const later = passes.slice(contexts).reduce((most, tokens) => Math.max(most, tokens), 0);
   let sum = 0;

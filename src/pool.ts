@@ -11,6 +11,7 @@ import { Call, type CallOptions } from "./call.ts";
 import { Contexts, type MemorySettings } from "./contexts.ts";
 import { type Limits, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "./options.ts";
+import { forEachInSlices } from "./slices.ts";
 import type { Sequence } from "./tokens.ts";
 
 /** How a pool computes. */
@@ -35,16 +36,15 @@ export interface PoolSettings {
   readonly onLog: ((line: LogLine) => void) | undefined;
 }
 
-/** A text to tokenise; see `SPECIAL` of ffi/lane.ts. */
-export interface Text {
-  readonly text: string;
-  readonly special: keyof typeof SPECIAL;
-}
+/** What is done about special tokens; see `SPECIAL` of ffi/lane.ts. */
+export type Special = keyof typeof SPECIAL;
 
 // About 4 ms of tokenising, so that a query's pass is not held up by a long list's texts; the weight is UTF-16 units.
 const TEXTS: Limits = { best: 32 * 1024, least: 8 * 1024, weight: 48 * 1024, count: 256 };
 
-type TextCall = Call<Text, Int32Array>;
+class TextCall extends Call<string, Int32Array> {
+  special: Special = "add";
+}
 type SequenceCall = Call<Sequence, Float32Array>;
 
 /** A lane, and what is on it. */
@@ -81,20 +81,27 @@ export class Pool {
     this.#idle.push(this.#addSlot(lane));
   }
 
-  /** Tokenises texts, by default with the special tokens that the model wants around them. */
-  tokenize(texts: readonly (string | Text)[], options: CallOptions<Int32Array> = {}): Promise<Int32Array[]> {
-    const items = texts.map((text): Text => typeof text === "string" ? { text, special: "add" } : text);
-    const weights = items.map(({ text }) => text.length);
-    return this.#submit(this.#texts, new Call<Text, Int32Array>(items, weights, undefined, options), options.signal);
+  /**
+   * Tokenises texts.
+   *
+   * @param special What is done about special tokens; by default those go around a text that the model wants.
+   */
+  async tokenize(
+    texts: readonly string[],
+    special: Special = "add",
+    options: CallOptions<Int32Array> = {},
+  ): Promise<Int32Array[]> {
+    const weights = await measure(texts, ({ length }) => length);
+    const call = new TextCall(texts, weights, undefined, options);
+    call.special = special;
+    return await this.#submit<string, Int32Array, TextCall>(this.#texts, call, options.signal);
   }
 
   /** Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none. */
-  encode(sequences: readonly Sequence[], options: CallOptions<Float32Array> = {}): Promise<Float32Array[]> {
-    const lengths = new Uint32Array(sequences.length);
-    // Uint32Array.from(iterable) takes ten times as long
-    sequences.forEach((sequence, i) => lengths[i] = ownTokens(sequence));
+  async encode(sequences: readonly Sequence[], options: CallOptions<Float32Array> = {}): Promise<Float32Array[]> {
+    const lengths = await measure(sequences, ownTokens);
     const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), options);
-    return this.#submit(this.#sequences, call, options.signal);
+    return await this.#submit<Sequence, Float32Array, SequenceCall>(this.#sequences, call, options.signal);
   }
 
   /**
@@ -110,7 +117,7 @@ export class Pool {
     this.#model.close();
   }
 
-  async #submit<I, R>(turns: Turns<Call<I, R>>, call: Call<I, R>, signal?: AbortSignal): Promise<R[]> {
+  async #submit<I, R, L extends Call<I, R>>(turns: Turns<L>, call: L, signal?: AbortSignal): Promise<R[]> {
     signal?.throwIfAborted();
     if (this.#closed) throw new LlamaError("closed", "Cannot call a model after close()");
     if (call.items.length === 0) return [];
@@ -199,15 +206,17 @@ export class Pool {
   }
 
   async #tokenise(slot: Slot, shares: Share<TextCall>[]): Promise<void> {
-    await this.#run(slot, shares, async (shares) => {
+    await this.#run<string, Int32Array, TextCall>(slot, shares, async (shares) => {
       const { prepare = (text) => text } = this.#settings;
-      const items = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
+      const given = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
       const texts: string[] = [];
-      for (const { text } of items) texts.push(await prepare(text));
+      for (const text of given) texts.push(await prepare(text));
       checkWanted(slot);
       const bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length * 3, 1));
       const lengths = new Int32Array(texts.length);
-      const special = Int32Array.from(items, ({ special }) => SPECIAL[special]);
+      const special = Int32Array.from(
+        shares.flatMap(({ line, items }) => Array<number>(items.length).fill(SPECIAL[line.special])),
+      );
       let at = 0;
       texts.forEach((text, i) => at += lengths[i] = new TextEncoder().encodeInto(text, bytes.subarray(at)).written);
       const { ids, counts } = await slot.lane.tokenize(this.#model, bytes, lengths, special);
@@ -218,7 +227,7 @@ export class Pool {
 
   async #pass(slot: Slot, shares: Share<SequenceCall>[]): Promise<void> {
     const { width, pooling, answers } = this.#settings;
-    await this.#run(slot, shares, async (shares) => {
+    await this.#run<Sequence, Float32Array, SequenceCall>(slot, shares, async (shares) => {
       const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
       const lengths = Int32Array.from(sequences, ({ ids }) => ids.length);
       const seconds = Int32Array.from(sequences, ({ ids, second, shared }) => shared ?? second ?? ids.length);
@@ -241,10 +250,10 @@ export class Pool {
   }
 
   /** Runs a job and gives each call its share of the results. */
-  async #run<I, R>(
+  async #run<I, R, L extends Call<I, R>>(
     slot: Slot,
-    shares: Share<Call<I, R>>[],
-    job: (shares: Share<Call<I, R>>[]) => Promise<R[]>,
+    shares: Share<L>[],
+    job: (shares: Share<L>[]) => Promise<R[]>,
   ): Promise<void> {
     slot.calls = shares.map(({ line }) => line);
     try {
@@ -256,7 +265,7 @@ export class Pool {
       if (slot.lane.failed) slot.capacity = 0;
       // What fails with one call's items must not fail another's: each is tried alone.
       if (shares.length > 1) {
-        for (const share of waiting) if (!share.line.settled) await this.#run(slot, [share], job);
+        for (const share of waiting) if (!share.line.settled) await this.#run<I, R, L>(slot, [share], job);
       } else {
         waiting[0]?.line.fail(error);
       }
@@ -269,6 +278,13 @@ export class Pool {
 /** How many of a sequence's tokens are computed for it alone. */
 function ownTokens({ ids, shared = 0 }: Sequence): number {
   return ids.length - shared;
+}
+
+/** The weight of each item; of many in slices. */
+async function measure<T>(items: readonly T[], weigh: (item: T) => number): Promise<Uint32Array> {
+  const weights = new Uint32Array(items.length);
+  await forEachInSlices(items.length, (i) => void (weights[i] = weigh(items[i]!)));
+  return weights;
 }
 
 /** Between two steps of a job: an abort reaches the lane only while it runs one. */

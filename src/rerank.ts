@@ -1,14 +1,15 @@
 /** One rerank call: by the model's own scores of pairs where it has them, else by the cosine of vectors. */
 import { LlamaError } from "../ffi/errors.ts";
-import { checkList, checkText } from "./check.ts";
-import { checkFinite, distinct, embedTexts, warnOfTruncation } from "./embed.ts";
+import { copyList } from "./check.ts";
+import { checkFinite, embedTexts, readTexts, warnOfTruncation } from "./embed.ts";
 import type { Engine } from "./engine.ts";
 import { Meter } from "./meter.ts";
 import type { RerankOptions } from "./options.ts";
 import { joinPair, withoutSpecials } from "./pairs.ts";
-import type { Text } from "./pool.ts";
+import type { Special } from "./pool.ts";
 import { type LabelScore, type Score, scoreOf } from "./scores.ts";
 import { DEFAULT_INSTRUCTION, fillTemplate, parseTemplate, withInstruction } from "./templates.ts";
+import { forEachInSlices, mapInSlices, sortInSlices } from "./slices.ts";
 import { fitTokens, type Sequence, windowsOf } from "./tokens.ts";
 import { dot, normalize } from "./vectors.ts";
 
@@ -41,34 +42,32 @@ interface Plan {
   readonly finish?: (row: Float32Array) => void;
 }
 
-/** Checks documents and gives a copy of the list, so that a later change to it does no harm, and their texts. */
-export function readDocuments<T>(
-  documents: readonly T[],
-  { text }: Pick<RerankOptions<T>, "text">,
-): { given: T[]; texts: string[] } {
-  const given: T[] = [];
-  const texts = checkList("documents", documents, (document, name) => {
-    given.push(document as T);
-    return checkText(name, text ? text(document as T) : document);
-  });
-  return { given, texts };
-}
-
-/** Ranks documents, whose texts are given beside them. */
+/**
+ * Ranks documents.
+ *
+ * @param given The list, of which a copy is made, and whose items are checked here.
+ */
 export async function rankDocuments<T>(
   engine: Engine,
   query: string,
-  documents: readonly T[],
-  texts: readonly string[],
+  given: readonly T[],
   options: RerankOptions<T>,
 ): Promise<Ranked<T>[]> {
-  const { unique, places } = await distinct(texts);
-  const name = (i: number): string => `documents[${texts.indexOf(unique[i]!)}]`;
+  const documents = copyList("documents", given) as T[];
+  if (documents.length === 0) return [];
+  const { unique, places } = await readTexts(documents, (i) => `documents[${i}]`, options.text);
+  const name = (i: number): string => `documents[${places.indexOf(i)}]`;
   const planOf = engine.info.reranker === "cosine" ? planCosine : planPairs;
   const { groups, score, finish } = await planOf(engine, query, unique, options, name);
-  const sequences = groups.flat();
-  const owners = groups.flatMap((group, i) => Array<number>(group.length).fill(i));
-  warnOfTruncation(engine, sequences);
+  const sequences: Sequence[] = [];
+  const owners: number[] = [];
+  await forEachInSlices(groups.length, (i) => {
+    for (const sequence of groups[i]!) {
+      sequences.push(sequence);
+      owners.push(i);
+    }
+  });
+  await warnOfTruncation(engine, sequences);
   const { signal, onProgress } = options;
   const meter = new Meter(onProgress);
   const rows = await engine.pool.encode(sequences, {
@@ -82,13 +81,17 @@ export async function rankDocuments<T>(
     onDone: (done) => meter.tell(done, sequences.length),
   });
   let at = 0;
-  const scored = groups.map((group) => {
+  const scored = await mapInSlices(groups, (group) => {
     const scores = rows.slice(at, at += group.length).map((row) => score(row));
     const best = scores.reduce((a, b) => b.logit > a.logit ? b : a);
     return { ...best, truncated: group.some(({ truncated }) => truncated) };
   });
-  const ranked = places.map((i, index): Ranked<T> => ({ index, ...scored[i]!, document: documents[index]! }));
-  return ranked.sort((a, b) => b.logit - a.logit || a.index - b.index).slice(0, options.topN);
+  const ranked = await mapInSlices(
+    places,
+    (i, index): Ranked<T> => ({ index, ...scored[i]!, document: documents[index]! }),
+  );
+  const best = await sortInSlices(ranked, (a, b) => b.logit - a.logit || a.index - b.index);
+  return best.slice(0, options.topN);
 }
 
 async function planCosine(
@@ -107,12 +110,14 @@ async function planCosine(
   }
   if (label !== undefined) throw noLabel(label, []);
   const prompt = instruction === undefined ? prompts?.query : withInstruction(prompts?.query, instruction);
+  const before = prompts?.document ?? "";
+  const texts = await mapInSlices(documents, (text) => before + text);
   const [[wanted], found] = await Promise.all([
     // What is cut is never the query.
     embedTexts(engine, () => "query", [query], { signal, truncate: "error", prompt }),
-    pool.tokenize(documents.map((text) => (prompts?.document ?? "") + text), { signal }),
+    pool.tokenize(texts, "add", { signal }),
   ]);
-  const groups = found.map((ids, i): Sequence[] => {
+  const groups = await mapInSlices(found, (ids, i): Sequence[] => {
     if (truncate !== "windows") {
       return [fitTokens(() => name(i), ids, info.maxTokens, truncate, model.numbers)];
     }
@@ -154,11 +159,16 @@ async function pairsOf(
 ): Promise<Sequence[][]> {
   if (template === undefined) {
     if (instruction !== undefined) withInstruction(undefined, instruction);
-    const [wanted, ...found] = (await pool.tokenize([query, ...documents], { signal }))
-      .map((ids) => withoutSpecials(ids, model.numbers));
-    return found.map((ids, i) => joinPair(wanted!, ids, pair, info.maxTokens, truncate, () => name(i)));
+    const [[wanted], found] = await Promise.all([
+      pool.tokenize([query], "add", { signal }),
+      pool.tokenize(documents, "add", { signal }),
+    ]);
+    const first = withoutSpecials(wanted!, model.numbers);
+    return await mapInSlices(found, (ids, i) => {
+      return joinPair(first, withoutSpecials(ids, model.numbers), pair, info.maxTokens, truncate, () => name(i));
+    });
   }
-  const tokenize = (list: Text[]): Promise<Int32Array[]> => pool.tokenize(list, { signal });
+  const tokenize = (list: readonly string[], special: Special) => pool.tokenize(list, special, { signal });
   // Put in as a placeholder first: an instruction may spell special tokens, too.
   const frame = instruction === undefined ? template : withInstruction(template, "{instruction}");
   const stretches = await parseTemplate(frame, tokenize);
@@ -167,7 +177,8 @@ async function pairsOf(
   if (addBos && bos >= 0 && !(first && "token" in first && first.token === bos)) stretches.unshift({ token: bos });
   const values = { query, instruction: instruction ?? DEFAULT_INSTRUCTION };
   const groups = await fillTemplate(stretches, values, documents, info.maxTokens, truncate, name, tokenize);
-  return shares ? groups : groups.map((group) => group.map(({ ids, truncated }) => ({ ids, truncated })));
+  if (shares) return groups;
+  return await mapInSlices(groups, (group) => group.map(({ ids, truncated }) => ({ ids, truncated })));
 }
 
 function noLabel(label: string, labels: readonly string[]): RangeError {

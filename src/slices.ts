@@ -3,6 +3,23 @@ import { setImmediate } from "node:timers/promises";
 
 const SLICE = 5; // milliseconds
 const LOOK = 64; // items between two looks at the clock
+const RUN = 1024; // items that are sorted at once: less than a slice's time
+
+/** Tells when a slice is over. */
+export class Slices {
+  #start = performance.now();
+
+  /** Whether it is time for a pause. */
+  get due(): boolean {
+    return performance.now() - this.#start >= SLICE;
+  }
+
+  /** Lets others have the event loop. */
+  async pause(): Promise<void> {
+    await setImmediate();
+    this.#start = performance.now();
+  }
+}
 
 /**
  * Does something for each index from 0, in order; of a short list at once, of a long one with pauses.
@@ -10,11 +27,46 @@ const LOOK = 64; // items between two looks at the clock
  * @param count How many.
  */
 export async function forEachInSlices(count: number, work: (index: number) => void): Promise<void> {
-  let start = performance.now();
+  const slices = new Slices();
   for (let i = 0; i < count; i++) {
     work(i);
-    if (i % LOOK !== LOOK - 1 || performance.now() - start < SLICE) continue;
-    await setImmediate();
-    start = performance.now();
+    if (i % LOOK === LOOK - 1 && slices.due) await slices.pause();
   }
+}
+
+/** The list of what each item becomes, in their order. */
+export async function mapInSlices<T, R>(items: readonly T[], work: (item: T, index: number) => R): Promise<R[]> {
+  const results: R[] = [];
+  await forEachInSlices(items.length, (i) => results.push(work(items[i]!, i)));
+  return results;
+}
+
+/**
+ * The list in order; what is equal stays as it was. Runs are sorted, and merged by twos.
+ *
+ * @param compare As of `Array.sort`.
+ */
+export async function sortInSlices<T>(items: readonly T[], compare: (a: T, b: T) => number): Promise<T[]> {
+  const slices = new Slices();
+  let sorted: T[] = [];
+  for (let from = 0; from < items.length; from += RUN) {
+    for (const item of items.slice(from, from + RUN).sort(compare)) sorted.push(item);
+    if (slices.due) await slices.pause();
+  }
+  for (let run = RUN; run < sorted.length; run *= 2) {
+    const before = sorted;
+    const merged: T[] = [];
+    let [left, middle, right, end] = [0, 0, 0, 0];
+    await forEachInSlices(before.length, (i) => {
+      if (i === end) {
+        left = end;
+        middle = right = Math.min(left + run, before.length);
+        end = Math.min(left + 2 * run, before.length);
+      }
+      const leftIsNext = left < middle && (right === end || compare(before[left]!, before[right]!) <= 0);
+      merged.push(before[leftIsNext ? left++ : right++]!);
+    });
+    sorted = merged;
+  }
+  return sorted;
 }

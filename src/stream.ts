@@ -3,6 +3,7 @@ import { checkText, show } from "./check.ts";
 import type { Embedding } from "./embed.ts";
 import { Meter } from "./meter.ts";
 import type { EmbedOptions } from "./options.ts";
+import { Slices } from "./slices.ts";
 
 /** Embeds one chunk; `from` is the index of its first text in the stream. */
 export type EmbedChunk = (texts: string[], from: number, signal: AbortSignal) => Promise<Embedding[]>;
@@ -55,6 +56,7 @@ export async function* embedChunks(
   const left = new AbortController();
   const stop = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
   const ahead: Promise<Embedding[]>[] = [];
+  const slices = new Slices();
   try {
     for (;;) {
       while (ahead.length < AHEAD && !source.ended) {
@@ -68,6 +70,7 @@ export async function* embedChunks(
       const first = ahead.shift();
       if (!first) return;
       for (const embedding of await first) {
+        if (slices.due) await slices.pause();
         signal?.throwIfAborted(); // also where the vectors are there already
         yield embedding;
       }

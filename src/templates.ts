@@ -8,13 +8,14 @@
  * break after it are one token of Qwen's.
  */
 import { fitDocument, type PairTruncate } from "./pairs.ts";
-import type { Text } from "./pool.ts";
+import type { Special } from "./pool.ts";
+import { forEachInSlices, mapInSlices } from "./slices.ts";
 import type { Sequence } from "./tokens.ts";
 
 /** A stretch of a template: a special token, or text with placeholders as its odd parts. */
 export type Stretch = { readonly token: number } | { readonly parts: readonly string[] };
 /** Tokenises texts. */
-export type Tokenize = (texts: Text[]) => Promise<Int32Array[]>;
+export type Tokenize = (texts: readonly string[], special: Special) => Promise<Int32Array[]>;
 
 // How vocabularies spell special tokens. What is none by the vocabulary's word stays text.
 const SPELLED_SPECIAL = /(<\|[^|<>]+\|>|<\/?[a-z_]+>|\[[A-Z]+\])/;
@@ -62,8 +63,8 @@ export async function parseTemplate(template: string, tokenize: Tokenize): Promi
   const pieces = template.split(SPELLED_SPECIAL).filter((piece) => piece !== "");
   const spelled = pieces.map((piece) => SPELLED_SPECIAL.test(piece));
   const asked = pieces.filter((_, i) => spelled[i]);
-  const parsed = await tokenize(asked.map((text) => ({ text, special: "parse" })));
-  const plain = await tokenize(asked.map((text) => ({ text, special: "none" })));
+  const parsed = await tokenize(asked, "parse");
+  const plain = await tokenize(asked, "none");
   const token = new Map(
     asked.map((text, i) => [text, parsed[i]!.length === 1 && plain[i]!.length !== 1 ? parsed[i]![0]! : -1]),
   );
@@ -113,11 +114,11 @@ export async function fillTemplate(
   const at = texts[wanted]!.findIndex((part, i) => i % 2 === 1 && part === "document");
   const before = texts[wanted]!.slice(0, at).map(fill).join("");
   const after = texts[wanted]!.slice(at + 1).map((part, i) => fill(part, i)).join("");
-  const plain = (text: string): Text => ({ text, special: "none" });
+  const filled = await mapInSlices(documents, (document) => before + document + after);
   const [fixed, [head, tail], whole] = await Promise.all([
-    tokenize(texts.map((parts) => plain(parts.map(fill).join("")))),
-    tokenize([plain(before), plain(after)]) as Promise<[Int32Array, Int32Array]>,
-    tokenize(documents.map((document) => plain(before + document + after))),
+    tokenize(texts.map((parts) => parts.map(fill).join("")), "none"),
+    tokenize([before, after], "none") as Promise<[Int32Array, Int32Array]>,
+    tokenize(filled, "none"),
   ]);
   const around = stretches.map((stretch, i) => "token" in stretch ? [stretch.token] : Array.from(fixed[i]!));
   const [opening, closing] = [around.slice(0, wanted).flat(), around.slice(wanted + 1).flat()];
@@ -125,10 +126,12 @@ export async function fillTemplate(
   if (room < 1) {
     throw new RangeError(`Cannot rank with this query: its tokens leave no room for a document, the limit is ${limit}`);
   }
-  const places = whole.map((ids) => documentIn(ids, head, tail));
+  const places = await mapInSlices(whole, (ids) => documentIn(ids, head, tail));
   // The last token before the document is often another with it: where one document's is not, it is computed for each.
-  const shared = opening.length + places.reduce((least, [from]) => Math.min(least, from), Math.max(0, head.length - 1));
-  return whole.map((ids, i) => {
+  let least = Math.max(0, head.length - 1);
+  await forEachInSlices(places.length, (i) => void (least = Math.min(least, places[i]![0])));
+  const shared = opening.length + least;
+  return await mapInSlices(whole, (ids, i) => {
     const [from, to] = places[i]!;
     const space = limit - opening.length - closing.length - from - (ids.length - to);
     if (to - from > space && truncate === "error") {

@@ -43,8 +43,7 @@ test(
     const prompts = { query: "Instruct: find\nQuery:", document: "passage: " };
     const engine = await loadEngine(modelPath(Q8_0), {}, { maxTokens: 128, prompts });
     try {
-      const rank = (options: { instruction?: string }) =>
-        rankDocuments(engine, "a cat", ["a kitten"], ["a kitten"], options);
+      const rank = (options: { instruction?: string }) => rankDocuments(engine, "a cat", ["a kitten"], options);
       const cosine = async (query: string, document: string) => {
         const [a, b] = await embedTexts(engine, () => "input", [query, document], {});
         return dot(a!.embedding, b!.embedding);

@@ -45,13 +45,13 @@ test("extrapolate() is exact where buffers grow with tokens and tokens²", () =>
   }
 });
 
-test("passesOf() holds every token once, in passes no larger than the limits but for one text alone", () => {
+test("passesOf() holds every token once, in passes no larger than the limits but for one text alone", async () => {
   for (const [count, length] of [[0, 1], [1, 5], [64, 4], [10_000, 12], [3, 1000]] as const) {
-    const passes = passesOf(new Uint32Array(count).fill(length), PASS, 1);
+    const passes = await passesOf(new Uint32Array(count).fill(length), PASS, 1);
     assertEquals(passes.reduce((sum, tokens) => sum + tokens, 0), count * length);
     assert(passes.every((tokens) => tokens <= Math.max(PASS.weight, length)));
   }
-  assertEquals(passesOf([500, 2, 2], PASS, 1)[0], 500);
+  assertEquals((await passesOf([500, 2, 2], PASS, 1))[0], 500);
 });
 
 test("planMemory() takes all that is wanted without a limit, or below one", async () => {
@@ -91,7 +91,7 @@ test("planMemory() loads a model whose contexts cannot be had, but not under a l
 
 test("estimateMemory() counts a context for each lane that has a pass, as large as its passes", async () => {
   const memory = await planMemory({ contexts: 2, pass: PASS, limit: undefined }, SIZES, MODEL);
-  const info = { pooling: "mean", reranker: "cosine" } as const;
+  const info = { pooling: "mean", reranker: "cosine", maxTokens: 2048 } as const;
   const of = (lengths: number[]): ReturnType<typeof estimateMemory> =>
     estimateMemory({ memory, info, width: 10 }, lengths);
   const [one, many, long] = [await of([8]), await of(Array(1000).fill(8)), await of([1000, 8, 8])];
@@ -116,7 +116,7 @@ test("estimateMemory() counts no contexts side by side that a limit keeps apart"
   const limit = 50 * MB + 3 * fullContext(capacityFor(1000, PASS), PASS.count) / 2;
   const memory = await planMemory({ contexts: 2, pass: PASS, limit }, SIZES, MODEL);
   const { total } = await estimateMemory(
-    { memory, info: { pooling: "mean", reranker: "cosine" }, width: 1 },
+    { memory, info: { pooling: "mean", reranker: "cosine", maxTokens: 2048 }, width: 1 },
     [1000, 1000, 1000],
   );
   assert(total <= limit + 10_000, `${total} > ${limit}`);

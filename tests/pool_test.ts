@@ -85,7 +85,7 @@ test("Pool rejects a call with an aborted signal before any work", async () => {
   const pool = fake.pool(1);
   const signal = AbortSignal.abort(new Error("before"));
   await assertRejects(() => pool.encode(one(40), { signal }), Error, "before");
-  await assertRejects(() => pool.tokenize(["a"], { signal }), Error, "before");
+  await assertRejects(() => pool.tokenize(["a"], "add", { signal }), Error, "before");
   assertEquals(fake.passes.length, 0);
   await pool.close();
 });
@@ -108,7 +108,7 @@ test("Pool.close() waits for the work that aborted calls left, and rejects what 
     const pool = fake.pool(2);
     const controller = new AbortController();
     const { signal } = controller;
-    const aborted = [pool.encode(one(40), { signal }), pool.tokenize(["abc"], { signal })];
+    const aborted = [pool.encode(one(40), { signal }), pool.tokenize(["abc"], "add", { signal })];
     const waiting = Array.from({ length: 30 }, () => pool.encode(one(draw(20, 200))));
     await later(round % 5);
     controller.abort("enough");

@@ -115,7 +115,7 @@ class RandomCall {
 
   async #tokenize(signal: AbortSignal): Promise<Fate> {
     const texts = Array.from({ length: this.#draw(0, 20) }, () => "abcdefghij".slice(this.#draw(0, 9)));
-    const ids = await this.#pool.tokenize(texts, { signal });
+    const ids = await this.#pool.tokenize(texts, "add", { signal });
     const found = ids.map((one) => String.fromCharCode(...one));
     if (found.join() !== texts.join()) this.wrong.push(`tokens of [${texts}] are those of [${found}]`);
     return "tokenised";

@@ -1,7 +1,8 @@
 import { test } from "node:test";
 import { clearImmediate, setImmediate } from "node:timers";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { forEachInSlices } from "../src/slices.ts";
+import { forEachInSlices, mapInSlices, sortInSlices } from "../src/slices.ts";
+import { randomIntegers } from "./random.ts";
 
 function busy(milliseconds: number): void {
   for (const end = performance.now() + milliseconds; performance.now() < end;);
@@ -29,6 +30,42 @@ test("forEachInSlices() lets others run while a list takes long, and does a shor
   clearImmediate(timer);
   console.log(`${turns} turns of the event loop in 100 ms`);
   assert(turns >= 5, `${turns} turns`);
+});
+
+test("mapInSlices() gives what each item becomes, in their order", async () => {
+  assertEquals(await mapInSlices([], () => 1), []);
+  const items = Array.from({ length: 300 }, (_, i) => `${i}`);
+  assertEquals(await mapInSlices(items, (item, i) => item + i), items.map((item) => item + item));
+});
+
+test("sortInSlices() sorts as Array.sort does, equal items as they came, and leaves the list alone", async () => {
+  const draw = randomIntegers(3);
+  for (const count of [0, 1, 2, 1023, 1024, 1025, 2048, 3000, 4097, 20_000]) {
+    for (const most of [3, 1_000_000]) {
+      const items = Array.from({ length: count }, (_, index) => ({ key: draw(0, most), index }));
+      const copy = [...items];
+      const sorted = await sortInSlices(items, (a, b) => a.key - b.key);
+      assertEquals(items, copy);
+      assertEquals(sorted, copy.sort((a, b) => a.key - b.key), `${count} items`);
+    }
+  }
+});
+
+test("sortInSlices() lets others run while a long list is sorted", async () => {
+  let turns = 0;
+  let timer: ReturnType<typeof setImmediate>;
+  const turn = (): void => {
+    turns++;
+    timer = setImmediate(turn);
+  };
+  timer = setImmediate(turn);
+  const compare = (a: number, b: number): number => {
+    busy(0.001);
+    return a - b;
+  };
+  await sortInSlices(Array.from({ length: 20_000 }, (_, i) => i * 7919 % 20_011), compare);
+  clearImmediate(timer);
+  assert(turns >= 10, `${turns} turns`);
 });
 
 test("forEachInSlices() rejects with what the work throws, and goes no further", async () => {

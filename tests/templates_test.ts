@@ -1,13 +1,13 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { pairFormat, type PairTruncate } from "../src/pairs.ts";
-import type { Text } from "../src/pool.ts";
+import type { Special } from "../src/pool.ts";
 import { fillTemplate, parseTemplate, withInstruction, YES_NO_TEMPLATE } from "../src/templates.ts";
 
 // A tokenizer of one token a character, but for two special tokens where they are asked for.
 const SPECIALS: Readonly<Record<string, number>> = { "<|im_start|>": 1, "<|im_end|>": 2 };
-function tokenize(texts: Text[]): Promise<Int32Array[]> {
-  return Promise.resolve(texts.map(({ text, special }) => {
+function tokenize(texts: readonly string[], special: Special): Promise<Int32Array[]> {
+  return Promise.resolve(texts.map((text) => {
     const token = special === "parse" ? SPECIALS[text] : undefined;
     return token === undefined ? Int32Array.from(text, (c) => 1000 + c.codePointAt(0)!) : Int32Array.of(token);
   }));
@@ -61,9 +61,9 @@ test("fillTemplate() takes what an instruction spells as plain text", async () =
 
 test("fillTemplate() tokenises query, document and what is between them as one text", async () => {
   const asked: string[] = [];
-  const listen = (texts: Text[]) => {
-    asked.push(...texts.map(({ text }) => text));
-    return tokenize(texts);
+  const listen = (texts: readonly string[], special: Special) => {
+    asked.push(...texts);
+    return tokenize(texts, special);
   };
   const stretches = await parseTemplate(TEMPLATE, tokenize);
   await fillTemplate(stretches, { query: "what?", instruction: "" }, ["that"], 100, "end", name, listen);
@@ -72,8 +72,8 @@ test("fillTemplate() tokenises query, document and what is between them as one t
 
 test("fillTemplate() keeps a token that is of the document and of what is before it", async () => {
   // A tokenizer that merges a space with the letter behind it, as byte-pair encodings do.
-  const merging = async (texts: Text[]): Promise<Int32Array[]> =>
-    (await tokenize(texts)).map((ids) => {
+  const merging = async (texts: readonly string[], special: Special): Promise<Int32Array[]> =>
+    (await tokenize(texts, special)).map((ids) => {
       const merged: number[] = [];
       for (const id of ids) {
         if (merged.at(-1) === 1032 && id !== 1032) merged.pop();

@@ -1,5 +1,5 @@
 // How long the event loop is held: `deno run -A scripts/bench/event_loop.ts [options]`, or `bun scripts/bench/event_loop.ts`
-//   --texts LIST   titles of one call, and of a stream (default: 10000,100000; --smoke: 2000)
+//   --texts LIST   titles of one call of each kind, and of a stream (default: 10000,100000; --smoke: 2000)
 //   --model FILE   default: the tiny BERT of tests/fixtures, whose passes are so short that JavaScript has the most to do
 //   --limit MS     fails where the loop was held for longer
 // A timer of 1 ms looks at two clocks: the wall, and (on Linux) the processor time of the JavaScript thread. The longest
@@ -74,6 +74,23 @@ async function oneCall(llama: Llama, texts: readonly string[]): Promise<Phases> 
   return watch.stop();
 }
 
+async function rerank(llama: Llama, texts: readonly string[]): Promise<Phases> {
+  const watch = new Watch("check");
+  const ranked = llama.rerank("note 7 about item 9", texts, {
+    onProgress: ({ done }) => watch.enter(done < texts.length ? "passes" : "scores and sort"),
+  });
+  watch.enter("tokenise");
+  await ranked;
+  return watch.stop();
+}
+
+async function estimate(llama: Llama, texts: readonly string[]): Promise<Phases> {
+  const lengths = texts.map(({ length }) => length);
+  const watch = new Watch("lengths");
+  await llama.estimateMemory(lengths);
+  return watch.stop();
+}
+
 async function stream(llama: Llama, texts: readonly string[]): Promise<Phases> {
   const watch = new Watch("stream");
   let vectors = 0;
@@ -87,6 +104,13 @@ function row(work: string, phases: Phases): string[] {
     `| ${work} | ${phase} | ${processor.toFixed(1)} | ${wall.toFixed(1)} |`
   );
 }
+
+const WORKS = [
+  ["one call", oneCall],
+  ["rerank", rerank],
+  ["estimateMemory", estimate],
+  ["embedStream", stream],
+] as const;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -112,7 +136,7 @@ async function main(): Promise<number> {
     );
     for (const count of counts) {
       const texts = titles(count);
-      for (const [name, work] of [["one call", oneCall], ["embedStream", stream]] as const) {
+      for (const [name, work] of WORKS) {
         const phases = await work(llama, texts);
         for (const line of row(`${name}, ${count} titles`, phases)) console.log(line);
         for (const { processor } of Object.values(phases)) longest = Math.max(longest, processor);

@@ -59,7 +59,7 @@ async function modelOf(job: Job): Promise<Model> {
   };
   return {
     ...{ info: engine.info, embed: only, embedStream: only },
-    rerank: (query, documents, options) => rankDocuments(engine, query, documents, documents, options),
+    rerank: (query, documents, options) => rankDocuments(engine, query, documents, options),
     [Symbol.asyncDispose]: () => engine.pool.close(),
   };
 }
