@@ -20,7 +20,7 @@ export function env(variable: string): string | undefined {
   return granted({ name: "env", variable }) ? process.env[variable] || undefined : undefined;
 }
 
-/** `node:fs`, taken when it is used: to import it is a tenth of what a start takes on Deno, and a path needs none of it. */
+/** `node:fs`, taken when it is used: to import it is some milliseconds of a start on Deno, and a path needs none of it. */
 export function fileSystem(): FileSystem {
   return process.getBuiltinModule("node:fs");
 }
