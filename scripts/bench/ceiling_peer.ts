@@ -7,7 +7,7 @@ import { LLAMA_VERSION } from "../../ffi/version.ts";
 import { madeOnce, modelFor, ROOT } from "./models.ts";
 import { type Candidate, isCausal, type Job, type Peer } from "./peer.ts";
 
-const SOURCES = ["ceiling.cpp", "ceiling_embedder.h"];
+const SOURCES = ["scripts/bench/ceiling.cpp", "scripts/bench/ceiling_embedder.h", "build/CMakeLists.txt"];
 const POOLINGS = { mean: 1, last: 3 } as const; // llama.h's enum llama_pooling_type
 const YES_NO = "4443,1904"; // the tokens for "yes" and "no" of gemma3-270m, which models.ts pins
 
@@ -16,7 +16,7 @@ let program = "";
 /** The program, built when its sources have changed; kept apart from what other checkouts build meanwhile. */
 export async function ceilingProgram(): Promise<string> {
   const hash = createHash("sha256").update(LLAMA_VERSION);
-  for (const source of SOURCES) hash.update(readFileSync(join(ROOT, "scripts", "bench", source)));
+  for (const source of SOURCES) hash.update(readFileSync(join(ROOT, source)));
   const directory = await madeOnce(`ceiling-${hash.digest("hex").slice(0, 12)}`, async (directory) => {
     const { path } = await build({ target: "ceiling" });
     copyFileSync(path, join(directory, "ceiling"));
