@@ -8,6 +8,20 @@ function busy(milliseconds: number): void {
   for (const end = performance.now() + milliseconds; performance.now() < end;);
 }
 
+/** How many turns the event loop takes while some work is done. */
+async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let timer: ReturnType<typeof setImmediate>;
+  const turn = (): void => {
+    turns++;
+    timer = setImmediate(turn);
+  };
+  timer = setImmediate(turn);
+  await work();
+  clearImmediate(timer);
+  return turns;
+}
+
 test("forEachInSlices() does each index once, in order", async () => {
   for (const count of [0, 1, 63, 64, 65, 1000]) {
     const seen: number[] = [];
@@ -17,17 +31,8 @@ test("forEachInSlices() does each index once, in order", async () => {
 });
 
 test("forEachInSlices() lets others run while a list takes long, and does a short one at once", async () => {
-  let turns = 0;
-  let timer: ReturnType<typeof setImmediate>;
-  const turn = (): void => {
-    turns++;
-    timer = setImmediate(turn);
-  };
-  timer = setImmediate(turn);
-  await forEachInSlices(64, () => {});
-  assertEquals(turns, 0);
-  await forEachInSlices(512, () => busy(0.2));
-  clearImmediate(timer);
+  assertEquals(await turnsDuring(() => forEachInSlices(64, () => {})), 0);
+  const turns = await turnsDuring(() => forEachInSlices(512, () => busy(0.2)));
   console.log(`${turns} turns of the event loop in 100 ms`);
   assert(turns >= 5, `${turns} turns`);
 });
@@ -52,19 +57,12 @@ test("sortInSlices() sorts as Array.sort does, equal items as they came, and lea
 });
 
 test("sortInSlices() lets others run while a long list is sorted", async () => {
-  let turns = 0;
-  let timer: ReturnType<typeof setImmediate>;
-  const turn = (): void => {
-    turns++;
-    timer = setImmediate(turn);
-  };
-  timer = setImmediate(turn);
   const compare = (a: number, b: number): number => {
     busy(0.001);
     return a - b;
   };
-  await sortInSlices(Array.from({ length: 20_000 }, (_, i) => i * 7919 % 20_011), compare);
-  clearImmediate(timer);
+  const items = Array.from({ length: 20_000 }, (_, i) => i * 7919 % 20_011);
+  const turns = await turnsDuring(() => sortInSlices(items, compare));
   assert(turns >= 10, `${turns} turns`);
 });
 
