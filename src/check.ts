@@ -29,15 +29,23 @@ export function copyInput(input: unknown): unknown[] {
   throw new TypeError(`Cannot embed: input must be a string or an array of strings, is ${show(input)}`);
 }
 
-/** Checks that a value is a list and copies it, so that a later change to it does no harm; a hole is undefined. */
-export function copyList(name: string, value: unknown): unknown[] {
+/**
+ * Checks that a value is a list and copies it, so that a later change to it does no harm; a hole is undefined.
+ *
+ * @param anything Whether items may be undefined. Else the copy ends with the first, which is refused when it is checked: a
+ * list may claim a length that nobody could wait for.
+ */
+export function copyList(name: string, value: unknown, anything = false): unknown[] {
   if (!Array.isArray(value)) throw new TypeError(`Cannot read ${name}: it must be an array, is ${show(value)}`);
   const { length } = value;
   if (!(Number.isInteger(length) && length >= 0 && length <= MOST_ITEMS)) { // a Proxy may say anything
     throw new TypeError(`Cannot read ${name}: it must be an array, its length is ${show(length)}`);
   }
   const list: unknown[] = [];
-  for (let i = 0; i < length; i++) list.push(value[i]);
+  for (let i = 0; i < length; i++) {
+    list.push(value[i]);
+    if (!anything && list[i] === undefined) break;
+  }
   return list;
 }
 

@@ -53,7 +53,7 @@ export async function rankDocuments<T>(
   given: readonly T[],
   options: RerankOptions<T>,
 ): Promise<Ranked<T>[]> {
-  const documents = copyList("documents", given) as T[];
+  const documents = copyList("documents", given, options.text !== undefined) as T[];
   if (documents.length === 0) return [];
   const { unique, places } = await readTexts(documents, (i) => `documents[${i}]`, options.text);
   const name = (i: number): string => `documents[${places.indexOf(i)}]`;
