@@ -12,6 +12,7 @@ import { fixture } from "./checkpoint.ts";
 import { anyText, anyValue } from "./hostile.ts";
 import { tryCall } from "./hostile_call.ts";
 import { farthest, libraryMissing as skip } from "./references.ts";
+import { copyList } from "../src/check.ts";
 
 const SEED = 1; // the torture draws others: scripts/torture/input.ts
 let directory = "";
@@ -131,4 +132,18 @@ test("a text of 10 MB is cut like any other, beside small ones that do not wait 
   const bad = long + "\ud83d";
   const error = await assertRejects(() => embedder.embed(["a", bad]), TypeError);
   assertStringIncludes(error.message, `input[1]: it has a lone surrogate U+D83D at index ${long.length}`);
+});
+
+test("copyList() reads no further than the first item that will be refused, whatever length a list claims", () => {
+  const reads: unknown[] = [];
+  const list = new Proxy(["a"], {
+    get(items, key) {
+      if (key === "length") return 1e9;
+      reads.push(key);
+      return Reflect.get(items, key);
+    },
+  });
+  assertEquals(copyList("input", list), ["a", undefined]);
+  assertEquals(reads, ["0", "1"]);
+  assertEquals(copyList("documents", ["a", undefined, "b"], true), ["a", undefined, "b"]);
 });
