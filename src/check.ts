@@ -61,7 +61,7 @@ export async function checkLengths(name: string, value: unknown, most: number): 
   const lengths = new Uint32Array(copy.length);
   await forEachInSlices(copy.length, (i) => {
     const length = copy[i];
-    if (!(Number.isInteger(length) && length as number >= 0)) checkInteger(`${name}[${i}]`, length ?? null, 0);
+    if (!(Number.isSafeInteger(length) && length as number >= 0)) checkInteger(`${name}[${i}]`, length ?? null, 0);
     lengths[i] = Math.min(length as number, most);
   });
   return lengths;

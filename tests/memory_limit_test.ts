@@ -81,7 +81,10 @@ test("Llama.estimateMemory() checks its lengths, and is refused after close()", 
     await assertRejects(() => llama.estimateMemory(wrong as number[]), TypeError, "lengths");
   }
   await assertRejects(() => llama.estimateMemory([1, -1]), RangeError, "lengths[1]");
-  await assertRejects(() => llama.estimateMemory(0.5), RangeError, "lengths[0]");
+  for (const wrong of [0.5, 2 ** 53]) {
+    await assertRejects(() => llama.estimateMemory([wrong]), RangeError, "lengths[0]");
+    await assertRejects(() => llama.estimateMemory(wrong), RangeError, "lengths[0]");
+  }
   assertEquals(await llama.estimateMemory([1e9]), await llama.estimateMemory(llama.info.maxTokens));
   await llama.close();
   const error = await assertRejects(() => llama.estimateMemory(1), LlamaError);

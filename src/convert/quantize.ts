@@ -61,7 +61,7 @@ const MOST_THREADS = 512;
 export interface QuantizeOptions {
   /** Number of threads; default: all cores. */
   readonly threads?: number | undefined;
-  /** Stops the work; the promise is then rejected with the signal's reason. */
+  /** Stops the work once the tensor in hand is done; the promise is then rejected with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Told the share done, from 0 to 1. */
   readonly onProgress?: ((done: number) => void) | undefined;
