@@ -221,9 +221,7 @@ const CASES: Record<string, () => Promise<void>> = {
       const usable = same(await llama.embed("the same"), expected);
       await processorTime();
       const most = what === "load" ? MOST_OF_LOAD : what === "quantize" ? MOST_OF_QUANTIZE : MOST;
-      const late = rejected && time > most
-        ? `${what} went on for ${time.toFixed(0)} ms`
-        : undefined;
+      const late = rejected && time > most ? `${what} went on for ${time.toFixed(0)} ms` : undefined;
       say(
         late ?? (!right ? `${what} rejected with another reason` : usable ? undefined : `another vector after ${what}`),
       );
