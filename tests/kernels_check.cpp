@@ -12,23 +12,50 @@ double activation(ggml_type weights, double x) {
     return weights == GGML_TYPE_BF16 ? ggml_bf16_to_fp32(ggml_fp32_to_bf16((float) x)) : x;
 }
 
-// `model`: of weights that a model owns, so by oneDNN, where it is linked.
-void check_products(const Kernels * kernels, ggml_type type, bool model) {
-    Result        result;
-    const Weights owned;
+// How a product's weights are kept.
+enum Keeping { AS_GIVEN, BY_ONEDNN, IN_PANELS };
+const char * const KEEPING_NAMES[] = { "", ", oneDNN", ", in panels" };
+
+// A model's.
+struct Kept {
+    explicit Kept(Keeping how) : how(how) {}
+    Computing computing() { return { Gelu::erf, how == BY_ONEDNN ? &reordered : nullptr, how == IN_PANELS ? &panelled : nullptr }; }
+    // Weights to multiply with; those in panels are no longer what they were.
+    ggml_tensor * of(ggml_context * c, ggml_tensor * t) const { return how == AS_GIVEN ? t : owned.of(how == IN_PANELS ? copied(c, t) : t); }
+
+  private:
+    static ggml_tensor * copied(ggml_context * c, const ggml_tensor * t) {
+        ggml_tensor * copy = ggml_dup_tensor(c, t);
+        memcpy(copy->data, t->data, ggml_nbytes(t));
+        return copy;
+    }
+    const Keeping         how;
+    const Weights         owned;
+    saur::Reordered       reordered;
+    saur::PanelledWeights panelled;
+};
+
+void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
+    Result result;
     for (int i = 0; i < 120; i++) {
+        Kept          kept(how);
         Memory        memory;
         const auto    c = memory.context;
-        const int64_t k = type == GGML_TYPE_F32 ? some(1, 380) : 32 * some(1, 12), columns = some(1, 70), rows = i % 3 ? some(8, 40) : type == GGML_TYPE_F32 ? 8 : some(type == GGML_TYPE_BF16 ? 2 : 1, 3);
-        const int64_t most = model ? 1 : 2, w2 = some(1, most), w3 = some(1, most), x2 = w2 * some(1, most), x3 = w3 * some(1, most);
-        saur::Reordered reordered;
-        ggml_tensor *   weights = model ? owned.of(random_tensor(c, type, k, columns)) : random_view(c, type, k, columns, w2, w3);
-        ggml_tensor *   x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
-        compare(result, kernels, { Gelu::erf, &reordered }, c, ggml_mul_mat(c, weights, x),
+        const int64_t fewest = how == IN_PANELS ? 1 : type == GGML_TYPE_BF16 ? 2 : type == GGML_TYPE_F32 ? 8 : 1;
+        const int64_t k = type == GGML_TYPE_F32 && i % 4 ? some(1, 380) : 32 * some(1, 12), columns = i % 2 ? some(2, 70) : 16 * some(1, 5);
+        const int64_t rows = i % 3 ? some(8, 70) : some(fewest, std::max<int64_t>(fewest, 3));
+        const int64_t most = how == AS_GIVEN ? 2 : 1, w2 = some(1, most), w3 = some(1, most), x2 = w2 * some(1, 2), x3 = w3 * some(1, most);
+        ggml_tensor * weights = how == AS_GIVEN ? random_view(c, type, k, columns, w2, w3) : random_tensor(c, type, k, columns);
+        ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
+        if (how == BY_ONEDNN && x2 > 1) continue;
+        // ggml-cpu computes with the weights as they were given
+        ggml_tensor *      op    = ggml_mul_mat(c, weights, x);
+        const ggml_tensor *first = op->src[0];
+        compare(result, kernels, kept.computing(), c, op,
                 [&](int64_t column, int64_t row, int64_t i2, int64_t i3, double & unit) {
                     double sum = 0, squares = 0, sizes = 0;
                     for (int64_t j = 0; j < k; j++) {
-                        const double w = value(weights, j, column, i2 * w2 / x2, i3 * w3 / x3);
+                        const double w = value(first, j, column, i2 * w2 / x2, i3 * w3 / x3);
                         const double v = activation(type, value(x, j, row, i2, i3));
                         sum += w * v;
                         squares += v * v;
@@ -36,27 +63,26 @@ void check_products(const Kernels * kernels, ggml_type type, bool model) {
                     }
                     unit = std::sqrt(squares * sizes);
                     return sum;
-                });
+                },
+                [&] { op->src[0] = kept.of(c, weights); });
     }
-    const std::string name = std::string("product, ") + ggml_type_name(type) + (model ? ", oneDNN" : "");
+    const std::string name = std::string("product, ") + ggml_type_name(type) + KEEPING_NAMES[how];
     result.print(name.c_str(), kernels, "the vectors' lengths");
 }
 
 // Rows of activations alone and among others give the same bits.
-void check_rows(const Kernels * kernels, ggml_type type, bool model) {
-    Result        result;
-    const Weights owned;
+void check_rows(const Kernels * kernels, ggml_type type, Keeping how) {
+    Result result;
     for (int i = 0; i < 20; i++) {
+        Kept            kept(how);
         Memory          memory;
-        saur::Reordered reordered;
         const auto      c = memory.context;
         const int64_t   k = 32 * some(1, 40), columns = some(32, 100), rows = some(8, 140), before = some(0, 50), n = before + rows + some(0, 50);
-        ggml_tensor *   w = random_tensor(c, type, k, columns), *x = random_tensor(c, GGML_TYPE_F32, k, n);
-        ggml_tensor *   all   = ggml_mul_mat(c, model ? owned.of(w) : w, x);
+        ggml_tensor *   w = kept.of(c, random_tensor(c, type, k, columns)), *x = random_tensor(c, GGML_TYPE_F32, k, n);
+        ggml_tensor *   all   = ggml_mul_mat(c, w, x);
         ggml_tensor *   alone = ggml_mul_mat(c, w, ggml_view_2d(c, x, k, rows, x->nb[1], (size_t) before * x->nb[1]));
-        saur::Scratch   scratch;
         for (ggml_tensor * op : { all, alone }) {
-            saur::compute(*kernels, { Gelu::erf, &reordered }, op, scratch);
+            compute(kernels, kept.computing(), c, op);
         }
         const auto * there = (const float *) ((const char *) all->data + (size_t) before * all->nb[1]);
         for (int64_t j = 0; j < ggml_nelements(alone); j++) {
@@ -64,7 +90,7 @@ void check_rows(const Kernels * kernels, ggml_type type, bool model) {
         }
         result.cases++;
     }
-    result.print(model ? "product, alone and in a pack, oneDNN" : "product, alone and in a pack", kernels, "numbers that differ");
+    result.print((std::string("product, alone and in a pack") + KEEPING_NAMES[how]).c_str(), kernels, "numbers that differ");
 }
 
 double gelu_reference(Gelu kind, double x) {
@@ -91,7 +117,7 @@ void check_gelu(const Kernels * kernels) {
                                  : form == 3 ? ggml_geglu(c, wide)
                                              : ggml_geglu_swapped(c, wide);
             const int64_t from = form == 4 ? n : 0, other = form == 3 ? n : 0;
-            compare(result, kernels, { kind, nullptr }, c, op, [&](int64_t i0, int64_t i1, int64_t i2, int64_t i3, double & unit) {
+            compare(result, kernels, { kind }, c, op, [&](int64_t i0, int64_t i1, int64_t i2, int64_t i3, double & unit) {
                 const double in = value(x, i0 + from, i1, i2, i3);
                 const double factor = form < 2 ? 1 : form == 2 ? value(by, i0, i1, i2, i3) : value(wide, i0 + other, i1, i2, i3);
                 unit = std::max(1.0, std::fabs(in)) * std::max(1.0, std::fabs(factor));
@@ -155,7 +181,7 @@ void check_attention(const Kernels * kernels, Mask kind) {
         std::vector<double> scores((size_t) n_kv);
         double              most = -INFINITY;
         // op is dimensions x heads x rows; the scores of a row are those of all its dimensions
-        compare(result, kernels, { Gelu::erf, nullptr }, c, op, [&](int64_t i0, int64_t head, int64_t row, int64_t i3, double & unit) {
+        compare(result, kernels, { Gelu::erf }, c, op, [&](int64_t i0, int64_t head, int64_t row, int64_t i3, double & unit) {
             double        total = 0, sum = 0;
             const int64_t from = head / (heads / shared);
             most               = i0 == 0 ? -INFINITY : most;
@@ -203,9 +229,8 @@ void check_alone(const Kernels * kernels) {
         };
         ggml_tensor * all   = ggml_flash_attn_ext(c, q, k, v, mask, 0.2f, 0, 0);
         ggml_tensor * alone = ggml_flash_attn_ext(c, part(q), part(k), part(v), nullptr, 0.2f, 0, 0);
-        saur::Scratch scratch;
-        saur::compute(*kernels, { Gelu::erf, nullptr }, all, scratch);
-        saur::compute(*kernels, { Gelu::erf, nullptr }, alone, scratch);
+        compute(kernels, { Gelu::erf }, c, all);
+        compute(kernels, { Gelu::erf }, c, alone);
         const float *a = (const float *) all->data + before * heads * d, *b = (const float *) alone->data;
         for (int64_t j = 0; j < length * heads * d; j++) {
             result.ours = std::max(result.ours, (double) std::fabs(a[j] - b[j]));
@@ -213,6 +238,96 @@ void check_alone(const Kernels * kernels) {
         result.cases++;
     }
     result.print("attention, alone and in a pack", kernels, "1");
+}
+
+// NORM, RMS_NORM, ADD and MUL of a tensor and another, or rows of it.
+void check_rows_of_floats(const Kernels * kernels) {
+    for (const auto kind : { GGML_OP_NORM, GGML_OP_RMS_NORM, GGML_OP_ADD, GGML_OP_MUL }) {
+        Result result;
+        for (int i = 0; i < 60; i++) {
+            Memory        memory;
+            const auto    c = memory.context;
+            const int64_t n = some(1, 100), rows = some(1, 9), n2 = some(1, 3), n3 = some(1, 2);
+            const float   epsilon = 1e-5f;
+            ggml_tensor * x = random_view(c, GGML_TYPE_F32, n, rows, n2, n3);
+            ggml_tensor * y = random_tensor(c, GGML_TYPE_F32, n, some(0, 1) ? rows : 1, some(0, 1) ? n2 : 1, some(0, 1) ? n3 : 1);
+            ggml_tensor * op = kind == GGML_OP_NORM       ? ggml_norm(c, x, epsilon)
+                               : kind == GGML_OP_RMS_NORM ? ggml_rms_norm(c, x, epsilon)
+                               : kind == GGML_OP_ADD      ? ggml_add(c, x, y)
+                                                          : ggml_mul(c, x, y);
+            compare(result, kernels, { Gelu::erf }, c, op, [&](int64_t i0, int64_t i1, int64_t i2, int64_t i3, double & unit) {
+                const double in = value(x, i0, i1, i2, i3);
+                if (kind == GGML_OP_ADD || kind == GGML_OP_MUL) {
+                    const double by = value(y, i0, i1 % y->ne[1], i2 % y->ne[2], i3 % y->ne[3]);
+                    unit = std::max(1.0, std::fabs(in)) * std::max(1.0, std::fabs(by));
+                    return kind == GGML_OP_ADD ? in + by : in * by;
+                }
+                double mean = 0, squares = 0;
+                for (int64_t j = 0; j < n && kind == GGML_OP_NORM; j++) {
+                    mean += value(x, j, i1, i2, i3) / (double) n;
+                }
+                for (int64_t j = 0; j < n; j++) {
+                    squares += std::pow(value(x, j, i1, i2, i3) - mean, 2) / (double) n;
+                }
+                // of one number there is nothing but rounding
+                unit = n == 1 && kind == GGML_OP_NORM ? 1e3 * std::fabs(in) + 1 : std::sqrt((double) n);
+                return (in - mean) / std::sqrt(squares + (double) epsilon);
+            });
+        }
+        result.print(ggml_op_name(kind), kernels, "the inputs, or the root of their number");
+    }
+}
+
+// What follows a product or a norm is computed with it, to the same numbers as operator by operator.
+void check_chains(const Kernels * kernels) {
+    Result result;
+    for (int i = 0; i < 200; i++) {
+        const auto type = one_of({ GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 });
+        if ((type == GGML_TYPE_BF16 && !kernels->bf16.product) || !kernels->product) {
+            continue;
+        }
+        Kept          kept(type == GGML_TYPE_Q8_0 || some(0, 1) ? AS_GIVEN : IN_PANELS);
+        Memory        memory;
+        const auto    c    = memory.context;
+        const int64_t k    = 32 * some(1, 12), columns = 16 * some(1, 6) + some(0, 1) * some(0, 9), rows = some(8, 70);
+        const bool    norm = some(0, 3) == 0, kept_apart = some(0, 3) == 0;
+        ggml_tensor * x    = random_tensor(c, GGML_TYPE_F32, norm ? columns : k, rows);
+        ggml_tensor * row  = random_tensor(c, GGML_TYPE_F32, columns, 1);
+        ggml_tensor * many = random_tensor(c, GGML_TYPE_F32, columns, rows);
+        std::vector<ggml_tensor *> chain{ norm ? ggml_norm(c, x, 1e-5f) : ggml_mul_mat(c, kept.of(c, random_tensor(c, type, k, columns)), x) };
+        const auto follow = [&](ggml_tensor * next) { chain.push_back(next); };
+        if (norm) {
+            if (some(0, 3)) follow(ggml_mul(c, chain.back(), row));
+            if (some(0, 3)) follow(ggml_add(c, chain.back(), row));
+        } else {
+            if (some(0, 3)) follow(ggml_add(c, chain.back(), row));
+            if (some(0, 1)) follow(some(0, 1) ? ggml_gelu(c, chain.back()) : ggml_gelu_erf(c, chain.back()));
+            // in place of the residual, as ggml's allocator may have it
+            if (some(0, 1)) follow(some(0, 1) ? ggml_add(c, chain.back(), many) : ggml_add_inplace(c, many, chain.back()));
+            if (chain.back()->src[0] == many) std::swap(chain.back()->src[0], chain.back()->src[1]);
+        }
+        if (kept_apart) { // its first number has another use, so it must be there afterwards
+            follow(ggml_add(c, chain.back(), chain.front()));
+        }
+        const std::vector<float> before((const float *) many->data, (const float *) many->data + ggml_nelements(many));
+        compute(kernels, kept.computing(), c, chain.back());
+        const std::vector<float> whole = computed(chain.back());
+        memcpy(many->data, before.data(), before.size() * sizeof(float));
+        for (ggml_tensor * op : chain) {
+            ggml_cgraph * alone = ggml_new_graph(c);
+            op->flags |= GGML_TENSOR_FLAG_COMPUTE;
+            ggml_graph_add_node(alone, op);
+            saur::Scratch scratch;
+            saur::compute(*kernels, kept.computing(), alone, scratch);
+        }
+        const std::vector<float> apart = computed(chain.back());
+        for (size_t j = 0; j < whole.size(); j++) {
+            const double off = std::fabs(whole[j] - apart[j]) / std::max(1.0, (double) std::fabs(apart[j]));
+            result.ours      = std::isnan(off) ? INFINITY : std::max(result.ours, off);
+        }
+        result.cases++;
+    }
+    result.print("chain", kernels, "the numbers, or 1");
 }
 
 // NaN and infinity in a row of activations show in that row of a product, and in no other.
@@ -224,8 +339,7 @@ void check_not_finite(const Kernels * kernels, ggml_type type) {
         ggml_tensor * x = random_tensor(c, GGML_TYPE_F32, 64, 5);
         ((float *) x->data)[2 * 64 + some(0, 63)] = bad;
         ggml_tensor * op = ggml_mul_mat(c, random_tensor(c, type, 64, 20), x);
-        saur::Scratch scratch;
-        saur::compute(*kernels, { Gelu::erf, nullptr }, op, scratch);
+        compute(kernels, { Gelu::erf }, c, op);
         for (int64_t i = 0; i < 5 * 20; i++) {
             result.ours += std::isfinite(((float *) op->data)[i]) == (i / 20 == 2);
         }
@@ -246,7 +360,7 @@ void check_backend() {
     result.ours += ggml_backend_dev_supports_op(device, op);
     ggml_backend_t backends[2];
     for (const Gelu kind : { Gelu::tanh, Gelu::erf }) {
-        const saur::KernelScope scope(saur::Computing{ kind, nullptr });
+        const saur::KernelScope scope(saur::Computing{ kind });
         result.ours += !ggml_backend_dev_supports_op(device, op) + ggml_backend_dev_supports_op(device, ggml_gelu_quick(c, x));
         backends[(int) kind] = ggml_backend_dev_init(device, nullptr);
     }
@@ -274,17 +388,19 @@ int main(int argc, char ** argv) {
     ggml_cpu_init();
     for (const Kernels * kernels : saur::usable_kernels()) {
         for (const auto type : { GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 }) {
-            if (!(type == GGML_TYPE_F32 ? kernels->product_f32 : type == GGML_TYPE_BF16 ? kernels->product_bf16 : kernels->product)) {
+            if (!(type == GGML_TYPE_F32 ? kernels->f32.product : type == GGML_TYPE_BF16 ? kernels->bf16.product : kernels->product)) {
                 continue;
             }
-            check_products(kernels, type, false);
-            check_rows(kernels, type, false);
             check_not_finite(kernels, type);
-            if (saur::has_onednn() && type != GGML_TYPE_Q8_0) {
-                check_products(kernels, type, true);
-                check_rows(kernels, type, true);
+            for (const auto how : { AS_GIVEN, BY_ONEDNN, IN_PANELS }) {
+                if (how == AS_GIVEN || (type != GGML_TYPE_Q8_0 && (how == IN_PANELS || saur::has_onednn()))) {
+                    check_products(kernels, type, how);
+                    check_rows(kernels, type, how);
+                }
             }
         }
+        check_rows_of_floats(kernels);
+        check_chains(kernels);
         check_gelu(kernels);
         for (int mask = NONE; mask < MASKS; mask++) {
             check_attention(kernels, (Mask) mask);
