@@ -69,7 +69,12 @@ export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
     .map(
       (name) => `scripts/torture/harness/${name}`,
     ),
-  kernels_check: ["tests/kernels_check.cpp", "tests/kernels_check.h"],
+  kernels_check: [
+    "tests/kernels_check.cpp",
+    "tests/kernels_check.h",
+    "tests/kernels_check_attention.h",
+    "tests/kernels_check_products.h",
+  ],
 };
 
 /** Files by their path below the staging directory. */
