@@ -31,12 +31,16 @@ export const NATIVE_SOURCES: readonly string[] = [
   "kernels_bf16.h",
   "kernels_f32.h",
   "kernels_gelu.h",
+  "kernels_graph.cpp",
   "kernels_mask.h",
   "kernels_neon.cpp",
   "kernels_onednn.cpp",
   "kernels_panels.h",
   "kernels_q8.h",
+  "kernels_rows.h",
   "kernels_vector.h",
+  "kernels_weights.cpp",
+  "kernels_weights.h",
   "lane.cpp",
   "lane.h",
   "loaded_model.cpp",
@@ -65,7 +69,12 @@ export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
     .map(
       (name) => `scripts/torture/harness/${name}`,
     ),
-  kernels_check: ["tests/kernels_check.cpp", "tests/kernels_check.h"],
+  kernels_check: [
+    "tests/kernels_check.cpp",
+    "tests/kernels_check.h",
+    "tests/kernels_check_attention.h",
+    "tests/kernels_check_products.h",
+  ],
 };
 
 /** Files by their path below the staging directory. */

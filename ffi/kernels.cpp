@@ -23,49 +23,6 @@ thread_local std::optional<Computing> chosen;
 
 constexpr std::align_val_t LINE{ 64 };  // of the cache
 
-bool has_float_rows(const ggml_tensor * t) { return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float); }
-
-bool can_multiply(const Kernels & kernels, const ggml_tensor * op) {
-    const ggml_tensor *a = op->src[0], *b = op->src[1];
-    if (a->nb[0] != ggml_type_size(a->type) || !has_float_rows(b) || !has_float_rows(op) ||
-        op->op_params[1] == GGML_HINT_SRC0_IS_HADAMARD) {
-        return false;
-    }
-    switch (a->type) {
-        case GGML_TYPE_Q8_0: return kernels.product != nullptr;
-        // few rows do not pay for a panel of weights
-        case GGML_TYPE_BF16: return kernels.product_bf16 && a->ne[0] % 32 == 0 && b->ne[1] > 1;
-        case GGML_TYPE_F32:  return kernels.product_f32 && b->ne[1] >= 8;
-        default:             return false;
-    }
-}
-
-void multiply(const Kernels & kernels, const Computing & computing, ggml_tensor * op, Scratch & scratch) {
-    if (computing.weights && computing.weights->wants(kernels, op) && computing.weights->multiply(kernels, op, scratch)) {
-        return;
-    }
-    switch (op->src[0]->type) {
-        case GGML_TYPE_Q8_0: return kernels.product(op, scratch);
-        case GGML_TYPE_BF16: return kernels.product_bf16(op, scratch);
-        default:             return kernels.product_f32(op, scratch);
-    }
-}
-
-bool can_attend(const ggml_tensor * op) {
-    const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *sinks = op->src[4];
-    float              params[3];  // scale, max_bias, softcap
-    memcpy(params, op->op_params, sizeof(params));
-    const auto floats = [](const ggml_tensor * t) {
-        return (t->type == GGML_TYPE_F16 || t->type == GGML_TYPE_F32) && t->nb[0] == ggml_type_size(t->type);
-    };
-    // A few queries do not pay for reading many keys as floats. An encoder has as many of both.
-    if (q->ne[1] * q->ne[2] < 4 * k->ne[2] && k->ne[1] > 16 * q->ne[1]) {
-        return false;
-    }
-    return !sinks && params[2] == 0.0f && has_float_rows(q) && has_float_rows(op) && floats(k) && floats(v) &&
-           k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 && k->ne[3] == q->ne[3] && v->ne[3] == q->ne[3];
-}
-
 // the backend, one a context
 
 struct Context {
@@ -82,12 +39,7 @@ void backend_free(ggml_backend_t backend) {
 
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     auto * context = (Context *) backend->context;
-    for (int i = 0; i < ggml_graph_n_nodes(graph); i++) {
-        ggml_tensor * op = ggml_graph_node(graph, i);
-        if ((op->flags & GGML_TENSOR_FLAG_COMPUTE) != 0) {
-            compute(*kernels_of_cpu(), context->computing, op, context->scratch);
-        }
-    }
+    compute(*kernels_of_cpu(), context->computing, graph, context->scratch);
     return GGML_STATUS_SUCCESS;
 }
 
@@ -114,6 +66,19 @@ void device_props(ggml_backend_dev_t, ggml_backend_dev_props * props) {
     props->caps        = { /*async*/ false, /*host_buffer*/ false, /*buffer_from_host_ptr*/ true, /*events*/ false, /*mmap_support*/ true };
 }
 
+// llama.cpp asks it of every operator that has weights before it computes any, so none is in panels that another one reads.
+bool is_wanted(const Computing & computing, const ggml_tensor * op) {
+    const Kernels & kernels = *kernels_of_cpu();
+    const bool      can     = can_compute(kernels, computing, op);
+    for (int i = 0; i < GGML_MAX_SRC && computing.panelled; i++) {
+        const ggml_tensor * src = op->src[i] && op->src[i]->view_src ? op->src[i]->view_src : op->src[i];
+        if (src && PanelledWeights::wants(kernels, src) && !(can && op->op == GGML_OP_MUL_MAT && i == 0 && src == op->src[0])) {
+            computing.panelled->leave(src);
+        }
+    }
+    return can;
+}
+
 ggml_backend_device_i device_interface() {
     ggml_backend_device_i i = {};
     i.get_name              = [](ggml_backend_dev_t) { return "llamasaur"; };
@@ -122,13 +87,13 @@ ggml_backend_device_i device_interface() {
     i.get_type              = [](ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_ACCEL; };
     i.get_props             = device_props;
     i.init_backend          = [](ggml_backend_dev_t device, const char *) {
-        return new ggml_backend{ guid(), backend_interface(), device, new Context{ chosen.value_or(Computing{ Gelu::tanh, nullptr }), {} } };
+        return new ggml_backend{ guid(), backend_interface(), device, new Context{ chosen.value_or(Computing{ Gelu::tanh }), {} } };
     };
     i.get_buffer_type      = [](ggml_backend_dev_t) { return ggml_backend_cpu_buffer_type(); };
     i.buffer_from_host_ptr = [](ggml_backend_dev_t, void * data, size_t size, size_t) {
         return ggml_backend_cpu_buffer_from_ptr(data, size);
     };
-    i.supports_op   = [](ggml_backend_dev_t, const ggml_tensor * op) { return chosen && can_compute(*kernels_of_cpu(), *chosen, op); };
+    i.supports_op   = [](ggml_backend_dev_t, const ggml_tensor * op) { return chosen && is_wanted(*chosen, op); };
     i.supports_buft = [](ggml_backend_dev_t, ggml_backend_buffer_type_t type) { return ggml_backend_buft_is_host(type); };
     return i;
 }
@@ -182,7 +147,8 @@ std::vector<const Kernels *> usable_kernels() {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
 #    if defined(__linux__)
-        if (__builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && kernels_amx.may_be_used()) {
+        if (__builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("avx512bf16") &&
+            kernels_amx.may_be_used()) {
             all.push_back(&kernels_amx);
         }
 #    endif
@@ -217,39 +183,12 @@ std::string kernel_names() {
     if (kernels) {
         add("gelu", true);
         add("attention", true);
-        add("f32", kernels->product_f32);
+        add("f32", kernels->f32.product);
         add("q8_0", kernels->product);
-        add("bf16", kernels->product_bf16);
+        add("bf16", kernels->bf16.product);
         add("onednn", has_onednn());
     }
     return names;
-}
-
-bool can_compute(const Kernels & kernels, const Computing & computing, const ggml_tensor * op) {
-    const ggml_tensor *a = op->src[0], *b = op->src[1];
-    switch (op->op) {
-        case GGML_OP_MUL_MAT: return can_multiply(kernels, op) || (computing.weights && computing.weights->wants(kernels, op));
-        case GGML_OP_UNARY:
-            return (ggml_get_unary_op(op) == GGML_UNARY_OP_GELU || ggml_get_unary_op(op) == GGML_UNARY_OP_GELU_ERF) &&
-                   has_float_rows(a) && has_float_rows(op);
-        case GGML_OP_GLU:
-            return (ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU || ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU_ERF) &&
-                   has_float_rows(a) && (!b || has_float_rows(b)) && has_float_rows(op);
-        case GGML_OP_FLASH_ATTN_EXT: return can_attend(op);
-        default:                     return false;
-    }
-}
-
-void compute(const Kernels & kernels, const Computing & computing, ggml_tensor * op, Scratch & scratch) {
-    switch (op->op) {
-        case GGML_OP_MUL_MAT:        multiply(kernels, computing, op, scratch); break;
-        case GGML_OP_FLASH_ATTN_EXT: kernels.attention(op, scratch); break;
-        case GGML_OP_UNARY:
-            kernels.gelu(ggml_get_unary_op(op) == GGML_UNARY_OP_GELU_ERF ? Gelu::erf : computing.gelu, op);
-            break;
-        case GGML_OP_GLU: kernels.gelu(ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU_ERF ? Gelu::erf : computing.gelu, op); break;
-        default:          break;  // a view
-    }
 }
 
 void register_kernels() {

@@ -5,6 +5,7 @@
 // one thread is made and computed on its lane's thread, that decides it for each context.
 #pragma once
 #include "ggml.h"
+#include "kernels_weights.h"
 #include "reordered.h"
 
 #include <cstddef>
@@ -28,24 +29,56 @@ class Scratch {
     Scratch(const Scratch &) = delete;
 
     enum Use { ACTIVATIONS, SCALES, PANEL, PANEL_SCALES, RANGES, KEYS, VALUES, SCORES, COUNT };
-    // At least so many bytes, on a cache line's boundary; what was in them may be gone. Throws std::bad_alloc.
+    // At least so many bytes, on a cache line's boundary; what was in them is there unless they are more than before.
+    // Throws std::bad_alloc.
     void * get(Use use, size_t bytes);
     template <class T> T * get(Use use, int64_t count) { return (T *) get(use, (size_t) count * sizeof(T)); }
 
+    // Whether ACTIVATIONS and SCALES are of this tensor, packed so: several products in a row have the same.
+    bool holds(const ggml_tensor * x, const void * how) const { return x && x == held && how == held_how; }
+    void hold(const ggml_tensor * x, const void * how) { held = x, held_how = how; }
+    void let_go() { held = nullptr; }
+
   private:
-    void * data[COUNT] = {};
-    size_t size[COUNT] = {};
+    void *              data[COUNT] = {};
+    size_t              size[COUNT] = {};
+    const ggml_tensor * held     = nullptr;
+    const void *        held_how = nullptr;
+};
+
+// A MUL_MAT, with the operators that follow it and are computed while its numbers are at hand.
+struct Product {
+    ggml_tensor *       op;
+    ggml_tensor *       out;                  // of the last operator; in place of the residual, it may be
+    const ggml_tensor * bias      = nullptr;  // a row that is added to each
+    bool                gelu      = false;
+    Gelu                kind      = Gelu::tanh;
+    const ggml_tensor * residual  = nullptr;  // as many rows, added at last
+    bool                in_panels = false;    // the weights
+};
+
+// A NORM or RMS_NORM, with the MUL and ADD of a row that follow it.
+struct Norm {
+    ggml_tensor *       op;
+    ggml_tensor *       out;
+    const ggml_tensor * scale = nullptr;
+    const ggml_tensor * shift = nullptr;
 };
 
 // The operators for one instruction set. Each computes the whole tensor, on the calling thread. NULL: ggml's is no worse.
 struct Kernels {
     const char * name;
-    void (*gelu)(Gelu kind, ggml_tensor * op);                  // UNARY and GLU
-    void (*attention)(ggml_tensor * op, Scratch & scratch);     // FLASH_ATTN_EXT
-    void (*product)(ggml_tensor * op, Scratch & scratch);       // MUL_MAT with q8_0 weights
-    void (*product_f32)(ggml_tensor * op, Scratch & scratch);   // with f32 weights
-    void (*product_bf16)(ggml_tensor * op, Scratch & scratch);  // with bf16 weights
-    void (*to_bf16)(const float * x, uint16_t * out, int64_t n);  // NULL where product_bf16 is
+    void (*gelu)(Gelu kind, ggml_tensor * op);               // UNARY and GLU
+    void (*attention)(ggml_tensor * op, Scratch & scratch);  // FLASH_ATTN_EXT
+    void (*norm)(const Norm & norm);
+    void (*combine)(ggml_tensor * op);                             // ADD and MUL
+    void (*product)(const Product & product, Scratch & scratch);  // with q8_0 weights
+    // With weights of a type, and what puts such into panels in their own place; false: their sizes don't allow it.
+    struct {
+        void (*product)(const Product & product, Scratch & scratch);
+        bool (*put_in_panels)(const ggml_tensor * weights, Scratch & scratch);
+    } f32, bf16;
+    void (*to_bf16)(const float * x, uint16_t * out, int64_t n);  // NULL where there is no product of bf16
     bool (*may_be_used)();  // asks the operating system; NULL: there is no need
 };
 
@@ -63,13 +96,16 @@ void register_kernels();
 
 // What a context computes with.
 struct Computing {
-    Gelu        gelu;
-    Reordered * weights;  // the model's, which outlives the context; NULL: no oneDNN
+    Gelu gelu;
+    // The model's, which outlives the context. NULL: its weights are left as they are.
+    Reordered *       reordered = nullptr;
+    PanelledWeights * panelled  = nullptr;
 };
 
-// Whether the kernels can compute an operator, and its computation.
+// Whether the kernels can compute an operator.
 bool can_compute(const Kernels & kernels, const Computing & computing, const ggml_tensor * op);
-void compute(const Kernels & kernels, const Computing & computing, ggml_tensor * op, Scratch & scratch);
+// Computes those of a graph's operators that are to be.
+void compute(const Kernels & kernels, const Computing & computing, ggml_cgraph * graph, Scratch & scratch);
 
 // While one exists on a thread, contexts made and computed on it use the kernels so; or not, if it is empty.
 class KernelScope {

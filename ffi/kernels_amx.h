@@ -10,7 +10,7 @@
 #    include <sys/syscall.h>
 #    include <unistd.h>
 
-#    define WITH_AMX __attribute__((target("amx-tile,amx-bf16")))
+#    define WITH_AMX __attribute__((target("amx-tile,amx-bf16,avx512bf16")))
 
 namespace {
 
@@ -62,80 +62,92 @@ class WholeTiles {
     TileConfig before;
 };
 
-// R times 16 rows by P panels; `x` has `stride` bytes from row to row, `out` gets 16 floats a row and tile.
+const int64_t TILE_BYTES = TALL * 64, AHEAD = 2 * TILE_BYTES;
+
+// R times 16 rows by P panels; `x` has a row's tiles after another, `out` gets 16 rows of 16 floats for each tile.
 template <int R, int P>
-WITH_AMX void multiply_tiles(const char * x, size_t stride, const int32_t * panels, int64_t panel_words, int64_t blocks,
-                             float * const * out, size_t out_bytes) {
+WITH_AMX void multiply_tiles(const char * x, const int32_t * panels, int64_t blocks, float (*out)[TALL * WIDTH]) {
+    const char * next   = x + blocks * TILE_BYTES;
+    const char * first  = (const char *) panels;
+    const char * second = first + blocks * TILE_BYTES;
     _tile_zero(0);
     if (P > 1) _tile_zero(1);
     if (R > 1) _tile_zero(2);
     if (R > 1 && P > 1) _tile_zero(3);
-    for (int64_t b = 0; b < blocks; b++) {
-        _tile_loadd(4, x + b * 64, stride);
-        _tile_loadd(6, panels + b * WORDS * WIDTH, 64);
+    for (int64_t b = 0; b < blocks * TILE_BYTES; b += TILE_BYTES) {
+        for (int i = 0; i < TALL; i++) {
+            __builtin_prefetch(x + b + AHEAD + i * 64);
+            if (R > 1) __builtin_prefetch(next + b + AHEAD + i * 64);
+        }
+        _tile_loadd(4, x + b, 64);
+        _tile_loadd(6, first + b, 64);
         _tile_dpbf16ps(0, 4, 6);
         if (P > 1) {
-            _tile_loadd(7, panels + panel_words + b * WORDS * WIDTH, 64);
+            _tile_loadd(7, second + b, 64);
             _tile_dpbf16ps(1, 4, 7);
         }
         if (R > 1) {
-            _tile_loadd(5, x + TALL * stride + b * 64, stride);
+            _tile_loadd(5, next + b, 64);
             _tile_dpbf16ps(2, 5, 6);
             if (P > 1) _tile_dpbf16ps(3, 5, 7);
         }
     }
-    _tile_stored(0, out[0], out_bytes);
-    if (P > 1) _tile_stored(1, out[1], out_bytes);
-    if (R > 1) _tile_stored(2, out[2], out_bytes);
-    if (R > 1 && P > 1) _tile_stored(3, out[3], out_bytes);
+    _tile_stored(0, out[0], 64);
+    if (P > 1) _tile_stored(1, out[1], 64);
+    if (R > 1) _tile_stored(2, out[2], 64);
+    if (R > 1 && P > 1) _tile_stored(3, out[3], 64);
+}
+
+// Sixteen rows of activations, or as many as there are, become tiles, one for each 32 numbers.
+WITH_AMX void pack_rows_amx(const char * x, size_t stride, int64_t rows, int64_t numbers, char * tiles) {
+    for (int64_t r = 0; r < TALL; r++, x += stride) {
+        const auto * row = (const float *) x;
+        for (int64_t i = 0; i < numbers; i += BLOCK) {
+            const __m512bh pairs = r < rows ? _mm512_cvtne2ps_pbh((__m512) load(row + i + WIDTH), (__m512) load(row + i)) : __m512bh{};
+            memcpy(tiles + i / BLOCK * TILE_BYTES + r * 64, &pairs, sizeof(pairs));
+        }
+    }
 }
 
 WITH_AMX void multiply_by_amx(const Matrices & m, saur::Scratch & scratch) {
-    const int64_t blocks = m.numbers / BLOCK, tiles = (m.rows + TALL - 1) / TALL, panel_words = blocks * WORDS * WIDTH;
-    const size_t  stride = (size_t) m.numbers * sizeof(uint16_t);
-    auto *        x      = scratch.get<uint16_t>(saur::Scratch::ACTIVATIONS, tiles * TALL * m.numbers);
-    auto *        panels = scratch.get<int32_t>(saur::Scratch::PANEL, 2 * panel_words);
-    for (int64_t r = 0; r < m.rows; r++) {
-        to_bf16((const float *) (m.x + (size_t) r * m.x_stride), x + r * m.numbers, m.numbers);
+    const int64_t blocks = m.numbers / BLOCK, tiles = (m.rows + TALL - 1) / TALL, panel_bytes = blocks * TILE_BYTES;
+    const bool    packed = scratch.holds(m.x_of, (const void *) pack_rows_amx);
+    auto *        x      = (char *) scratch.get(saur::Scratch::ACTIVATIONS, (size_t) (tiles * panel_bytes));
+    for (int64_t t = 0; t < tiles && !packed; t++) {
+        pack_rows_amx(m.x + (size_t) (t * TALL) * m.x_stride, m.x_stride, m.rows - t * TALL, m.numbers, x + t * panel_bytes);
     }
-    memset(x + m.rows * m.numbers, 0, (size_t) (tiles * TALL - m.rows) * stride);
+    scratch.hold(m.x_of, (const void *) pack_rows_amx);
 
-    alignas(64) float rest[4][TALL * WIDTH];  // of tiles that stick out
+    alignas(64) float out[4][TALL * WIDTH];
+    auto * space = m.in_panels ? nullptr : (int32_t *) scratch.get(saur::Scratch::PANEL, (size_t) (2 * panel_bytes));
     for (int64_t c = 0; c < m.columns; c += 2 * WIDTH) {
-        const bool two = m.columns - c > WIDTH;
-        for (int p = 0; p < (two ? 2 : 1); p++) {
+        const bool      two    = m.columns - c > WIDTH;
+        const int32_t * panels = m.in_panels ? (const int32_t *) (m.weights + (size_t) c * m.weights_stride) : space;
+        for (int p = 0; !m.in_panels && p < (two ? 2 : 1); p++) {
             const int64_t from = c + p * WIDTH, some = m.columns - from < WIDTH ? m.columns - from : WIDTH;
             pack_panel_bf16(m.weights + (size_t) from * m.weights_stride, m.weights_stride, some, m.numbers,
-                            panels + p * panel_words, nullptr);
+                            space + p * panel_bytes / sizeof(int32_t), nullptr);
         }
         for (int64_t t = 0; t < tiles; t += 2) {
-            const bool    pair  = t + 1 < tiles;
-            const int64_t row   = t * TALL;
-            const char *  at    = (const char *) (x + row * m.numbers);
-            const bool    whole = row + (pair ? 2 : 1) * TALL <= m.rows && c + (two ? 2 : 1) * WIDTH <= m.columns;
-            float *       out[4];
+            const bool pair     = t + 1 < tiles;
+            const auto multiply = pair ? (two ? multiply_tiles<2, 2> : multiply_tiles<2, 1>)
+                                       : (two ? multiply_tiles<1, 2> : multiply_tiles<1, 1>);
+            settle();
+            multiply(x + t * panel_bytes, panels, blocks, out);
+            settle();
             for (int i = 0; i < 4; i++) {
-                out[i] = whole ? m.out + (size_t) (row + i / 2 * TALL) * m.out_stride + c + i % 2 * WIDTH : rest[i];
-            }
-            const size_t out_bytes = (whole ? m.out_stride : WIDTH) * sizeof(float);
-            const auto   multiply  = pair ? (two ? multiply_tiles<2, 2> : multiply_tiles<2, 1>)
-                                          : (two ? multiply_tiles<1, 2> : multiply_tiles<1, 1>);
-            settle();
-            multiply(at, stride, panels, panel_words, blocks, out, out_bytes);
-            settle();
-            for (int i = 0; !whole && i < 4; i++) {
-                const int64_t from = c + i % 2 * WIDTH, first = row + i / 2 * TALL;
-                for (int64_t r = 0; from < m.columns && r < TALL && first + r < m.rows; r++) {
-                    store_part(m.out + (size_t) (first + r) * m.out_stride + from, load(rest[i] + r * WIDTH), m.columns - from);
+                const int64_t row = (t + i / 2) * TALL, column = c + i % 2 * WIDTH;
+                if (row < m.rows && column < m.columns) {
+                    finish(m, out[i], row, m.rows - row < TALL ? m.rows - row : TALL, column);
                 }
             }
         }
     }
 }
 
-WITH_AMX void product_amx(ggml_tensor * op, saur::Scratch & scratch) {
+WITH_AMX void product_amx(const saur::Product & product, saur::Scratch & scratch) {
     const WholeTiles tiles;
-    each_product(op, [&](const Matrices & m) { multiply_by_amx(m, scratch); });
+    each_product(product, [&](const Matrices & m) { multiply_by_amx(m, scratch); });
 }
 
 }  // namespace

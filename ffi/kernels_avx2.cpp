@@ -7,6 +7,16 @@
 
 namespace {
 inline __m256 load_halves(const unsigned short * p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) p)); }
+inline float  sum_of(__m256 v) {
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    four        = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+inline float largest_of(__m256 v) {
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    four        = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
 }  // namespace
 
 #    include "kernels_vector.h"
@@ -63,5 +73,5 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 #    include "kernels_q8.h"
 
 extern const saur::Kernels kernels_avx2;
-const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, product, product_f32, nullptr, nullptr };
+const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr, nullptr };
 #endif

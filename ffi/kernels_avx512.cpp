@@ -7,6 +7,8 @@
 
 namespace {
 inline __m512 load_halves(const unsigned short * p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) p)); }
+inline float  sum_of(__m512 v) { return _mm512_reduce_add_ps(v); }
+inline float  largest_of(__m512 v) { return _mm512_reduce_max_ps(v); }
 }  // namespace
 
 #    include "kernels_vector.h"
@@ -72,9 +74,12 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 #    include "kernels_q8.h"
 
 extern const saur::Kernels kernels_avx512, kernels_avx512_bf16, kernels_amx;
-const saur::Kernels        kernels_avx512      = { "AVX-512", gelu, attention, product, product_f32, nullptr, nullptr };
-const saur::Kernels        kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, product, product_f32, product_bf16, to_bf16 };
+
+const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr, nullptr };
+const saur::Kernels kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, norm, combine, product, { product_f32, put_in_panels_f32 },
+                                            { product_bf16, put_in_panels_bf16 }, to_bf16, nullptr };
 #    ifdef HAS_AMX
-const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, product, product_f32, product_amx, to_bf16, may_use_amx };
+const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, norm, combine, product, { product_f32, put_in_panels_f32 },
+                                    { product_amx, put_in_panels_bf16 }, to_bf16, may_use_amx };
 #    endif
 #endif

@@ -68,9 +68,14 @@ const Multiply MULTIPLY_BF16[ROWS + 1] = {
     multiply_bf16<7>, multiply_bf16<8>, multiply_bf16<9>, multiply_bf16<10>, multiply_bf16<11>, multiply_bf16<12>,
 };
 
-void product_bf16(ggml_tensor * op, saur::Scratch & scratch) {
-    const Format format = { BLOCK, pack_row_bf16, pack_panel_bf16, MULTIPLY_BF16 };
-    each_product(op, [&](const Matrices & m) { multiply_by_panels(m, format, scratch); });
+const Format FORMAT_BF16 = { BLOCK, pack_row_bf16, pack_panel_bf16, MULTIPLY_BF16 };
+
+void product_bf16(const saur::Product & product, saur::Scratch & scratch) {
+    each_product(product, [&](const Matrices & m) { multiply_by_panels(m, FORMAT_BF16, scratch); });
+}
+
+bool put_in_panels_bf16(const ggml_tensor * weights, saur::Scratch & scratch) {
+    return put_in_panels(weights, FORMAT_BF16, scratch);
 }
 
 }  // namespace

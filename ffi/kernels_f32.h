@@ -66,9 +66,14 @@ const Multiply MULTIPLY_F32[] = { nullptr,         multiply_f32<1>, multiply_f32
 };
 static_assert(sizeof(MULTIPLY_F32) / sizeof(MULTIPLY_F32[0]) == ROWS + 1, "one for each height of a tile");
 
-void product_f32(ggml_tensor * op, saur::Scratch & scratch) {
-    const Format format = { NUMBERS, pack_row_f32, pack_panel_f32, MULTIPLY_F32 };
-    each_product(op, [&](const Matrices & m) { multiply_by_panels(m, format, scratch); });
+const Format FORMAT_F32 = { NUMBERS, pack_row_f32, pack_panel_f32, MULTIPLY_F32 };
+
+void product_f32(const saur::Product & product, saur::Scratch & scratch) {
+    each_product(product, [&](const Matrices & m) { multiply_by_panels(m, FORMAT_F32, scratch); });
+}
+
+bool put_in_panels_f32(const ggml_tensor * weights, saur::Scratch & scratch) {
+    return put_in_panels(weights, FORMAT_F32, scratch);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // GELU, x times the probability that a normal variable is below x, and its approximation by tanh
 // (https://arxiv.org/abs/1606.08415): BERT-likes were trained with the first, Gemma with the second. Stock ggml computes
 // the second for both, by a table of 16-bit floats.
+#pragma once
 #include "ggml.h"
 #include "kernels.h"
+#include "kernels_rows.h"
 
 namespace {
 
@@ -47,18 +49,11 @@ void gelu(saur::Gelu kind, ggml_tensor * op) {
     const bool         swapped = halves && op->op_params[1] != 0;
     const auto         row     = kind == saur::Gelu::erf ? gelu_row<gelu_erf> : gelu_row<gelu_tanh>;
     const int64_t      n       = op->ne[0];
-    for (int64_t i3 = 0; i3 < op->ne[3]; i3++) {
-        for (int64_t i2 = 0; i2 < op->ne[2]; i2++) {
-            for (int64_t i1 = 0; i1 < op->ne[1]; i1++) {
-                const auto at = [&](const ggml_tensor * t) {
-                    return (float *) ((char *) t->data + i1 * t->nb[1] + i2 * t->nb[2] + i3 * t->nb[3]);
-                };
-                const float * from = at(x);
-                const float * by   = factor ? at(factor) : halves ? from + (swapped ? 0 : n) : nullptr;
-                row(n, from + (swapped ? n : 0), by, at(op));
-            }
-        }
-    }
+    each_row(op, [&](int64_t i1, int64_t i2, int64_t i3) {
+        const float * from = row_at(x, i1, i2, i3);
+        const float * by   = factor ? row_at(factor, i1, i2, i3) : halves ? from + (swapped ? 0 : n) : nullptr;
+        row(n, from + (swapped ? n : 0), by, row_at(op, i1, i2, i3));
+    });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The kernels for 64-bit ARM: GELU and attention; the products stay with ggml. They compile, and nobody has run them yet:
+// The kernels for 64-bit ARM: all but the products, which stay with ggml. They compile, and nobody has run them yet:
 // tests/kernels_check.cpp does on such a machine, and kernels_of_cpu() leaves them off until then.
 #if defined(__aarch64__) && defined(__ARM_NEON)
 #    include <arm_neon.h>
@@ -8,6 +8,8 @@
 namespace {
 typedef float FourFloats __attribute__((vector_size(16)));
 inline FourFloats load_halves(const unsigned short * p) { return (FourFloats) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+inline float      sum_of(FourFloats v) { return vaddvq_f32((float32x4_t) v); }
+inline float      largest_of(FourFloats v) { return vmaxvq_f32((float32x4_t) v); }
 }  // namespace
 
 #    include "kernels_vector.h"
@@ -16,5 +18,5 @@ inline FourFloats load_halves(const unsigned short * p) { return (FourFloats) vc
 #    include "kernels_gelu.h"
 
 extern const saur::Kernels kernels_neon;
-const saur::Kernels        kernels_neon = { "NEON", gelu, attention, nullptr, nullptr, nullptr, nullptr };
+const saur::Kernels        kernels_neon = { "NEON", gelu, attention, norm, combine, nullptr, {}, {}, nullptr, nullptr };
 #endif

@@ -101,23 +101,27 @@ void multiply_row(const Matrices & m, saur::Scratch & scratch) {
     auto *        pairs  = scratch.get<int32_t>(saur::Scratch::ACTIVATIONS, blocks * WORDS);
     auto *        scales = scratch.get<float>(saur::Scratch::SCALES, blocks);
     quantize_row((const float *) m.x, m.numbers, pairs, scales, 1);
-    for (int64_t c = 0; c < m.columns; c++) {
-        const auto * block = (const Q8Block *) (m.weights + (size_t) c * m.weights_stride);
-        Floats       sum   = {};
-        for (int64_t b = 0; b < blocks; b++, block++) {
-            Ints dot = {};
-            for (int j = 0; j < WORDS; j += WIDTH) {
-                dot = dot_pairs(dot, widened(block->weights + 2 * j), load(pairs + b * WORDS + j));
+    for (int64_t c = 0; c < m.columns; c += WIDTH) {
+        float numbers[WIDTH] = {};
+        for (int64_t i = 0; i < WIDTH && c + i < m.columns; i++) {
+            const auto * block = (const Q8Block *) (m.weights + (size_t) (c + i) * m.weights_stride);
+            Floats       sum   = {};
+            for (int64_t b = 0; b < blocks; b++, block++) {
+                Ints dot = {};
+                for (int j = 0; j < WORDS; j += WIDTH) {
+                    dot = dot_pairs(dot, widened(block->weights + 2 * j), load(pairs + b * WORDS + j));
+                }
+                sum += __builtin_convertvector(dot, Floats) * (_cvtsh_ss(block->scale) * scales[b]);
             }
-            sum += __builtin_convertvector(dot, Floats) * (_cvtsh_ss(block->scale) * scales[b]);
+            numbers[i] = sum_of(sum);
         }
-        m.out[c] = sum_of(sum);
+        finish(m, numbers, 0, 1, c);
     }
 }
 
-void product(ggml_tensor * op, saur::Scratch & scratch) {
+void product(const saur::Product & product, saur::Scratch & scratch) {
     const Format format = { BLOCK, quantize_row, pack_panel, MULTIPLY };
-    each_product(op, [&](const Matrices & m) {
+    each_product(product, [&](const Matrices & m) {
         if (m.rows == 1) {
             multiply_row(m, scratch);
         } else {

@@ -1,5 +1,5 @@
 // Vectors of WIDTH floats or integers in GCC's and Clang's own notation, for the files that are compiled for one
-// instruction set (kernels_avx2.cpp, kernels_avx512.cpp; each defines WIDTH and load_halves first). All is internal to
+// instruction set (kernels_avx2.cpp, kernels_avx512.cpp; each defines WIDTH, load_halves, sum_of and largest_of first). All is internal to
 // such a file: a shared inline function could be the copy with instructions that another CPU lacks. For that reason
 // nothing of the standard library's templates is used in them either.
 #pragma once
@@ -55,21 +55,6 @@ inline Floats load_halves_part(const uint16_t * p, int64_t n) {
     uint16_t some[WIDTH] = {};
     memcpy(some, p, (size_t) n * sizeof(uint16_t));
     return load_halves(some);
-}
-
-inline float sum_of(Floats v) {
-    float s = 0;
-    for (int i = 0; i < WIDTH; i++) {
-        s += v[i];
-    }
-    return s;
-}
-inline float largest_of(Floats v) {
-    float m = v[0];
-    for (int i = 1; i < WIDTH; i++) {
-        m = v[i] > m ? v[i] : m;
-    }
-    return m;
 }
 
 inline int64_t rounded_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }

@@ -1,5 +1,6 @@
 // A model in memory, with what llama.h does not give of its file: which tensors it has, and rows of two of them.
 #pragma once
+#include "kernels_weights.h"
 #include "llama.h"
 #include "reordered.h"
 
@@ -45,6 +46,7 @@ struct LoadedModel {
     const std::string   hash;    // of the file; see model_file.h
     const int32_t       device;  // index of the GPU that holds the layers, or -1 for the CPU
     std::unique_ptr<Reordered> reordered{ new Reordered };
+    PanelledWeights            panelled;
 
   private:
     std::mutex                 mutex;

@@ -77,7 +77,7 @@ ggml_tensor * random_view(ggml_context * c, ggml_type type, int64_t n0, int64_t 
     }
 }
 
-// What a model's weights are in; oneDNN multiplies no others.
+// What a model's weights are in; oneDNN multiplies no others, and no others are put into panels.
 struct Weights {
     Weights() : buffer(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), 64)) {
         ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
@@ -103,6 +103,14 @@ struct Result {
     }
 };
 
+// Computes a tensor, and what it is made from.
+void compute(const Kernels * kernels, const Computing & computing, ggml_context * c, ggml_tensor * op) {
+    ggml_cgraph * graph = ggml_new_graph(c);
+    ggml_build_forward_expand(graph, op);
+    saur::Scratch scratch;
+    saur::compute(*kernels, computing, graph, scratch);
+}
+
 std::vector<float> computed(ggml_tensor * op) {
     std::vector<float> v((size_t) ggml_nelements(op));
     memcpy(v.data(), op->data, v.size() * sizeof(float));
@@ -111,18 +119,19 @@ std::vector<float> computed(ggml_tensor * op) {
 
 // Computes with ggml-cpu, then with the kernels, and compares both with `reference(i0..i3)`, in parts of `unit`.
 void compare(Result & result, const Kernels * kernels, const Computing & computing, ggml_context * c, ggml_tensor * op,
-             const std::function<double(int64_t, int64_t, int64_t, int64_t, double &)> & reference) {
-    if (!saur::can_compute(*kernels, computing, op)) {
-        fprintf(stderr, "refused: %s\n", ggml_op_desc(op));
-        exit(1);
-    }
+             const std::function<double(int64_t, int64_t, int64_t, int64_t, double &)> & reference,
+             const std::function<void()> & between = [] {}) {
     ggml_cgraph * graph = ggml_new_graph(c);
     ggml_build_forward_expand(graph, op);
     ggml_graph_compute_with_ctx(c, graph, 1);
     const std::vector<float> stock = computed(op);
+    between();
+    if (!saur::can_compute(*kernels, computing, op)) {
+        fprintf(stderr, "refused: %s\n", ggml_op_desc(op));
+        exit(1);
+    }
     std::fill_n((float *) op->data, ggml_nelements(op), std::numeric_limits<float>::quiet_NaN());
-    saur::Scratch scratch;
-    saur::compute(*kernels, computing, op, scratch);
+    compute(kernels, computing, c, op);
     const std::vector<float> ours = computed(op);
     size_t                   i    = 0;
     for (int64_t i3 = 0; i3 < op->ne[3]; i3++) {

@@ -21,6 +21,11 @@ const TOLERANCES: readonly (readonly [name: string, ours: number])[] = [
   ["gelu", 3e-7],
   ["attention, alone and in a pack", 0],
   ["attention", 3e-5],
+  ["NORM", 1e-6],
+  ["RMS_NORM", 1e-6],
+  ["ADD", 2e-7],
+  ["MUL", 2e-7],
+  ["chain", 2e-7],
   ["backend", 0],
 ];
 

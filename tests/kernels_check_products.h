@@ -1,0 +1,163 @@
+// Products, with weights kept in every way, and what follows them.
+#pragma once
+#include "kernels_check.h"
+
+namespace {
+
+// With bf16 weights stock ggml rounds activations to bf16, and so do we.
+double activation(ggml_type weights, double x) {
+    return weights == GGML_TYPE_BF16 ? ggml_bf16_to_fp32(ggml_fp32_to_bf16((float) x)) : x;
+}
+
+// How a product's weights are kept.
+enum Keeping { AS_GIVEN, BY_ONEDNN, IN_PANELS };
+const char * const KEEPING_NAMES[] = { "", ", oneDNN", ", in panels" };
+
+// A model's.
+struct Kept {
+    explicit Kept(Keeping how) : how(how) {}
+    Computing computing() { return { Gelu::erf, how == BY_ONEDNN ? &reordered : nullptr, how == IN_PANELS ? &panelled : nullptr }; }
+    // Weights to multiply with; those in panels are no longer what they were.
+    ggml_tensor * of(ggml_context * c, ggml_tensor * t) const { return how == AS_GIVEN ? t : owned.of(how == IN_PANELS ? copied(c, t) : t); }
+
+  private:
+    static ggml_tensor * copied(ggml_context * c, const ggml_tensor * t) {
+        ggml_tensor * copy = ggml_dup_tensor(c, t);
+        memcpy(copy->data, t->data, ggml_nbytes(t));
+        return copy;
+    }
+    const Keeping         how;
+    const Weights         owned;
+    saur::Reordered       reordered;
+    saur::PanelledWeights panelled;
+};
+
+void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
+    Result result;
+    for (int i = 0; i < 120; i++) {
+        Kept          kept(how);
+        Memory        memory;
+        const auto    c = memory.context;
+        const int64_t fewest = how == IN_PANELS ? 1 : type == GGML_TYPE_BF16 ? 2 : type == GGML_TYPE_F32 ? 8 : 1;
+        const int64_t k = type == GGML_TYPE_F32 && i % 4 ? some(1, 380) : 32 * some(1, 12), columns = i % 2 ? some(2, 70) : 16 * some(1, 5);
+        const int64_t rows = i % 3 ? some(8, 70) : some(fewest, std::max<int64_t>(fewest, 3));
+        const int64_t most = how == AS_GIVEN ? 2 : 1, w2 = some(1, most), w3 = some(1, most), x2 = w2 * some(1, 2), x3 = w3 * some(1, most);
+        ggml_tensor * weights = how == AS_GIVEN ? random_view(c, type, k, columns, w2, w3) : random_tensor(c, type, k, columns);
+        ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
+        if (how == BY_ONEDNN && x2 > 1) continue;
+        // ggml-cpu computes with the weights as they were given
+        ggml_tensor *      op    = ggml_mul_mat(c, weights, x);
+        const ggml_tensor *first = op->src[0];
+        compare(result, kernels, kept.computing(), c, op,
+                [&](int64_t column, int64_t row, int64_t i2, int64_t i3, double & unit) {
+                    double sum = 0, squares = 0, sizes = 0;
+                    for (int64_t j = 0; j < k; j++) {
+                        const double w = value(first, j, column, i2 * w2 / x2, i3 * w3 / x3);
+                        const double v = activation(type, value(x, j, row, i2, i3));
+                        sum += w * v;
+                        squares += v * v;
+                        sizes += w * w;
+                    }
+                    unit = std::sqrt(squares * sizes);
+                    return sum;
+                },
+                [&] { op->src[0] = kept.of(c, weights); });
+    }
+    const std::string name = std::string("product, ") + ggml_type_name(type) + KEEPING_NAMES[how];
+    result.print(name.c_str(), kernels, "the vectors' lengths");
+}
+
+// Rows of activations alone and among others give the same bits.
+void check_rows(const Kernels * kernels, ggml_type type, Keeping how) {
+    Result result;
+    for (int i = 0; i < 20; i++) {
+        Kept            kept(how);
+        Memory          memory;
+        const auto      c = memory.context;
+        const int64_t   k = 32 * some(1, 40), columns = some(32, 100), rows = some(8, 140), before = some(0, 50), n = before + rows + some(0, 50);
+        ggml_tensor *   w = kept.of(c, random_tensor(c, type, k, columns)), *x = random_tensor(c, GGML_TYPE_F32, k, n);
+        ggml_tensor *   all   = ggml_mul_mat(c, w, x);
+        ggml_tensor *   alone = ggml_mul_mat(c, w, ggml_view_2d(c, x, k, rows, x->nb[1], (size_t) before * x->nb[1]));
+        for (ggml_tensor * op : { all, alone }) {
+            compute(kernels, kept.computing(), c, op);
+        }
+        const auto * there = (const float *) ((const char *) all->data + (size_t) before * all->nb[1]);
+        for (int64_t j = 0; j < ggml_nelements(alone); j++) {
+            result.ours += there[j] != ((const float *) alone->data)[j];
+        }
+        result.cases++;
+    }
+    result.print((std::string("product, alone and in a pack") + KEEPING_NAMES[how]).c_str(), kernels, "numbers that differ");
+}
+
+// NaN and infinity in a row of activations show in that row of a product, and in no other.
+void check_not_finite(const Kernels * kernels, ggml_type type) {
+    Result result;
+    for (const float bad : { NAN, INFINITY, -INFINITY }) {
+        Memory        memory;
+        const auto    c = memory.context;
+        ggml_tensor * x = random_tensor(c, GGML_TYPE_F32, 64, 5);
+        ((float *) x->data)[2 * 64 + some(0, 63)] = bad;
+        ggml_tensor * op = ggml_mul_mat(c, random_tensor(c, type, 64, 20), x);
+        compute(kernels, { Gelu::erf }, c, op);
+        for (int64_t i = 0; i < 5 * 20; i++) {
+            result.ours += std::isfinite(((float *) op->data)[i]) == (i / 20 == 2);
+        }
+        result.cases++;
+    }
+    result.print("product, not finite", kernels, "numbers that are wrong");
+}
+
+// What follows a product or a norm is computed with it, to the same numbers as operator by operator.
+void check_chains(const Kernels * kernels) {
+    Result result;
+    for (int i = 0; i < 200; i++) {
+        const auto type = one_of({ GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 });
+        if ((type == GGML_TYPE_BF16 && !kernels->bf16.product) || !kernels->product) {
+            continue;
+        }
+        Kept          kept(type == GGML_TYPE_Q8_0 || some(0, 1) ? AS_GIVEN : IN_PANELS);
+        Memory        memory;
+        const auto    c    = memory.context;
+        const int64_t k    = 32 * some(1, 12), columns = 16 * some(1, 6) + some(0, 1) * some(0, 9), rows = some(8, 70);
+        const bool    norm = some(0, 3) == 0, kept_apart = some(0, 3) == 0;
+        ggml_tensor * x    = random_tensor(c, GGML_TYPE_F32, norm ? columns : k, rows);
+        ggml_tensor * row  = random_tensor(c, GGML_TYPE_F32, columns, 1);
+        ggml_tensor * many = random_tensor(c, GGML_TYPE_F32, columns, rows);
+        std::vector<ggml_tensor *> chain{ norm ? ggml_norm(c, x, 1e-5f) : ggml_mul_mat(c, kept.of(c, random_tensor(c, type, k, columns)), x) };
+        const auto follow = [&](ggml_tensor * next) { chain.push_back(next); };
+        if (norm) {
+            if (some(0, 3)) follow(ggml_mul(c, chain.back(), row));
+            if (some(0, 3)) follow(ggml_add(c, chain.back(), row));
+        } else {
+            if (some(0, 3)) follow(ggml_add(c, chain.back(), row));
+            if (some(0, 1)) follow(some(0, 1) ? ggml_gelu(c, chain.back()) : ggml_gelu_erf(c, chain.back()));
+            // in place of the residual, as ggml's allocator may have it
+            if (some(0, 1)) follow(some(0, 1) ? ggml_add(c, chain.back(), many) : ggml_add_inplace(c, many, chain.back()));
+            if (chain.back()->src[0] == many) std::swap(chain.back()->src[0], chain.back()->src[1]);
+        }
+        if (kept_apart) { // its first number has another use, so it must be there afterwards
+            follow(ggml_add(c, chain.back(), chain.front()));
+        }
+        const std::vector<float> before((const float *) many->data, (const float *) many->data + ggml_nelements(many));
+        compute(kernels, kept.computing(), c, chain.back());
+        const std::vector<float> whole = computed(chain.back());
+        memcpy(many->data, before.data(), before.size() * sizeof(float));
+        for (ggml_tensor * op : chain) {
+            ggml_cgraph * alone = ggml_new_graph(c);
+            op->flags |= GGML_TENSOR_FLAG_COMPUTE;
+            ggml_graph_add_node(alone, op);
+            saur::Scratch scratch;
+            saur::compute(*kernels, kept.computing(), alone, scratch);
+        }
+        const std::vector<float> apart = computed(chain.back());
+        for (size_t j = 0; j < whole.size(); j++) {
+            const double off = std::fabs(whole[j] - apart[j]) / std::max(1.0, (double) std::fabs(apart[j]));
+            result.ours      = std::isnan(off) ? INFINITY : std::max(result.ours, off);
+        }
+        result.cases++;
+    }
+    result.print("chain", kernels, "the numbers, or 1");
+}
+
+}  // namespace
