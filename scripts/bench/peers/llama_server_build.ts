@@ -1,4 +1,4 @@
-/** llama-server, made of the pinned source as its own user would make it on this machine. */
+/** llama-server, made of the pinned source as its own user would make it on this machine, but for what crashes. */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -35,6 +35,9 @@ const SETTINGS: Readonly<Record<string, boolean>> = {
   LLAMA_OPENSSL: false,
 };
 
+// With gcc 12 ggml's products by AMX end the process at the first of q8_0 (see build/CMakeLists.txt).
+const NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16";
+
 /**
  * Builds the server in the user's cache, unless it is there; minutes.
  *
@@ -55,6 +58,7 @@ export async function buildServer(): Promise<string> {
   const generator = generatorArguments(flags, ninja !== undefined);
   const settings = [
     ...cmakeArguments(flags),
+    ...(arch === "x64" && platform === "linux" ? [`-DCMAKE_C_FLAGS=${NO_AMX}`, `-DCMAKE_CXX_FLAGS=${NO_AMX}`] : []),
     ...Object.entries(SETTINGS).map(([name, on]) => `-D${name}=${on ? "ON" : "OFF"}`),
   ];
   const directory = join(benchCache(), `${TARGET}-${buildKey([TREE, generator, settings, compilers, cpu])}`);
