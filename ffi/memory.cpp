@@ -2,10 +2,12 @@
 // a lane the answer is std::bad_alloc instead, which becomes an error like a failed assertion. The linker is told to call
 // these (build/CMakeLists.txt); where it cannot, and in a libggml that is not ours, ggml does as it always did.
 #if defined(__linux__)
+#    include "ggml-backend.h"
 #    include "guard.h"
 
 #    include <cstddef>
 #    include <cstdint>
+#    include <cstring>
 #    include <new>
 
 #    include <malloc.h>
@@ -18,10 +20,12 @@ __attribute__((weak)) void * __real_malloc(size_t size);
 __attribute__((weak)) void * __real_calloc(size_t n, size_t size);
 __attribute__((weak)) void * __real_realloc(void * old, size_t size);
 __attribute__((weak)) void   __real_free(void * memory);
+__attribute__((weak)) void   __real_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value);
 __attribute__((visibility("hidden"))) void * __wrap_malloc(size_t size);
 __attribute__((visibility("hidden"))) void * __wrap_calloc(size_t n, size_t size);
 __attribute__((visibility("hidden"))) void * __wrap_realloc(void * old, size_t size);
 __attribute__((visibility("hidden"))) void   __wrap_free(void * memory);
+__attribute__((visibility("hidden"))) void   __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value);
 }
 
 namespace {
@@ -52,5 +56,21 @@ void __wrap_free(void * memory) {
         madvise((void *) from, to - from, MADV_DONTNEED);
     }
     __real_free(memory);
+}
+
+// llama.cpp keeps room for a row of logits for every output, wanted or not, and clears all of it: vocabulary x tokens, which
+// nobody writes to where it is embeddings that are wanted. Pages that are given back are zeros, and take no memory until then.
+void __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
+    const size_t size = ggml_backend_buffer_get_size(buffer);
+    if (value == 0 && size >= LARGE && ggml_backend_buffer_get_type(buffer) == ggml_backend_cpu_buffer_type()) {
+        const uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE), begin = (uintptr_t) ggml_backend_buffer_get_base(buffer), end = begin + size;
+        const uintptr_t from = (begin + page - 1) / page * page, to = end / page * page;
+        if (madvise((void *) from, to - from, MADV_DONTNEED) == 0) {
+            memset((void *) begin, 0, from - begin);
+            memset((void *) to, 0, end - to);
+            return;
+        }
+    }
+    __real_ggml_backend_buffer_clear(buffer, value);
 }
 #endif
