@@ -26,6 +26,7 @@ export const NATIVE_SOURCES: readonly string[] = [
   "kernels.h",
   "kernels_amx.h",
   "kernels_attention.h",
+  "kernels_attention_amx.h",
   "kernels_avx2.cpp",
   "kernels_avx512.cpp",
   "kernels_bf16.h",

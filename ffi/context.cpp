@@ -24,7 +24,8 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     if (options[4] && options[2] == 1 && model->device < 0 && saur::kernels_of_cpu()) {
         char architecture[128] = "";
         llama_model_meta_val_str(model->model, "general.architecture", architecture, sizeof(architecture));
-        lane->kernels = saur::Computing{ saur::gelu_of(architecture), model->reordered.get(),
+        lane->kernels = saur::Computing{ saur::gelu_of(architecture), llama_model_ftype(model->model) == LLAMA_FTYPE_MOSTLY_BF16,
+                                         model->reordered.get(),
                                          saur::has_onednn() ? nullptr : &model->panelled };
     } else if (!model->panelled.leave_all()) {
         return SAUR_BAD_ARGUMENT;  // it would read weights that are in panels for other contexts' kernels

@@ -70,6 +70,7 @@ struct Kernels {
     const char * name;
     void (*gelu)(Gelu kind, ggml_tensor * op);               // UNARY and GLU
     void (*attention)(ggml_tensor * op, Scratch & scratch);  // FLASH_ATTN_EXT
+    void (*attention_bf16)(ggml_tensor * op, Scratch & scratch);  // the same of numbers rounded to bf16
     void (*norm)(const Norm & norm);
     void (*combine)(ggml_tensor * op);                             // ADD and MUL
     void (*product)(const Product & product, Scratch & scratch);  // with q8_0 weights
@@ -97,6 +98,7 @@ void register_kernels();
 // What a context computes with.
 struct Computing {
     Gelu gelu;
+    bool bf16 = false;  // nearly all weights are, so numbers are rounded to it anyway
     // The model's, which outlives the context. NULL: its weights are left as they are.
     Reordered *       reordered = nullptr;
     PanelledWeights * panelled  = nullptr;

@@ -2,6 +2,7 @@
 // the mask says. Its rows are read first, so nothing is computed where it is -infinity throughout; what it holds
 // elsewhere (causal, sliding windows, ALiBi) is added. All sums are in 32-bit floats, and in the same order whatever else
 // is in the pass, so a text alone and in a pack are equal.
+#pragma once
 #include "ggml.h"
 #include "kernels.h"
 #include "kernels_mask.h"
@@ -19,8 +20,9 @@ struct Head {
     float * values;
 };
 
-const int QUERIES = 4;                       // rows of a tile
-const int SPAN    = WIDTH == 16 ? 4 : 2;     // vectors of a tile
+const int QUERIES = 4;                    // rows of a tile
+const int MOST    = 16;                   // of one of the processor's
+const int SPAN    = WIDTH == 16 ? 4 : 2;  // vectors of a tile
 
 inline Floats load_some(const char * p, bool halves, int64_t at, int64_t n) {
     return halves ? load_halves_part((const uint16_t *) p + at, n) : load_part((const float *) p + at, n);
@@ -120,15 +122,30 @@ float soften(float * scores, int64_t n) {
     return sum_of(sum);
 }
 
-// One tile: R queries over [begin, end), the union of their ranges.
+// One tile: some queries over [begin, end), the union of their ranges.
 struct Queries {
-    const float *    queries[QUERIES];
-    const uint16_t * masks[QUERIES];  // NULL where the range is all of the tile's and plain
-    bool             blind[QUERIES];  // sees nothing
-    float *          out[QUERIES];
+    int              rows;
+    const float *    queries[MOST];
+    const uint16_t * masks[MOST];  // NULL where the range is all of the tile's and plain
+    bool             blind[MOST];  // sees nothing
+    float *          out[MOST];
     int64_t          begin, end;
     float            scale, slope;
 };
+
+// A row's scores of n tokens from `begin` on become weights; the sum of them is returned, 0 for one that sees nothing.
+float soften_row(const Queries & tile, int r, float * scores, int64_t begin, int64_t n) {
+    for (int64_t i = 0; tile.masks[r] && i < n; i += WIDTH) {
+        const Floats mask = load_halves_part(tile.masks[r] + begin + i, n - i);
+        store(scores + i, load(scores + i) + tile.slope * mask);
+    }
+    const float total = soften(scores, n);
+    if (tile.blind[r]) {
+        memset(scores, 0, (size_t) n * sizeof(float));
+        return 0;
+    }
+    return total;
+}
 
 template <int R> void attend(const Head & head, const Queries & tile, saur::Scratch & scratch) {
     const int64_t n = tile.end - tile.begin, stride = rounded_up(n, WIDTH), at = tile.begin - head.begin;
@@ -148,18 +165,7 @@ template <int R> void attend(const Head & head, const Queries & tile, saur::Scra
     }
     float totals[R];
     for (int r = 0; r < R; r++) {
-        float * row = scores + r * stride;
-        if (tile.masks[r]) {
-            for (int64_t i = 0; i < n; i += WIDTH) {
-                const Floats mask = load_halves_part(tile.masks[r] + tile.begin + i, n - i);
-                store(row + i, load(row + i) + tile.slope * mask);
-            }
-        }
-        totals[r] = soften(row, n);
-        if (tile.blind[r]) {
-            memset(row, 0, (size_t) n * sizeof(float));
-            totals[r] = 0;
-        }
+        totals[r] = soften_row(tile, r, scores + r * stride, tile.begin, n);
     }
     const float * values = head.values + at * head.value_stride;
     int64_t       c      = 0;
@@ -179,20 +185,40 @@ template <int R> void attend(const Head & head, const Queries & tile, saur::Scra
     }
 }
 
+// By vectors: the way for every processor and type. `By` below is this or the processor's own tiles.
+struct ByVectors {
+    typedef Head Keys;
+    static const int QUERIES = ::QUERIES;
+
+    static Head read(const ggml_tensor * k, const ggml_tensor * v, int64_t i2, int64_t i3, int64_t begin, int64_t end,
+                     saur::Scratch & scratch) {
+        return read_head(k, v, i2, i3, begin, end, scratch);
+    }
+    static void attend(const Head & head, const Queries & tile, saur::Scratch & scratch) {
+        switch (tile.rows) {
+            case 1:  return ::attend<1>(head, tile, scratch);
+            case 2:  return ::attend<2>(head, tile, scratch);
+            case 3:  return ::attend<3>(head, tile, scratch);
+            default: return ::attend<QUERIES>(head, tile, scratch);
+        }
+    }
+};
+
 // The rows [from, to), whose ranges hang together, for one head.
-void attend_rows(ggml_tensor * op, const Head & head, const Range * ranges, int64_t from, int64_t to, int64_t i2,
+template <class By>
+void attend_rows(ggml_tensor * op, const typename By::Keys & head, const Range * ranges, int64_t from, int64_t to, int64_t i2,
                  int64_t i3, saur::Scratch & scratch) {
     const ggml_tensor *q = op->src[0], *mask = op->src[3];
     float              params[2];  // scale, max_bias
     memcpy(params, op->op_params, sizeof(params));
-    for (int64_t i = from; i < to; i += QUERIES) {
-        const int64_t rows = to - i < QUERIES ? to - i : QUERIES;
-        Queries         tile;
+    for (int64_t i = from; i < to; i += By::QUERIES) {
+        Queries tile;
+        tile.rows  = (int) (to - i < By::QUERIES ? to - i : By::QUERIES);
         tile.scale = params[0];
         tile.slope = slope_of(i2, q->ne[2], params[1]);
         tile.begin = INT64_MAX;
         tile.end   = 0;
-        for (int64_t r = 0; r < rows; r++) {
+        for (int r = 0; r < tile.rows; r++) {
             const Range & range = ranges[i + r];
             tile.blind[r]       = range.begin >= range.end;
             if (!tile.blind[r]) {
@@ -204,7 +230,7 @@ void attend_rows(ggml_tensor * op, const Head & head, const Range * ranges, int6
             tile.begin = head.begin;
             tile.end   = head.begin;
         }
-        for (int64_t r = 0; r < rows; r++) {
+        for (int r = 0; r < tile.rows; r++) {
             const Range & range = ranges[i + r];
             const bool    plain = range.plain && range.begin == tile.begin && range.end == tile.end;
             tile.queries[r] = (const float *) ((const char *) q->data + (i + r) * q->nb[1] + i2 * q->nb[2] + i3 * q->nb[3]);
@@ -214,16 +240,11 @@ void attend_rows(ggml_tensor * op, const Head & head, const Range * ranges, int6
                                                                          i2 % mask->ne[2] * mask->nb[2] +
                                                                          i3 % mask->ne[3] * mask->nb[3]);
         }
-        switch (rows) {
-            case 1:  attend<1>(head, tile, scratch); break;
-            case 2:  attend<2>(head, tile, scratch); break;
-            case 3:  attend<3>(head, tile, scratch); break;
-            default: attend<QUERIES>(head, tile, scratch); break;
-        }
+        By::attend(head, tile, scratch);
     }
 }
 
-void attention(ggml_tensor * op, saur::Scratch & scratch) {
+template <class By> void attend_by(ggml_tensor * op, saur::Scratch & scratch) {
     const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3];
     const int64_t      rows = q->ne[1], group = q->ne[2] / k->ne[2], planes = mask ? mask->ne[2] : 1;
     Range *            ranges = scratch.get<Range>(saur::Scratch::RANGES, rows);
@@ -242,10 +263,10 @@ void attention(ggml_tensor * op, saur::Scratch & scratch) {
                     end   = ranges[to].end > end ? ranges[to].end : end;
                 }
                 for (int64_t shared = 0; shared < k->ne[2]; shared++) {
-                    const Head head = read_head(k, v, shared, i3, begin, end, scratch);
+                    const auto head = By::read(k, v, shared, i3, begin, end, scratch);
                     for (int64_t i2 = shared * group; i2 < (shared + 1) * group; i2++) {
                         if (i2 % planes == plane) {
-                            attend_rows(op, head, ranges, from, to, i2, i3, scratch);
+                            attend_rows<By>(op, head, ranges, from, to, i2, i3, scratch);
                         }
                     }
                 }
@@ -253,5 +274,7 @@ void attention(ggml_tensor * op, saur::Scratch & scratch) {
         }
     }
 }
+
+void attention(ggml_tensor * op, saur::Scratch & scratch) { attend_by<ByVectors>(op, scratch); }
 
 }  // namespace

@@ -68,18 +68,18 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 #    include "kernels_attention.h"
 #    include "kernels_bf16.h"
 
-#    include "kernels_amx.h"
+#    include "kernels_attention_amx.h"
 #    include "kernels_f32.h"
 #    include "kernels_gelu.h"
 #    include "kernels_q8.h"
 
 extern const saur::Kernels kernels_avx512, kernels_avx512_bf16, kernels_amx;
 
-const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr, nullptr };
-const saur::Kernels kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, norm, combine, product, { product_f32, put_in_panels_f32 },
+const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr, nullptr };
+const saur::Kernels kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 },
                                             { product_bf16, put_in_panels_bf16 }, to_bf16, nullptr };
 #    ifdef HAS_AMX
-const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, norm, combine, product, { product_f32, put_in_panels_f32 },
+const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, attention_amx, norm, combine, product, { product_f32, put_in_panels_f32 },
                                     { product_amx, put_in_panels_bf16 }, to_bf16, may_use_amx };
 #    endif
 #endif

@@ -1,4 +1,5 @@
 // Products of bf16 weights: activations are rounded to bf16, as stock ggml does, and the sums are 32-bit floats.
+#pragma once
 #include "kernels_panels.h"
 
 #define WITH_BF16 __attribute__((target("avx512bf16")))

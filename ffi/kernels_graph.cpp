@@ -162,7 +162,9 @@ void compute(const Kernels & kernels, const Computing & computing, ggml_cgraph *
         }
         switch (op->op) {
             case GGML_OP_MUL_MAT:        next = multiply(kernels, computing, graph, i, scratch); break;
-            case GGML_OP_FLASH_ATTN_EXT: kernels.attention(op, scratch); break;
+            case GGML_OP_FLASH_ATTN_EXT:
+                (computing.bf16 && kernels.attention_bf16 ? kernels.attention_bf16 : kernels.attention)(op, scratch);
+                break;
             case GGML_OP_UNARY:
             case GGML_OP_GLU:            kernels.gelu(kind_of(op, computing.gelu), op); break;
             case GGML_OP_NORM:

@@ -50,7 +50,7 @@ const ARRAY = 300;
 
 // What JavaScript's heap grows by while results come, before it is collected: so much a text, up to a limit.
 const GARBAGE = 8 * 1024;
-const MOST_GARBAGE = 6 * MB;
+const MOST_GARBAGE = 12 * MB;
 
 /** A model's part, from what its file says. */
 export interface Weights {

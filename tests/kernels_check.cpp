@@ -136,10 +136,12 @@ int main(int argc, char ** argv) {
         check_rows_of_floats(kernels);
         check_chains(kernels);
         check_gelu(kernels);
-        for (int mask = NONE; mask < MASKS; mask++) {
-            check_attention(kernels, (Mask) mask);
+        for (const bool bf16 : { false, true }) {
+            for (int mask = NONE; mask < MASKS && (!bf16 || kernels->attention_bf16); mask++) {
+                check_attention(kernels, (Mask) mask, bf16);
+            }
+            check_alone(kernels, bf16);
         }
-        check_alone(kernels);
     }
     if (saur::kernels_of_cpu()) {
         check_backend();

@@ -38,7 +38,8 @@ double slope(int64_t head, int64_t heads, double max_bias) {
                           : std::pow(std::pow(2, -max_bias / 2 / power), 2 * ((double) head - power) + 1);
 }
 
-void check_attention(const Kernels * kernels, Mask kind) {
+// `bf16`: of numbers that are rounded to it.
+void check_attention(const Kernels * kernels, Mask kind, bool bf16) {
     Result result;
     for (int i = 0; i < 24; i++) {
         Memory        memory;
@@ -46,7 +47,7 @@ void check_attention(const Kernels * kernels, Mask kind) {
         const int64_t dk = one_of<int64_t>({ 8, 20, 32, 40, 64, 80, 96, 128, 256 }), dv = some(0, 3) ? dk : one_of<int64_t>({ 16, 24, 64, 72 });
         const int64_t shared = some(1, 3), heads = shared * some(1, 3), n3 = some(1, 2), rows = some(1, 50);
         const int64_t n_kv = kind == NONE || kind == HOLES ? some(1, std::min<int64_t>(90, 16 * rows)) : rows;
-        const auto    type = one_of({ GGML_TYPE_F16, GGML_TYPE_F32 });
+        const auto    type = bf16 ? GGML_TYPE_F16 : one_of({ GGML_TYPE_F16, GGML_TYPE_F32 });
         ggml_tensor * q    = random_view(c, GGML_TYPE_F32, dk, rows, heads, n3);
         ggml_tensor * k    = random_view(c, type, dk, n_kv, shared, n3);
         ggml_tensor * v    = random_view(c, type, dv, n_kv, shared, n3);
@@ -57,7 +58,7 @@ void check_attention(const Kernels * kernels, Mask kind) {
         std::vector<double> scores((size_t) n_kv);
         double              most = -INFINITY;
         // op is dimensions x heads x rows; the scores of a row are those of all its dimensions
-        compare(result, kernels, { Gelu::erf }, c, op, [&](int64_t i0, int64_t head, int64_t row, int64_t i3, double & unit) {
+        compare(result, kernels, { Gelu::erf, bf16 }, c, op, [&](int64_t i0, int64_t head, int64_t row, int64_t i3, double & unit) {
             double        total = 0, sum = 0;
             const int64_t from = head / (heads / shared);
             most               = i0 == 0 ? -INFINITY : most;
@@ -83,11 +84,11 @@ void check_attention(const Kernels * kernels, Mask kind) {
             return total > 0 ? sum / total : 0;
         });
     }
-    result.print((std::string("attention, ") + MASK_NAMES[kind]).c_str(), kernels, "the largest value, or 1");
+    result.print((std::string(bf16 ? "attention in bf16, " : "attention, ") + MASK_NAMES[kind]).c_str(), kernels, "the largest value, or 1");
 }
 
 // A sequence alone and among others gives the same bits.
-void check_alone(const Kernels * kernels) {
+void check_alone(const Kernels * kernels, bool bf16) {
     Result result;
     for (int i = 0; i < 20; i++) {
         Memory        memory;
@@ -105,15 +106,15 @@ void check_alone(const Kernels * kernels) {
         };
         ggml_tensor * all   = ggml_flash_attn_ext(c, q, k, v, mask, 0.2f, 0, 0);
         ggml_tensor * alone = ggml_flash_attn_ext(c, part(q), part(k), part(v), nullptr, 0.2f, 0, 0);
-        compute(kernels, { Gelu::erf }, c, all);
-        compute(kernels, { Gelu::erf }, c, alone);
+        compute(kernels, { Gelu::erf, bf16 }, c, all);
+        compute(kernels, { Gelu::erf, bf16 }, c, alone);
         const float *a = (const float *) all->data + before * heads * d, *b = (const float *) alone->data;
         for (int64_t j = 0; j < length * heads * d; j++) {
             result.ours = std::max(result.ours, (double) std::fabs(a[j] - b[j]));
         }
         result.cases++;
     }
-    result.print("attention, alone and in a pack", kernels, "1");
+    result.print(bf16 ? "attention in bf16, alone and in a pack" : "attention, alone and in a pack", kernels, "1");
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ const char * const KEEPING_NAMES[] = { "", ", oneDNN", ", in panels" };
 // A model's.
 struct Kept {
     explicit Kept(Keeping how) : how(how) {}
-    Computing computing() { return { Gelu::erf, how == BY_ONEDNN ? &reordered : nullptr, how == IN_PANELS ? &panelled : nullptr }; }
+    Computing computing() { return { Gelu::erf, false, how == BY_ONEDNN ? &reordered : nullptr, how == IN_PANELS ? &panelled : nullptr }; }
     // Weights to multiply with; those in panels are no longer what they were.
     ggml_tensor * of(ggml_context * c, ggml_tensor * t) const { return how == AS_GIVEN ? t : owned.of(how == IN_PANELS ? copied(c, t) : t); }
 
