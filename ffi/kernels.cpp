@@ -130,6 +130,9 @@ Scratch::~Scratch() {
 }
 
 void * Scratch::get(Use use, size_t bytes) {
+    if (use == ACTIVATIONS) {
+        held = nullptr;
+    }
     if (bytes > size[use]) {
         operator delete(data[use], LINE);
         data[use] = nullptr;

@@ -34,7 +34,8 @@ class Scratch {
     void * get(Use use, size_t bytes);
     template <class T> T * get(Use use, int64_t count) { return (T *) get(use, (size_t) count * sizeof(T)); }
 
-    // Whether ACTIVATIONS and SCALES are of this tensor, packed so: several products in a row have the same.
+    // Whether ACTIVATIONS and SCALES are of this tensor, packed so: several products in a row have the same. Who gets
+    // ACTIVATIONS says what they hold afterwards, else nothing.
     bool holds(const ggml_tensor * x, const void * how) const { return x && x == held && how == held_how; }
     void hold(const ggml_tensor * x, const void * how) { held = x, held_how = how; }
     void let_go() { held = nullptr; }

@@ -135,6 +135,7 @@ int main(int argc, char ** argv) {
         }
         check_rows_of_floats(kernels);
         check_chains(kernels);
+        check_shared_rows(kernels);
         check_gelu(kernels);
         for (const bool bf16 : { false, true }) {
             for (int mask = NONE; mask < MASKS && (!bf16 || kernels->attention_bf16); mask++) {

@@ -108,6 +108,35 @@ void check_not_finite(const Kernels * kernels, ggml_type type) {
     result.print("product, not finite", kernels, "numbers that are wrong");
 }
 
+// Products of the same activations, with others between them, are what each is alone.
+void check_shared_rows(const Kernels * kernels) {
+    Result result;
+    for (int i = 0; i < 20 && kernels->product; i++) {
+        Memory        memory;
+        const auto    c = memory.context;
+        const int64_t k = 32 * some(1, 8), columns = some(8, 60);
+        ggml_tensor * x   = random_tensor(c, GGML_TYPE_F32, k, some(8, 40));
+        ggml_tensor * row = random_tensor(c, GGML_TYPE_F32, k, 1);
+        std::vector<ggml_tensor *> ops;
+        ggml_cgraph *              graph = ggml_new_graph(c);
+        for (int j = 0; j < 6; j++) {
+            const auto type = kernels->bf16.product ? one_of({ GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 }) : one_of({ GGML_TYPE_F32, GGML_TYPE_Q8_0 });
+            const bool one  = type == GGML_TYPE_Q8_0 && some(0, 1);
+            ops.push_back(ggml_mul_mat(c, random_tensor(c, type, k, columns), one ? row : x));
+            ggml_build_forward_expand(graph, ops.back());
+        }
+        saur::Scratch scratch;
+        saur::compute(*kernels, { Gelu::erf }, graph, scratch);
+        for (ggml_tensor * op : ops) {
+            const std::vector<float> together = computed(op);
+            compute(kernels, { Gelu::erf }, c, op);
+            result.ours += together != computed(op);
+        }
+        result.cases++;
+    }
+    result.print("product, of the same activations", kernels, "products that differ");
+}
+
 // What follows a product or a norm is computed with it, to the same numbers as operator by operator.
 void check_chains(const Kernels * kernels) {
     Result result;
