@@ -4,6 +4,7 @@
 #if defined(__linux__)
 #    include "ggml-backend.h"
 #    include "guard.h"
+#    include "loaded_model.h"
 
 #    include <cstddef>
 #    include <cstdint>
@@ -20,11 +21,13 @@ __attribute__((weak)) void * __real_malloc(size_t size);
 __attribute__((weak)) void * __real_calloc(size_t n, size_t size);
 __attribute__((weak)) void * __real_realloc(void * old, size_t size);
 __attribute__((weak)) void   __real_free(void * memory);
+__attribute__((weak)) int    __real_posix_memalign(void ** memory, size_t alignment, size_t size);
 __attribute__((weak)) void   __real_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value);
 __attribute__((visibility("hidden"))) void * __wrap_malloc(size_t size);
 __attribute__((visibility("hidden"))) void * __wrap_calloc(size_t n, size_t size);
 __attribute__((visibility("hidden"))) void * __wrap_realloc(void * old, size_t size);
 __attribute__((visibility("hidden"))) void   __wrap_free(void * memory);
+__attribute__((visibility("hidden"))) int    __wrap_posix_memalign(void ** memory, size_t alignment, size_t size);
 __attribute__((visibility("hidden"))) void   __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value);
 }
 
@@ -37,7 +40,9 @@ void * found(void * memory, size_t size) {
     return memory;
 }
 
-constexpr size_t LARGE = 1 << 20;
+constexpr size_t LARGE = 1 << 20, HUGE_PAGE = 2 << 20;
+
+thread_local bool loading = false;
 
 }  // namespace
 
@@ -58,6 +63,17 @@ void __wrap_free(void * memory) {
     __real_free(memory);
 }
 
+// Weights are read into pages of 2 MB where the system has them for who asks: it is asked for a page 11,000 times with MiniLM
+// in bf16 else.
+int __wrap_posix_memalign(void ** memory, size_t alignment, size_t size) {
+    const bool huge = loading && size >= 2 * HUGE_PAGE;
+    const int  rc   = __real_posix_memalign(memory, huge && alignment < HUGE_PAGE ? HUGE_PAGE : alignment, size);
+    if (rc == 0 && huge) {
+        madvise(*memory, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    }
+    return rc;
+}
+
 // llama.cpp keeps room for a row of logits for every output, wanted or not, and clears all of it: vocabulary x tokens, which
 // nobody writes to where it is embeddings that are wanted. Pages that are given back are zeros, and take no memory until then.
 void __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
@@ -73,4 +89,12 @@ void __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t valu
     }
     __real_ggml_backend_buffer_clear(buffer, value);
 }
+
+saur::WeightsScope::WeightsScope() { loading = true; }
+saur::WeightsScope::~WeightsScope() { loading = false; }
+#else
+#    include "loaded_model.h"
+
+saur::WeightsScope::WeightsScope() {}
+saur::WeightsScope::~WeightsScope() {}
 #endif

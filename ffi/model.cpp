@@ -122,7 +122,8 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
             p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
             p.progress_callback           = on_load_progress;
             p.progress_callback_user_data = lane;
-            llama_model * model           = llama_model_load_from_file(lane->text.c_str(), p);
+            const saur::WeightsScope weights;
+            llama_model *            model = llama_model_load_from_file(lane->text.c_str(), p);
             if (!model) {
                 return lane->abort ? SAUR_ABORTED : SAUR_NULL;
             }
