@@ -22,8 +22,11 @@ bool PanelledWeights::leave_all() {
 }
 
 void PanelledWeights::leave(const ggml_tensor * weights) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    GGML_ASSERT(states.emplace(weights->data, AS_LOADED).first->second == AS_LOADED && "weights are in panels already");
+    const auto stays = [&] {
+        const std::lock_guard<std::mutex> lock(mutex);
+        return states.emplace(weights->data, AS_LOADED).first->second == AS_LOADED;
+    };
+    GGML_ASSERT(stays() && "weights are in panels already");  // without the lock: the lane goes on
 }
 
 bool PanelledWeights::prepare(const Kernels & kernels, const ggml_tensor * weights, Scratch & scratch) {

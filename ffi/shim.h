@@ -87,7 +87,8 @@ SAUR_API int32_t      saur_vocab_tokenize(saur_lane * lane, saur_model * model, 
 SAUR_API int32_t      saur_vocab_counts(saur_lane * lane, int32_t * out, int32_t size);
 SAUR_API int32_t      saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t size);
 
-// context: one a lane, replaced by the next context_init; options name the tokens whose logits it gives, if not embeddings
+// context: one a lane, replaced by the next context_init; options name the tokens whose logits it gives, if not embeddings;
+// without kernels it is SAUR_BAD_ARGUMENT on a model that contexts with kernels have computed with (kernels_weights.h)
 SAUR_API int32_t      saur_context_init(saur_lane * lane, saur_model * model, const int32_t * options, int32_t n);  // job
 SAUR_API int32_t      saur_context_memory(saur_lane * lane, double * out, int32_t size);
 SAUR_API int32_t      saur_context_free(saur_lane * lane);  // job

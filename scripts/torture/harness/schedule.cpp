@@ -145,6 +145,7 @@ class Schedule {
                 models.erase(models.begin());
             }
             models.push_back(std::make_shared<Model>(saur_model_take(lane.handle), index));
+            models.back()->kernels = random.one_in(2);
         });
     }
 
@@ -218,8 +219,9 @@ class Schedule {
         const int32_t rank = 4, tokens = 64 * random.draw(1, 3), sequences = random.draw(1, 8);
         const int32_t pooling = model.pooling == rank ? rank : random.draw(0, 3);
         // on a worker thread of ggml an assertion cannot be caught
-        const int32_t threads   = unusual ? 1 : random.draw(1, 2);
-        const int32_t options[] = { tokens, sequences, threads, unusual ? random.draw(-1, 4) : pooling, random.draw(0, 1) };
+        const int32_t threads   = unusual || model.kernels ? 1 : random.draw(1, 2);
+        const int32_t options[] = { tokens, sequences, threads, unusual ? random.draw(-1, 4) : pooling,
+                                    model.kernels || (threads > 1 && random.one_in(2)) };
         lane.context.clear();
         lane.unusual = unusual;
         lane.tokens = tokens, lane.sequences = sequences, lane.pooling = options[3];
