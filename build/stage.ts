@@ -54,13 +54,17 @@ export const NATIVE_SOURCES: readonly string[] = [
   "model_file.h",
   "owner.cpp",
   "owner.h",
+  "pages.h",
   "pass.cpp",
   "pass.h",
   "pooling.h",
   "reordered.h",
   "shim.cpp",
   "shim.h",
+  "token_names.cpp",
   "vocab.cpp",
+  "weights_memory.cpp",
+  "weights_memory.h",
 ];
 
 /** Programs for maintainers that `--target` builds, and the files of each; they are in a checkout only. */

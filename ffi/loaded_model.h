@@ -54,12 +54,4 @@ struct LoadedModel {
     std::optional<std::set<std::string>> names;  // of the file's tensors
 };
 
-// While one exists on a thread, large memory that it asks for is for weights; see memory.cpp.
-class WeightsScope {
-  public:
-    WeightsScope();
-    ~WeightsScope();
-    WeightsScope(const WeightsScope &) = delete;
-};
-
 }  // namespace saur

@@ -4,12 +4,14 @@
 #include "model_file.h"
 #include "owner.h"
 #include "pooling.h"
+#include "weights_memory.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 using saur::answer;
 
@@ -122,7 +124,8 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
             p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
             p.progress_callback           = on_load_progress;
             p.progress_callback_user_data = lane;
-            const saur::WeightsScope weights;
+            std::error_code           unknown;
+            const saur::WeightsMemory weights(devices[0] ? 0 : std::filesystem::file_size(lane->text, unknown));
             llama_model *            model = llama_model_load_from_file(lane->text.c_str(), p);
             if (!model) {
                 return lane->abort ? SAUR_ABORTED : SAUR_NULL;
