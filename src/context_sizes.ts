@@ -1,4 +1,4 @@
-/** What contexts take, as llama.cpp reserves them: each size is made once, asked, and freed. */
+/** What contexts take, as llama.cpp reserves them: each size is made once and asked. */
 import { type ContextMemory, type ContextOptions, Lane, type Model, type Native } from "../ffi/mod.ts";
 import { extrapolate } from "./memory.ts";
 
@@ -22,6 +22,23 @@ export class ContextSizes {
     if (tokens <= LARGEST) return await this.#at(tokens);
     const [a, b, c] = [await this.#at(LARGEST / 4), await this.#at(LARGEST / 2), await this.#at(LARGEST)];
     return extrapolate(tokens, [a, b, c], LARGEST);
+  }
+
+  /**
+   * Makes a lane's first context, and learns from it what such a one takes: another is not made for that.
+   *
+   * @returns Tokens that it takes in one pass; 0 if it cannot be had, which is told when one is needed.
+   */
+  async make(lane: Lane, model: Model, options: ContextOptions): Promise<number> {
+    try {
+      await lane.initContext(model, options);
+    } catch {
+      return 0;
+    }
+    const size = lane.contextMemory();
+    const compute = size.compute - (options.sequences - 1) * size.head;
+    this.#known.set(options.tokens, Promise.resolve({ ...size, compute }));
+    return options.tokens;
   }
 
   #at(tokens: number): Promise<ContextMemory> {

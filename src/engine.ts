@@ -15,7 +15,7 @@ import { LlamaError } from "../ffi/errors.ts";
 import { ContextSizes, measureOn } from "./context_sizes.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { describe, type LlamaInfo } from "./info.ts";
-import { weightsBytes } from "./memory.ts";
+import { capacityFor, weightsBytes } from "./memory.ts";
 import { type MemoryPlan, type ModelMemory, planMemory } from "./memory_plan.ts";
 import { normalizerOf } from "./normalizer.ts";
 import type { EmbedOptions, LoadOptions } from "./options.ts";
@@ -97,9 +97,13 @@ async function startEngine(
   // Of each sequence one row of logits has room, whatever its length, where only its last token is an output.
   const logits = tokens || (givesStates && pooling === "last") ? 1 : vocabularySize;
   const pass = passLimits({ attention: attentionOf(model, used.length > 0), gpu: onGpu, logits, lanes: wanted });
+  const sizes = new ContextSizes(measureOn(native, model, context));
+  const limit = options.memoryLimit;
+  const first = { ...context, tokens: capacityFor(0, pass), sequences: pass.count };
+  const capacity = limit === undefined ? await sizes.make(lane, model, first) : 0;
   const memory = await planMemory(
-    { contexts: wanted, pass, limit: options.memoryLimit },
-    new ContextSizes(measureOn(native, model, context)),
+    { contexts: wanted, pass, limit },
+    sizes,
     memoryOf(model, reranker === "cross-encoder" && pair.segments),
   );
   const { contexts } = memory;
@@ -117,12 +121,12 @@ async function startEngine(
     fingerprint: fingerprint({}),
   });
   const width = tokens?.length ?? (pooling === "rank" ? model.numbers.classes : model.numbers.dimensions);
-  const pool = new Pool(native, model, lane, {
+  const pool = new Pool(native, model, { lane, capacity }, {
     ...context,
     contexts,
     width,
     pass: memory.pass,
-    memory: { sizes: memory.sizes, weights: memory.info.weights, limit: options.memoryLimit },
+    memory: { sizes, weights: memory.info.weights, limit },
     prepare: normalizerOf(model),
     onLog,
   });

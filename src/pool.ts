@@ -8,7 +8,7 @@ import { setImmediate } from "node:timers/promises";
 import { LlamaError } from "../ffi/errors.ts";
 import { Lane, type LogLine, type Model, type Native, SPECIAL } from "../ffi/mod.ts";
 import { Call, type CallOptions } from "./call.ts";
-import { Contexts, type MemorySettings } from "./contexts.ts";
+import { Contexts, type Holder, type MemorySettings } from "./contexts.ts";
 import { type Limits, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "./options.ts";
 import { forEachInSlices } from "./slices.ts";
@@ -48,10 +48,7 @@ class TextCall extends Call<string, Int32Array> {
 type SequenceCall = Call<Sequence, Float32Array>;
 
 /** A lane, and what is on it. */
-interface Slot {
-  readonly lane: Lane;
-  /** Tokens that the lane's context takes in one pass; 0 without a context. */
-  capacity: number;
+interface Slot extends Holder {
   /** Whether the last job was tokenising: then a pass is next, if one waits. */
   tokenised: boolean;
   calls: readonly { readonly settled: boolean }[];
@@ -72,13 +69,13 @@ export class Pool {
   #closed = false;
   #waking = false;
 
-  /** @param lane A lane to begin with: the one that loaded the model. */
-  constructor(native: Native, model: Model, lane: Lane, settings: PoolSettings) {
+  /** @param first A lane to begin with, the one that loaded the model, and what its context takes in one pass, if it has one. */
+  constructor(native: Native, model: Model, { lane, capacity }: Holder, settings: PoolSettings) {
     this.#native = native;
     this.#model = model;
     this.#settings = settings;
     this.#contexts = new Contexts(model, settings, () => this.#idle.splice(0).forEach((slot) => this.#start(slot)));
-    this.#idle.push(this.#addSlot(lane));
+    this.#idle.push(this.#addSlot(lane, capacity));
   }
 
   /**
@@ -176,8 +173,8 @@ export class Pool {
     }
   }
 
-  #addSlot(lane: Lane): Slot {
-    const slot: Slot = { lane, capacity: 0, tokenised: false, calls: [] };
+  #addSlot(lane: Lane, capacity = 0): Slot {
+    const slot: Slot = { lane, capacity, tokenised: false, calls: [] };
     this.#slots.push(slot);
     return slot;
   }

@@ -71,7 +71,7 @@ export class FakeNative {
     this.#limit = limit ?? Infinity;
     const native = this.#native();
     const model = { handle: 1, close: () => void this.modelFreed++ } as unknown as Model;
-    return new Pool(native, model, new Lane(native), {
+    return new Pool(native, model, { lane: new Lane(native), capacity: 0 }, {
       contexts,
       threads: 1,
       pooling: "mean",
