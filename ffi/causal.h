@@ -31,6 +31,14 @@ struct States {
     static bool on_tensor(ggml_tensor * tensor, bool ask, void * states);  // a ggml_backend_sched_eval_callback
 };
 
+// While one exists on a thread, no logits are read there, if it is so wanted; see memory.cpp.
+class WithoutLogits {
+  public:
+    explicit WithoutLogits(bool without);
+    ~WithoutLogits();
+    WithoutLogits(const WithoutLogits &) = delete;
+};
+
 // The sequence that holds what several others begin with. One more than a pass has: with a unified memory all of
 // llama.cpp's 256 may be used, however many a context is made for.
 inline int32_t prefix_sequence() { return (int32_t) llama_max_parallel_sequences() - 1; }

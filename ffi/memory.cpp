@@ -3,6 +3,7 @@
 // these (build/CMakeLists.txt); where it cannot, and in a libggml that is not ours, ggml does as it always did.
 #if defined(__linux__)
 #    include "ggml-backend.h"
+#    include "causal.h"
 #    include "guard.h"
 #    include "pages.h"
 #    include "weights_memory.h"
@@ -21,11 +22,15 @@ __attribute__((weak)) void * __real_calloc(size_t n, size_t size);
 __attribute__((weak)) void * __real_realloc(void * old, size_t size);
 __attribute__((weak)) void   __real_free(void * memory);
 __attribute__((weak)) void   __real_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value);
+__attribute__((weak)) void   __real_ggml_backend_tensor_get_async(ggml_backend_t backend, const ggml_tensor * tensor, void * data,
+                                                                  size_t offset, size_t size);
 __attribute__((visibility("hidden"))) void * __wrap_malloc(size_t size);
 __attribute__((visibility("hidden"))) void * __wrap_calloc(size_t n, size_t size);
 __attribute__((visibility("hidden"))) void * __wrap_realloc(void * old, size_t size);
 __attribute__((visibility("hidden"))) void   __wrap_free(void * memory);
 __attribute__((visibility("hidden"))) void   __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value);
+__attribute__((visibility("hidden"))) void   __wrap_ggml_backend_tensor_get_async(ggml_backend_t backend, const ggml_tensor * tensor,
+                                                                                  void * data, size_t offset, size_t size);
 }
 
 namespace {
@@ -39,6 +44,8 @@ void * found(void * memory, size_t size) {
 
 constexpr size_t LARGE = 1 << 20;
 constexpr size_t LINKS = 64;  // what glibc writes on both ends of a freed piece has room in that
+
+thread_local bool without_logits = false;
 
 }  // namespace
 
@@ -73,4 +80,20 @@ void __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t valu
     }
     __real_ggml_backend_buffer_clear(buffer, value);
 }
+
+// Where a pass ends before the head, its logits are copied all the same: zeros, 1 MB a token of gemma3-270m.
+void __wrap_ggml_backend_tensor_get_async(ggml_backend_t backend, const ggml_tensor * tensor, void * data, size_t offset,
+                                          size_t size) {
+    if (!without_logits || strcmp(tensor->name, "result_output") != 0) {
+        __real_ggml_backend_tensor_get_async(backend, tensor, data, offset, size);
+    }
+}
+
+saur::WithoutLogits::WithoutLogits(bool without) { without_logits = without; }
+saur::WithoutLogits::~WithoutLogits() { without_logits = false; }
+#else
+#    include "causal.h"
+
+saur::WithoutLogits::WithoutLogits(bool) {}
+saur::WithoutLogits::~WithoutLogits() {}
 #endif

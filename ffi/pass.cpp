@@ -36,8 +36,9 @@ int32_t decode(saur_lane * lane, Batch & batch) {
         lane->states->rows.clear();
     }
     // An encoder has no memory object, and llama_decode becomes llama_encode for it. Only T5's kind needs the call by name.
-    const KernelScope kernels(lane->kernels);
-    const int32_t     rc = llama_model_has_encoder(llama_get_model(lane->context)) ? llama_encode(lane->context, whole)
+    const KernelScope   kernels(lane->kernels);
+    const WithoutLogits without(lane->states != nullptr);
+    const int32_t       rc = llama_model_has_encoder(llama_get_model(lane->context)) ? llama_encode(lane->context, whole)
                                                                                    : llama_decode(lane->context, whole);
     if (rc != 0) {
         return rc == 2 || lane->abort ? SAUR_ABORTED : rc == -2 ? SAUR_OUT_OF_MEMORY : SAUR_DECODE_FAILED;

@@ -55,13 +55,8 @@ class ReadyMemory {
     }
 
     ~ReadyMemory() {
-        const size_t used = end;
-        if (give_back() || !memory) {
-            return;
-        }
-        stop();
-        if (populated > used) {  // more than was asked for
-            Pages(memory + used, std::min(populated, size) - used).give_back();
+        if (!give_back()) {
+            stop();
         }
     }
 
@@ -72,6 +67,10 @@ class ReadyMemory {
         }
         taken = true;
         end   = bytes;
+        if (populated > bytes) {
+            stop();
+            Pages(memory + bytes, size - bytes).give_back();
+        }
         return memory;
     }
 
@@ -111,7 +110,7 @@ class ReadyMemory {
     char *              memory = nullptr;
     bool                taken  = false;
     std::atomic<size_t> end;  // how far pages are wanted
-    size_t              populated = 0;
+    std::atomic<size_t> populated{ 0 };
     std::thread         thread;
 };
 

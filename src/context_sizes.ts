@@ -37,7 +37,7 @@ export class ContextSizes {
     }
     const size = lane.contextMemory();
     const compute = size.compute - (options.sequences - 1) * size.head;
-    this.#known.set(options.tokens, Promise.resolve({ ...size, compute }));
+    if (!endsEarly(size)) this.#known.set(options.tokens, Promise.resolve({ ...size, compute }));
     return options.tokens;
   }
 
@@ -52,19 +52,31 @@ export class ContextSizes {
   }
 }
 
-/** Measures on a lane of its own. One sequence, since llama.cpp writes the outputs of all it is made for to memory. */
+/**
+ * Measures on a lane of its own. One sequence, since llama.cpp writes the outputs of all it is made for to memory; and one
+ * output, where it reserves room to compute the logits of all and none are computed.
+ */
 export function measureOn(
   native: Native,
   model: Model,
   options: Omit<ContextOptions, "tokens" | "sequences">,
 ): Measure {
-  return async (tokens) => {
+  const measure = async (tokens: number, pooling: ContextOptions["pooling"]): Promise<ContextMemory> => {
     const lane = new Lane(native);
     try {
-      await lane.initContext(model, { ...options, tokens, sequences: 1 });
+      await lane.initContext(model, { ...options, pooling, tokens, sequences: 1 });
       return lane.contextMemory();
     } finally {
       lane.close();
     }
   };
+  return async (tokens) => {
+    const size = await measure(tokens, options.pooling);
+    return endsEarly(size) && options.pooling !== "last" ? await measure(tokens, "last") : size;
+  };
+}
+
+/** Whether a pass ends before the head, and the room for logits is not touched (ffi/memory.cpp). */
+function endsEarly({ row }: ContextMemory): boolean {
+  return row === 0;
 }
