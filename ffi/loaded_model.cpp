@@ -57,8 +57,8 @@ void to_float(int type, const uint8_t * data, float * out, int64_t n) {
 }  // namespace
 
 TokenRows::TokenRows(const std::string & path, const std::string & hash) {
-    std::string error, now;
-    if (check_model_file(path, error, now) != SAUR_OK || now != hash) {
+    std::string error;
+    if (check_model_file(path, error) != SAUR_OK || hash_of_file(path) != hash) {
         throw std::runtime_error(path + " was changed after it was loaded: load it again");
     }
     const File                             file(path);

@@ -107,8 +107,7 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
         const int32_t gpu_layers = options[0], check = options[1], wanted = options[2];
         return lane->start([lane, gpu_layers, check, wanted,
                             overrides = overrides(options[3], options[4], options[5])]() -> int32_t {
-            std::string   hash;
-            const int32_t file = saur::check_model_file(lane->text, lane->error, hash, (check & 2) == 0);
+            const int32_t file = saur::check_model_file(lane->text, lane->error, (check & 2) == 0);
             if (file != SAUR_OK) {
                 return file;
             }
@@ -124,13 +123,14 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
             p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
             p.progress_callback           = on_load_progress;
             p.progress_callback_user_data = lane;
+            std::future<std::string>  hash = saur::hash_meanwhile(lane->text);
             std::error_code           unknown;
             const saur::WeightsMemory weights(devices[0] ? 0 : std::filesystem::file_size(lane->text, unknown));
-            llama_model *            model = llama_model_load_from_file(lane->text.c_str(), p);
+            llama_model *             model = llama_model_load_from_file(lane->text.c_str(), p);
             if (!model) {
                 return lane->abort ? SAUR_ABORTED : SAUR_NULL;
             }
-            lane->loaded = std::make_shared<saur::LoadedModel>(model, lane->text, hash, saur::device_index(devices[0]));
+            lane->loaded = std::make_shared<saur::LoadedModel>(model, lane->text, hash.get(), saur::device_index(devices[0]));
             static std::once_flag once;
             std::call_once(once, saur::arm_exit_guard);
             return SAUR_OK;
@@ -233,8 +233,7 @@ int32_t saur_model_quantize(saur_lane * lane, const char * input, const char * o
         return lane->start([lane, in = std::string(input), out = std::string(output), ftype = found->type,
                             threads]() -> int32_t {
             llama_model_quantize_params p = llama_model_quantize_default_params();
-            std::string                 hash;
-            const int32_t               file = saur::check_model_file(in, lane->error, hash);
+            const int32_t               file = saur::check_model_file(in, lane->error);
             if (file == SAUR_NOT_GGUF || file == SAUR_UNSOUND) {
                 return file;
             }

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <system_error>
 
 #if !defined(_WIN32)
 #    include <sys/stat.h>
@@ -72,7 +73,7 @@ FILE * open_regular(const char * path) {
     return ggml_fopen(path, "rb");
 }
 
-int32_t check_model_file(const std::string & path, std::string & error, std::string & hash, bool header) {
+int32_t check_model_file(const std::string & path, std::string & error, bool header) {
     std::unique_ptr<FILE, int (*)(FILE *)> file(open_regular(path.c_str()), fclose);
     if (!file) {
         if (errno == ENOENT || errno == ENOTDIR) {
@@ -100,7 +101,17 @@ int32_t check_model_file(const std::string & path, std::string & error, std::str
         error = e.what();
         return SAUR_UNSOUND;
     }
-    uint64_t value = 0xcbf29ce484222325ULL;
+    return SAUR_OK;
+}
+
+std::string hash_of_file(const std::string & path) {
+    std::unique_ptr<FILE, int (*)(FILE *)> file(open_regular(path.c_str()), fclose);
+    if (!file) {
+        return "";
+    }
+    char          block[BLOCK_BYTES];
+    const int64_t size = (int64_t) file_size(file.get());
+    uint64_t      value = 0xcbf29ce484222325ULL;
     fnv1a(value, &size, sizeof(size));
     const int64_t step = size / BLOCKS;
     for (int64_t i = 0; i < BLOCKS; i++) {
@@ -109,8 +120,15 @@ int32_t check_model_file(const std::string & path, std::string & error, std::str
     }
     char hex[17];
     snprintf(hex, sizeof(hex), "%016llx", (unsigned long long) value);
-    hash = hex;
-    return SAUR_OK;
+    return hex;
+}
+
+std::future<std::string> hash_meanwhile(const std::string & path) {
+    try {
+        return std::async(std::launch::async, hash_of_file, path);
+    } catch (const std::system_error &) {
+        return std::async(std::launch::deferred, hash_of_file, path);
+    }
 }
 
 }  // namespace saur
