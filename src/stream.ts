@@ -86,11 +86,17 @@ class Source {
   /** How many texts were read. */
   count = 0;
   ended = false;
-  readonly #iterator: Iterator<string> | AsyncIterator<string>;
-  #next: Promise<IteratorResult<string>> | undefined;
+  readonly #sync: Iterator<string> | undefined;
+  readonly #async: AsyncIterator<string> | undefined;
+  #coming: Promise<IteratorResult<string>> | undefined;
 
   constructor(texts: Iterable<string> | AsyncIterable<string>) {
-    this.#iterator = iteratorOf(texts);
+    if (typeof texts === "object" && texts !== null) {
+      if (Symbol.asyncIterator in texts) this.#async = texts[Symbol.asyncIterator]();
+      else if (Symbol.iterator in texts) this.#sync = texts[Symbol.iterator]();
+    }
+    if (this.#sync || this.#async) return;
+    throw new TypeError(`Cannot read texts: it must be an iterable or async iterable of strings, is ${show(texts)}`);
   }
 
   /**
@@ -102,10 +108,9 @@ class Source {
     const chunk: string[] = [];
     for (let size = 0; chunk.length < count && size < length;) {
       signal.throwIfAborted();
-      this.#next ??= Promise.resolve(this.#iterator.next());
-      const next = chunk.length > 0 || !wait ? await within(this.#next, patience) : await this.#next;
+      // What is there already needs neither a promise nor a timer, which would be garbage for every text.
+      const next = this.#sync?.next() ?? await this.#next(chunk.length > 0 || !wait ? patience : undefined);
       if (next === undefined) break;
-      this.#next = undefined;
       if (next.done) {
         this.ended = true;
         break;
@@ -118,16 +123,16 @@ class Source {
   }
 
   async close(): Promise<void> {
-    if (!this.ended) await this.#iterator.return?.();
+    if (!this.ended) await (this.#sync ?? this.#async)?.return?.();
   }
-}
 
-function iteratorOf(texts: Iterable<string> | AsyncIterable<string>): Iterator<string> | AsyncIterator<string> {
-  if (typeof texts === "object" && texts !== null) {
-    if (Symbol.asyncIterator in texts) return texts[Symbol.asyncIterator]();
-    if (Symbol.iterator in texts) return texts[Symbol.iterator]();
+  /** The next result of an async iterator; undefined if it takes longer than so many milliseconds. */
+  async #next(patience: number | undefined): Promise<IteratorResult<string> | undefined> {
+    this.#coming ??= Promise.resolve(this.#async!.next());
+    const next = patience === undefined ? await this.#coming : await within(this.#coming, patience);
+    if (next) this.#coming = undefined;
+    return next;
   }
-  throw new TypeError(`Cannot read texts: it must be an iterable or async iterable of strings, is ${show(texts)}`);
 }
 
 /** What a promise gives, or undefined if it takes longer. */
