@@ -49,6 +49,13 @@ bool gives_states(const llama_model * model) {
     return false;
 }
 
+// Of the decoders, llama.cpp takes the last token for these only, and reads no other tensor of a head than cls.output
+// (`llm_graph_input_cls`, `build_pooling`, src/models/qwen3.cpp).
+bool scores_last(const llama_model * model) {
+    const std::string architecture = meta(model, "general.architecture");
+    return (architecture == "qwen3" || architecture == "qwen3vl") && llama_model_cls_label(model, 0);
+}
+
 bool States::on_tensor(ggml_tensor * tensor, bool ask, void * user) {
     auto & states = *(States *) user;
     if (ask) {

@@ -19,6 +19,9 @@ bool goes_on(const llama_model * model);
 // Whether the graph gives what embeddings are made of by a name, before the head.
 bool gives_states(const llama_model * model);
 
+// Whether llama.cpp makes a classification head's outputs of the last token's state, by one matrix and a softmax.
+bool scores_last(const llama_model * model);
+
 // The last hidden states, after the final norm, of the tokens that were marked as outputs, in their order.
 //
 // llama.cpp computes the head for every token when it is asked for embeddings: of gemma3-270m that is more than half of

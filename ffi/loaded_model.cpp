@@ -54,13 +54,17 @@ void to_float(int type, const uint8_t * data, float * out, int64_t n) {
     }
 }
 
-}  // namespace
-
-TokenRows::TokenRows(const std::string & path, const std::string & hash) {
+void check_unchanged(const std::string & path, const std::string & hash) {
     std::string error;
     if (check_model_file(path, error) != SAUR_OK || hash_of_file(path) != hash) {
         throw std::runtime_error(path + " was changed after it was loaded: load it again");
     }
+}
+
+}  // namespace
+
+TokenRows::TokenRows(const std::string & path, const std::string & hash) {
+    check_unchanged(path, hash);
     const File                             file(path);
     std::unique_ptr<FILE, int (*)(FILE *)> bytes(ggml_fopen(path.c_str(), "rb"), fclose);
     const ggml_tensor * tokens = ggml_get_tensor(file.tensors, "token_embd.weight");
@@ -120,6 +124,18 @@ const TokenRows & LoadedModel::token_rows() {
         rows.reset(new TokenRows(path, hash));
     }
     return *rows;
+}
+
+void LoadedModel::read_head() {
+    check_unchanged(path, hash);
+    const File                             file(path);
+    std::unique_ptr<FILE, int (*)(FILE *)> bytes(ggml_fopen(path.c_str(), "rb"), fclose);
+    const ggml_tensor *                    tensor = ggml_get_tensor(file.tensors, "cls.output.weight");
+    if (bytes && tensor && tensor->ne[0] == llama_model_n_embd_out(model) && tensor->ne[1] == llama_model_n_cls_out(model)) {
+        const std::vector<uint8_t> raw = read_tensor(file, bytes.get(), tensor->name);
+        head.resize((size_t) ggml_nelements(tensor));
+        to_float(tensor->type, raw.data(), head.data(), ggml_nelements(tensor));
+    }
 }
 
 }  // namespace saur

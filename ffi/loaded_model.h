@@ -40,6 +40,7 @@ struct LoadedModel {
 
     bool              has_tensor(const char * name);
     const TokenRows & token_rows();  // read at the first call; any lane may make it
+    void              read_head();   // before there are lanes with it
 
     llama_model * const model;
     const std::string   path;
@@ -47,6 +48,7 @@ struct LoadedModel {
     const int32_t       device;  // index of the GPU that holds the layers, or -1 for the CPU
     std::unique_ptr<Reordered> reordered{ new Reordered };
     PanelledWeights            panelled;
+    std::vector<float>         head;  // labels x dimensions, where scores_last (causal.h) and the file has it; else empty
 
   private:
     std::mutex                 mutex;

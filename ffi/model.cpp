@@ -131,6 +131,9 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
                 return lane->abort ? SAUR_ABORTED : SAUR_NULL;
             }
             lane->loaded = std::make_shared<saur::LoadedModel>(model, lane->text, hash.get(), saur::device_index(devices[0]));
+            if (saur::scores_last(model)) {
+                lane->loaded->read_head();
+            }
             static std::once_flag once;
             std::call_once(once, saur::arm_exit_guard);
             return SAUR_OK;
@@ -169,10 +172,11 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
             (double) llama_model_n_params(m),        (double) file_pooling(m),
             (double) llama_model_has_encoder(m),     (double) llama_model_has_decoder(m),
             (double) llama_model_is_recurrent(m),    (double) saur::goes_on(m),
-            (double) saur::gives_states(m),          (double) llama_vocab_bos(v),
-            (double) llama_vocab_eos(v),             (double) llama_vocab_sep(v),
-            (double) llama_vocab_get_add_bos(v),     (double) llama_vocab_get_add_eos(v),
-            (double) llama_vocab_get_add_sep(v),     (double) handle->model->device,
+            (double) saur::gives_states(m),          (double) !handle->model->head.empty(),
+            (double) llama_vocab_bos(v),             (double) llama_vocab_eos(v),
+            (double) llama_vocab_sep(v),             (double) llama_vocab_get_add_bos(v),
+            (double) llama_vocab_get_add_eos(v),     (double) llama_vocab_get_add_sep(v),
+            (double) handle->model->device,
         };
         const int32_t count = sizeof(values) / sizeof(values[0]);
         std::copy(values, values + std::max(0, std::min(size, count)), out);

@@ -1,6 +1,7 @@
 #include "pass.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace saur {
 namespace {
@@ -122,9 +123,30 @@ int32_t hold_prefix(saur_lane * lane, const Group & group) {
     return rc;
 }
 
+// What llama.cpp's graph makes of the last token's state with pooling rank: the head's outputs through a softmax.
+void score(const std::vector<float> & head, const float * state, size_t width, float * out) {
+    const size_t        n = head.size() / width;
+    std::vector<double> logits(n);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < width; j++) {
+            logits[i] += (double) state[j] * head[i * width + j];
+        }
+    }
+    const double most = *std::max_element(logits.begin(), logits.end());
+    double       sum  = 0;
+    for (double & logit : logits) {
+        sum += logit = std::exp(logit - most);
+    }
+    std::transform(logits.begin(), logits.end(), out, [&](double one) { return (float) (one / sum); });
+}
+
 // One vector of several, or as many.
-void pool(Pooling pooling, const float * states, int32_t n, size_t width, float * out) {
-    if (pooling != POOLING_MEAN) {
+void pool(const saur_lane * lane, const float * states, int32_t n, size_t width, float * out) {
+    if (lane->pooling == POOLING_RANK) {
+        score(lane->model->head, states, width, out);
+        return;
+    }
+    if (lane->pooling != POOLING_MEAN) {
         std::copy(states, states + n * width, out);
         return;
     }
@@ -172,11 +194,12 @@ int32_t read_rows(saur_lane * lane, const Group & group) {
                 return rc;
             }
         } else if (lane->states) {
-            const int32_t n = one_output(lane) ? 1 : length;
-            if (lane->states->rows.size() < (state + n) * width) {
+            const int32_t n       = one_output(lane) ? 1 : length;
+            const size_t  numbers = (size_t) lane->states->width;
+            if (lane->states->rows.size() < (state + n) * numbers) {
                 return SAUR_NO_OUTPUT;
             }
-            pool(lane->pooling, lane->states->rows.data() + state * width, n, width, out);
+            pool(lane, lane->states->rows.data() + state * numbers, n, numbers, out);
             state += n;
         } else {
             for (int32_t r = 0; r < (each ? length : 1); r++) {

@@ -15,7 +15,8 @@ inline int32_t shared_tokens(const saur_lane * lane, int32_t length, int32_t sec
 
 // Whether of each sequence only the last token is an output: where llama.cpp does not take all of them.
 inline bool one_output(const saur_lane * lane) {
-    return !lane->answers.empty() || (lane->states && lane->pooling == POOLING_LAST);
+    return !lane->answers.empty() ||
+           (lane->states && (lane->pooling == POOLING_LAST || lane->pooling == POOLING_RANK));
 }
 
 // Computes what is in the lane's slot.

@@ -69,6 +69,7 @@ export const MODEL_INFO = [
   "recurrent",
   "goesOn",
   "givesStates",
+  "scoresLast",
   "bos",
   "eos",
   "sep",

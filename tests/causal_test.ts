@@ -4,11 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Lane, type Model, open } from "../ffi/mod.ts";
 import { Llama, LlamaError, type Ranked } from "../mod.ts";
+import { loadEngine } from "../src/engine.ts";
 import { fixture } from "./checkpoint.ts";
 import { farthest, libraryMissing as skip } from "./references.ts";
 
 const EMBEDDER = fixture("families/qwen3_last.gguf");
 const RERANKER = fixture("families/qwen3_reranker_plain.gguf");
+const HEAD = fixture("families/qwen3_reranker_head.gguf");
 // Of a logit or of a number of a state: other sums than those of a sequence alone, in f32.
 const ROUNDING = 1e-4;
 
@@ -55,7 +57,7 @@ const pair = (beginning: readonly number[], document: readonly number[]): Pair =
 };
 const alone = ({ ids }: Pair): Pair => ({ shared: ids.length, ids });
 
-/** Two answers' logits of each sequence. */
+/** A row of each sequence: two answers' logits, a vector, or the labels' probabilities. */
 async function encode(lane: Lane, pairs: readonly Pair[], width: number): Promise<Float32Array[]> {
   const rows = new Float32Array(pairs.length * width);
   const lengths = Int32Array.from(pairs, ({ ids }) => ids.length);
@@ -71,13 +73,19 @@ function off(found: readonly Float32Array[], expected: readonly Float32Array[]):
 const ANSWERS = { answers: [30, 40], pooling: "none" } as const;
 const DOCUMENTS = [ids(2, 9), ids(3, 1), ids(4, 30), ids(2, 9).reverse()];
 
-for (const [name, path, context] of [["answers", RERANKER, ANSWERS], ["vectors", EMBEDDER, {}]] as const) {
+const WAYS = [
+  ["answers", RERANKER, ANSWERS, () => 2],
+  ["vectors", EMBEDDER, {}, ({ numbers }: Model) => numbers.dimensions],
+  ["labels", HEAD, { pooling: "rank" }, ({ numbers }: Model) => numbers.classes],
+] as const;
+
+for (const [name, path, context, widthOf] of WAYS) {
   test(
     `encode() gives the ${name} of each sequence alone when their beginning is computed once`,
     { skip },
     async () => {
       await withLane(path, context, async (lane, model) => {
-        const width = name === "answers" ? 2 : model.numbers.dimensions;
+        const width = widthOf(model);
         const pairs = DOCUMENTS.map((document) => pair(BEGINNING, document));
         const expected: Float32Array[] = [];
         for (const one of pairs) expected.push(...await encode(lane, [alone(one)], width));
@@ -99,7 +107,7 @@ for (const [name, path, context] of [["answers", RERANKER, ANSWERS], ["vectors",
     { skip },
     async () => {
       await withLane(path, context, async (lane, model) => {
-        const width = name === "answers" ? 2 : model.numbers.dimensions;
+        const width = widthOf(model);
         // One token less, one more, one other, and of the same length: all begin as the first does.
         const beginnings = [
           BEGINNING,
@@ -164,15 +172,18 @@ test("encode() goes on right after a pass that was stopped at any moment", { ski
   });
 });
 
-test("encode() counts what is computed once as one part of the pass", { skip }, async () => {
-  await withLane(RERANKER, { ...ANSWERS, tokens: 64 }, async (lane) => {
-    const fits = DOCUMENTS.slice(0, 2).map((document) => pair(BEGINNING, document)); // 90 tokens, 50 to compute
-    assertEquals((await encode(lane, fits, 2)).length, 2);
-    await assertRejects(() => encode(lane, fits.map(alone), 2), LlamaError);
-    await assertRejects(() => encode(lane, [pair(BEGINNING, ids(3, 25))], 2), LlamaError);
-    assertEquals((await encode(lane, fits, 2)).length, 2);
+for (const [name, path, context, widthOf] of WAYS) {
+  test(`encode() counts what is computed once for ${name} as one part of the pass`, { skip }, async () => {
+    await withLane(path, { ...context, tokens: 64 }, async (lane, model) => {
+      const width = widthOf(model);
+      const fits = DOCUMENTS.slice(0, 2).map((document) => pair(BEGINNING, document)); // 90 tokens, 50 to compute
+      assertEquals((await encode(lane, fits, width)).length, 2);
+      await assertRejects(() => encode(lane, fits.map(alone), width), LlamaError);
+      await assertRejects(() => encode(lane, [pair(BEGINNING, ids(3, 25))], width), LlamaError);
+      assertEquals((await encode(lane, fits, width)).length, 2);
+    });
   });
-});
+}
 
 test("embed() gives a causal model's mean, rows and last vector from the same states", { skip }, async () => {
   const texts = ["a cat", "the river runs under the old stone bridge at night", "x"];
@@ -194,11 +205,15 @@ test("embed() gives a causal model's mean, rows and last vector from the same st
   });
 });
 
-test(
-  "rerank() ranks by the same logits with a query kept, new, beside another's, or with one document",
-  { skip },
-  async () => {
-    await using llama = await Llama.load(RERANKER, { contexts: 1 });
+for (const [name, path, reranker] of [["answers", RERANKER, "yes-no"], ["a head", HEAD, "cross-encoder"]] as const) {
+  test(`rerank() by ${name} gives the same logits with a query kept, new, beside another's, or with one document`, {
+    skip,
+  }, async () => {
+    await using llama = await Llama.load(path, { contexts: 1 });
+    assertEquals(llama.info.reranker, reranker);
+    const engine = await loadEngine(path, { contexts: 1 });
+    await engine.pool.close();
+    assert(engine.shares, "each pair is computed whole");
     const documents = ["Paris is a city.", "bananas are yellow", "", "1 2 3", " a space first", "long ".repeat(150)];
     const logits = (ranked: Ranked<string>[]): number[] => {
       return ranked.toSorted((a, b) => a.index - b.index).map(({ logit }) => logit);
@@ -216,5 +231,5 @@ test(
     for (const [i, document] of documents.entries()) {
       assert(far(logits(await llama.rerank("yellow fruit", [document])), [first[i]!]) <= ROUNDING, document);
     }
-  },
-);
+  });
+}

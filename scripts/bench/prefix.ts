@@ -1,4 +1,4 @@
-// Measures what a yes/no reranker gains by computing once what the pairs of a call begin with, by processor time.
+// Measures what a causal reranker, by yes/no or with a head, gains by computing once what the pairs of a call begin with, by processor time.
 //
 //   deno run -A scripts/bench/prefix.ts MODEL [--documents 100] [--instruction 300] [--rounds 3]     (or with bun)
 //

@@ -13,7 +13,7 @@ import { type Case, type Context, wrongEnd } from "./case.ts";
 
 const SUPPRESSIONS = join(ROOT, "scripts", "torture", "suppressions");
 const MODELS = ["tiny_bert", "tiny_classifier", "tiny_cross_encoder"];
-const CAUSAL = "families/qwen3_reranker_plain.gguf";
+const CAUSAL = ["families/qwen3_reranker_plain.gguf", "families/qwen3_reranker_head.gguf"];
 const TIMEOUT = 600_000;
 
 /** How the harness is built and run; all of it is on Linux and macOS only. */
@@ -125,7 +125,7 @@ async function files({ directory, draw }: Context): Promise<string[]> {
   mkdirSync(join(directory, "scratch"), { recursive: true });
   return [
     ...MODELS.flatMap((name) => ["--model", path(name)]),
-    ...["--model", fixture(CAUSAL)],
+    ...CAUSAL.flatMap((name) => ["--model", fixture(name)]),
     ...bad.flatMap((file) => ["--bad", file]),
     "--scratch",
     join(directory, "scratch"),

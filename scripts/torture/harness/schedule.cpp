@@ -226,7 +226,8 @@ class Schedule {
         lane.unusual = unusual;
         lane.tokens = tokens, lane.sequences = sequences, lane.pooling = options[3];
         lane.vocabulary = model.vocabulary, lane.trained = model.trained;
-        lane.pairs = !model.goes_on || options[3] == 3;  // a causal model has them with pooling last
+        // a causal model has them with pooling last, or with a head
+        lane.pairs = !model.goes_on || options[3] == 3 || (options[3] == rank && model.scores_last);
         lane.width = options[3] == rank ? model.classes : model.dimensions;
         std::string context = arguments.models[model.index];
         for (int32_t option : options) {

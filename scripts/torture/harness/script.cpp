@@ -50,12 +50,13 @@ int Report::print() {
 }
 
 Model::Model(saur_model * handle, size_t index) : handle(handle), index(index) {
-    double n[20] = {};  // MODEL_INFO of ffi/symbols.ts
-    if (saur_model_info(handle, n, 20) != 20) {
+    double n[21] = {};  // MODEL_INFO of ffi/symbols.ts
+    if (saur_model_info(handle, n, 21) != 21) {
         report.wrong("saur_model_info gives another number of numbers");
     }
     dimensions = (int32_t) n[0], trained = (int32_t) n[1], vocabulary = (int32_t) n[2];
     classes = (int32_t) n[4], pooling = (int32_t) n[7], goes_on = (int32_t) n[11];
+    scores_last = (int32_t) n[13];
 }
 
 namespace {
