@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 
 const SLICE = 5; // milliseconds
-const LOOK = 64; // items between two looks at the clock
+const LOOK = 16; // items between two looks at the clock
 const RUN = 1024; // items that are sorted at once: less than a slice's time
 
 /** A list that is read one by one: an array, or one whose items are made when they are asked for. */
