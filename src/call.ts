@@ -1,10 +1,14 @@
 /** One call's items in the pool, and the promise of their results. */
 import { Line } from "./plan.ts";
+import type { Items } from "./slices.ts";
 
 /** What a caller can do to its work while it waits or runs. */
 export interface CallOptions<Result = unknown> {
   readonly signal?: AbortSignal | undefined;
-  /** Turns each result into what the call gives, as it comes, so that the event loop is not held at the end. */
+  /**
+   * Turns each result into what the call gives, as it comes, so that the event loop is not held at the end. What it is
+   * given is a view of the results of a whole pass: to be copied or used up, but not to be kept.
+   */
   readonly finish?: ((result: Result, index: number) => Result) | undefined;
   /** Called after each pass with how many of the call's items are done. */
   readonly onDone?: ((done: number) => void) | undefined;
@@ -12,7 +16,7 @@ export interface CallOptions<Result = unknown> {
 
 /** The line of a call. */
 export class Call<Item, Result> extends Line {
-  readonly items: readonly Item[];
+  readonly items: Items<Item>;
   readonly promise: Promise<Result[]>;
   settled = false;
   readonly #results: Result[];
@@ -22,7 +26,7 @@ export class Call<Item, Result> extends Line {
   #done = 0;
 
   constructor(
-    items: readonly Item[],
+    items: Items<Item>,
     weights: ArrayLike<number>,
     order?: ArrayLike<number>,
     options: CallOptions<Result> = {},

@@ -4,8 +4,9 @@ import { checkText } from "./check.ts";
 import type { Engine } from "./engine.ts";
 import { Meter } from "./meter.ts";
 import type { EmbedOptions } from "./options.ts";
-import { forEachInSlices, mapInSlices } from "./slices.ts";
-import { fitTokens, type Sequence } from "./tokens.ts";
+import { Sequences, textCutter } from "./sequences.ts";
+import { forEachInSlices, type Items, mapInSlices } from "./slices.ts";
+import { tokenizeList } from "./token_lists.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
 
 /** The vector of a text, and what became of the text. */
@@ -40,16 +41,14 @@ export async function embedTexts(
   const meter = new Meter(onProgress);
   const { unique, places } = await readTexts(texts, nameOf);
   const name = (i: number): string => nameOf(places.indexOf(i));
-  const prompted = prompt ? await mapInSlices(unique, (text) => prompt + text) : unique;
-  const ids = await pool.tokenize(prompted, "add", { signal });
-  const fit = (ids: Int32Array, i: number): Sequence =>
-    fitTokens(() => name(i), ids, info.maxTokens, truncate, model.numbers);
-  const sequences = await mapInSlices(ids, fit);
-  await warnOfTruncation(engine, sequences);
+  const prompted: Items<string> = prompt ? { length: unique.length, at: (i) => prompt + unique[i]! } : unique;
+  const ids = await tokenizeList(pool, prompted, "add", signal);
+  const sequences = await Sequences.of(textCutter(ids, info.maxTokens, truncate, model.numbers, name));
+  warnOfTruncation(engine, sequences);
   const vectors = await pool.encode(sequences, {
     signal,
     finish: (row, i) => {
-      meter.tokens += sequences[i]!.ids.length;
+      meter.tokens += sequences.lengths[i]!;
       return finish(name, i, row, info.dimensions, options);
     },
     onDone: (done) => meter.tell(done, unique.length),
@@ -58,7 +57,7 @@ export async function embedTexts(
   return await mapInSlices(places, (i): Embedding => {
     const embedding = given[i] ? vectors[i]!.slice() : vectors[i]!;
     given[i] = 1;
-    return { embedding, tokens: sequences[i]!.ids.length, truncated: sequences[i]!.truncated };
+    return { embedding, tokens: sequences.lengths[i]!, truncated: sequences.truncated[i] === 1 };
   });
 }
 
@@ -97,11 +96,10 @@ export async function readTexts<T>(
   return { unique, places };
 }
 
-/** One warning a call, to the log, if any of its sequences was cut. */
-export async function warnOfTruncation({ info, onLog }: Engine, sequences: readonly Sequence[]): Promise<void> {
+/** One warning a call, to the log, if any of its texts was cut. */
+export function warnOfTruncation({ info, onLog }: Engine, { truncated }: Sequences): void {
   if (!onLog) return;
-  let count = 0;
-  await forEachInSlices(sequences.length, (i) => void (count += Number(sequences[i]!.truncated)));
+  const count = truncated.reduce((sum, one) => sum + one, 0);
   if (count === 0) return;
   const texts = count === 1 ? "1 text was" : `${count} texts were`;
   onLog({ level: "warn", message: `${texts} truncated to ${info.maxTokens} tokens` });
@@ -122,11 +120,10 @@ function finish(
 ): Float32Array {
   const { dimensions = width, normalize: wanted = true } = options;
   checkFinite(row, () => `embed ${name(i)}`);
-  // The row is nobody else's: a copy of each would double what a long list takes.
-  const vector = dimensions === width ? row : new Float32Array(row.length / width * dimensions);
+  const vector = dimensions === width ? row.slice() : new Float32Array(row.length / width * dimensions);
   for (let from = 0, to = 0; from < row.length; from += width, to += dimensions) {
     const part = vector.subarray(to, to + dimensions);
-    if (vector !== row) part.set(row.subarray(from, from + dimensions));
+    if (dimensions !== width) part.set(row.subarray(from, from + dimensions));
     if (wanted) normalize(part);
   }
   return vector;

@@ -5,8 +5,10 @@
  * `XLMRobertaTokenizer` (<s> q </s></s> d </s>), `ModernBert` (as BERT, without types).
  */
 import type { ModelNumbers } from "../ffi/mod.ts";
-import { type Sequence, type Specials, truncateTokens, windowsOf } from "./tokens.ts";
 import type { Truncate } from "./options.ts";
+import type { Cutter } from "./sequences.ts";
+import type { Items } from "./slices.ts";
+import { type Sequence, type Specials, truncateTokens, windowAt, windowCount } from "./tokens.ts";
 
 /** The special tokens before, between and after the two texts of a pair. */
 export interface PairFormat {
@@ -55,45 +57,64 @@ export function withoutSpecials(ids: Int32Array, { bos, eos, sep }: Specials): I
 export type PairTruncate = Truncate | "windows";
 
 /**
- * Joins a query and a document. What does not fit is cut from the document, never from the query.
+ * Joins a query and each of many documents. What does not fit is cut from the document, never from the query.
  *
  * @param query The query's tokens, without special ones.
- * @param document The document's tokens, without special ones.
+ * @param documents The documents' tokens, with the special ones that a text alone has.
  * @param limit Tokens of the whole.
- * @param name The document's name, for messages.
- * @returns One sequence, or with `truncate: "windows"` one for each window of the document.
- * @throws {RangeError} when the query alone leaves no room, or with `truncate: "error"` the document does not fit.
+ * @param name A document's name, for messages.
+ * @returns Of each document one sequence, or with `truncate: "windows"` one for each window of it.
+ * @throws {RangeError} when the query alone leaves no room, or with `truncate: "error"` a document does not fit.
  */
-export function joinPair(
+export function pairCutter(
   query: Int32Array,
-  document: Int32Array,
+  documents: Items<Int32Array>,
   { opening, middle, closing, segments }: PairFormat,
   limit: number,
   truncate: PairTruncate,
-  name: () => string,
-): Sequence[] {
+  specials: Specials,
+  name: (document: number) => string,
+): Cutter {
   const room = limit - query.length - opening.length - middle.length - closing.length;
   if (room < 1) {
     throw new RangeError(
       `Cannot rank with this query: its ${query.length} tokens leave no room for a document, the limit is ${limit}`,
     );
   }
-  if (document.length > room && truncate === "error") {
-    throw new RangeError(
-      `Cannot rank ${name()}: it has ${document.length} tokens and the query leaves room for ${room}; ` +
-        `shorten it, or pass truncate: "end"`,
-    );
-  }
-  const second = opening.length + query.length + middle.length;
-  return fitDocument(document, room, truncate).map(({ ids: kept, truncated }) => {
-    const ids = Int32Array.of(...opening, ...query, ...middle, ...kept, ...closing);
-    return { ids, truncated, second: segments ? second : ids.length };
-  });
+  const before = Int32Array.of(...opening, ...query, ...middle);
+  const tokensOf = (i: number): Int32Array => withoutSpecials(documents.at(i)!, specials);
+  return {
+    length: documents.length,
+    pieces: (i) => {
+      const document = tokensOf(i);
+      if (document.length > room && truncate === "error") {
+        throw new RangeError(
+          `Cannot rank ${name(i)}: it has ${document.length} tokens and the query leaves room for ${room}; ` +
+            `shorten it, or pass truncate: "end"`,
+        );
+      }
+      return pieceCount(document, room, truncate);
+    },
+    cut: (i, piece) => {
+      const { ids: kept, truncated } = pieceOf(tokensOf(i), room, truncate, piece);
+      const ids = new Int32Array(before.length + kept.length + closing.length);
+      ids.set(before);
+      ids.set(kept, before.length);
+      ids.set(closing, before.length + kept.length);
+      return { ids, truncated, second: segments ? before.length : ids.length };
+    },
+  };
 }
 
-/** A document's tokens, which have no special ones at their ends, cut to the room there is. */
-export function fitDocument(document: Int32Array, room: number, truncate: PairTruncate): Sequence[] {
-  const none = { bos: -1, eos: -1, sep: -1 };
-  if (truncate === "windows") return windowsOf(document, room, none).map((ids) => ({ ids, truncated: false }));
-  return [truncateTokens(document, room, truncate === "start" ? "start" : "end", none)];
+const NONE: Specials = { bos: -1, eos: -1, sep: -1 };
+
+/** How many sequences a document makes, whose tokens have no special ones at their ends, beside what leaves it this room. */
+export function pieceCount(document: Int32Array, room: number, truncate: PairTruncate): number {
+  return truncate === "windows" ? windowCount(document, room, NONE) : 1;
+}
+
+/** What of a document is in one of them. */
+export function pieceOf(document: Int32Array, room: number, truncate: PairTruncate, piece: number): Sequence {
+  if (truncate === "windows") return { ids: windowAt(document, room, NONE, piece), truncated: false };
+  return truncateTokens(document, room, truncate === "start" ? "start" : "end", NONE);
 }

@@ -11,8 +11,8 @@ import { Call, type CallOptions } from "./call.ts";
 import { Contexts, type Holder, type MemorySettings } from "./contexts.ts";
 import { type Limits, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "./options.ts";
-import { forEachInSlices } from "./slices.ts";
-import type { Sequence } from "./tokens.ts";
+import { type Items, measureInSlices } from "./slices.ts";
+import { ownTokens, type Sequence } from "./tokens.ts";
 
 /** How a pool computes. */
 export interface PoolSettings {
@@ -84,20 +84,28 @@ export class Pool {
    * @param special What is done about special tokens; by default those go around a text that the model wants.
    */
   async tokenize(
-    texts: readonly string[],
+    texts: Items<string>,
     special: Special = "add",
     options: CallOptions<Int32Array> = {},
   ): Promise<Int32Array[]> {
-    const weights = await measure(texts, ({ length }) => length);
-    const call = new TextCall(texts, weights, undefined, options);
+    const weights = await measureInSlices(texts, ({ length }) => length);
+    const call = new TextCall(texts, weights, undefined, { finish: copy, ...options });
     call.special = special;
     return await this.#submit<string, Int32Array, TextCall>(this.#texts, call, options.signal);
   }
 
-  /** Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none. */
-  async encode(sequences: readonly Sequence[], options: CallOptions<Float32Array> = {}): Promise<Float32Array[]> {
-    const lengths = await measure(sequences, ownTokens);
-    const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), options);
+  /**
+   * Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none.
+   *
+   * @param sequences An array, or a list that knows its items' weights: how many of their tokens are their own.
+   */
+  async encode(
+    sequences: Items<Sequence> & { readonly weights?: Uint32Array },
+    options: CallOptions<Float32Array> = {},
+  ): Promise<Float32Array[]> {
+    const lengths = sequences.weights ?? await measureInSlices(sequences, ownTokens);
+    const settings = { finish: copy, ...options };
+    const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), settings);
     return await this.#submit<Sequence, Float32Array, SequenceCall>(this.#sequences, call, options.signal);
   }
 
@@ -205,7 +213,7 @@ export class Pool {
   async #tokenise(slot: Slot, shares: Share<TextCall>[]): Promise<void> {
     await this.#run<string, Int32Array, TextCall>(slot, shares, async (shares) => {
       const { prepare = (text) => text } = this.#settings;
-      const given = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
+      const given = shares.flatMap(({ line, items }) => items.map((i) => line.items.at(i)!));
       const texts: string[] = [];
       for (const text of given) texts.push(await prepare(text));
       checkWanted(slot);
@@ -218,14 +226,14 @@ export class Pool {
       texts.forEach((text, i) => at += lengths[i] = new TextEncoder().encodeInto(text, bytes.subarray(at)).written);
       const { ids, counts } = await slot.lane.tokenize(this.#model, bytes, lengths, special);
       let start = 0;
-      return Array.from(counts, (count) => ids.slice(start, start += count));
+      return Array.from(counts, (count) => ids.subarray(start, start += count));
     });
   }
 
   async #pass(slot: Slot, shares: Share<SequenceCall>[]): Promise<void> {
     const { width, pooling, answers } = this.#settings;
     await this.#run<Sequence, Float32Array, SequenceCall>(slot, shares, async (shares) => {
-      const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items[i]!));
+      const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items.at(i)!));
       const lengths = Int32Array.from(sequences, ({ ids }) => ids.length);
       const seconds = Int32Array.from(sequences, ({ ids, second, shared }) => shared ?? second ?? ids.length);
       const tokens = new Int32Array(lengths.reduce((sum, length) => sum + length, 0));
@@ -242,7 +250,7 @@ export class Pool {
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
       await slot.lane.encode(tokens, lengths, seconds, rows).catch((e) => this.#contexts.explain(e, slot.capacity));
       let start = 0;
-      return Array.from(sizes, (size) => rows.slice(start, start += size));
+      return Array.from(sizes, (size) => rows.subarray(start, start += size));
     });
   }
 
@@ -272,16 +280,9 @@ export class Pool {
   }
 }
 
-/** How many of a sequence's tokens are computed for it alone. */
-function ownTokens({ ids, shared = 0 }: Sequence): number {
-  return ids.length - shared;
-}
-
-/** The weight of each item; of many in slices. */
-async function measure<T>(items: readonly T[], weigh: (item: T) => number): Promise<Uint32Array> {
-  const weights = new Uint32Array(items.length);
-  await forEachInSlices(items.length, (i) => void (weights[i] = weigh(items[i]!)));
-  return weights;
+/** A result of its own, without those of others behind it. */
+function copy<Numbers extends Int32Array | Float32Array>(view: Numbers): Numbers {
+  return view.slice() as Numbers;
 }
 
 /** Between two steps of a job: an abort reaches the lane only while it runs one. */

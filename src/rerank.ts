@@ -5,12 +5,13 @@ import { checkFinite, embedTexts, readTexts, warnOfTruncation } from "./embed.ts
 import type { Engine } from "./engine.ts";
 import { Meter } from "./meter.ts";
 import type { RerankOptions } from "./options.ts";
-import { joinPair, withoutSpecials } from "./pairs.ts";
+import { pairCutter, withoutSpecials } from "./pairs.ts";
 import type { Special } from "./pool.ts";
 import { type LabelScore, type Score, scoreOf } from "./scores.ts";
 import { DEFAULT_INSTRUCTION, fillTemplate, parseTemplate, withInstruction } from "./templates.ts";
-import { forEachInSlices, mapInSlices, sortInSlices } from "./slices.ts";
-import { fitTokens, type Sequence, windowsOf } from "./tokens.ts";
+import { type Cutter, Sequences, textCutter } from "./sequences.ts";
+import { type Items, mapInSlices, sortInSlices } from "./slices.ts";
+import { tokenizeList } from "./token_lists.ts";
 import { dot, normalize } from "./vectors.ts";
 
 /** A document's place in a ranking. */
@@ -34,12 +35,14 @@ type Options = Pick<
   "signal" | "truncate" | "onProgress" | "instruction" | "label"
 >;
 
-/** The sequences of each document (several for windows), and how a row becomes a score. */
+/** The sequences of the documents, and how a row becomes a score. */
 interface Plan {
-  readonly groups: readonly (readonly Sequence[])[];
-  readonly score: (row: Float32Array) => Score;
-  /** What is done to a row as it comes, so that the event loop is not held at the end. */
-  readonly finish?: (row: Float32Array) => void;
+  readonly cutter: Cutter;
+  /** How many numbers of a sequence are kept until the scores are told. */
+  readonly width: number;
+  /** What is kept of a row. */
+  readonly keep: (row: Float32Array) => ArrayLike<number>;
+  readonly score: (kept: ArrayLike<number>) => Score;
 }
 
 /**
@@ -58,44 +61,69 @@ export async function rankDocuments<T>(
   const { unique, places } = await readTexts(documents, (i) => `documents[${i}]`, options.text);
   const name = (i: number): string => `documents[${places.indexOf(i)}]`;
   const planOf = engine.info.reranker === "cosine" ? planCosine : planPairs;
-  const { groups, score, finish } = await planOf(engine, query, unique, options, name);
-  const sequences: Sequence[] = [];
-  const owners: number[] = [];
-  await forEachInSlices(groups.length, (i) => {
-    for (const sequence of groups[i]!) {
-      sequences.push(sequence);
-      owners.push(i);
-    }
-  });
-  await warnOfTruncation(engine, sequences);
-  const { signal, onProgress } = options;
+  const plan = await planOf(engine, query, unique, options, name);
+  const sequences = await Sequences.of(plan.cutter);
+  warnOfTruncation(engine, sequences);
+  const { signal, onProgress, topN = Infinity } = options;
   const meter = new Meter(onProgress);
-  const rows = await engine.pool.encode(sequences, {
+  const best = new Best(plan, sequences);
+  const none = new Float32Array();
+  await engine.pool.encode(sequences, {
     signal,
     finish: (row, i) => {
-      meter.tokens += sequences[i]!.ids.length;
-      checkFinite(row, () => `rank ${name(owners[i]!)}`);
-      finish?.(row);
-      return row;
+      meter.tokens += sequences.lengths[i]!;
+      checkFinite(row, () => `rank ${name(sequences.owners[i]!)}`);
+      best.see(row, i);
+      return none;
     },
     onDone: (done) => meter.tell(done, sequences.length),
   });
-  let at = 0;
-  const scored = await mapInSlices(groups, (group) => {
-    // no lists in between: what is left of 100,000 documents is collected in one go
-    let best = score(rows[at]!);
-    for (const end = at++ + group.length; at < end; at++) {
-      const next = score(rows[at]!);
-      if (next.logit > best.logit) best = next;
-    }
-    return { ...best, truncated: group.some(({ truncated }) => truncated) };
+  const { logits } = best;
+  // Numbers are sorted, and results made of those that are asked for.
+  const order = await mapInSlices(places, (_, index) => index);
+  const sorted = await sortInSlices(order, (a, b) => logits[places[b]!]! - logits[places[a]!]! || a - b);
+  const wanted = Math.min(topN, sorted.length);
+  return await mapInSlices({ length: wanted, at: (i) => sorted[i] }, (index): Ranked<T> => {
+    const place = places[index]!;
+    const truncated = sequences.truncated[place] === 1;
+    return { index, ...best.score(place), truncated, document: documents[index]! };
   });
-  const ranked = await mapInSlices(
-    places,
-    (i, index): Ranked<T> => ({ index, ...scored[i]!, document: documents[index]! }),
-  );
-  const best = await sortInSlices(ranked, (a, b) => b.logit - a.logit || a.index - b.index);
-  return best.slice(0, options.topN);
+}
+
+/** What is known of each document's best sequence: its first of those with the largest logit. */
+class Best {
+  readonly logits: Float64Array;
+  readonly #kept: Float64Array;
+  /** Which sequence it is, and 1; 0 before the first. */
+  readonly #seen: Uint32Array;
+  readonly #plan: Plan;
+  readonly #sequences: Sequences;
+
+  constructor(plan: Plan, sequences: Sequences) {
+    const { length } = plan.cutter;
+    this.logits = new Float64Array(length);
+    this.#kept = new Float64Array(length * plan.width);
+    this.#seen = new Uint32Array(length);
+    this.#plan = plan;
+    this.#sequences = sequences;
+  }
+
+  /** Takes the row of a sequence; they come in any order. */
+  see(row: Float32Array, sequence: number): void {
+    const owner = this.#sequences.owners[sequence]!;
+    const kept = this.#plan.keep(row);
+    const { logit } = this.#plan.score(kept);
+    const [before, most] = [this.#seen[owner]!, this.logits[owner]!];
+    if (before > 0 && (logit < most || logit === most && before < sequence + 1)) return;
+    this.#seen[owner] = sequence + 1;
+    this.logits[owner] = logit;
+    this.#kept.set(kept, owner * this.#plan.width);
+  }
+
+  score(document: number): Score {
+    const { width, score } = this.#plan;
+    return score(this.#kept.subarray(document * width, (document + 1) * width));
+  }
 }
 
 async function planCosine(
@@ -115,25 +143,20 @@ async function planCosine(
   if (label !== undefined) throw noLabel(label, []);
   const prompt = instruction === undefined ? prompts?.query : withInstruction(prompts?.query, instruction);
   const before = prompts?.document ?? "";
-  const texts = await mapInSlices(documents, (text) => before + text);
+  const texts: Items<string> = { length: documents.length, at: (i) => before + documents[i]! };
   const [[wanted], found] = await Promise.all([
     // What is cut is never the query.
     embedTexts(engine, () => "query", [query], { signal, truncate: "error", prompt }),
-    pool.tokenize(texts, "add", { signal }),
+    tokenizeList(pool, texts, "add", signal),
   ]);
-  const groups = await mapInSlices(found, (ids, i): Sequence[] => {
-    if (truncate !== "windows") {
-      return [fitTokens(() => name(i), ids, info.maxTokens, truncate, model.numbers)];
-    }
-    return windowsOf(ids, info.maxTokens, model.numbers).map((window) => ({ ids: window, truncated: false }));
-  });
   return {
-    groups,
-    finish: normalize,
-    score: (row) => {
-      const cosine = dot(wanted!.embedding, row);
-      return { logit: cosine, score: cosine };
+    cutter: textCutter(found, info.maxTokens, truncate, model.numbers, name),
+    width: 1,
+    keep: (row) => {
+      normalize(row);
+      return [dot(wanted!.embedding, row)];
     },
+    score: ({ 0: cosine }) => ({ logit: cosine!, score: cosine! }),
   };
 }
 
@@ -144,12 +167,14 @@ async function planPairs(
   options: Options,
   name: (i: number) => string,
 ): Promise<Plan> {
-  const { head } = engine;
+  const { head, width } = engine;
   const yes = head.labels.indexOf("yes");
   const wanted = options.label === undefined ? Math.max(0, yes) : head.labels.indexOf(options.label);
   if (wanted < 0) throw noLabel(options.label!, head.labels);
   return {
-    groups: await pairsOf(engine, query, documents, options, name),
+    cutter: await pairsOf(engine, query, documents, options, name),
+    width,
+    keep: (row) => row,
     score: (row) => scoreOf(row, head, wanted),
   };
 }
@@ -160,19 +185,18 @@ async function pairsOf(
   documents: readonly string[],
   { signal, truncate = "end", instruction }: Options,
   name: (i: number) => string,
-): Promise<Sequence[][]> {
+): Promise<Cutter> {
   if (template === undefined) {
     if (instruction !== undefined) withInstruction(undefined, instruction);
     const [[wanted], found] = await Promise.all([
       pool.tokenize([query], "add", { signal }),
-      pool.tokenize(documents, "add", { signal }),
+      tokenizeList(pool, documents, "add", signal),
     ]);
     const first = withoutSpecials(wanted!, model.numbers);
-    return await mapInSlices(found, (ids, i) => {
-      return joinPair(first, withoutSpecials(ids, model.numbers), pair, info.maxTokens, truncate, () => name(i));
-    });
+    return pairCutter(first, found, pair, info.maxTokens, truncate, model.numbers, name);
   }
   const tokenize = (list: readonly string[], special: Special) => pool.tokenize(list, special, { signal });
+  const tokenizeAll = (list: Items<string>, special: Special) => tokenizeList(pool, list, special, signal);
   // Put in as a placeholder first: an instruction may spell special tokens, too.
   const frame = instruction === undefined ? template : withInstruction(template, "{instruction}");
   const stretches = await parseTemplate(frame, tokenize);
@@ -180,9 +204,16 @@ async function pairsOf(
   const first = stretches[0];
   if (addBos && bos >= 0 && !(first && "token" in first && first.token === bos)) stretches.unshift({ token: bos });
   const values = { query, instruction: instruction ?? DEFAULT_INSTRUCTION };
-  const groups = await fillTemplate(stretches, values, documents, info.maxTokens, truncate, name, tokenize);
-  if (shares) return groups;
-  return await mapInSlices(groups, (group) => group.map(({ ids, truncated }) => ({ ids, truncated })));
+  const { maxTokens } = info;
+  const cutter = await fillTemplate(stretches, values, documents, maxTokens, truncate, name, tokenize, tokenizeAll);
+  if (shares) return cutter;
+  return {
+    ...cutter,
+    cut: (i, piece) => {
+      const { ids, truncated } = cutter.cut(i, piece);
+      return { ids, truncated };
+    },
+  };
 }
 
 function noLabel(label: string, labels: readonly string[]): RangeError {

@@ -2,8 +2,14 @@
 import { setImmediate } from "node:timers/promises";
 
 const SLICE = 5; // milliseconds
-const LOOK = 64; // items between two looks at the clock
+const LOOK = 16; // items between two looks at the clock
 const RUN = 1024; // items that are sorted at once: less than a slice's time
+
+/** A list that is read one by one: an array, or one whose items are made when they are asked for. */
+export interface Items<T> {
+  readonly length: number;
+  at(index: number): T | undefined;
+}
 
 /** Tells when a slice is over. */
 export class Slices {
@@ -35,10 +41,17 @@ export async function forEachInSlices(count: number, work: (index: number) => vo
 }
 
 /** The list of what each item becomes, in their order. */
-export async function mapInSlices<T, R>(items: readonly T[], work: (item: T, index: number) => R): Promise<R[]> {
+export async function mapInSlices<T, R>(items: Items<T>, work: (item: T, index: number) => R): Promise<R[]> {
   const results: R[] = [];
-  await forEachInSlices(items.length, (i) => results.push(work(items[i]!, i)));
+  await forEachInSlices(items.length, (i) => results.push(work(items.at(i)!, i)));
   return results;
+}
+
+/** A whole number of each item, such as its length, in their order. */
+export async function measureInSlices<T>(items: Items<T>, measure: (item: T) => number): Promise<Uint32Array> {
+  const numbers = new Uint32Array(items.length);
+  await forEachInSlices(items.length, (i) => void (numbers[i] = measure(items.at(i)!)));
+  return numbers;
 }
 
 /**

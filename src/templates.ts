@@ -7,10 +7,10 @@
  * tokens, template and user text are tokenised as one text, as the original tokenizer does: a query's "?" and the line
  * break after it are one token of Qwen's.
  */
-import { fitDocument, type PairTruncate } from "./pairs.ts";
+import { type PairTruncate, pieceCount, pieceOf } from "./pairs.ts";
 import type { Special } from "./pool.ts";
-import { forEachInSlices, mapInSlices } from "./slices.ts";
-import type { Sequence } from "./tokens.ts";
+import type { Cutter } from "./sequences.ts";
+import { forEachInSlices, type Items } from "./slices.ts";
 
 /** A stretch of a template: a special token, or text with placeholders as its odd parts. */
 export type Stretch = { readonly token: number } | { readonly parts: readonly string[] };
@@ -94,9 +94,10 @@ export async function parseTemplate(template: string, tokenize: Tokenize): Promi
 }
 
 /**
- * The sequences of one query with many documents: one each, or with `truncate: "windows"` one for each window. What does
- * not fit is cut from the document.
+ * How documents go into a template with one query: each as one sequence, or with `truncate: "windows"` as one for each
+ * window. What does not fit is cut from the document.
  *
+ * @param tokenizeList As `tokenize`, of a list that may be long.
  * @throws {RangeError} when the query alone leaves no room, or with `truncate: "error"` a document does not fit.
  */
 export async function fillTemplate(
@@ -107,18 +108,19 @@ export async function fillTemplate(
   truncate: PairTruncate,
   name: (index: number) => string,
   tokenize: Tokenize,
-): Promise<Sequence[][]> {
+  tokenizeList: (texts: Items<string>, special: Special) => Promise<Items<Int32Array>>,
+): Promise<Cutter> {
   const fill = (part: string, i: number): string => i % 2 === 0 ? part : values[part as keyof Values] ?? "";
   const texts = stretches.map((stretch) => "parts" in stretch ? stretch.parts : []);
   const wanted = texts.findIndex((parts) => parts.some((part, i) => i % 2 === 1 && part === "document"));
   const at = texts[wanted]!.findIndex((part, i) => i % 2 === 1 && part === "document");
   const before = texts[wanted]!.slice(0, at).map(fill).join("");
   const after = texts[wanted]!.slice(at + 1).map((part, i) => fill(part, i)).join("");
-  const filled = await mapInSlices(documents, (document) => before + document + after);
+  const { length } = documents;
   const [fixed, [head, tail], whole] = await Promise.all([
     tokenize(texts.map((parts) => parts.map(fill).join("")), "none"),
     tokenize([before, after], "none") as Promise<[Int32Array, Int32Array]>,
-    tokenize(filled, "none"),
+    tokenizeList({ length, at: (i) => before + documents[i]! + after }, "none"),
   ]);
   const around = stretches.map((stretch, i) => "token" in stretch ? [stretch.token] : Array.from(fixed[i]!));
   const [opening, closing] = [around.slice(0, wanted).flat(), around.slice(wanted + 1).flat()];
@@ -126,26 +128,47 @@ export async function fillTemplate(
   if (room < 1) {
     throw new RangeError(`Cannot rank with this query: its tokens leave no room for a document, the limit is ${limit}`);
   }
-  const places = await mapInSlices(whole, (ids) => documentIn(ids, head, tail));
+  const [starts, ends] = [new Uint32Array(length), new Uint32Array(length)];
   // The last token before the document is often another with it: where one document's is not, it is computed for each.
   let least = Math.max(0, head.length - 1);
-  await forEachInSlices(places.length, (i) => void (least = Math.min(least, places[i]![0])));
-  const shared = opening.length + least;
-  return await mapInSlices(whole, (ids, i) => {
-    const [from, to] = places[i]!;
-    const space = limit - opening.length - closing.length - from - (ids.length - to);
-    if (to - from > space && truncate === "error") {
-      throw new RangeError(
-        `Cannot rank ${name(i)}: it has ${to - from} tokens and the query leaves room for ${space}; ` +
-          `shorten it, or pass truncate: "end"`,
-      );
-    }
-    return fitDocument(ids.subarray(from, to), space, truncate).map(({ ids: kept, truncated }) => ({
-      ids: Int32Array.of(...opening, ...ids.subarray(0, from), ...kept, ...ids.subarray(to), ...closing),
-      truncated,
-      shared,
-    }));
+  await forEachInSlices(length, (i) => {
+    [starts[i], ends[i]] = documentIn(whole.at(i)!, head, tail);
+    least = Math.min(least, starts[i]!);
   });
+  const shared = opening.length + least;
+  const spaceOf = (ids: Int32Array, i: number): number =>
+    limit - opening.length - closing.length - starts[i]! - (ids.length - ends[i]!);
+  return {
+    length,
+    pieces: (i) => {
+      const ids = whole.at(i)!;
+      const document = ids.subarray(starts[i]!, ends[i]!);
+      const space = spaceOf(ids, i);
+      if (document.length > space && truncate === "error") {
+        throw new RangeError(
+          `Cannot rank ${name(i)}: it has ${document.length} tokens and the query leaves room for ${space}; ` +
+            `shorten it, or pass truncate: "end"`,
+        );
+      }
+      return pieceCount(document, space, truncate);
+    },
+    cut: (i, piece) => {
+      const ids = whole.at(i)!;
+      const [from, to] = [starts[i]!, ends[i]!];
+      const { ids: kept, truncated } = pieceOf(ids.subarray(from, to), spaceOf(ids, i), truncate, piece);
+      return { ids: joined(opening, ids.subarray(0, from), kept, ids.subarray(to), closing), truncated, shared };
+    },
+  };
+}
+
+function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
+  const ids = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    ids.set(part, at);
+    at += part.length;
+  }
+  return ids;
 }
 
 /** Where the document's tokens begin and end. A token may be of both the document and what is beside it: it is taken as the document's. */

@@ -14,6 +14,11 @@ export interface Sequence {
   readonly shared?: number;
 }
 
+/** How many of a sequence's tokens are computed for it alone. */
+export function ownTokens({ ids, shared = 0 }: Sequence): number {
+  return ids.length - shared;
+}
+
 /** The special tokens that a model's vocabulary asks for around a text. */
 export type Specials = Pick<ModelNumbers, "bos" | "eos" | "sep">;
 
@@ -34,23 +39,35 @@ export function truncateTokens(ids: Int32Array, limit: number, side: "end" | "st
 }
 
 /**
- * The overlapping windows of a sequence that is too long, each with the special tokens at its ends, so that a passage in
- * the middle is whole in one of them. They overlap by a quarter; what Hugging Face calls `stride`.
+ * How many overlapping windows a sequence makes. They overlap by a quarter; what Hugging Face calls `stride`.
  *
  * @param ids Token ids, special ones included.
  * @param limit Tokens of one window, special ones included.
  * @param specials The model's special tokens.
  */
-export function windowsOf(ids: Int32Array, limit: number, specials: Specials): Int32Array[] {
-  if (ids.length <= limit) return [ids];
+export function windowCount(ids: Int32Array, limit: number, specials: Specials): number {
+  if (ids.length <= limit) return 1;
+  const { opening, step, last } = layout(ids, limit, specials);
+  return Math.ceil((last - opening) / step) + 1;
+}
+
+/**
+ * One of the overlapping windows of a sequence that is too long, with the special tokens at its ends, so that a passage in
+ * the middle is whole in one of them.
+ *
+ * @param index Which, of as many as `windowCount` says.
+ */
+export function windowAt(ids: Int32Array, limit: number, specials: Specials, index: number): Int32Array {
+  if (ids.length <= limit) return ids;
+  const { opening, closing, size, step, last } = layout(ids, limit, specials);
+  return window(ids, Math.min(opening + index * step, last), size, opening, closing);
+}
+
+/** Where the windows of a sequence begin: at `opening`, each a step further, and the last at `last`. */
+function layout(ids: Int32Array, limit: number, specials: Specials) {
   const { opening, closing } = limit > 2 ? ends(ids, limit, specials) : { opening: 0, closing: 0 };
   const size = limit - opening - closing;
-  const step = Math.max(1, size - Math.floor(size / 4));
-  const last = ids.length - closing - size;
-  const windows: Int32Array[] = [];
-  for (let from = opening; from < last; from += step) windows.push(window(ids, from, size, opening, closing));
-  windows.push(window(ids, last, size, opening, closing));
-  return windows;
+  return { opening, closing, size, step: Math.max(1, size - Math.floor(size / 4)), last: ids.length - closing - size };
 }
 
 /** How many special tokens are at either end and can stay within the limit: 0 or 1. */
@@ -62,6 +79,7 @@ function ends(ids: Int32Array, limit: number, specials: Specials): { opening: nu
 }
 
 function window(ids: Int32Array, from: number, size: number, opening: number, closing: number): Int32Array {
+  if (opening + closing === 0) return ids.subarray(from, from + size);
   const cut = new Int32Array(opening + size + closing);
   cut.set(ids.subarray(0, opening));
   cut.set(ids.subarray(from, from + size), opening);

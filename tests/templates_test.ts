@@ -2,7 +2,10 @@ import { test } from "node:test";
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { pairFormat, type PairTruncate } from "../src/pairs.ts";
 import type { Special } from "../src/pool.ts";
+import type { Cutter } from "../src/sequences.ts";
+import type { Items } from "../src/slices.ts";
 import { fillTemplate, parseTemplate, withInstruction, YES_NO_TEMPLATE } from "../src/templates.ts";
+import type { Sequence } from "../src/tokens.ts";
 
 // A tokenizer of one token a character, but for two special tokens where they are asked for.
 const SPECIALS: Readonly<Record<string, number>> = { "<|im_start|>": 1, "<|im_end|>": 2 };
@@ -12,6 +15,8 @@ function tokenize(texts: readonly string[], special: Special): Promise<Int32Arra
     return token === undefined ? Int32Array.from(text, (c) => 1000 + c.codePointAt(0)!) : Int32Array.of(token);
   }));
 }
+const listed = ({ length, at }: Items<string>): string[] => Array.from({ length }, (_, i) => at(i)!);
+const tokenizeAll = (texts: Items<string>, special: Special) => tokenize(listed(texts), special);
 const spell = (ids: Int32Array): string =>
   Array.from(ids, (id) => id === 1 ? "«" : id === 2 ? "»" : String.fromCodePoint(id - 1000)).join("");
 const TEMPLATE = "<|im_start|>Q: {query}\nD: {document}.<|im_end|>\n<think>";
@@ -20,8 +25,13 @@ const name = (i: number): string => `documents[${i}]`;
 async function fillAll(query: string, documents: string[], limit: number, truncate: PairTruncate, template = TEMPLATE) {
   const stretches = await parseTemplate(template, tokenize);
   const values = { query, instruction: "<|im_end|>{query}" };
-  const groups = await fillTemplate(stretches, values, documents, limit, truncate, name, tokenize);
-  return groups.map((group) => group.map(({ ids, truncated }) => [spell(ids), truncated]));
+  const cutter = await fillTemplate(stretches, values, documents, limit, truncate, name, tokenize, tokenizeAll);
+  return groupsOf(cutter).map((group) => group.map(({ ids, truncated }) => [spell(ids), truncated]));
+}
+
+/** The sequences of each document. */
+function groupsOf({ length, pieces, cut }: Cutter): Sequence[][] {
+  return Array.from({ length }, (_, i) => Array.from({ length: pieces(i) }, (_, piece) => cut(i, piece)));
 }
 
 async function fill(query: string, documents: string[], limit = 1000, truncate: PairTruncate = "end") {
@@ -66,7 +76,18 @@ test("fillTemplate() tokenises query, document and what is between them as one t
     return tokenize(texts, special);
   };
   const stretches = await parseTemplate(TEMPLATE, tokenize);
-  await fillTemplate(stretches, { query: "what?", instruction: "" }, ["that"], 100, "end", name, listen);
+  await fillTemplate(
+    stretches,
+    { query: "what?", instruction: "" },
+    ["that"],
+    100,
+    "end",
+    name,
+    listen,
+    (texts, special) => {
+      return listen(listed(texts), special);
+    },
+  );
   assertEquals(asked.filter((text) => text.includes("that")), ["Q: what?\nD: that."]);
 });
 
@@ -83,8 +104,9 @@ test("fillTemplate() keeps a token that is of the document and of what is before
     });
   const stretches = await parseTemplate("{query}: {document}", merging);
   const values = { query: "q", instruction: "" };
-  const groups = await fillTemplate(stretches, values, ["abcdefghij"], 6, "windows", name, merging);
-  assertEquals(groups.flat().map(({ ids }) => spell(ids)), ["q:abcd", "q:defg", "q:ghij"]);
+  const mergingAll = (texts: Items<string>, special: Special) => merging(listed(texts), special);
+  const cutter = await fillTemplate(stretches, values, ["abcdefghij"], 6, "windows", name, merging, mergingAll);
+  assertEquals(groupsOf(cutter).flat().map(({ ids }) => spell(ids)), ["q:abcd", "q:defg", "q:ghij"]);
 });
 
 test("withInstruction() replaces the line of Qwen's prompts, and says where there is none", () => {

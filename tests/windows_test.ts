@@ -2,14 +2,19 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Llama } from "../mod.ts";
-import { windowsOf } from "../src/tokens.ts";
+import { type Specials, windowAt, windowCount } from "../src/tokens.ts";
 import { convert } from "../convert.ts";
 import { fixture, inDirectory } from "./checkpoint.ts";
 import { cannotLoad, modelPath } from "./references.ts";
 
 const BERT = { bos: 101, eos: -1, sep: 102 };
 
-test("windowsOf() covers every token, keeps the special ones in each, and overlaps by a quarter", () => {
+/** All windows of a sequence. */
+function windowsOf(ids: Int32Array, limit: number, specials: Specials): Int32Array[] {
+  return Array.from({ length: windowCount(ids, limit, specials) }, (_, i) => windowAt(ids, limit, specials, i));
+}
+
+test("windowAt() covers every token, keeps the special ones in each, and overlaps by a quarter", () => {
   for (const length of [1, 6, 7, 20, 257]) {
     const inner = Int32Array.from({ length }, (_, i) => 1000 + i);
     for (const limit of [3, 4, 8, 64, 512]) {
