@@ -52,7 +52,7 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     }
     const bool goes_on = saur::goes_on(model->model);
     const auto pooling = (saur::Pooling) options[3];
-    const bool scores  = pooling == saur::POOLING_RANK && !model->head.empty();
+    const bool scores  = pooling == saur::POOLING_RANK && model->has_head();
     const bool one_row = !answers.empty() || pooling == saur::POOLING_LAST || scores;  // of each sequence its last token's
     if (answers.empty() && saur::gives_states(model->model) &&
         (one_row || pooling == saur::POOLING_MEAN || pooling == saur::POOLING_NONE)) {

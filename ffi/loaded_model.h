@@ -41,6 +41,7 @@ struct LoadedModel {
     bool              has_tensor(const char * name);
     const TokenRows & token_rows();  // read at the first call; any lane may make it
     void              read_head();   // before there are lanes with it
+    bool              has_head() const { return !head.empty(); }
 
     llama_model * const model;
     const std::string   path;

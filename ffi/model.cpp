@@ -172,7 +172,7 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
             (double) llama_model_n_params(m),        (double) file_pooling(m),
             (double) llama_model_has_encoder(m),     (double) llama_model_has_decoder(m),
             (double) llama_model_is_recurrent(m),    (double) saur::goes_on(m),
-            (double) saur::gives_states(m),          (double) !handle->model->head.empty(),
+            (double) saur::gives_states(m),          (double) handle->model->has_head(),
             (double) llama_vocab_bos(v),             (double) llama_vocab_eos(v),
             (double) llama_vocab_sep(v),             (double) llama_vocab_get_add_bos(v),
             (double) llama_vocab_get_add_eos(v),     (double) llama_vocab_get_add_sep(v),
