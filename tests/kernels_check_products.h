@@ -142,14 +142,15 @@ void check_chains(const Kernels * kernels) {
     Result result;
     for (int i = 0; i < 200; i++) {
         const auto type = one_of({ GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 });
-        if ((type == GGML_TYPE_BF16 && !kernels->bf16.product) || !kernels->product) {
+        const bool norm = some(0, 3) == 0;
+        if (!norm && ((type == GGML_TYPE_BF16 && !kernels->bf16.product) || !kernels->product)) {
             continue;
         }
         Kept          kept(type == GGML_TYPE_Q8_0 || some(0, 1) ? AS_GIVEN : IN_PANELS);
         Memory        memory;
         const auto    c    = memory.context;
         const int64_t k    = 32 * some(1, 12), columns = 16 * some(1, 6) + some(0, 1) * some(0, 9), rows = some(8, 70);
-        const bool    norm = some(0, 3) == 0, kept_apart = some(0, 3) == 0;
+        const bool    kept_apart = some(0, 3) == 0;
         ggml_tensor * x    = random_tensor(c, GGML_TYPE_F32, norm ? columns : k, rows);
         ggml_tensor * row  = random_tensor(c, GGML_TYPE_F32, columns, 1);
         ggml_tensor * many = random_tensor(c, GGML_TYPE_F32, columns, rows);
