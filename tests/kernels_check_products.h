@@ -46,17 +46,18 @@ void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
         ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
         if (how == BY_ONEDNN && x2 > 1) continue;
         // ggml-cpu computes with the weights as they were given
-        ggml_tensor *      op    = ggml_mul_mat(c, weights, x);
-        const ggml_tensor *first = op->src[0];
+        ggml_tensor *             op = ggml_mul_mat(c, weights, x);
+        const std::vector<double> all_w = values(weights), all_x = values(x);
         compare(result, kernels, kept.computing(), c, op,
                 [&](int64_t column, int64_t row, int64_t i2, int64_t i3, double & unit) {
+                    const double *w = &all_w[(size_t) (((i3 * w3 / x3 * w2 + i2 * w2 / x2) * columns + column) * k)],
+                                 *v = &all_x[(size_t) (((i3 * x2 + i2) * rows + row) * k)];
                     double sum = 0, squares = 0, sizes = 0;
                     for (int64_t j = 0; j < k; j++) {
-                        const double w = value(first, j, column, i2 * w2 / x2, i3 * w3 / x3);
-                        const double v = activation(type, value(x, j, row, i2, i3));
-                        sum += w * v;
-                        squares += v * v;
-                        sizes += w * w;
+                        const double by = activation(type, v[j]);
+                        sum += w[j] * by;
+                        squares += by * by;
+                        sizes += w[j] * w[j];
                     }
                     unit = std::sqrt(squares * sizes);
                     return sum;
