@@ -70,10 +70,16 @@ export const NATIVE_SOURCES: readonly string[] = [
 /** Programs for maintainers that `--target` builds, and the files of each; they are in a checkout only. */
 export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   ceiling: ["scripts/bench/ceiling.cpp", "scripts/bench/ceiling_embedder.h"],
-  harness: ["harness.cpp", "script.h", "script.cpp", "library_checks.cpp", "checks.cpp", "schedule.cpp", "work.cpp"]
-    .map(
-      (name) => `scripts/torture/harness/${name}`,
-    ),
+  harness: [
+    "harness.cpp",
+    "script.h",
+    "script.cpp",
+    "library_checks.cpp",
+    "checks.cpp",
+    "first_passes.cpp",
+    "schedule.cpp",
+    "work.cpp",
+  ].map((name) => `scripts/torture/harness/${name}`),
   kernels_check: [
     "tests/kernels_check.cpp",
     "tests/kernels_check.h",

@@ -1,5 +1,5 @@
-// The kernels for 64-bit ARM: all but the products, which stay with ggml. They compile, and nobody has run them yet:
-// tests/kernels_check.cpp does on such a machine, and kernels_of_cpu() leaves them off until then.
+// The kernels for 64-bit ARM: all but the products, which stay with ggml. All of tests/kernels_check.cpp, and the shim's
+// harness on them, pass under qemu; on a processor they were never measured, and kernels_of_cpu() leaves them off.
 #if defined(__aarch64__) && defined(__ARM_NEON)
 #    include <arm_neon.h>
 

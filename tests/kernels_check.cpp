@@ -73,9 +73,10 @@ void check_rows_of_floats(const Kernels * kernels) {
                 for (int64_t j = 0; j < n; j++) {
                     squares += std::pow(value(x, j, i1, i2, i3) - mean, 2) / (double) n;
                 }
-                // of one number there is nothing but rounding
-                unit = n == 1 && kind == GGML_OP_NORM ? 1e3 * std::fabs(in) + 1 : std::sqrt((double) n);
-                return (in - mean) / std::sqrt(squares + (double) epsilon);
+                // a mean is rounded to a float: of few numbers that are nearly equal, little else is left
+                const double deviation = std::sqrt(squares + (double) epsilon);
+                unit = std::max(std::sqrt((double) n), std::fabs(mean) / deviation);
+                return (in - mean) / deviation;
             });
         }
         result.print(ggml_op_name(kind), kernels, "the inputs, or the root of their number");

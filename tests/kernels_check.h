@@ -50,6 +50,22 @@ double value(const ggml_tensor * t, int64_t i0, int64_t i1, int64_t i2, int64_t 
     return block[i0 % 32];
 }
 
+// All of them, row after row.
+std::vector<double> values(const ggml_tensor * t) {
+    std::vector<double> all;
+    all.reserve((size_t) ggml_nelements(t));
+    for (int64_t i3 = 0; i3 < t->ne[3]; i3++) {
+        for (int64_t i2 = 0; i2 < t->ne[2]; i2++) {
+            for (int64_t i1 = 0; i1 < t->ne[1]; i1++) {
+                for (int64_t i0 = 0; i0 < t->ne[0]; i0++) {
+                    all.push_back(value(t, i0, i1, i2, i3));
+                }
+            }
+        }
+    }
+    return all;
+}
+
 // A tensor of random numbers; now and then one is far larger than the others, as in activations.
 ggml_tensor * random_tensor(ggml_context * c, ggml_type type, int64_t n0, int64_t n1, int64_t n2 = 1, int64_t n3 = 1) {
     ggml_tensor *      t = ggml_new_tensor_4d(c, type, n0, n1, n2, n3);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { build } from "../../build/mod.ts";
-import { convert } from "../../convert.ts";
+import { convert, quantize } from "../../convert.ts";
 import { fixture } from "../../tests/checkpoint.ts";
 import { findProgram, type Outcome, ROOT, runChild } from "../../tests/child.ts";
 import { withNumber, withTokenTwice } from "../../tests/damaged_gguf.ts";
@@ -103,6 +103,7 @@ async function files({ directory, draw }: Context): Promise<string[]> {
   const path = (name: string): string => join(directory, `${name}.gguf`);
   for (const name of MODELS) await convert(fixture(name), path(name));
   const tiny = path(MODELS[0]!);
+  await quantize(tiny, path("bf16"), "bf16"); // weights with kernels of their own
   const bad = [
     withTokenTwice(tiny, path("twice")),
     withNumber(tiny, path("no blocks"), "bert.block_count", 0),
@@ -124,7 +125,7 @@ async function files({ directory, draw }: Context): Promise<string[]> {
   }
   mkdirSync(join(directory, "scratch"), { recursive: true });
   return [
-    ...MODELS.flatMap((name) => ["--model", path(name)]),
+    ...[...MODELS, "bf16"].flatMap((name) => ["--model", path(name)]),
     ...CAUSAL.flatMap((name) => ["--model", fixture(name)]),
     ...bad.flatMap((file) => ["--bad", file]),
     "--scratch",

@@ -265,6 +265,7 @@ void check_lanes(const Arguments & arguments) {
             check_contexts(script, fresh, model);
             drain(fresh.handle);
         }  // the model's handle is freed before its contexts
+        check_first_passes(arguments, waking);
     }
 }
 

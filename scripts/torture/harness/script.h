@@ -123,6 +123,8 @@ void drain(saur_lane * lane);
 void check_library();
 // checks.cpp: every refusal and every kind of result, in order
 void check_lanes(const Arguments & arguments);
+// first_passes.cpp: what lanes of one model do to its weights, at once
+void check_first_passes(const Arguments & arguments, Waking waking);
 // schedule.cpp: what one JavaScript thread does, drawn at random
 void run_schedule(const Arguments & arguments, uint64_t seed, Waking waking);
 // work.cpp: an embedding and a rerank, always the same
