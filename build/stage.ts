@@ -61,8 +61,8 @@ export const NATIVE_SOURCES: readonly string[] = [
   "reordered.h",
   "shim.cpp",
   "shim.h",
-  "token_names.cpp",
   "vocab.cpp",
+  "vocab_load.cpp",
   "weights_memory.cpp",
   "weights_memory.h",
 ];
