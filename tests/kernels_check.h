@@ -28,7 +28,7 @@ template <class T> T one_of(std::initializer_list<T> list) { return list.begin()
 
 // A ggml context that is freed.
 struct Memory {
-    Memory() : context(ggml_init({ 256u << 20, nullptr, false })) {}
+    Memory() : context(ggml_init({ 64u << 20, nullptr, false })) {}
     ~Memory() { ggml_free(context); }
     Memory(const Memory &) = delete;
     ggml_context * const context;

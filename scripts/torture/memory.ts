@@ -192,12 +192,13 @@ async function* leaving(watcher: Watcher, context: Context): AsyncIterable<strin
   }
 }
 
-/** Every operator of our kernels, for each instruction set that this processor has. */
+/** Every operator of our kernels, for each instruction set that this processor has; valgrind's has AVX2 alone. */
 async function* kernels(watcher: Watcher, { draw, planned }: Context): AsyncIterable<string | undefined> {
   for (let i = 0; i < planned; i++) {
     const seed = String(draw(0, 1_000_000));
-    const path = await program(watcher, "kernels_check");
-    yield verdict(await runChild(path, [seed], { env: watcher.env ?? {}, timeout: TIMEOUT }), `seed ${seed}`);
+    const command = [...(watcher.wrapper ?? []), await program(watcher, "kernels_check"), seed];
+    const outcome = await runChild(command[0]!, command.slice(1), { env: watcher.env ?? {}, timeout: TIMEOUT });
+    yield verdict(outcome, `seed ${seed}`);
   }
 }
 
@@ -233,5 +234,10 @@ export const cases: readonly Case[] = [
     [KERNELS, kernels, 0, 3],
   ]),
   ...casesOf(THREAD, [[CHECKS, checks, 0, 1], [THREADS, threads, 0, 20], [LEAVING, leaving, 0, 30]]),
-  ...casesOf(VALGRIND, [[CHECKS, checks, 0, 1], [THREADS, threads, 0, 2], [LEAVING, leaving, 0, 3]]),
+  ...casesOf(VALGRIND, [
+    [CHECKS, checks, 0, 1],
+    [THREADS, threads, 0, 2],
+    [LEAVING, leaving, 0, 3],
+    [KERNELS, kernels, 0, 1],
+  ]),
 ];
