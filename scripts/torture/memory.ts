@@ -197,7 +197,7 @@ async function* kernels(watcher: Watcher, { draw, planned }: Context): AsyncIter
   for (let i = 0; i < planned; i++) {
     const seed = String(draw(0, 1_000_000));
     const command = [...(watcher.wrapper ?? []), await program(watcher, "kernels_check"), seed];
-    const outcome = await runChild(command[0]!, command.slice(1), { env: watcher.env ?? {}, timeout: TIMEOUT });
+    const outcome = await runChild(command[0]!, command.slice(1), { env: watcher.env ?? {}, timeout: 3 * TIMEOUT });
     yield verdict(outcome, `seed ${seed}`);
   }
 }
