@@ -23,6 +23,9 @@ export const CHUNK: ChunkLimits = { count: 512, length: 512 * 1024, patience: 10
 
 const AHEAD = 2;
 
+// Microtasks until what a generator has at hand is there, or a line that readline has read.
+const TURNS = 8;
+
 /** Embeds a stream and tells its progress. */
 export function embedIterable(
   texts: Iterable<string> | AsyncIterable<string>,
@@ -129,10 +132,20 @@ class Source {
   /** The next result of an async iterator; undefined if it takes longer than so many milliseconds. */
   async #next(patience: number | undefined): Promise<IteratorResult<string> | undefined> {
     this.#coming ??= Promise.resolve(this.#async!.next());
-    const next = patience === undefined ? await this.#coming : await within(this.#coming, patience);
+    const next = patience === undefined
+      ? await this.#coming
+      : await soon(this.#coming) ?? await within(this.#coming, patience);
     if (next) this.#coming = undefined;
     return next;
   }
+}
+
+/** What a promise gives, or undefined if it takes more than a few microtasks: a timer for each text costs more than the wait. */
+async function soon<T>(promise: Promise<T>): Promise<T | undefined> {
+  let value: T | undefined;
+  promise.then((given) => value = given, () => {}); // who waits for it is told of an error
+  for (let turn = 0; turn < TURNS && value === undefined; turn++) await undefined;
+  return value;
 }
 
 /** What a promise gives, or undefined if it takes longer. */
