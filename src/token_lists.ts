@@ -2,7 +2,7 @@
 import type { Pool, Special } from "./pool.ts";
 import type { Items } from "./slices.ts";
 
-const CHUNK = 64 * 1024; // tokens of one buffer, but for a longer list alone
+const CHUNK = 64 * 1024; // tokens of one buffer at most, but for a longer list alone
 
 /** Lists of token ids, copied into few buffers. */
 export class TokenLists implements Items<Int32Array> {
@@ -11,11 +11,14 @@ export class TokenLists implements Items<Int32Array> {
   readonly #chunk: Uint32Array;
   readonly #start: Uint32Array;
   readonly #count: Uint32Array;
-  #used = CHUNK;
+  #room = 0;
+  #used = 0;
+  #left: number;
 
   /** @param length How many lists there will be; each is empty until it is set. */
   constructor(length: number) {
     this.length = length;
+    this.#left = length;
     this.#chunk = new Uint32Array(length);
     this.#start = new Uint32Array(length);
     this.#count = new Uint32Array(length);
@@ -23,10 +26,13 @@ export class TokenLists implements Items<Int32Array> {
 
   /** Sets a list: once, in any order. */
   set(index: number, ids: Int32Array): void {
-    if (this.#used + ids.length > CHUNK) {
-      this.#chunks.push(new Int32Array(Math.max(CHUNK, ids.length)));
+    if (this.#used + ids.length > this.#room) {
+      // As much as there will be if the others are as long: a call with one text has no more than its tokens.
+      this.#room = Math.max(ids.length, Math.min(CHUNK, ids.length * this.#left));
+      this.#chunks.push(new Int32Array(this.#room));
       this.#used = 0;
     }
+    this.#left--;
     const chunk = this.#chunks.length - 1;
     this.#chunks[chunk]!.set(ids, this.#used);
     this.#chunk[index] = chunk;
