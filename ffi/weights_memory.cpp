@@ -139,8 +139,8 @@ int __wrap_posix_memalign(void ** memory, size_t alignment, size_t size) {
     if ((*memory = ready->take(size))) {
         return 0;
     }
-    const int rc = allocate(memory, alignment, size);
-    return rc != 0 && ready->give_back() ? allocate(memory, alignment, size) : rc;
+    ready->give_back();  // weights in more pieces than were expected: nothing is kept beside them
+    return allocate(memory, alignment, size);
 }
 #else
 namespace saur {
