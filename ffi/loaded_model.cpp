@@ -33,18 +33,39 @@ struct File {
     gguf_context * gguf    = nullptr;
 };
 
-std::vector<uint8_t> read_tensor(const File & file, FILE * bytes, const char * name) {
-    const int64_t id = gguf_find_tensor(file.gguf, name);
-    if (id < 0) {
-        throw std::runtime_error(std::string("the model has no tensor ") + name);
+// The file that a model was loaded from, with its data.
+struct SameFile : File {
+    SameFile(const std::string & path, const std::string & hash) :
+        File(unchanged(path, hash)), data(ggml_fopen(path.c_str(), "rb"), fclose) {
+        if (!data) {
+            throw std::runtime_error("cannot open " + path);
+        }
     }
-    std::vector<uint8_t> data(gguf_get_tensor_size(file.gguf, id));
-    const int64_t offset = (int64_t) (gguf_get_data_offset(file.gguf) + gguf_get_tensor_offset(file.gguf, id));
-    if (!seek_from_start(bytes, offset) || fread(data.data(), 1, data.size(), bytes) != data.size()) {
-        throw std::runtime_error(std::string("cannot read the tensor ") + name);
+
+    std::vector<uint8_t> read(const char * name) const {
+        const int64_t id = gguf_find_tensor(gguf, name);
+        if (id < 0) {
+            throw std::runtime_error(std::string("the model has no tensor ") + name);
+        }
+        std::vector<uint8_t> bytes(gguf_get_tensor_size(gguf, id));
+        const int64_t offset = (int64_t) (gguf_get_data_offset(gguf) + gguf_get_tensor_offset(gguf, id));
+        if (!seek_from_start(data.get(), offset) || fread(bytes.data(), 1, bytes.size(), data.get()) != bytes.size()) {
+            throw std::runtime_error(std::string("cannot read the tensor ") + name);
+        }
+        return bytes;
     }
-    return data;
-}
+
+  private:
+    static const std::string & unchanged(const std::string & path, const std::string & hash) {
+        std::string error;
+        if (check_model_file(path, error) != SAUR_OK || hash_of_file(path) != hash) {
+            throw std::runtime_error(path + " was changed after it was loaded: load it again");
+        }
+        return path;
+    }
+
+    std::unique_ptr<FILE, int (*)(FILE *)> data;
+};
 
 void to_float(int type, const uint8_t * data, float * out, int64_t n) {
     if (type == GGML_TYPE_F32) {
@@ -54,29 +75,20 @@ void to_float(int type, const uint8_t * data, float * out, int64_t n) {
     }
 }
 
-void check_unchanged(const std::string & path, const std::string & hash) {
-    std::string error;
-    if (check_model_file(path, error) != SAUR_OK || hash_of_file(path) != hash) {
-        throw std::runtime_error(path + " was changed after it was loaded: load it again");
-    }
-}
-
 }  // namespace
 
 TokenRows::TokenRows(const std::string & path, const std::string & hash) {
-    check_unchanged(path, hash);
-    const File                             file(path);
-    std::unique_ptr<FILE, int (*)(FILE *)> bytes(ggml_fopen(path.c_str(), "rb"), fclose);
+    const SameFile      file(path, hash);
     const ggml_tensor * tokens = ggml_get_tensor(file.tensors, "token_embd.weight");
     const ggml_tensor * types  = ggml_get_tensor(file.tensors, "token_types.weight");
-    if (!bytes || !tokens || !types || types->ne[1] < 2 || types->ne[0] != tokens->ne[0]) {
+    if (!tokens || !types || types->ne[1] < 2 || types->ne[0] != tokens->ne[0]) {
         throw std::runtime_error("the model has no embeddings of two token types");
     }
     n_embd    = tokens->ne[0];
     type      = tokens->type;
     row_bytes = ggml_row_size(tokens->type, n_embd);
-    raw       = read_tensor(file, bytes.get(), "token_embd.weight");
-    const std::vector<uint8_t> two = read_tensor(file, bytes.get(), "token_types.weight");
+    raw       = file.read("token_embd.weight");
+    const std::vector<uint8_t> two = file.read("token_types.weight");
     const size_t               one = ggml_row_size(types->type, n_embd);
     std::vector<float>         first(n_embd);
     difference.resize(n_embd);
@@ -127,12 +139,10 @@ const TokenRows & LoadedModel::token_rows() {
 }
 
 void LoadedModel::read_head() {
-    check_unchanged(path, hash);
-    const File                             file(path);
-    std::unique_ptr<FILE, int (*)(FILE *)> bytes(ggml_fopen(path.c_str(), "rb"), fclose);
-    const ggml_tensor *                    tensor = ggml_get_tensor(file.tensors, "cls.output.weight");
-    if (bytes && tensor && tensor->ne[0] == llama_model_n_embd_out(model) && tensor->ne[1] == llama_model_n_cls_out(model)) {
-        const std::vector<uint8_t> raw = read_tensor(file, bytes.get(), tensor->name);
+    const SameFile      file(path, hash);
+    const ggml_tensor * tensor = ggml_get_tensor(file.tensors, "cls.output.weight");
+    if (tensor && tensor->ne[0] == llama_model_n_embd_out(model) && tensor->ne[1] == llama_model_n_cls_out(model)) {
+        const std::vector<uint8_t> raw = file.read(tensor->name);
         head.resize((size_t) ggml_nelements(tensor));
         to_float(tensor->type, raw.data(), head.data(), ggml_nelements(tensor));
     }

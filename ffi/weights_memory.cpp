@@ -55,9 +55,8 @@ class ReadyMemory {
     }
 
     ~ReadyMemory() {
-        if (!give_back()) {
-            stop();
-        }
+        give_back();
+        stop();
     }
 
     // The memory, once, for who asks for about as much; else nullptr.
@@ -81,13 +80,11 @@ class ReadyMemory {
         }
     }
 
-    // Frees it if nobody took it, and returns whether it did.
-    bool give_back() {
-        if (!memory || taken) {
-            return false;
+    // Frees it if nobody took it.
+    void give_back() {
+        if (memory && !taken) {
+            free(memory);  // which stops the thread
         }
-        free(memory);  // which stops the thread
-        return true;
     }
 
   private:

@@ -2,12 +2,15 @@
 import { Line } from "./plan.ts";
 import type { Items } from "./slices.ts";
 
+/** What an item becomes. */
+export type Numbers = Int32Array | Float32Array;
+
 /** What a caller can do to its work while it waits or runs. */
 export interface CallOptions<Result = unknown> {
   readonly signal?: AbortSignal | undefined;
   /**
    * Turns each result into what the call gives, as it comes, so that the event loop is not held at the end. What it is
-   * given is a view of the results of a whole pass: to be copied or used up, but not to be kept.
+   * given is a view of the results of a whole pass: to be used up or copied, but not to be kept; by default it is copied.
    */
   readonly finish?: ((result: Result, index: number) => Result) | undefined;
   /** Called after each pass with how many of the call's items are done. */
@@ -15,7 +18,7 @@ export interface CallOptions<Result = unknown> {
 }
 
 /** The line of a call. */
-export class Call<Item, Result> extends Line {
+export class Call<Item, Result extends Numbers> extends Line {
   readonly items: Items<Item>;
   readonly promise: Promise<Result[]>;
   settled = false;
@@ -44,7 +47,7 @@ export class Call<Item, Result> extends Line {
   /** Takes the results of some items; with the last of them the promise is kept. */
   succeed(indices: readonly number[], results: readonly Result[]): void {
     if (this.settled) return;
-    const { finish = (result) => result, onDone } = this.#options;
+    const { finish = (result) => result.slice() as Result, onDone } = this.#options;
     this.#done += indices.length;
     try {
       indices.forEach((index, i) => this.#results[index] = finish(results[i]!, index));

@@ -120,10 +120,10 @@ function finish(
 ): Float32Array {
   const { dimensions = width, normalize: wanted = true } = options;
   checkFinite(row, () => `embed ${name(i)}`);
-  const vector = dimensions === width ? row.slice() : new Float32Array(row.length / width * dimensions);
+  const vector = new Float32Array(row.length / width * dimensions);
   for (let from = 0, to = 0; from < row.length; from += width, to += dimensions) {
     const part = vector.subarray(to, to + dimensions);
-    if (dimensions !== width) part.set(row.subarray(from, from + dimensions));
+    part.set(row.subarray(from, from + dimensions));
     if (wanted) normalize(part);
   }
   return vector;

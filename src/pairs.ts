@@ -8,7 +8,7 @@ import type { ModelNumbers } from "../ffi/mod.ts";
 import type { Truncate } from "./options.ts";
 import type { Cutter } from "./sequences.ts";
 import type { Items } from "./slices.ts";
-import { type Sequence, type Specials, truncateTokens, windowAt, windowCount } from "./tokens.ts";
+import { joined, type Sequence, type Specials, truncateTokens, windowAt, windowCount } from "./tokens.ts";
 
 /** The special tokens before, between and after the two texts of a pair. */
 export interface PairFormat {
@@ -85,22 +85,10 @@ export function pairCutter(
   const tokensOf = (i: number): Int32Array => withoutSpecials(documents.at(i)!, specials);
   return {
     length: documents.length,
-    pieces: (i) => {
-      const document = tokensOf(i);
-      if (document.length > room && truncate === "error") {
-        throw new RangeError(
-          `Cannot rank ${name(i)}: it has ${document.length} tokens and the query leaves room for ${room}; ` +
-            `shorten it, or pass truncate: "end"`,
-        );
-      }
-      return pieceCount(document, room, truncate);
-    },
+    pieces: (i) => pieceCount(tokensOf(i), room, truncate, () => name(i)),
     cut: (i, piece) => {
       const { ids: kept, truncated } = pieceOf(tokensOf(i), room, truncate, piece);
-      const ids = new Int32Array(before.length + kept.length + closing.length);
-      ids.set(before);
-      ids.set(kept, before.length);
-      ids.set(closing, before.length + kept.length);
+      const ids = joined(before, kept, closing);
       return { ids, truncated, second: segments ? before.length : ids.length };
     },
   };
@@ -108,8 +96,19 @@ export function pairCutter(
 
 const NONE: Specials = { bos: -1, eos: -1, sep: -1 };
 
-/** How many sequences a document makes, whose tokens have no special ones at their ends, beside what leaves it this room. */
-export function pieceCount(document: Int32Array, room: number, truncate: PairTruncate): number {
+/**
+ * How many sequences a document makes, whose tokens have no special ones at their ends, beside what leaves it this room.
+ *
+ * @param name Gives its name, for the message.
+ * @throws {RangeError} with `truncate: "error"`, when it does not fit.
+ */
+export function pieceCount(document: Int32Array, room: number, truncate: PairTruncate, name: () => string): number {
+  if (document.length > room && truncate === "error") {
+    throw new RangeError(
+      `Cannot rank ${name()}: it has ${document.length} tokens and the query leaves room for ${room}; ` +
+        `shorten it, or pass truncate: "end"`,
+    );
+  }
   return truncate === "windows" ? windowCount(document, room, NONE) : 1;
 }
 

@@ -7,12 +7,12 @@
 import { setImmediate } from "node:timers/promises";
 import { LlamaError } from "../ffi/errors.ts";
 import { Lane, type LogLine, type Model, type Native, SPECIAL } from "../ffi/mod.ts";
-import { Call, type CallOptions } from "./call.ts";
+import { Call, type CallOptions, type Numbers } from "./call.ts";
 import { Contexts, type Holder, type MemorySettings } from "./contexts.ts";
 import { type Limits, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "./options.ts";
 import { type Items, measureInSlices } from "./slices.ts";
-import { ownTokens, type Sequence } from "./tokens.ts";
+import { joined, ownTokens, type Sequence } from "./tokens.ts";
 
 /** How a pool computes. */
 export interface PoolSettings {
@@ -89,7 +89,7 @@ export class Pool {
     options: CallOptions<Int32Array> = {},
   ): Promise<Int32Array[]> {
     const weights = await measureInSlices(texts, ({ length }) => length);
-    const call = new TextCall(texts, weights, undefined, { finish: copy, ...options });
+    const call = new TextCall(texts, weights, undefined, options);
     call.special = special;
     return await this.#submit<string, Int32Array, TextCall>(this.#texts, call, options.signal);
   }
@@ -104,8 +104,7 @@ export class Pool {
     options: CallOptions<Float32Array> = {},
   ): Promise<Float32Array[]> {
     const lengths = sequences.weights ?? await measureInSlices(sequences, ownTokens);
-    const settings = { finish: copy, ...options };
-    const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), settings);
+    const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), options);
     return await this.#submit<Sequence, Float32Array, SequenceCall>(this.#sequences, call, options.signal);
   }
 
@@ -122,7 +121,11 @@ export class Pool {
     this.#model.close();
   }
 
-  async #submit<I, R, L extends Call<I, R>>(turns: Turns<L>, call: L, signal?: AbortSignal): Promise<R[]> {
+  async #submit<I, R extends Numbers, L extends Call<I, R>>(
+    turns: Turns<L>,
+    call: L,
+    signal?: AbortSignal,
+  ): Promise<R[]> {
     signal?.throwIfAborted();
     if (this.#closed) throw new LlamaError("closed", "Cannot call a model after close()");
     if (call.items.length === 0) return [];
@@ -225,8 +228,7 @@ export class Pool {
       let at = 0;
       texts.forEach((text, i) => at += lengths[i] = new TextEncoder().encodeInto(text, bytes.subarray(at)).written);
       const { ids, counts } = await slot.lane.tokenize(this.#model, bytes, lengths, special);
-      let start = 0;
-      return Array.from(counts, (count) => ids.subarray(start, start += count));
+      return split(ids, counts);
     });
   }
 
@@ -236,12 +238,7 @@ export class Pool {
       const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items.at(i)!));
       const lengths = Int32Array.from(sequences, ({ ids }) => ids.length);
       const seconds = Int32Array.from(sequences, ({ ids, second, shared }) => shared ?? second ?? ids.length);
-      const tokens = new Int32Array(lengths.reduce((sum, length) => sum + length, 0));
-      let at = 0;
-      for (const { ids } of sequences) {
-        tokens.set(ids, at);
-        at += ids.length;
-      }
+      const tokens = joined(...sequences.map(({ ids }) => ids));
       const longest = Math.max(...sequences.map(({ shared = 0 }) => shared));
       const wanted = sequences.reduce((sum, sequence) => sum + ownTokens(sequence), longest);
       await this.#contexts.fit(slot, wanted);
@@ -249,13 +246,12 @@ export class Pool {
       const sizes = lengths.map((length) => pooling === "none" && !answers ? length * width : width);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
       await slot.lane.encode(tokens, lengths, seconds, rows).catch((e) => this.#contexts.explain(e, slot.capacity));
-      let start = 0;
-      return Array.from(sizes, (size) => rows.subarray(start, start += size));
+      return split(rows, sizes);
     });
   }
 
   /** Runs a job and gives each call its share of the results. */
-  async #run<I, R, L extends Call<I, R>>(
+  async #run<I, R extends Numbers, L extends Call<I, R>>(
     slot: Slot,
     shares: Share<L>[],
     job: (shares: Share<L>[]) => Promise<R[]>,
@@ -280,9 +276,10 @@ export class Pool {
   }
 }
 
-/** A result of its own, without those of others behind it. */
-function copy<Numbers extends Int32Array | Float32Array>(view: Numbers): Numbers {
-  return view.slice() as Numbers;
+/** Views of numbers, one after another, of these lengths. */
+function split<R extends Numbers>(numbers: R, lengths: Int32Array): R[] {
+  let start = 0;
+  return Array.from(lengths, (length) => numbers.subarray(start, start += length) as R);
 }
 
 /** Between two steps of a job: an abort reaches the lane only while it runs one. */

@@ -11,6 +11,7 @@ import { type PairTruncate, pieceCount, pieceOf } from "./pairs.ts";
 import type { Special } from "./pool.ts";
 import type { Cutter } from "./sequences.ts";
 import { forEachInSlices, type Items } from "./slices.ts";
+import { joined } from "./tokens.ts";
 
 /** A stretch of a template: a special token, or text with placeholders as its odd parts. */
 export type Stretch = { readonly token: number } | { readonly parts: readonly string[] };
@@ -142,15 +143,7 @@ export async function fillTemplate(
     length,
     pieces: (i) => {
       const ids = whole.at(i)!;
-      const document = ids.subarray(starts[i]!, ends[i]!);
-      const space = spaceOf(ids, i);
-      if (document.length > space && truncate === "error") {
-        throw new RangeError(
-          `Cannot rank ${name(i)}: it has ${document.length} tokens and the query leaves room for ${space}; ` +
-            `shorten it, or pass truncate: "end"`,
-        );
-      }
-      return pieceCount(document, space, truncate);
+      return pieceCount(ids.subarray(starts[i]!, ends[i]!), spaceOf(ids, i), truncate, () => name(i));
     },
     cut: (i, piece) => {
       const ids = whole.at(i)!;
@@ -159,16 +152,6 @@ export async function fillTemplate(
       return { ids: joined(opening, ids.subarray(0, from), kept, ids.subarray(to), closing), truncated, shared };
     },
   };
-}
-
-function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
-  const ids = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    ids.set(part, at);
-    at += part.length;
-  }
-  return ids;
 }
 
 /** Where the document's tokens begin and end. A token may be of both the document and what is beside it: it is taken as the document's. */

@@ -80,11 +80,18 @@ function ends(ids: Int32Array, limit: number, specials: Specials): { opening: nu
 
 function window(ids: Int32Array, from: number, size: number, opening: number, closing: number): Int32Array {
   if (opening + closing === 0) return ids.subarray(from, from + size);
-  const cut = new Int32Array(opening + size + closing);
-  cut.set(ids.subarray(0, opening));
-  cut.set(ids.subarray(from, from + size), opening);
-  cut.set(ids.subarray(ids.length - closing), opening + size);
-  return cut;
+  return joined(ids.subarray(0, opening), ids.subarray(from, from + size), ids.subarray(ids.length - closing));
+}
+
+/** The tokens of several lists, one after another. */
+export function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
+  const ids = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    ids.set(part, at);
+    at += part.length;
+  }
+  return ids;
 }
 
 /**
