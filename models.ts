@@ -13,7 +13,7 @@
  * @module
  */
 export { catalogue, type CatalogueEntry, type CatalogueName } from "./src/models/catalogue.ts";
-export { download, type DownloadOptions } from "./src/models/download.ts";
-export type { DownloadProgress } from "./src/models/progress.ts";
-export { modelPath as resolveModel } from "./src/model_path.ts";
+export { download, type DownloadOptions } from "./src/models/hub/download.ts";
+export type { DownloadProgress } from "./src/models/hub/progress.ts";
+export { modelPath as resolveModel } from "./src/models/find.ts";
 export { LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";

@@ -10,7 +10,7 @@ import {
   libraryFileName,
   packageRoot,
   targetName,
-} from "../ffi/library.ts";
+} from "../ffi/host/paths.ts";
 import { abi, SYMBOLS } from "../ffi/symbols.ts";
 import { BuildError } from "./failure.ts";
 import {

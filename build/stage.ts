@@ -3,73 +3,13 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { BuildError } from "./failure.ts";
 
-/** The C and C++ of ffi/, for where a directory cannot be listed; tests/build_test.ts compares it with the directory. */
-export const NATIVE_SOURCES: readonly string[] = [
-  "batch.cpp",
-  "causal.cpp",
-  "causal.h",
-  "context.cpp",
-  "context_memory.cpp",
-  "cores.cpp",
-  "cpu_check.cpp",
-  "cpu_features.c",
-  "device.cpp",
-  "device.h",
-  "gguf_check.cpp",
-  "gguf_check.h",
-  "gguf_header.cpp",
-  "gguf_header.h",
-  "gguf_limits.h",
-  "guard.cpp",
-  "guard.h",
-  "kernels.cpp",
-  "kernels.h",
-  "kernels_amx.h",
-  "kernels_attention.h",
-  "kernels_attention_amx.h",
-  "kernels_avx2.cpp",
-  "kernels_avx512.cpp",
-  "kernels_bf16.h",
-  "kernels_f32.h",
-  "kernels_gelu.h",
-  "kernels_graph.cpp",
-  "kernels_mask.h",
-  "kernels_neon.cpp",
-  "kernels_onednn.cpp",
-  "kernels_panels.h",
-  "kernels_q8.h",
-  "kernels_rows.h",
-  "kernels_vector.h",
-  "kernels_weights.cpp",
-  "kernels_weights.h",
-  "lane.cpp",
-  "lane.h",
-  "loaded_model.cpp",
-  "loaded_model.h",
-  "long_runs.cpp",
-  "long_runs.h",
-  "memory.cpp",
-  "model.cpp",
-  "model_file.cpp",
-  "model_file.h",
-  "owner.cpp",
-  "owner.h",
-  "pages.h",
-  "pass.cpp",
-  "pass.h",
-  "pooling.h",
-  "reordered.h",
-  "shim.cpp",
-  "shim.h",
-  "vocab.cpp",
-  "vocab_load.cpp",
-  "weights_memory.cpp",
-  "weights_memory.h",
-];
+/** Where the C and C++ are, and the file there that CMake and this stage both take the names of the sources from. */
+const SOURCES = "ffi/cpp";
+const LIST = `${SOURCES}/sources.cmake`;
 
 /** Programs for maintainers that `--target` builds, and the files of each; they are in a checkout only. */
 export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
-  ceiling: ["scripts/bench/ceiling.cpp", "scripts/bench/ceiling_embedder.h"],
+  ceiling: ["bench/ceiling.cpp", "bench/ceiling_embedder.h"],
   harness: [
     "harness.cpp",
     "script.h",
@@ -79,12 +19,12 @@ export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
     "first_passes.cpp",
     "schedule.cpp",
     "work.cpp",
-  ].map((name) => `scripts/torture/harness/${name}`),
+  ].map((name) => `tests/native/harness/${name}`),
   kernels_check: [
-    "tests/kernels_check.cpp",
-    "tests/kernels_check.h",
-    "tests/kernels_check_attention.h",
-    "tests/kernels_check_products.h",
+    "tests/native/kernels_check/kernels_check.cpp",
+    "tests/native/kernels_check/kernels_check.h",
+    "tests/native/kernels_check/kernels_check_attention.h",
+    "tests/native/kernels_check/kernels_check_products.h",
   ],
 };
 
@@ -93,19 +33,21 @@ export type Assets = ReadonlyMap<string, Uint8Array>;
 
 /** Reads everything that the library is made of besides llama.cpp. */
 export async function libraryAssets(root: URL): Promise<Assets> {
-  const sources = root.protocol === "file:" ? await nativeSources(root) : NATIVE_SOURCES;
+  const list = await read(root, LIST);
   const paths = [
     ["CMakeLists.txt", "build/CMakeLists.txt"],
     ["onednn.cmake", "build/onednn.cmake"],
     ["prebuilt.cmake", "build/prebuilt.cmake"],
-    ...sources.map((name) => [`ffi/${name}`, `ffi/${name}`]),
+    ...nativeSources(new TextDecoder().decode(list)).map((path) => [path, path]),
   ];
-  return new Map(await Promise.all(paths.map(async ([staged, path]) => [staged!, await read(root, path!)] as const)));
+  const files = paths.map(async ([staged, path]) => [staged!, await read(root, path!)] as const);
+  return new Map([[LIST, list], ...await Promise.all(files)]);
 }
 
-/** The names of the C and C++ files in ffi/ of a package on disk, sorted. */
-export async function nativeSources(root: URL): Promise<string[]> {
-  return (await readdir(new URL("ffi", root))).filter((name) => /\.(c|cpp|h)$/.test(name)).sort();
+/** The C and C++ files that sources.cmake names, by their paths from the root of the package. */
+export function nativeSources(list: string): string[] {
+  const code = list.replaceAll(/#.*/g, "");
+  return Array.from(code.matchAll(/[\w./-]+\.(?:cpp|c|h)\b/g), ([name]) => `${SOURCES}/${name}`);
 }
 
 /**
@@ -128,11 +70,16 @@ export async function programAssets(root: URL, name: string): Promise<Assets> {
 /** Makes the folders of the staging directory hold exactly these files; what has not changed keeps its time. */
 export async function stage(assets: Assets, directory: string): Promise<void> {
   const folders = new Set([...assets.keys()].map((path) => dirname(path)));
+  for (const folder of folders) folders.add(dirname(folder)); // grows while it is walked: the folders above, too
   for (const folder of folders) {
     if (folder === ".") continue;
     await mkdir(join(directory, folder), { recursive: true });
-    for (const name of await readdir(join(directory, folder))) {
-      if (!assets.has(`${folder}/${name}`)) await rm(join(directory, folder, name), { recursive: true });
+    for (const entry of await readdir(join(directory, folder), { withFileTypes: true })) {
+      const path = `${folder}/${entry.name}`;
+      const kept = entry.isDirectory()
+        ? [...folders].some((one) => `${one}/`.startsWith(`${path}/`))
+        : assets.has(path);
+      if (!kept) await rm(join(directory, path), { recursive: true });
     }
   }
   for (const [path, bytes] of assets) {

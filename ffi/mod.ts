@@ -1,7 +1,7 @@
 /** Opens the native library: finds it, checks that it is ours, of this version and for this CPU, and starts it. */
 import { LibraryNotFoundError, LlamaError, STATUS } from "./errors.ts";
 import { Jobs } from "./jobs.ts";
-import { buildCommand, candidates, libraryFileName } from "./library.ts";
+import { buildCommand, candidates, libraryFileName } from "./host/paths.ts";
 import { abi, type Functions, type Handle, type Signature, SYMBOLS } from "./symbols.ts";
 import { LLAMA_VERSION } from "./version.ts";
 
@@ -12,8 +12,8 @@ export type { LogLine, Tokens } from "./lane.ts";
 export { Model, type ModelNumbers } from "./model.ts";
 export { cores } from "./cores.ts";
 export { kernels } from "./kernels.ts";
-export { isCheckout } from "./library.ts";
-export { env, fileSystem, granted, isFile } from "./permission.ts";
+export { isCheckout } from "./host/paths.ts";
+export { env, fileSystem, granted, isFile } from "./host/permission.ts";
 export { LLAMA_VERSION } from "./version.ts";
 
 /** What an adapter gives: the functions, and a way to be told that lanes have finished. */
@@ -30,7 +30,7 @@ export interface Native {
   readonly jobs: Jobs;
 }
 
-type Adapter = typeof import("./deno.ts");
+type Adapter = typeof import("./runtime/deno.ts");
 
 // What a library of any version must answer, so that a stale one can be told from a foreign one.
 const FIRST = { saur_abi: SYMBOLS.saur_abi, saur_versions: SYMBOLS.saur_versions } as const;
@@ -75,8 +75,8 @@ export async function open(library?: string | URL): Promise<Native> {
 }
 
 function loadAdapter(): Promise<Adapter> {
-  if ("Deno" in globalThis) return import("./deno.ts");
-  if ("Bun" in globalThis) return import("./bun.ts");
+  if ("Deno" in globalThis) return import("./runtime/deno.ts");
+  if ("Bun" in globalThis) return import("./runtime/bun.ts");
   throw new Error("Cannot open the native library on this runtime: llamasaur needs Deno 2.9 or Bun 1.4.5, or newer");
 }
 

@@ -10,7 +10,7 @@ llamasaur_say() {
   printf '%s\n' "$*" >&2
 }
 
-# The user cache, as cacheDirectory() of ffi/library.ts has it.
+# The user cache, as cacheDirectory() of ffi/host/paths.ts has it.
 llamasaur_cache() {
   if [ -n "${XDG_CACHE_HOME:-}" ]; then
     printf '%s\n' "$XDG_CACHE_HOME/llamasaur"

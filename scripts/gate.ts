@@ -39,7 +39,7 @@ function steps(reports: string, examples: boolean): Step[] {
     tests("deno test", deno, "deno", "test", "-A", "--doc", `--junit-path=${deno}`, "tests", ...documented),
     tests("bun test", bun, "bun", "test", BUN_TIMEOUT, "--reporter=junit", `--reporter-outfile=${bun}`, "./tests"),
     { name: "instructions", run: async () => (await import("./instructions.ts")).instructions() },
-    check("torture", "deno", "run", "-A", "scripts/torture/mod.ts", "--ci"),
+    check("torture", "deno", "run", "-A", "tests/torture/mod.ts", "--ci"),
     ...(examples ? exampleNames().flatMap((name) => [example(name), example(name, "--bun")]) : []),
   ];
 }
@@ -47,7 +47,7 @@ function steps(reports: string, examples: boolean): Step[] {
 /** Without the library every native test would be skipped, and the gate green for the wrong reason. */
 async function library(): Promise<Counts> {
   if (process.env["LLAMASAUR_LIBRARY"]) return PASSED;
-  const { libraryFileName, targetName } = await import("../ffi/library.ts");
+  const { libraryFileName, targetName } = await import("../ffi/host/paths.ts");
   const path = join("lib", targetName(), libraryFileName());
   if (existsSync(path)) return PASSED;
   console.log(

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sourced by test.sh: lets tests/hub_cache_test.ts compare our cache with that of Python's huggingface_hub, where Python
+# Sourced by test.sh: lets tests/src/models/cache_test.ts compare our cache with that of Python's huggingface_hub, where Python
 # and its packages can be had. Without them the test is skipped and says so.
 hub_version=2.4.0
 hub_directory="${XDG_CACHE_HOME:-$HOME/.cache}/llamasaur/python/huggingface_hub-$hub_version"

@@ -12,8 +12,8 @@ import { parseArgs } from "node:util";
 import { build } from "../build/mod.ts";
 import { compilerVersions } from "../build/toolchain.ts";
 import { convert } from "../convert.ts";
-import { fixture } from "../tests/checkpoint.ts";
-import { findProgram, ROOT, runChild } from "../tests/child.ts";
+import { fixture } from "../tests/support/checkpoint.ts";
+import { findProgram, ROOT, runChild } from "../tests/support/child.ts";
 import { slower, table, type Tally, tally } from "./callgrind.ts";
 import type { Counts } from "./junit.ts";
 

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { PACKAGE, REPOSITORY, TAG, TREE } from "../build/pin.ts";
 import { pinnedSource, treeOf } from "../build/source.ts";
-import { cacheDirectory } from "../ffi/library.ts";
+import { cacheDirectory } from "../ffi/host/paths.ts";
 import { LLAMA_VERSION } from "../ffi/version.ts";
 import { changes, type Declarations, declarations, usedNames } from "./declarations.ts";
 
@@ -55,8 +55,10 @@ function readHeaders(tree: string): Declarations {
 
 /** Prints what changed of what the shim uses. */
 function report(before: string, after: string): void {
-  const folder = join(ROOT, "ffi");
-  const sources = readdirSync(folder).filter((name) => /\.(c|cpp|h)$/.test(name));
+  const folder = join(ROOT, "ffi", "cpp");
+  const sources = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+    /\.(c|cpp|h)$/.test(name)
+  );
   const used = usedNames(sources.map((name) => readFileSync(join(folder, name), "utf8")));
   const [old, now] = [readHeaders(before), readHeaders(after)];
   const found = changes(old, now, used);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets Mesa's software device for the test of the GPU path (tests/backends_test.ts). Debian and Ubuntu, as root or where
+# Gets Mesa's software device for the test of the GPU path (tests/runtime/backends_test.ts). Debian and Ubuntu, as root or where
 # sudo asks for no password; anywhere else it says why it did nothing, and the test is skipped.
 set -u
 say() { printf 'vulkan.sh: %s\n' "$*" >&2; }

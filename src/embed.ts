@@ -1,12 +1,12 @@
 /** One embed call: texts to tokens, tokens to rows, rows to vectors in the order of the texts. */
 import { LlamaError } from "../ffi/errors.ts";
 import { checkText } from "./check.ts";
-import type { Engine } from "./engine.ts";
-import { Meter } from "./meter.ts";
+import type { Engine } from "./engine/load.ts";
+import { Meter } from "./progress.ts";
 import type { EmbedOptions } from "./options.ts";
-import { Sequences, textCutter } from "./sequences.ts";
+import { Sequences, textCutter } from "./text/sequences.ts";
 import { forEachInSlices, type Items, mapInSlices } from "./slices.ts";
-import { tokenizeList } from "./token_lists.ts";
+import { tokenizeList } from "./text/token_lists.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
 
 /** The vector of a text, and what became of the text. */

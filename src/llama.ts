@@ -1,11 +1,11 @@
 /** The class that users hold. Its methods read in the order that the data flows: load, tokens, vectors, ranking. */
 import { LlamaError } from "../ffi/errors.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
-import { type Engine, loadEngine } from "./engine.ts";
-import type { LlamaInfo } from "./info.ts";
-import type { MemoryEstimate } from "./memory.ts";
-import { estimateMemory } from "./memory_plan.ts";
-import { modelPath, parseModel } from "./model_path.ts";
+import { type Engine, loadEngine } from "./engine/load.ts";
+import type { LlamaInfo } from "./engine/info.ts";
+import type { MemoryEstimate } from "./pool/memory.ts";
+import { estimateMemory } from "./pool/memory_plan.ts";
+import { modelPath, parseModel } from "./models/find.ts";
 import { catalogueEntryOf } from "./models/catalogue.ts";
 import { checkText, copyInput } from "./check.ts";
 import {
@@ -16,7 +16,7 @@ import {
   type LoadOptions,
   type RerankOptions,
 } from "./options.ts";
-import type { Pool } from "./pool.ts";
+import type { Pool } from "./pool/pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
 import { mapInSlices } from "./slices.ts";
 import { embedIterable } from "./stream.ts";

@@ -2,16 +2,16 @@
 import { LlamaError } from "../ffi/errors.ts";
 import { copyList } from "./check.ts";
 import { checkFinite, embedTexts, readTexts, warnOfTruncation } from "./embed.ts";
-import type { Engine } from "./engine.ts";
-import { Meter } from "./meter.ts";
+import type { Engine } from "./engine/load.ts";
+import { Meter } from "./progress.ts";
 import type { RerankOptions } from "./options.ts";
-import { pairCutter, withoutSpecials } from "./pairs.ts";
-import type { Special } from "./pool.ts";
+import { pairCutter, withoutSpecials } from "./text/pairs.ts";
+import type { Special } from "./pool/pool.ts";
 import { type LabelScore, type Score, scoreOf } from "./scores.ts";
-import { DEFAULT_INSTRUCTION, fillTemplate, parseTemplate, withInstruction } from "./templates.ts";
-import { type Cutter, Sequences, textCutter } from "./sequences.ts";
+import { DEFAULT_INSTRUCTION, fillTemplate, parseTemplate, withInstruction } from "./text/templates.ts";
+import { type Cutter, Sequences, textCutter } from "./text/sequences.ts";
 import { type Items, mapInSlices, sortInSlices } from "./slices.ts";
-import { tokenizeList } from "./token_lists.ts";
+import { tokenizeList } from "./text/token_lists.ts";
 import { dot, normalize } from "./vectors.ts";
 
 /** A document's place in a ranking. */

@@ -1,7 +1,7 @@
 /** Texts that come one after another, embedded in chunks: in order, in constant memory, and no faster than they are taken. */
 import { checkText, show } from "./check.ts";
 import type { Embedding } from "./embed.ts";
-import { Meter } from "./meter.ts";
+import { Meter } from "./progress.ts";
 import type { EmbedOptions } from "./options.ts";
 import { Slices } from "./slices.ts";
 

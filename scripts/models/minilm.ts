@@ -5,9 +5,9 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFil
 import { dirname, join } from "node:path";
 import { convert, quantize } from "../../convert.ts";
 import { LLAMA_VERSION } from "../../ffi/version.ts";
-import { getFile } from "../../src/models/download.ts";
-import type { Hub } from "../../src/models/hub.ts";
-import { hubCache } from "../../src/hub_cache.ts";
+import { getFile } from "../../src/models/hub/download.ts";
+import type { Hub } from "../../src/models/hub/client.ts";
+import { hubCache } from "../../src/models/cache.ts";
 import { exists, modelCache, place } from "./place.ts";
 
 const REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2";

@@ -1,7 +1,7 @@
 // Gets the models that the examples and the tests use: `scripts/download_models.sh [NAME...]`, without a name the list.
 import process from "node:process";
 import { catalogue, download } from "../../models.ts";
-import { hubOf } from "../../src/models/download.ts";
+import { hubOf } from "../../src/models/hub/download.ts";
 import { catalogueName } from "../../src/models/catalogue.ts";
 import { getMinilm } from "./minilm.ts";
 import { modelDirectory, place } from "./place.ts";

@@ -3,7 +3,7 @@ import { copyFile, link, mkdir, realpath, stat, utimes } from "node:fs/promises"
 import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { cacheDirectory } from "../../ffi/library.ts";
+import { cacheDirectory } from "../../ffi/host/paths.ts";
 import { replaceFile } from "../../src/convert/replace.ts";
 
 /** The folder of models in this checkout; LLAMASAUR_MODELS names another. */

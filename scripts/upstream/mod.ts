@@ -5,7 +5,7 @@ import { cpSync, existsSync, readdirSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { pinnedSource } from "../../build/source.ts";
-import { cacheDirectory } from "../../ffi/library.ts";
+import { cacheDirectory } from "../../ffi/host/paths.ts";
 
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 

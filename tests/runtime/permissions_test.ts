@@ -1,92 +1,93 @@
-// The example with a real `deno`: the ffi permission is enough, and nothing is ever asked.
-import { test } from "node:test";
-import { existsSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { existsSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { libraryFileName, targetName } from "../../ffi/library.ts";
-import { findProgram, type Outcome, ROOT, runChild } from "../child.ts";
+import { fileURLToPath } from "node:url";
+import { assertMatch } from "@std/assert";
+import { convert } from "../../convert.ts";
+import { candidates } from "../../ffi/host/paths.ts";
+import { fixture } from "../support/checkpoint.ts";
+import { runChild } from "../support/child.ts";
+import { ggufOf, HubServer, NAME } from "../support/hub_server.ts";
+import { libraryMissing } from "../support/references.ts";
 
-const LIBRARY = join(ROOT, "lib", targetName(), libraryFileName());
-const EXAMPLE = join("examples", "reranker.ts");
-const MODEL = join("models", "all-minilm-l6-v2-q8_0.gguf");
-const [deno, bun, script] = ["deno", "bun", "script"].map(findProgram);
-const noModel = !existsSync(join(ROOT, MODEL));
-const skip = noModel || !deno;
+const WORKER = fileURLToPath(new URL("permissions_worker.ts", import.meta.url));
+const skip = !("Deno" in globalThis) || libraryMissing; // Bun has no permissions
 
-function runDeno(...flags: string[]): Promise<Outcome> {
-  return runChild(deno!, ["run", "--no-prompt", ...flags, EXAMPLE, MODEL]);
+let directory = "";
+let hub: HubServer;
+before(async () => {
+  if (skip) return;
+  directory = realpathSync(mkdtempSync(join(tmpdir(), "llamasaur-permissions-")));
+  await convert(fixture("tiny_bert"), join(directory, "tiny.gguf"));
+  hub = await HubServer.start({ "owner/repo/model.gguf": ggufOf(1000) });
+});
+after(async () => {
+  await hub?.[Symbol.asyncDispose]();
+  if (directory) rmSync(directory, { recursive: true });
+});
+
+/** What a call says with these permissions alone; a question on a terminal would be refused. */
+async function ask(permissions: readonly string[], args: readonly string[]): Promise<string> {
+  const command = ["run", "--quiet", "--no-prompt", ...permissions, WORKER, ...args];
+  const { stdout, stderr } = await runChild(process.execPath, command, { timeout: 60_000 });
+  return stdout.trim() || stderr;
 }
 
-/** The scores that the example prints, by document. */
-function scores({ code, signal, stdout, stderr }: Pick<Outcome, "code" | "signal" | "stdout" | "stderr">) {
-  assertEquals([code, signal], [0, null], stdout + stderr);
-  assertStringIncludes(stdout, "query: safe systems programming language");
-  const lines = [...stdout.matchAll(/^ (\d)\. score=(-?\d\.\d{4}) document=(.*?)\r?$/gm)];
-  assertEquals(lines.map(([, place]) => place), ["1", "2", "3"], stdout);
-  assertStringIncludes(lines[0]![3]!, "Rust");
-  return new Map(lines.map(([, , score, document]) => [document!, Number(score)]));
+interface Need {
+  readonly call: string;
+  readonly args: () => string[];
+  /** All that it needs. */
+  readonly permissions: () => string[];
 }
 
-test("examples/reranker.ts runs with --allow-ffi alone, silently", { skip }, async () => {
-  const outcome = await runDeno("--allow-ffi");
-  scores(outcome);
-  assertEquals(outcome.stderr, "");
-});
+const library = (): string => candidates().find(({ path, skipped }) => !skipped && existsSync(path))!.path;
+const model = (): string => join(directory, "tiny.gguf");
 
-test("examples/reranker.ts runs with --allow-ffi of the library's path alone", { skip }, async () => {
-  scores(await runDeno(`--allow-ffi=${LIBRARY}`));
-  scores(await runDeno(`--allow-ffi=${join(ROOT, "lib")}`));
-});
+// What README and SECURITY.md promise.
+const NEEDS: readonly Need[] = [
+  { call: "embed", args: () => [model(), library()], permissions: () => [`--allow-ffi=${library()}`] },
+  { call: "listDevices", args: () => [library()], permissions: () => [`--allow-ffi=${library()}`] },
+  {
+    call: "download",
+    args: () => [NAME, hub.endpoint, join(directory, "hub")],
+    permissions: () => [
+      `--allow-net=${[hub.endpoint, hub.storage].map((origin) => new URL(origin).host)}`,
+      `--allow-read=${join(directory, "hub")}`,
+      `--allow-write=${join(directory, "hub")}`,
+    ],
+  },
+  {
+    call: "convert",
+    args: () => [fixture("tiny_bert"), join(directory, "made.gguf")],
+    permissions: () => [`--allow-read=${fixture("tiny_bert")},${directory}`, `--allow-write=${directory}`],
+  },
+  {
+    call: "quantize",
+    args: () => [model(), join(directory, "q8.gguf"), library()],
+    permissions: () => [`--allow-ffi=${library()}`, `--allow-read=${directory}`, `--allow-write=${directory}`],
+  },
+  {
+    call: "build",
+    args: () => [join(directory, "lib")],
+    permissions: () => ["--allow-env", "--allow-read", "--allow-run"],
+  },
+];
 
-test("examples/reranker.ts runs the same when env and read are denied, or everything else is", { skip }, async () => {
-  const denied = ["env", "read", "write", "net", "run", "sys"].map((name) => `--deny-${name}`);
-  const plain = scores(await runDeno("--allow-ffi"));
-  assertEquals(scores(await runDeno("--allow-ffi", "--deny-env", "--deny-read")), plain);
-  assertEquals(scores(await runDeno("--allow-ffi", ...denied)), plain);
-});
+for (const { call, args, permissions } of NEEDS) {
+  test(`${call}() works with its permissions, and without any one of them the error names it`, { skip }, async () => {
+    const all = permissions();
+    for (const missing of all) {
+      const flag = missing.split("=")[0]!;
+      const words = await ask(all.filter((one) => one !== missing), [call, ...args()]);
+      assertMatch(words, new RegExp(`^(NotCapable|BuildError): .*${flag}`));
+    }
+    assertMatch(await ask(all, [call, ...args()]), /^ok$/m);
+  });
+}
 
-test("examples/reranker.ts does not look at LLAMASAUR_LIBRARY without the permission, and does with it", {
-  skip,
-}, async () => {
-  const run = (...flags: string[]) =>
-    runChild(deno!, ["run", "--no-prompt", ...flags, EXAMPLE, MODEL], { env: { LLAMASAUR_LIBRARY: LIBRARY } });
-  scores(await run("--allow-ffi"));
-  scores(await run(`--allow-ffi=${LIBRARY}`, "--allow-env=LLAMASAUR_LIBRARY"));
-});
-
-test("examples/reranker.ts without the permission, or with that of another path, is a NotCapable error", {
-  skip,
-}, async () => {
-  for (const flags of [[], ["--allow-read", "--allow-env"], ["--allow-ffi=/nowhere"], ["-A", "--deny-ffi"]]) {
-    const { code, stdout, stderr } = await runDeno(...flags);
-    assertEquals([code, stdout], [1, ""], stderr);
-    assertMatch(
-      stderr,
-      /NotCapable: Requires ffi access to "[^"]*libllamasaur|NotCapable: Requires ffi access to "[^"]*llamasaur\.dll/,
-    );
-    assert(stderr.includes("--allow-ffi") || flags.includes("--deny-ffi"), stderr);
-  }
-});
-
-test("examples/reranker.ts asks nothing on a terminal", {
-  skip: skip || !script || process.platform !== "linux",
-}, async () => {
-  const onTerminal = (flags: string, onOutput?: (pid: number) => void) =>
-    runChild(script!, ["-qec", `deno run ${flags} ${EXAMPLE} ${MODEL}`, "/dev/null"], onOutput && { onOutput });
-  const asked = await onTerminal("--deny-net", (pid) => process.kill(pid)); // that a question would be seen
-  assertMatch(asked.stdout, /Deno requests/);
-  for (const flags of ["--allow-ffi", `--allow-ffi=${LIBRARY}`]) {
-    const outcome = await onTerminal(flags);
-    scores(outcome);
-    assert(!/Deno requests|Allow\?|permission|\[y\/n/i.test(outcome.stdout), outcome.stdout);
-  }
-});
-
-test("examples/reranker.ts gives the same scores on Deno and Bun, to 1e-4", { skip: skip || !bun }, async () => {
-  const ours = scores(await runDeno("--allow-ffi"));
-  const theirs = scores(await runChild(bun!, [EXAMPLE, MODEL]));
-  assertEquals([...theirs.keys()], [...ours.keys()]);
-  const largest = Math.max(...Array.from(ours, ([document, score]) => Math.abs(score - theirs.get(document)!)));
-  assert(largest <= 1.0001e-4, `the scores differ by up to ${largest}`);
+test("resolveModel() needs no permission to say where it may not look", { skip }, async () => {
+  const words = await ask([], ["resolveModel", "bge-m3"]);
+  assertMatch(words, /^ModelNotFoundError: .*no permission \(--allow-read\).*\(--allow-env\)$/s);
 });

@@ -1,0 +1,49 @@
+/** What a benchmark ran on. */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { arch, availableParallelism, cpus, loadavg, platform, release } from "node:os";
+import { LLAMA_VERSION } from "../ffi/version.ts";
+
+// The instructions that ggml has kernels for.
+const INSTRUCTIONS =
+  /^(avx|f16c|fma|avx2|avx_vnni|avx512f|avx512bw|avx512_vnni|avx512_bf16|amx_int8|amx_bf16|asimddp|i8mm|sve|bf16)$/;
+
+/** The processor, the system and the versions. */
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly instructions: string;
+  readonly system: string;
+  readonly versions: string;
+  /** Of the last minute, when the benchmark began: what else is running. */
+  readonly load: number;
+}
+
+/** Asks the system, Deno and Bun. */
+export function describeMachine(): Machine {
+  return {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: availableParallelism(),
+    instructions: instructions(),
+    system: `${platform()} ${release()} ${arch()}`,
+    versions: `llama.cpp ${LLAMA_VERSION}, Deno ${versionOf("deno")}, Bun ${versionOf("bun")}`,
+    load: loadavg()[0] ?? 0,
+  };
+}
+
+function instructions(): string {
+  if (!existsSync("/proc/cpuinfo")) return "unknown";
+  const flags = /^(?:flags|Features)\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";
+  return flags.split(" ").filter((flag) => INSTRUCTIONS.test(flag)).join(" ");
+}
+
+function versionOf(program: string): string {
+  const { stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
+  return /\d+\.\d+\.\d+/.exec(stdout ?? "")?.[0] ?? "unknown";
+}
+
+/** The commit that is measured, with a plus sign where files have changed since. */
+export function commitOf(directory: string): string {
+  const git = (...args: string[]) => spawnSync("git", args, { cwd: directory, encoding: "utf8" }).stdout?.trim() ?? "";
+  return `${git("rev-parse", "--short", "HEAD") || "unknown"}${git("status", "--porcelain") ? "+" : ""}`;
+}

@@ -1,0 +1,48 @@
+/** Us, on Deno and on Bun. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { libraryFileName, targetName } from "../ffi/host/paths.ts";
+import { modelFor, ROOT } from "./models.ts";
+import { type Candidate, isCausal, type Peer } from "./peer.ts";
+
+/** A runtime's command for a script. */
+export const RUNTIMES: readonly { readonly name: string; readonly command: readonly string[] }[] = [
+  { name: "Deno", command: ["deno", "run", "-A"] },
+  { name: "Bun", command: ["bun"] },
+];
+
+/** Absolute path of a script beside this one. */
+export function script(name: string): string {
+  return join(ROOT, "bench", name);
+}
+
+/** A contender for each runtime, and one more each that computes every pair of a yes/no reranker from its beginning. */
+export const OURS: readonly Peer[] = [
+  ...RUNTIMES.map(({ name, command }) => peer(name, command, ["embed", "rerank"], candidates)),
+  ...RUNTIMES.map(({ name, command }) => peer(`${name}, no shared prefix`, command, ["rerank"], withoutSharing)),
+];
+
+function peer(name: string, command: readonly string[], kinds: Peer["kinds"], candidates: Peer["candidates"]): Peer {
+  return {
+    name,
+    kinds,
+    prepare(): Promise<void> {
+      const library = join(ROOT, "lib", targetName(), libraryFileName());
+      if (existsSync(library)) return Promise.resolve();
+      return Promise.reject(new Error(`${library} is missing: run \`deno task build\``));
+    },
+    candidates,
+    model: modelFor,
+    command: (jobPath) => [...command, script("ours.ts"), jobPath],
+  };
+}
+
+/** Contexts and threads are our own choice: that is what users get. */
+function candidates(workload: string): readonly Candidate[] {
+  if (isCausal(workload)) return [{ name: "q4_k_m", type: "q4_k_m", settings: {} }];
+  return ["bf16", "q8_0", "f32"].map((type) => ({ name: type, type, settings: {} }));
+}
+
+function withoutSharing(workload: string): readonly Candidate[] {
+  return workload === "yes-no" ? [{ name: "q4_k_m", type: "q4_k_m", settings: { shares: false } }] : [];
+}

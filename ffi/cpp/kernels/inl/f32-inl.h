@@ -1,0 +1,79 @@
+// Products of f32 weights, and of keys and values in f32: a panel's words are numbers here, not pairs.
+#include "kernels/inl/panels-inl.h"
+
+namespace {
+
+const int64_t NUMBERS = WORDS;  // in a block; the last one of a row may have fewer, and gets zeros
+
+void pack_row_f32(const float * x, int64_t numbers, int32_t * words, float *, int64_t stride) {
+    for (int64_t b = 0; b < numbers; b += NUMBERS, x += NUMBERS) {
+        int32_t packed[WORDS];
+        for (int i = 0; i < WORDS; i += WIDTH) {
+            store(packed + i, bits_of(numbers - b > i ? load_part(x + i, numbers - b - i) : Floats{}));
+        }
+        for (int j = 0; j < WORDS; j++, words += stride) {
+            *words = packed[j];
+        }
+    }
+}
+
+void pack_panel_f32(const char * weights, size_t row_bytes, int64_t rows, int64_t numbers, int32_t * panel, float *) {
+    float rest[WIDTH][WORDS];
+    for (int64_t b = 0; b < numbers; b += NUMBERS) {
+        fetch(weights + WIDTH * row_bytes, b / NUMBERS, NUMBERS * sizeof(float));
+        const float * rows_at[WIDTH];
+        for (int i = 0; i < WIDTH; i++) {
+            rows_at[i] = (const float *) (weights + (size_t) (i < rows ? i : rows - 1) * row_bytes) + b;
+            if (numbers - b < NUMBERS) {
+                memset(rest[i], 0, sizeof(rest[i]));
+                memcpy(rest[i], rows_at[i], (size_t) (numbers - b) * sizeof(float));
+                rows_at[i] = rest[i];
+            }
+        }
+        for (int half = 0; half < 2; half++, panel += WORDS / 2 * WIDTH) {
+            const void * from[WIDTH];
+            for (int i = 0; i < WIDTH; i++) {
+                from[i] = rows_at[i] + half * WORDS / 2;
+            }
+            transpose(from, panel);
+        }
+    }
+}
+
+// Even and odd numbers are summed apart, for every height: the multipliers would wait for one another.
+template <int R> void multiply_f32(const Tile & tile, const int32_t * panel, const float *, int64_t blocks) {
+    const float * x = (const float *) tile.words;
+    Floats        sums[2][R] = {};
+    for (int64_t j = 0; j < blocks * WORDS; j += 2) {
+        for (int c = 0; c < 2; c++) {
+            const Floats w = (Floats) load(panel + (j + c) * WIDTH);
+            for (int r = 0; r < R; r++) {
+                sums[c][r] += w * splat(x[(j + c) * R + r]);
+            }
+        }
+    }
+    for (int r = 0; r < R; r++) {
+        store_part(tile.out + (size_t) r * tile.stride, sums[0][r] + sums[1][r], tile.columns);
+    }
+}
+
+const Multiply MULTIPLY_F32[] = { nullptr,         multiply_f32<1>, multiply_f32<2>, multiply_f32<3>, multiply_f32<4>,
+                                  multiply_f32<5>, multiply_f32<6>,
+#if ROWS > 6
+                                  multiply_f32<7>, multiply_f32<8>, multiply_f32<9>, multiply_f32<10>, multiply_f32<11>,
+                                  multiply_f32<12>,
+#endif
+};
+static_assert(sizeof(MULTIPLY_F32) / sizeof(MULTIPLY_F32[0]) == ROWS + 1, "one for each height of a tile");
+
+const Format FORMAT_F32 = { NUMBERS, pack_row_f32, pack_panel_f32, MULTIPLY_F32 };
+
+void product_f32(const saur::Product & product, saur::Scratch & scratch) {
+    each_product(product, [&](const Matrices & m) { multiply_by_panels(m, FORMAT_F32, scratch); });
+}
+
+bool put_in_panels_f32(const ggml_tensor * weights, saur::Scratch & scratch) {
+    return put_in_panels(weights, FORMAT_F32, scratch);
+}
+
+}  // namespace

@@ -1,0 +1,149 @@
+// Products of weights and activations, by panels and tiles.
+//
+// The weights of WIDTH columns of the result go, as words of 32 bits, into a panel: the lanes of a vector are the columns. A
+// word is a pair of 16-bit numbers, or one of 32 bits. The activations go into tiles of some rows, so that a word of each
+// row is beside the next row's. Each number of the result is summed in the same order whatever shares its tile.
+#pragma once
+#include "kernels/kernels.h"
+#include "kernels/inl/gelu-inl.h"
+
+namespace {
+
+const int WORDS = 16;  // that are packed at once, as a block
+const int BLOCK = 2 * WORDS;  // numbers of 16 bits in it
+
+struct Tile {
+    const int32_t * words;
+    const float *   scales;
+    float *         out;     // of the first row, at the panel's first column
+    size_t          stride;  // floats from one row of the result to the next
+    int64_t         columns;
+};
+
+// What differs between types of weights. Scales are one a block; a type without any leaves them alone.
+struct Format {
+    int64_t block;  // numbers in one
+    // one row of activations: the j-th word goes to words[j * stride], the b-th scale to scales[b * stride]
+    void (*pack_row)(const float * x, int64_t numbers, int32_t * words, float * scales, int64_t stride);
+    // WIDTH rows of weights, or as many as there are
+    void (*pack_panel)(const char * weights, size_t row_bytes, int64_t rows, int64_t numbers, int32_t * panel, float * scales);
+    // by a tile's height, up to ROWS
+    void (*const * multiply)(const Tile & tile, const int32_t * panel, const float * scales, int64_t blocks);
+};
+typedef void (*Multiply)(const Tile &, const int32_t *, const float *, int64_t);
+
+// Fetches a block of each row of the panel that is next. The processor alone does not see that so many rows are one
+// stream, and waits for memory then.
+inline void fetch(const char * next_panel, int64_t block, size_t block_bytes) {
+    for (size_t i = 0; i < WIDTH * block_bytes; i += 64) {
+        __builtin_prefetch(next_panel + (size_t) block * WIDTH * block_bytes + i);
+    }
+}
+
+// A product of two matrices: `rows` of x, and `columns` rows of weights; the strides of inputs are bytes.
+struct Matrices {
+    const ggml_tensor * x_of;  // the tensor, if x is all of it
+    const char *        x;
+    size_t              x_stride;
+    int64_t             rows;
+    const char *        weights;
+    size_t              weights_stride;
+    int64_t             columns, numbers;
+    bool                in_panels;  // the weights: WIDTH rows are a panel, in their own place
+    float *             out;
+    size_t              out_stride;  // floats
+
+    const saur::Product * product;
+};
+
+inline Floats same(Floats v) { return v; }
+
+template <Floats (*Function)(Floats)>
+inline void finish_by(const Matrices & m, const float * block, int64_t row, int64_t rows, int64_t column) {
+    const saur::Product & p    = *m.product;
+    const int64_t         some = m.columns - column;
+    const Floats          bias = p.bias ? load_part((const float *) p.bias->data + column, some) : Floats{};
+    float *               out  = m.out + (size_t) row * m.out_stride + column;
+    const char *          residual = p.residual ? (const char *) p.residual->data + (size_t) row * p.residual->nb[1] + column * sizeof(float) : nullptr;
+    for (int64_t r = 0; r < rows; r++) {
+        Floats v = Function(load(block + r * WIDTH) + bias);
+        if (residual) {
+            v += load_part((const float *) (residual + (size_t) r * p.residual->nb[1]), some);
+        }
+        store_part(out + (size_t) r * m.out_stride, v, some);
+    }
+}
+
+// A block of a product, WIDTH columns by some rows side by side, goes to its place, with what follows the product.
+inline void finish(const Matrices & m, const float * block, int64_t row, int64_t rows, int64_t column) {
+    const auto by = !m.product->gelu                           ? finish_by<same>
+                    : m.product->kind == saur::Gelu::erf ? finish_by<gelu_erf>
+                                                               : finish_by<gelu_tanh>;
+    by(m, block, row, rows, column);
+}
+
+void multiply_by_panels(const Matrices & m, const Format & format, saur::Scratch & scratch) {
+    const int64_t tiles  = (m.rows + ROWS - 1) / ROWS, blocks = (m.numbers + format.block - 1) / format.block;
+    const auto    first  = [&](int64_t tile) { return tile * m.rows / tiles; };  // tiles of nearly equal heights
+    const bool    packed = scratch.holds(m.x_of, (const void *) format.pack_row);
+    auto *        words  = scratch.get<int32_t>(saur::Scratch::ACTIVATIONS, m.rows * blocks * WORDS);
+    auto *        scales = scratch.get<float>(saur::Scratch::SCALES, m.rows * blocks);
+    for (int64_t t = 0; t < tiles && !packed; t++) {
+        const int64_t from = first(t), height = first(t + 1) - from;
+        for (int64_t r = 0; r < height; r++) {
+            format.pack_row((const float *) (m.x + (size_t) (from + r) * m.x_stride), m.numbers,
+                            words + from * blocks * WORDS + r, scales + from * blocks + r, height);
+        }
+    }
+    scratch.hold(m.x_of, (const void *) format.pack_row);
+
+    auto * space  = m.in_panels ? nullptr : scratch.get<int32_t>(saur::Scratch::PANEL, blocks * WORDS * WIDTH);
+    auto * widths = scratch.get<float>(saur::Scratch::PANEL_SCALES, blocks * WIDTH);
+    for (int64_t c = 0; c < m.columns; c += WIDTH) {
+        const int64_t   some  = m.columns - c < WIDTH ? m.columns - c : WIDTH;
+        const char *    from  = m.weights + (size_t) c * m.weights_stride;
+        const int32_t * panel = m.in_panels ? (const int32_t *) from : space;
+        if (!m.in_panels) {
+            format.pack_panel(from, m.weights_stride, some, m.numbers, space, widths);
+        }
+        for (int64_t t = 0; t < tiles; t++) {
+            const int64_t row = first(t), height = first(t + 1) - row;
+            float         block[ROWS * WIDTH];
+            const Tile    tile = { words + row * blocks * WORDS, scales + row * blocks, block, WIDTH, WIDTH };
+            format.multiply[height](tile, panel, widths, blocks);
+            finish(m, block, row, height, c);
+        }
+    }
+}
+
+// Puts a matrix into panels in its own place, if they take as many bytes as its rows do.
+bool put_in_panels(const ggml_tensor * weights, const Format & format, saur::Scratch & scratch) {
+    if (weights->ne[0] % format.block != 0 || weights->ne[1] % WIDTH != 0) {
+        return false;
+    }
+    const size_t bytes = WIDTH * weights->nb[1];
+    auto *       panel = (int32_t *) scratch.get(saur::Scratch::PANEL, bytes);
+    for (int64_t c = 0; c < weights->ne[1]; c += WIDTH) {
+        char * rows = (char *) weights->data + (size_t) c * weights->nb[1];
+        format.pack_panel(rows, weights->nb[1], WIDTH, weights->ne[0], panel, nullptr);
+        memcpy(rows, panel, bytes);
+    }
+    return true;
+}
+
+// Runs with each product of matrices that a MUL_MAT is: the weights' third and fourth dimensions are repeated.
+template <class Run> void each_product(const saur::Product & product, Run run) {
+    const ggml_tensor *weights = product.op->src[0], *x = product.op->src[1], *out = product.out;
+    for (int64_t i3 = 0; i3 < x->ne[3]; i3++) {
+        for (int64_t i2 = 0; i2 < x->ne[2]; i2++) {
+            const int64_t w2 = i2 * weights->ne[2] / x->ne[2], w3 = i3 * weights->ne[3] / x->ne[3];
+            run(Matrices{ x->ne[2] * x->ne[3] == 1 ? x : nullptr,
+                          (const char *) x->data + i2 * x->nb[2] + i3 * x->nb[3], x->nb[1], x->ne[1],
+                          (const char *) weights->data + w2 * weights->nb[2] + w3 * weights->nb[3], weights->nb[1],
+                          weights->ne[1], weights->ne[0], product.in_panels,
+                          (float *) ((char *) out->data + i2 * out->nb[2] + i3 * out->nb[3]), out->nb[1] / sizeof(float), &product });
+        }
+    }
+}
+
+}  // namespace

@@ -1,0 +1,73 @@
+#include "shim/decoder.h"
+
+#include "ggml-backend.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <string>
+
+namespace saur {
+namespace {
+
+std::string meta(const llama_model * model, const std::string & key) {
+    char text[256] = "";
+    return llama_model_meta_val_str(model, key.c_str(), text, sizeof(text)) < 0 ? "" : text;
+}
+
+}  // namespace
+
+// gte-Qwen2's tokens see the whole text (`is_causal` false in its config.json), which llama.cpp's converter does not write
+// down: its file is a Qwen2 like any other but for its name, "gte-Qwen2-1.5B-instruct" or "Gte Qwen2 1.5B Instruct".
+bool sees_the_whole(const llama_model * model) {
+    if (!meta(model, "qwen2.attention.causal").empty()) {
+        return false;
+    }
+    std::string name = meta(model, "general.name");
+    for (char & c : name) {
+        c = c == '-' || c == '_' ? ' ' : (char) tolower((unsigned char) c);
+    }
+    return name.find("gte qwen2") != std::string::npos;
+}
+
+bool goes_on(const llama_model * model) {
+    return llama_model_has_decoder(model) && !llama_model_has_encoder(model) && !llama_model_is_recurrent(model) &&
+           !llama_model_is_hybrid(model) && !sees_the_whole(model) &&
+           meta(model, meta(model, "general.architecture") + ".attention.causal") != "false";
+}
+
+// Those whose graph was read in the pinned llama.cpp (src/models): `res->t_embd`, which embeddings are made of, is the
+// tensor "result_norm", and only the head comes after it.
+bool gives_states(const llama_model * model) {
+    const std::string architecture = meta(model, "general.architecture");
+    for (const char * name : { "llama", "mistral3", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "gemma",
+                               "gemma2", "gemma3", "phi3", "olmo2", "granite", "stablelm", "exaone4", "smollm3", "glm4" }) {
+        if (architecture == name) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Of the decoders, llama.cpp takes the last token for these only, and reads no other tensor of a head than cls.output
+// (`llm_graph_input_cls`, `build_pooling`, src/models/qwen3.cpp).
+bool scores_last(const llama_model * model) {
+    const std::string architecture = meta(model, "general.architecture");
+    return (architecture == "qwen3" || architecture == "qwen3vl") && llama_model_cls_label(model, 0);
+}
+
+bool States::on_tensor(ggml_tensor * tensor, bool ask, void * user) {
+    auto & states = *(States *) user;
+    if (ask) {
+        return strcmp(tensor->name, "result_norm") == 0;
+    }
+    // Another shape leaves too few rows, which is an error then; so does a type that is not f32.
+    if (tensor->type == GGML_TYPE_F32 && tensor->ne[0] == states.width && ggml_is_contiguous(tensor)) {
+        const size_t before = states.rows.size();
+        states.rows.resize(before + (size_t) ggml_nelements(tensor));
+        ggml_backend_tensor_get(tensor, states.rows.data() + before, 0, ggml_nbytes(tensor));
+    }
+    return false;
+}
+
+}  // namespace saur

@@ -1,0 +1,173 @@
+#include "shim/lane.h"
+
+#include "shim/device.h"
+
+#include <exception>
+#if defined(_WIN32)
+#    include <thread>
+#else
+#    include <pthread.h>
+#    include <system_error>
+namespace {
+constexpr size_t STACK_BYTES = 8 << 20;
+}
+#endif
+
+void saur_queue::expect_one_more() {
+    std::lock_guard<std::mutex> lock(mutex);
+    done.reserve(++lanes);
+}
+
+void saur_queue::push(int32_t number) {
+    void (*callback)(int32_t);
+    {
+        std::lock_guard<std::mutex> lock(mutex);
+        done.push_back(number);
+        callback = notify;
+        // Called under the lock so that set_notify(NULL) returns only when no thread is inside the callback any more.
+        if (callback) {
+            callback(number);
+        }
+    }
+    ready.notify_one();
+}
+
+void saur_queue::wait() {
+    std::unique_lock<std::mutex> lock(mutex);
+    ready.wait(lock, [&] { return !done.empty(); });
+}
+
+int32_t saur_queue::take() {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (done.empty()) {
+        return -1;
+    }
+    const int32_t number = done.front();
+    done.erase(done.begin());
+    return number;
+}
+
+void saur_queue::set_notify(void (*callback)(int32_t)) {
+    std::lock_guard<std::mutex> lock(mutex);
+    notify = callback;
+}
+
+saur_lane::saur_lane(saur_queue * queue, int32_t number, saur::LogLevel level) : queue(queue), number(number) {
+    log.level = level;
+    log.errors.reserve(2 * saur::ERROR_BYTES);  // words for when there is no memory
+    error.reserve(2 * saur::ERROR_BYTES);
+    queue->expect_one_more();
+#if defined(_WIN32)
+    std::thread([this] { run(); }).detach();
+#else
+    // With a stack of known size: by default it is what `ulimit -s` says, or 128 KB with musl, and llama.cpp's
+    // tokenizers recurse (long_runs.h).
+    pthread_attr_t attributes;
+    pthread_t      thread;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    const int failed = pthread_create(&thread, &attributes, [](void * lane) -> void * {
+        ((saur_lane *) lane)->run();
+        return nullptr;
+    }, this);
+    pthread_attr_destroy(&attributes);
+    if (failed) {
+        throw std::system_error(failed, std::generic_category(), "a thread cannot be started");
+    }
+#endif
+}
+
+int32_t saur_lane::start(std::function<int32_t()> job) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (saur::exiting()) {
+        return SAUR_EXITING;
+    }
+    if (state != State::idle || abandoned) {
+        return SAUR_BUSY;
+    }
+    state    = State::running;
+    next     = std::move(job);
+    progress = 0;
+    wake.notify_one();
+    return SAUR_OK;
+}
+
+bool saur_lane::idle() {
+    std::lock_guard<std::mutex> lock(mutex);
+    return state == State::idle && !abandoned;
+}
+
+void saur_lane::free() {
+    std::lock_guard<std::mutex> lock(mutex);
+    abort     = 1;
+    abandoned = true;
+    wake.notify_one();
+}
+
+void saur_lane::run() {
+    saur::set_thread_sink(&log);
+    // The first throw of a thread makes libstdc++ ask for memory of the thread's own, and no error but an abort is the
+    // answer when there is none: so it is asked for now.
+    const volatile int touched = std::uncaught_exceptions();  // declared pure: unused, it would not be called
+    (void) touched;
+    std::unique_lock<std::mutex> lock(mutex);
+    for (;;) {
+        wake.wait(lock, [&] { return state == State::running || abandoned; });
+        if (state == State::running) {
+            auto job = std::move(next);
+            lock.unlock();
+            work(std::move(job));
+            lock.lock();
+            state = State::idle;
+            queue->push(number);  // also when abandoned: somebody may be waiting for the queue
+        }
+        if (abandoned) {
+            break;
+        }
+    }
+    lock.unlock();
+    {
+        saur::InFlight in_flight;
+        if (saur::exiting()) {
+            return;  // the statics that freeing needs may be gone; the system takes the memory back
+        }
+        saur::guarded(error, [&] {
+            drop_context();
+            loaded.reset();
+            return SAUR_OK;
+        });
+    }
+    saur::set_thread_sink(nullptr);
+    delete this;
+}
+
+void saur_lane::work(std::function<int32_t()> job) {
+    saur::InFlight in_flight;
+    error.clear();
+    log.errors.clear();
+    result = saur::exiting() ? SAUR_EXITING : saur::guarded(error, job);
+    if (result == SAUR_LOST || result == SAUR_NULL || result == SAUR_DECODE_FAILED) {
+        if (saur::tells_of_memory(log.errors) || saur::tells_of_memory(error)) {
+            result = SAUR_OUT_OF_MEMORY;
+        }
+    }
+    saur::append(log.errors, error.c_str());
+    error.swap(log.errors);
+}
+
+void saur_lane::drop_context() {
+    if (context) {
+        llama_free(context);
+        context = nullptr;
+    }
+    if (threadpool) {
+        saur::free_threadpool(threadpool);
+        threadpool = nullptr;
+    }
+    model.reset();
+    states.reset();
+    prefix.clear();
+    kernels.reset();
+    lost = false;
+}

@@ -1,0 +1,72 @@
+# Every C and C++ file of this folder, by room. CMake compiles what is listed here, and a package that is built from a web
+# address is fetched by the same list (build/stage.ts); tests/build/stage_test.ts compares it with the folder.
+
+set(SAUR_OS
+  os/pages.h)
+
+set(SAUR_GUARD
+  guard/cpu_check.cpp
+  guard/cpu_features.c
+  guard/guard.cpp
+  guard/guard.h
+  guard/long_runs.cpp
+  guard/long_runs.h
+  guard/gguf/check.cpp
+  guard/gguf/check.h
+  guard/gguf/file.cpp
+  guard/gguf/file.h
+  guard/gguf/header.cpp
+  guard/gguf/header.h
+  guard/gguf/limits.h)
+
+set(SAUR_KERNELS
+  kernels/backend.cpp
+  kernels/graph.cpp
+  kernels/kernels.h
+  kernels/onednn.cpp
+  kernels/panelled_weights.cpp
+  kernels/panelled_weights.h
+  kernels/reordered.h
+  kernels/arch/avx2.cpp
+  kernels/arch/avx512.cpp
+  kernels/arch/neon.cpp
+  kernels/inl/amx-inl.h
+  kernels/inl/attention-inl.h
+  kernels/inl/attention_amx-inl.h
+  kernels/inl/bf16-inl.h
+  kernels/inl/f32-inl.h
+  kernels/inl/gelu-inl.h
+  kernels/inl/mask-inl.h
+  kernels/inl/panels-inl.h
+  kernels/inl/q8-inl.h
+  kernels/inl/rows-inl.h
+  kernels/inl/vector-inl.h)
+
+set(SAUR_SHIM
+  shim/batch.cpp
+  shim/context.cpp
+  shim/context_memory.cpp
+  shim/cores.cpp
+  shim/decoder.cpp
+  shim/decoder.h
+  shim/device.cpp
+  shim/device.h
+  shim/lane.cpp
+  shim/lane.h
+  shim/library.cpp
+  shim/loaded_model.cpp
+  shim/loaded_model.h
+  shim/model.cpp
+  shim/owner.cpp
+  shim/owner.h
+  shim/pass.cpp
+  shim/pass.h
+  shim/pooling.h
+  shim/shim.h
+  shim/vocab.cpp)
+
+set(SAUR_WRAPS
+  wraps/linux.cpp
+  wraps/vocab_load.cpp
+  wraps/weights_memory.cpp
+  wraps/weights_memory.h)

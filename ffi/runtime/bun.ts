@@ -1,0 +1,50 @@
+/** The adapter for Bun: the table as `bun:ffi` wants it, and one thread-safe callback that says "look at the queue". */
+import { dlopen, JSCallback } from "bun:ffi";
+import type { Library } from "../mod.ts";
+import { type Functions, type Handle, type NativeType, type Signature, SYMBOLS } from "../symbols.ts";
+
+const TYPES = { i32: "i32", ptr: "ptr", buf: "ptr", void: "void" } as const;
+
+/** Milliseconds between two looks at the queue, in a worker. */
+const POLL = 1;
+
+interface BunFunction {
+  readonly args: readonly (typeof TYPES)[NativeType][];
+  readonly returns: (typeof TYPES)[NativeType];
+}
+
+/** Opens a library with a table, or with a part of it. */
+export function open<T = Functions>(path: string, table: Record<string, Signature> = SYMBOLS): Library<T> {
+  const functions: Record<string, BunFunction> = {};
+  for (const [name, { args, returns }] of Object.entries(table)) {
+    functions[name] = { args: args.map((type) => TYPES[type]), returns: TYPES[returns] };
+  }
+  const { Bun } = globalThis as unknown as { Bun: { readonly isMainThread: boolean } };
+  return { functions: dlopen(path, functions).symbols as T, listen: Bun.isMainThread ? listen : poll };
+}
+
+// A thread-safe callback does not keep the process alive; a timer that never fires does, while jobs are pending.
+function listen(functions: Functions, queue: Handle, drain: () => boolean): () => void {
+  let alive: ReturnType<typeof setInterval> | undefined;
+  const callback = new JSCallback(() => {
+    if (drain()) return;
+    clearInterval(alive);
+    alive = undefined;
+  }, { args: ["i32"], returns: "void", threadsafe: true });
+  functions.saur_queue_notify(queue, callback.ptr as unknown as Handle);
+  return () => {
+    alive ??= setInterval(() => {}, 0x7fffffff);
+  };
+}
+
+// A worker can be terminated at any moment, and a lane that then calls back into it takes the process with it (SIGSEGV);
+// Bun tells nobody that a worker ends. So there the queue is looked at.
+function poll(_functions: Functions, _queue: Handle, drain: () => boolean): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const look = (): void => {
+    timer = drain() ? setTimeout(look, POLL) : undefined;
+  };
+  return () => {
+    timer ??= setTimeout(look, POLL);
+  };
+}

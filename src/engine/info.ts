@@ -1,0 +1,79 @@
+/** What a loaded model is: read from its file, not guessed. */
+import type { Model } from "../../ffi/mod.ts";
+import type { MemoryInfo } from "../pool/memory.ts";
+import type { Reranker } from "./profile.ts";
+import type { Pooling } from "../options.ts";
+
+/** What `llama.info` tells. */
+export interface LlamaInfo {
+  /** llama.cpp's name of the architecture, such as `bert`. */
+  readonly architecture: string;
+  /** Numbers of a vector. */
+  readonly dimensions: number;
+  /** Tokens that the model has positions for. */
+  readonly contextLength: number;
+  /** Tokens of one text, special ones included, beyond which it is truncated. */
+  readonly maxTokens: number;
+  /** How the tokens' vectors become one. */
+  readonly pooling: Pooling;
+  /** Names of the classification head's outputs; empty without any. */
+  readonly labels: readonly string[];
+  /** Entries of the vocabulary. */
+  readonly vocabularySize: number;
+  /** llama.cpp's name of the weights' type, such as `Q8_0`. */
+  readonly quantization: string;
+  /** Size of the weights in bytes. */
+  readonly size: number;
+  /** How many weights. */
+  readonly parameters: number;
+  /** The device that computes. */
+  readonly device: string;
+  /** Contexts that compute side by side, at most. */
+  readonly contexts: number;
+  /** Threads of one context. */
+  readonly threads: number;
+  /** What it takes in memory. */
+  readonly memory: MemoryInfo;
+  /** What is computed by this package's own kernels where a model needs it; empty: all is llama.cpp's. */
+  readonly kernels: readonly string[];
+  /**
+   * How `rerank` scores: by the file's classification head (`"cross-encoder"`), by how likely a causal model finds the
+   * answers "yes" and "no" (`"yes-no"`), or by the cosine of two vectors.
+   */
+  readonly reranker: Reranker;
+  /** Whether the file holds all that the original model has; false when a part that changes the result is missing. */
+  readonly exact: boolean;
+  /** Changes when the vectors of `embed` with default options would; `llama.fingerprint()` takes options. */
+  readonly fingerprint: string;
+}
+
+/** What was decided at load, besides what the file says. */
+export type Decided = Pick<
+  LlamaInfo,
+  | "maxTokens"
+  | "pooling"
+  | "contexts"
+  | "threads"
+  | "memory"
+  | "device"
+  | "kernels"
+  | "reranker"
+  | "exact"
+  | "fingerprint"
+>;
+
+/** Puts together what `llama.info` tells. */
+export function describe(model: Model, decided: Decided): LlamaInfo {
+  const { numbers } = model;
+  return Object.freeze({
+    architecture: model.meta("general.architecture") ?? "unknown",
+    dimensions: numbers.dimensions,
+    contextLength: numbers.contextLength,
+    labels: Object.freeze(model.labels),
+    vocabularySize: numbers.vocabularySize,
+    quantization: model.meta(":file_type") ?? "unknown",
+    size: numbers.bytes,
+    parameters: numbers.parameters,
+    ...decided,
+  });
+}

@@ -1,0 +1,124 @@
+/** Where the file of a model is, however the model was named. Looks at this machine only. */
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { ModelNotFoundError } from "../../ffi/errors.ts";
+import { env, granted, isCheckout, isFile } from "../../ffi/mod.ts";
+import { cachedFile, hubCache } from "./cache.ts";
+import { type HubFile, hubFileOf, parseHubFile, partsOf, showHubFile } from "./reference.ts";
+import { catalogue, type CatalogueName, catalogueName } from "./catalogue.ts";
+import { checkPath, checkText, show } from "../check.ts";
+
+/** A model as a user names it, read but not looked up. */
+export type ModelReference =
+  | { readonly kind: "path"; readonly path: string }
+  | { readonly kind: "hub"; readonly file: HubFile; readonly name?: CatalogueName };
+
+/**
+ * Reads what a user gave as a model, without looking anywhere.
+ *
+ * @param model A path, a `file:` URL, a name of the catalogue (no slash, no `.gguf`), or
+ * `hf:owner/repository/file.gguf[@revision]`.
+ * @throws {TypeError} when it is no string and no `file:` URL.
+ * @throws {RangeError} when it is an `hf:` name of the wrong form.
+ * @throws {ModelNotFoundError} when the catalogue has no such name.
+ */
+export function parseModel(model: unknown): ModelReference {
+  if (typeof model !== "string" && !(model instanceof URL)) {
+    throw new TypeError(`Cannot read model: it must be a path, a URL or a name, is ${show(model)}`);
+  }
+  if (typeof model === "string" && /^https?:/i.test(model) || model instanceof URL && model.protocol !== "file:") {
+    throw new TypeError(
+      `Cannot read model ${
+        show(String(model))
+      }: it must be a file: URL; models of the hub are hf:owner/repository/file.gguf`,
+    );
+  }
+  if (model instanceof URL || /^file:/i.test(model)) return { kind: "path", path: checkPath("model", model) };
+  checkText("model", model);
+  if (model === "" || model.includes("\0")) {
+    throw new RangeError(`Cannot read model: it must be a path or a name, is ${JSON.stringify(model)}`);
+  }
+  if (model.startsWith("hf:")) return { kind: "hub", file: parseHubFile(model) };
+  if (/[\\/]|\.gguf$/i.test(model)) return { kind: "path", path: model };
+  const name = catalogueName(model);
+  if (name === undefined) {
+    throw new ModelNotFoundError(
+      `Cannot find model ${JSON.stringify(model)}: the catalogue has no such name, only ${
+        Object.keys(catalogue).join(", ")
+      }; a path has a slash or ends in .gguf`,
+      model,
+    );
+  }
+  return { kind: "hub", name, file: hubFileOf(name) };
+}
+
+/**
+ * The path of a model's file. A path or `file:` URL is taken as it is, without any permission; a name is looked up in
+ * `models/` of the checkout and in the hub's cache, as far as that may be read without asking.
+ *
+ * @param model A path, a `file:` URL, a name of the catalogue (no slash, no `.gguf`), or
+ * `hf:owner/repository/file.gguf[@revision]`.
+ * @returns The path; of a split model that of its first part.
+ * @throws {TypeError} when it is no string and no `file:` URL.
+ * @throws {RangeError} when it is an `hf:` name of the wrong form.
+ * @throws {ModelNotFoundError} when the file is at none of these places; the message lists them and how to get it.
+ */
+export function modelPath(model: string | URL): string {
+  const found = parseModel(model);
+  if (found.kind === "path") return found.path;
+  const tried: string[] = [];
+  const path = inFolder(found.file, found.name, tried) ?? inCache(found.file, tried);
+  if (path !== undefined) return path;
+  throw new ModelNotFoundError(
+    `Cannot find model ${JSON.stringify(String(model))}: ${remedy(String(model))}; looked at:\n${
+      tried.map((line) => `  ${line}`).join("\n")
+    }`,
+    String(model),
+  );
+}
+
+/** The folder of models: LLAMASAUR_MODELS, or `models/` of the checkout; undefined when this package is installed. */
+export function modelFolder(): string | undefined {
+  const named = env("LLAMASAUR_MODELS");
+  return named ?? (isCheckout() ? fileURLToPath(new URL("../../models", import.meta.url)) : undefined);
+}
+
+function inFolder(file: HubFile, name: CatalogueName | undefined, tried: string[]): string | undefined {
+  // The folder knows no revisions and no repositories: only names that mean the very file are looked up in it.
+  if (name === undefined) return undefined;
+  const folder = modelFolder();
+  if (folder === undefined) return undefined;
+  const { made } = catalogue[name];
+  const files = [...(made ? [made] : []), file.path.slice(file.path.lastIndexOf("/") + 1)];
+  for (const path of files.map((one) => join(folder, one))) {
+    const there = isFile(path);
+    if (there) return path;
+    tried.push(there === undefined ? `${path}: no permission (--allow-read)` : path);
+  }
+  return undefined;
+}
+
+function inCache(file: HubFile, tried: string[]): string | undefined {
+  const cache = hubCache();
+  if (cache === undefined) {
+    tried.push("the hub's cache: no permission to read HOME, HF_HOME or HF_HUB_CACHE (--allow-env)");
+    return undefined;
+  }
+  const paths = partsOf(file).map((part) => cachedFile(cache, part));
+  if (paths.every((path) => path !== undefined)) return paths[0];
+  const permitted = granted({ name: "read", path: cache });
+  tried.push(`${cache}: ${permitted ? `has no ${showHubFile(file)}` : "no permission (--allow-read)"}`);
+  return undefined;
+}
+
+/** The one command or call that gets a model. */
+function remedy(model: string): string {
+  if (!isCheckout()) {
+    return `get it with \`await download(${JSON.stringify(model)})\` of "@llamasaur/llamasaur/models"`;
+  }
+  const script = fileURLToPath(new URL("../../scripts/download_models.sh", import.meta.url));
+  const here = granted({ name: "read", path: "." }) ? process.cwd() : undefined;
+  const shown = here !== undefined && script.startsWith(`${here}/`) ? `.${script.slice(here.length)}` : script;
+  return `get it with \`${shown} ${model}\``;
+}

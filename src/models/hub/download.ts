@@ -1,0 +1,212 @@
+/** Getting models from the hub into the cache that all of Hugging Face's tools share. */
+import { mkdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
+import process from "node:process";
+import { ModelNotFoundError } from "../../../ffi/errors.ts";
+import {
+  cachedCommit,
+  cachedFile,
+  COMMIT,
+  hubCache,
+  hubHome,
+  referencePath,
+  repositoryFolder,
+  snapshotPath,
+} from "../cache.ts";
+import { type HubFile, partsOf, showHubFile } from "../reference.ts";
+import { checkBoolean, checkCallback, checkObject, checkPath, checkSignal, checkText, show } from "../../check.ts";
+import { parseModel } from "../find.ts";
+import { env } from "../../../ffi/mod.ts";
+import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer, HubUnavailableError } from "./client.ts";
+import { withLock } from "./lock.ts";
+import { type DownloadProgress, progressBar } from "./progress.ts";
+import { transfer } from "./transfer.ts";
+
+/** Options of {@linkcode download}. */
+export interface DownloadOptions {
+  /** The folder of the cache. Default: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else `~/.cache/huggingface/hub`. */
+  readonly cache?: string | undefined;
+  /** Where the hub is. Default: `HF_ENDPOINT`, else https://huggingface.co. */
+  readonly endpoint?: string | undefined;
+  /** For models that want one; sent to the hub alone. Default: `HF_TOKEN`, else what `hf auth login` has stored. */
+  readonly token?: string | undefined;
+  /** Ask nobody, take what is in the cache. Default: whether `HF_HUB_OFFLINE` is `1`. */
+  readonly offline?: boolean | undefined;
+  /** Stops the download; the next one goes on where it stopped. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told how far each file is. Default: a line on standard error, if that is a terminal. */
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  /** Makes the requests. Default: the runtime's own. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+/**
+ * Gets a model from the hub, unless the cache has it. A file appears under its name only when it is whole and has the
+ * hub's size and sha256; a download that broke off is continued; two processes at once get it once.
+ *
+ * @param model A name of the catalogue, or `hf:owner/repository/file.gguf[@revision]`; any part of a split model means all.
+ * @param options See {@linkcode DownloadOptions}.
+ * @returns The path of the file, of a split model that of its first part.
+ * @throws {TypeError} when the model is a path or URL, or an option is of the wrong type.
+ * @throws {RangeError} when it is an `hf:` name of the wrong form, or `endpoint`, `token` or `cache` is.
+ * @throws {ModelNotFoundError} when there is no such model, or it is not in the cache and nobody may be asked.
+ * @throws {LlamaError} `model-invalid` when what comes is not the file that the hub promises.
+ * @example
+ * ```ts ignore
+ * import { Llama } from "@llamasaur/llamasaur";
+ * import { download } from "@llamasaur/llamasaur/models";
+ *
+ * await using llama = await Llama.load(await download("bge-small-en-v1.5"));
+ * ```
+ */
+export async function download(model: string, options: DownloadOptions = {}): Promise<string> {
+  const { cache = hubCache(), endpoint, token, offline, signal, onProgress, fetch } = checkOptions(options);
+  signal?.throwIfAborted();
+  const wanted = parseModel(model);
+  if (wanted.kind === "path") {
+    throw new TypeError(
+      `Cannot download ${show(String(model))}: it must be a name of the catalogue or hf:owner/repository/file.gguf`,
+    );
+  }
+  if (cache === undefined) {
+    throw new Error(
+      "Cannot tell where the hub's cache is: set the option cache, HF_HUB_CACHE or HOME, and allow to read it (--allow-env)",
+    );
+  }
+  const hub = await hubOf({ endpoint, token, fetch });
+  const alone = offline ?? /^(1|on|yes|true)$/i.test(env("HF_HUB_OFFLINE") ?? "");
+  const watch = { signal, onProgress: onProgress ?? (process.stderr.isTTY ? progressBar() : undefined) };
+  const paths: string[] = [];
+  for (const part of partsOf(wanted.file)) paths.push(await getFile(alone ? undefined : hub, cache, part, watch));
+  return paths[0]!;
+}
+
+/** Checks the options, each read once. */
+function checkOptions(options: DownloadOptions): DownloadOptions {
+  const { cache, endpoint, token, offline, signal, onProgress, fetch } = checkObject("options", options);
+  if (endpoint !== undefined) checkText("endpoint", endpoint);
+  if (token !== undefined && typeof token !== "string") throw new TypeError("Cannot read token: it must be a string");
+  checkBoolean("offline", offline);
+  checkSignal(signal);
+  checkCallback("onProgress", onProgress);
+  checkCallback("fetch", fetch);
+  return {
+    cache: cache === undefined ? undefined : checkPath("cache", cache),
+    endpoint,
+    token,
+    offline,
+    signal,
+    onProgress,
+    fetch,
+  };
+}
+
+/** The hub that the options and the environment name. */
+export async function hubOf(options: Pick<DownloadOptions, "endpoint" | "token" | "fetch"> = {}): Promise<Hub> {
+  const endpoint = (options.endpoint ?? env("HF_ENDPOINT") ?? "https://huggingface.co").replace(/\/+$/, "");
+  const url = URL.parse(endpoint);
+  if (url?.username || url?.password) { // not shown: fetch takes no such URL either
+    throw new RangeError("Cannot read endpoint: it (or HF_ENDPOINT) must be without a user's name and password");
+  }
+  if (!/^https?:$/.test(url?.protocol ?? "") || url?.search || url?.hash) {
+    throw new RangeError(
+      `Cannot read endpoint ${show(endpoint)}: it (or HF_ENDPOINT) must be an http(s): URL without ? and #`,
+    );
+  }
+  const token = options.token ?? await storedToken();
+  if (token !== undefined && !/^[!-~]*$/.test(token)) { // not shown, as fetch's own message would do
+    throw new RangeError("Cannot read token: it (or HF_TOKEN) must be printable ASCII, without spaces");
+  }
+  return { endpoint, token, fetch: options.fetch ?? globalThis.fetch, times: HUB_TIMES };
+}
+
+/** What a caller of {@linkcode getFile} wants to know, and how it stops it. */
+export type DownloadWatch = Pick<DownloadOptions, "signal" | "onProgress">;
+
+/**
+ * Gets one file into a cache.
+ *
+ * @param hub Whom to ask; undefined for nobody.
+ */
+export async function getFile(
+  hub: Hub | undefined,
+  cache: string,
+  file: HubFile,
+  watch: DownloadWatch = {},
+): Promise<string> {
+  const there = cachedFile(cache, file);
+  if (there !== undefined && (hub === undefined || COMMIT.test(file.revision))) return there; // a commit never changes
+  if (hub === undefined) {
+    const model = showHubFile(file);
+    throw new ModelNotFoundError(`Cannot find ${model}: ${cache} does not have it, and HF_HUB_OFFLINE is set`, model);
+  }
+  let answer: HubAnswer;
+  try {
+    answer = await describeFile(hub, file, watch.signal);
+  } catch (error) {
+    if (there !== undefined && error instanceof HubUnavailableError) return there; // as huggingface_hub does
+    throw error;
+  }
+  const path = snapshotPath(cache, file, answer.commit);
+  if (!await exists(path)) await store(hub, cache, file, answer, path, watch);
+  await writeReference(cache, file, answer.commit);
+  return path;
+}
+
+async function store(
+  hub: Hub,
+  cache: string,
+  file: HubFile,
+  { commit, etag, size }: HubAnswer,
+  path: string,
+  watch: DownloadWatch,
+): Promise<void> {
+  const folder = repositoryFolder(cache, file.repository);
+  const blob = join(folder, "blobs", etag);
+  await mkdir(dirname(blob), { recursive: true });
+  // Python's locks and unfinished files have other names, so that neither waits for the other or spoils its work.
+  const lock = join(cache, ".locks", basename(folder), `${etag}.llamasaur`);
+  await withLock(lock, async (signal) => {
+    if (await exists(path)) return;
+    if (!await exists(blob)) {
+      const incomplete = `${blob}.llamasaur.incomplete`;
+      const url = fileUrl(hub, file, commit); // the commit's, since the branch may move meanwhile
+      const onBytes = (done: number) => watch.onProgress?.({ file: basename(file.path), done, total: size });
+      await transfer(hub, { file, url, size, digest: etag, path: incomplete }, { signal, onBytes });
+      await rename(incomplete, blob);
+    }
+    await link(blob, path);
+  }, { signal: watch.signal });
+}
+
+/** Makes the snapshot's file a link to the bytes; where links cannot be made, it gets the bytes themselves. */
+async function link(blob: string, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  try {
+    await symlink(relative(dirname(path), blob), path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return;
+    await rename(blob, path); // Windows without developer mode, or Deno without --allow-read and --allow-write as a whole
+  }
+}
+
+async function writeReference(cache: string, file: HubFile, commit: string): Promise<void> {
+  if (cachedCommit(cache, file) === commit) return;
+  const path = referencePath(cache, file);
+  const temporary = `${path}.${process.pid}.tmp`;
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(temporary, commit);
+  await rename(temporary, path);
+}
+
+/** HF_TOKEN, else the token that `hf auth login` has stored. */
+async function storedToken(): Promise<string | undefined> {
+  const home = hubHome();
+  const path = env("HF_TOKEN_PATH") ?? (home && join(home, "token"));
+  const token = env("HF_TOKEN") ?? (path && await readFile(path, "utf8").catch(() => ""));
+  return token?.trim() || undefined;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then((found) => found.isFile(), () => false);
+}

@@ -1,0 +1,54 @@
+/** How files on the model hub are named: `hf:owner/repo/file.gguf[@revision]`, or a name of the catalogue. */
+import { catalogue, type CatalogueName } from "./catalogue.ts";
+
+/** A file of a repository on the hub. Every part is safe to be made a path of. */
+export interface HubFile {
+  /** The repository, as `owner/name`. */
+  readonly repository: string;
+  /** The path in the repository, with `/`. */
+  readonly path: string;
+  /** A branch, a tag or a commit. */
+  readonly revision: string;
+}
+
+const FORM = "hf:owner/repository/file.gguf or hf:owner/repository/file.gguf@revision";
+// What the hub allows in names (huggingface_hub's validate_repo_id), and nothing that leads out of a directory.
+const NAME = /^(?!.*(--|\.\.))[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?$/;
+const SEGMENT = /^(?!\.{1,2}$)[^\\/:*?"<>|\p{Cc}]+(?<![. ])$/u;
+const PART = /-(\d{5})-of-(\d{5})\.gguf$/i;
+
+/**
+ * Reads an `hf:` name.
+ *
+ * @throws {RangeError} when it is none, or when a part of it could lead out of the cache.
+ */
+export function parseHubFile(model: string): HubFile {
+  const [, owner = "", name = "", path = "", revision = "main"] =
+    /^hf:([^/]+)\/([^/]+)\/(.+?\.gguf)(?:@(.+))?$/i.exec(model) ?? [];
+  const segments = [...path.split("/"), ...revision.split("/")];
+  if (!NAME.test(owner) || !NAME.test(name) || !segments.every((segment) => SEGMENT.test(segment))) {
+    throw new RangeError(`Cannot read model ${JSON.stringify(model)}: it must be ${FORM}`);
+  }
+  return { repository: `${owner}/${name}`, path, revision };
+}
+
+/** The hub's file of a model of the catalogue. */
+export function hubFileOf(name: CatalogueName): HubFile {
+  const { repository, file } = catalogue[name];
+  return { repository, path: file, revision: "main" };
+}
+
+/** All parts of a split model, in order, whichever of them is named; a model that is not split is its only part. */
+export function partsOf(file: HubFile): HubFile[] {
+  const count = Number(PART.exec(file.path)?.[2] ?? 0);
+  if (count === 0) return [file];
+  return Array.from({ length: count }, (_, i) => {
+    const number = String(i + 1).padStart(5, "0");
+    return { ...file, path: file.path.replace(PART, (part) => `-${number}${part.slice(6)}`) };
+  });
+}
+
+/** The name again, as a user would write it. */
+export function showHubFile({ repository, path, revision }: HubFile): string {
+  return `hf:${repository}/${path}${revision === "main" ? "" : `@${revision}`}`;
+}

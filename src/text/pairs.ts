@@ -1,0 +1,119 @@
+/**
+ * A query and a document as one sequence, joined as the model was trained.
+ *
+ * Sources: transformers `BertTokenizer` ([CLS] q [SEP] d [SEP], token type 1 from d on), `RobertaTokenizer` and
+ * `XLMRobertaTokenizer` (<s> q </s></s> d </s>), `ModernBert` (as BERT, without types).
+ */
+import type { ModelNumbers } from "../../ffi/mod.ts";
+import type { Truncate } from "../options.ts";
+import type { Cutter } from "./sequences.ts";
+import type { Items } from "../slices.ts";
+import { joined, type Sequence, type Specials, truncateTokens, windowAt, windowCount } from "./tokens.ts";
+
+/** The special tokens before, between and after the two texts of a pair. */
+export interface PairFormat {
+  readonly opening: readonly number[];
+  readonly middle: readonly number[];
+  readonly closing: readonly number[];
+  /** Whether the second text is told apart by its token type. */
+  readonly segments: boolean;
+}
+
+/** What tells how a model's pairs are joined. */
+export interface PairFamily {
+  /** llama.cpp's name of the architecture; `bert` is RoBERTa and XLM-R too. */
+  readonly architecture: string;
+  /** The file's `tokenizer.ggml.model`; `bert` is WordPiece. */
+  readonly tokenizer: string;
+  /** Token types that the model has. */
+  readonly types: number;
+}
+
+/** How pairs are joined by family; for one that is not known, by what the vocabulary asks for around texts. */
+export function pairFormat({ architecture, tokenizer, types }: PairFamily, vocabulary: ModelNumbers): PairFormat {
+  const { bos, eos, sep, addBos, addEos, addSep } = vocabulary;
+  const separator = sep >= 0 ? sep : eos;
+  if (tokenizer === "bert" || architecture === "modern-bert") {
+    return { opening: [bos], middle: [separator], closing: [separator], segments: tokenizer === "bert" && types > 1 };
+  }
+  if (architecture === "bert") return { opening: [bos], middle: [eos, eos], closing: [eos], segments: false };
+  return {
+    opening: addBos ? [bos] : [],
+    middle: [...(addEos ? [eos] : []), ...(addSep ? [separator] : [])],
+    closing: addEos ? [eos] : [],
+    segments: false,
+  };
+}
+
+/** The tokens of a text without BOS (CLS) at its start and EOS (SEP) at its end. */
+export function withoutSpecials(ids: Int32Array, { bos, eos, sep }: Specials): Int32Array {
+  const from = ids.length > 0 && ids[0] === bos ? 1 : 0;
+  const last = ids[ids.length - 1];
+  const to = ids.length > from && (last === eos || last === sep) ? ids.length - 1 : ids.length;
+  return ids.subarray(from, to);
+}
+
+/** What becomes of a document that does not fit beside its query: `windows` makes several sequences of it. */
+export type PairTruncate = Truncate | "windows";
+
+/**
+ * Joins a query and each of many documents. What does not fit is cut from the document, never from the query.
+ *
+ * @param query The query's tokens, without special ones.
+ * @param documents The documents' tokens, with the special ones that a text alone has.
+ * @param limit Tokens of the whole.
+ * @param name A document's name, for messages.
+ * @returns Of each document one sequence, or with `truncate: "windows"` one for each window of it.
+ * @throws {RangeError} when the query alone leaves no room, or with `truncate: "error"` a document does not fit.
+ */
+export function pairCutter(
+  query: Int32Array,
+  documents: Items<Int32Array>,
+  { opening, middle, closing, segments }: PairFormat,
+  limit: number,
+  truncate: PairTruncate,
+  specials: Specials,
+  name: (document: number) => string,
+): Cutter {
+  const room = limit - query.length - opening.length - middle.length - closing.length;
+  if (room < 1) {
+    throw new RangeError(
+      `Cannot rank with this query: its ${query.length} tokens leave no room for a document, the limit is ${limit}`,
+    );
+  }
+  const before = Int32Array.of(...opening, ...query, ...middle);
+  const tokensOf = (i: number): Int32Array => withoutSpecials(documents.at(i)!, specials);
+  return {
+    length: documents.length,
+    pieces: (i) => pieceCount(tokensOf(i), room, truncate, () => name(i)),
+    cut: (i, piece) => {
+      const { ids: kept, truncated } = pieceOf(tokensOf(i), room, truncate, piece);
+      const ids = joined(before, kept, closing);
+      return { ids, truncated, second: segments ? before.length : ids.length };
+    },
+  };
+}
+
+const NONE: Specials = { bos: -1, eos: -1, sep: -1 };
+
+/**
+ * How many sequences a document makes, whose tokens have no special ones at their ends, beside what leaves it this room.
+ *
+ * @param name Gives its name, for the message.
+ * @throws {RangeError} with `truncate: "error"`, when it does not fit.
+ */
+export function pieceCount(document: Int32Array, room: number, truncate: PairTruncate, name: () => string): number {
+  if (document.length > room && truncate === "error") {
+    throw new RangeError(
+      `Cannot rank ${name()}: it has ${document.length} tokens and the query leaves room for ${room}; ` +
+        `shorten it, or pass truncate: "end"`,
+    );
+  }
+  return truncate === "windows" ? windowCount(document, room, NONE) : 1;
+}
+
+/** What of a document is in one of them. */
+export function pieceOf(document: Int32Array, room: number, truncate: PairTruncate, piece: number): Sequence {
+  if (truncate === "windows") return { ids: windowAt(document, room, NONE, piece), truncated: false };
+  return truncateTokens(document, room, truncate === "start" ? "start" : "end", NONE);
+}

@@ -1,0 +1,68 @@
+/** The tokens of many texts, with no object for each: a garbage collection takes as long as there are objects that live. */
+import type { Pool, Special } from "../pool/pool.ts";
+import type { Items } from "../slices.ts";
+
+const CHUNK = 64 * 1024; // tokens of one buffer at most, but for a longer list alone
+
+/** Lists of token ids, copied into few buffers. */
+export class TokenLists implements Items<Int32Array> {
+  readonly length: number;
+  readonly #chunks: Int32Array[] = [];
+  readonly #chunk: Uint32Array;
+  readonly #start: Uint32Array;
+  readonly #count: Uint32Array;
+  #room = 0;
+  #used = 0;
+  #left: number;
+
+  /** @param length How many lists there will be; each is empty until it is set. */
+  constructor(length: number) {
+    this.length = length;
+    this.#left = length;
+    this.#chunk = new Uint32Array(length);
+    this.#start = new Uint32Array(length);
+    this.#count = new Uint32Array(length);
+  }
+
+  /** Sets a list: once, in any order. */
+  set(index: number, ids: Int32Array): void {
+    if (this.#used + ids.length > this.#room) {
+      // As much as there will be if the others are as long: a call with one text has no more than its tokens.
+      this.#room = Math.max(ids.length, Math.min(CHUNK, ids.length * this.#left));
+      this.#chunks.push(new Int32Array(this.#room));
+      this.#used = 0;
+    }
+    this.#left--;
+    const chunk = this.#chunks.length - 1;
+    this.#chunks[chunk]!.set(ids, this.#used);
+    this.#chunk[index] = chunk;
+    this.#start[index] = this.#used;
+    this.#count[index] = ids.length;
+    this.#used += ids.length;
+  }
+
+  /** A view of a list, made anew each time. */
+  at(index: number): Int32Array {
+    const start = this.#start[index]!;
+    return this.#chunks[this.#chunk[index]!]?.subarray(start, start + this.#count[index]!) ?? new Int32Array();
+  }
+}
+
+/** Tokenises a long list: as `Pool.tokenize` does a short one. */
+export async function tokenizeList(
+  pool: Pool,
+  texts: Items<string>,
+  special: Special,
+  signal: AbortSignal | undefined,
+): Promise<TokenLists> {
+  const lists = new TokenLists(texts.length);
+  const none = new Int32Array();
+  await pool.tokenize(texts, special, {
+    signal,
+    finish: (ids, i) => {
+      lists.set(i, ids);
+      return none;
+    },
+  });
+  return lists;
+}

@@ -1,0 +1,121 @@
+/** Texts to token ids, cut to what the model takes without losing the special tokens at the ends. */
+import type { ModelNumbers } from "../../ffi/mod.ts";
+import type { Truncate } from "../options.ts";
+
+/** The tokens of a text as they go into the model. */
+export interface Sequence {
+  /** Token ids, special ones included. */
+  readonly ids: Int32Array;
+  /** Whether tokens were cut off. */
+  readonly truncated: boolean;
+  /** Where segment B begins, for models that tell a pair's two texts apart; by default there is none. */
+  readonly second?: number;
+  /** How many tokens at its start others of its call have, too, where those can be computed once for all. */
+  readonly shared?: number;
+}
+
+/** How many of a sequence's tokens are computed for it alone. */
+export function ownTokens({ ids, shared = 0 }: Sequence): number {
+  return ids.length - shared;
+}
+
+/** The special tokens that a model's vocabulary asks for around a text. */
+export type Specials = Pick<ModelNumbers, "bos" | "eos" | "sep">;
+
+/**
+ * Cuts a sequence to a number of tokens. The first token stays if it is BOS (CLS), the last if it is EOS or SEP: a
+ * model that was trained with them gives other vectors without.
+ *
+ * @param ids Token ids, special ones included.
+ * @param limit Tokens to keep at most, special ones included.
+ * @param side Which end to cut.
+ * @param specials The model's special tokens.
+ */
+export function truncateTokens(ids: Int32Array, limit: number, side: "end" | "start", specials: Specials): Sequence {
+  if (ids.length <= limit) return { ids, truncated: false };
+  const { opening, closing } = ends(ids, limit, specials);
+  const from = side === "end" ? opening : ids.length - limit + opening;
+  return { ids: window(ids, from, limit - opening - closing, opening, closing), truncated: true };
+}
+
+/**
+ * How many overlapping windows a sequence makes. They overlap by a quarter; what Hugging Face calls `stride`.
+ *
+ * @param ids Token ids, special ones included.
+ * @param limit Tokens of one window, special ones included.
+ * @param specials The model's special tokens.
+ */
+export function windowCount(ids: Int32Array, limit: number, specials: Specials): number {
+  if (ids.length <= limit) return 1;
+  const { opening, step, last } = layout(ids, limit, specials);
+  return Math.ceil((last - opening) / step) + 1;
+}
+
+/**
+ * One of the overlapping windows of a sequence that is too long, with the special tokens at its ends, so that a passage in
+ * the middle is whole in one of them.
+ *
+ * @param index Which, of as many as `windowCount` says.
+ */
+export function windowAt(ids: Int32Array, limit: number, specials: Specials, index: number): Int32Array {
+  if (ids.length <= limit) return ids;
+  const { opening, closing, size, step, last } = layout(ids, limit, specials);
+  return window(ids, Math.min(opening + index * step, last), size, opening, closing);
+}
+
+/** Where the windows of a sequence begin: at `opening`, each a step further, and the last at `last`. */
+function layout(ids: Int32Array, limit: number, specials: Specials) {
+  const { opening, closing } = limit > 2 ? ends(ids, limit, specials) : { opening: 0, closing: 0 };
+  const size = limit - opening - closing;
+  return { opening, closing, size, step: Math.max(1, size - Math.floor(size / 4)), last: ids.length - closing - size };
+}
+
+/** How many special tokens are at either end and can stay within the limit: 0 or 1. */
+function ends(ids: Int32Array, limit: number, specials: Specials): { opening: number; closing: number } {
+  const opening = ids[0] === specials.bos && limit > 1 ? 1 : 0;
+  const last = ids[ids.length - 1]!;
+  const closing = last >= 0 && (last === specials.eos || last === specials.sep) && limit > opening ? 1 : 0;
+  return { opening, closing };
+}
+
+function window(ids: Int32Array, from: number, size: number, opening: number, closing: number): Int32Array {
+  if (opening + closing === 0) return ids.subarray(from, from + size);
+  return joined(ids.subarray(0, opening), ids.subarray(from, from + size), ids.subarray(ids.length - closing));
+}
+
+/** The tokens of several lists, one after another. */
+export function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
+  const ids = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    ids.set(part, at);
+    at += part.length;
+  }
+  return ids;
+}
+
+/**
+ * Applies the `truncate` option to a text's tokens.
+ *
+ * @param name Gives the argument's name with its index, for the message; asked only then, since it searches for it.
+ * @throws {RangeError} when the text is too long and `truncate` is `"error"`, or when it has no tokens at all.
+ */
+export function fitTokens(
+  name: () => string,
+  ids: Int32Array,
+  limit: number,
+  truncate: Truncate,
+  specials: Specials,
+): Sequence {
+  if (ids.length === 0) {
+    throw new RangeError(
+      `Cannot embed ${name()}: it is empty, and this model has no special token to stand for nothing`,
+    );
+  }
+  if (ids.length > limit && truncate === "error") {
+    throw new RangeError(
+      `Cannot embed ${name()}: it has ${ids.length} tokens, the limit is ${limit}; shorten it, or pass truncate: "end"`,
+    );
+  }
+  return truncateTokens(ids, limit, truncate === "start" ? "start" : "end", specials);
+}

@@ -1,0 +1,108 @@
+import { test } from "node:test";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { build } from "../../../build/mod.ts";
+import { convert } from "../../../convert.ts";
+import { Llama } from "../../../mod.ts";
+import { fixture, inDirectory } from "../../support/checkpoint.ts";
+import { libraryMissing as skip } from "../../support/references.ts";
+
+const TEXTS = ["a cat", "the river is cold in winter", "seven", "a much longer text of words, words and more words"];
+
+/** The largest differences that kernels_check may print, by the name's first word or words. */
+const TOLERANCES: readonly (readonly [name: string, ours: number])[] = [
+  ["product, not finite", 0],
+  ["product, alone and in a pack", 0],
+  ["product, of the same activations", 0],
+  ["product, q8_0", 1e-4],
+  ["product, bf16", 1e-6],
+  ["product, f32", 2e-6],
+  ["gelu", 3e-7],
+  ["attention, alone and in a pack", 0],
+  ["attention in bf16, alone and in a pack", 0],
+  ["attention in bf16", 6e-3],
+  ["attention", 3e-5],
+  ["NORM", 1e-6],
+  ["RMS_NORM", 1e-6],
+  ["ADD", 2e-7],
+  ["MUL", 2e-7],
+  ["chain", 2e-7],
+  ["backend", 0],
+];
+
+interface Check {
+  readonly name: string;
+  readonly kernels: string;
+  readonly cases: number;
+  readonly ours: number;
+  readonly stock: number;
+}
+
+test("the kernels agree with float64 over random shapes, strides, masks and types, better than ggml-cpu", {
+  skip,
+  timeout: 600_000,
+}, async (t) => {
+  const { path } = await build({ target: "kernels_check", onLine: () => {} });
+  const { stdout } = await promisify(execFile)(path);
+  console.log(stdout);
+  const checks = stdout.split("\n").filter((line) => line !== "").map((line): Check => JSON.parse(line));
+  for (const { name, kernels, cases, ours, stock } of checks) {
+    const [, tolerance] = TOLERANCES.find(([start]) => name.startsWith(start))!;
+    assert(ours <= tolerance, `${name}, ${kernels}: ${ours} is more than ${tolerance}`);
+    if (name.startsWith("attention in bf16")) continue; // one rounding more than ggml-cpu's, of weights
+    assert(cases > 0 && ours <= stock || ours <= 2e-6, `${name}, ${kernels}: ${ours} is more than ggml-cpu's ${stock}`);
+  }
+  if (checks.length === 0) t.diagnostic("this processor has no kernels");
+});
+
+async function withTiny(run: (path: string) => Promise<void>): Promise<void> {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "tiny.gguf");
+    await convert(fixture("tiny_bert"), path);
+    await run(path);
+  });
+}
+
+test("load() uses the kernels with one thread a context, and not with kernels: false", { skip }, async () => {
+  await withTiny(async (path) => {
+    await using ours = await Llama.load(path);
+    await using stock = await Llama.load(path, { kernels: false });
+    await using threads = await Llama.load(path, { threads: 2 });
+    assertEquals([stock.info.kernels, threads.info.kernels], [[], []]);
+    assertMatch(ours.info.kernels.join(), /^(gelu,attention(,f32,q8_0(,bf16)?)?(,onednn)?)?$/);
+    const [a, b] = [await ours.embed(TEXTS), await stock.embed(TEXTS)];
+    // different sums, as far as there are kernels, of nearly the same numbers
+    assertEquals(a.every((vector, i) => vector.join() === b[i]!.join()), ours.info.kernels.length === 0);
+    assert(a.every((vector, i) => vector.every((x, j) => Math.abs(x - b[i]![j]!) < 2e-2)), "near each other");
+  });
+});
+
+test("embed() of two models at once, with kernels and without, gives what each gives alone", { skip }, async () => {
+  await withTiny(async (path) => {
+    const kinds = [{}, { kernels: false }, { contexts: 2 }, { threads: 2 }];
+    const alone: string[] = [];
+    for (const options of kinds) {
+      await using llama = await Llama.load(path, options);
+      alone.push((await llama.embed(TEXTS)).join());
+    }
+    const all = await Promise.all(kinds.map((options) => Llama.load(path, options)));
+    for (let i = 0; i < 5; i++) {
+      const vectors = await Promise.all(all.map((llama) => llama.embed(TEXTS)));
+      assertEquals(vectors.map((one) => one.join()), alone);
+    }
+    await Promise.all(all.map((llama) => llama.close()));
+  });
+});
+
+test("load() and close() in turns, with kernels and without, give the same vectors each time", { skip }, async () => {
+  await withTiny(async (path) => {
+    const seen = new Set<string>();
+    for (let i = 0; i < 20; i++) {
+      await using llama = await Llama.load(path, { kernels: i % 2 === 0, contexts: 1 });
+      seen.add(`${llama.info.kernels.length > 0} ${(await llama.embed(TEXTS)).join()}`);
+    }
+    assert(seen.size <= 2, `${seen.size} different results`);
+  });
+});

@@ -1,0 +1,109 @@
+// The package as a stranger gets it: over HTTP on Deno as from JSR, as a tarball on Bun as from npm.
+import { test } from "node:test";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { inDirectory } from "../support/checkpoint.ts";
+import { ROOT, runChild } from "../support/child.ts";
+import { isPublished, servePackage } from "../support/package_server.ts";
+import {
+  assertBuilt,
+  assertEmbedded,
+  bun,
+  deno,
+  embedder,
+  emptyHome,
+  noBuild,
+  npm,
+  warmCache,
+} from "../support/packaging.ts";
+
+if (noBuild) console.warn(`packaging_test: builds of the package are NOT tried: ${noBuild}`);
+if (!npm) console.warn("packaging_test: the npm tarball is NOT tried: npm is not on PATH");
+
+const slow = { timeout: 120_000 };
+
+/** Makes an empty folder below one that is thrown away. */
+function emptyFolder(directory: string): string {
+  const path = join(directory, "empty");
+  mkdirSync(path);
+  return path;
+}
+
+test("isPublished() is what the patterns of deno.json name", () => {
+  const include = ["deno.json", "*.ts", "src"];
+  assert(["deno.json", "mod.ts", "src/a.ts", "src/models/b.ts"].every((path) => isPublished(path, include)));
+  assert(!["", "a.json", "tests/a.ts", "src/../.npmrc", "srcs/a.ts"].some((path) => isPublished(path, include)));
+});
+
+test("the package over HTTP builds into the user's cache, and embeds from an empty folder on Deno", {
+  ...slow,
+  skip: noBuild !== undefined || !deno,
+}, async () => {
+  await using server = await servePackage();
+  await inDirectory(async (directory) => {
+    const [env, cwd] = [emptyHome(directory), emptyFolder(directory)];
+    await warmCache(env);
+    const run = (...args: string[]) => runChild(deno!, ["run", "--no-prompt", ...args], { env, cwd, timeout: 60_000 });
+    const imports = `--allow-import=${server.host}`;
+
+    const module = `${server.url}mod.ts`;
+    writeFileSync(join(cwd, "embed.ts"), embedder(module));
+    const missing = await run(imports, "--allow-ffi", "--allow-env=HOME,XDG_CACHE_HOME", "embed.ts");
+    assertEquals(missing.code, 1);
+    assertStringIncludes(missing.stderr, `Build it with: deno run -A ${server.url}build/mod.ts`);
+
+    const built = await run("-q", "-A", `${server.url}build/mod.ts`);
+    const library = assertBuilt(built, env);
+    assertEmbedded(await run(imports, "--allow-ffi", "--allow-env=HOME,XDG_CACHE_HOME", "embed.ts"));
+    assertEmbedded(await run(imports, `--allow-ffi=${library}`, "--allow-env=HOME,XDG_CACHE_HOME", "embed.ts"));
+
+    writeFileSync(join(cwd, "library.ts"), embedder(module, JSON.stringify({ library })));
+    assertEmbedded(await run(imports, "--allow-ffi", "library.ts"));
+    assertEmbedded(await run(imports, `--allow-ffi=${library}`, "library.ts"));
+    assertEquals(server.log.filter((line) => !line.startsWith("200 ")), []);
+  });
+});
+
+test("the package over HTTP has every entry of deno.json", { ...slow, skip: !deno }, async () => {
+  await using server = await servePackage();
+  await inDirectory(async (directory) => {
+    const entries = Object.values<string>(JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8")).exports);
+    const code = entries.map((path) => `import ${JSON.stringify(new URL(path, server.url))};`).join("\n");
+    writeFileSync(join(directory, "all.ts"), code);
+    const flags = ["run", "-q", "--no-prompt", `--allow-import=${server.host}`, "all.ts"];
+    const outcome = await runChild(deno!, flags, { env: emptyHome(directory), cwd: directory, timeout: 60_000 });
+    assertEquals([outcome.code, outcome.stdout, outcome.stderr], [0, "", ""]); // and importing does nothing
+  });
+});
+
+test("the tarball in an empty project has a command that builds, and embeds on Bun", {
+  ...slow,
+  skip: noBuild !== undefined || !bun || !npm,
+}, async () => {
+  await inDirectory(async (directory) => {
+    const [env, cwd] = [emptyHome(directory), emptyFolder(directory)];
+    await warmCache(env);
+    const run = (program: string, ...args: string[]) => runChild(program, args, { env, cwd, timeout: 60_000 });
+
+    const packed = await runChild(npm!, ["pack", "--silent", "--pack-destination", directory], { env });
+    assertEquals(packed.code, 0, packed.stderr);
+    writeFileSync(join(cwd, "package.json"), '{ "name": "empty", "type": "module" }');
+    const added = await run(bun!, "add", join(directory, packed.stdout.trim()));
+    assertEquals(added.code, 0, added.stderr);
+
+    writeFileSync(join(cwd, "embed.ts"), embedder("@llamasaur/llamasaur"));
+    const missing = await run(bun!, "embed.ts");
+    assertEquals(missing.code, 1);
+    assertStringIncludes(missing.stderr, "Build it with: bunx llamasaur-build");
+
+    assertBuilt(await run(join(cwd, "node_modules", ".bin", "llamasaur-build")), env);
+    const again = await run(bun!, "x", "llamasaur-build", "--dry-run");
+    assertMatch(again.stdout, /^cmake --build /m, again.stderr);
+    assertEmbedded(await run(bun!, "embed.ts"));
+    for (const name of ["build", "convert", "models"]) {
+      const entry = await run(bun!, "-e", `console.log(typeof await import("@llamasaur/llamasaur/${name}"))`);
+      assertEquals(entry.stdout, "object\n", entry.stderr);
+    }
+  });
+});

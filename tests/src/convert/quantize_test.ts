@@ -1,0 +1,119 @@
+import { test } from "node:test";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { convert, quantize, type WeightType } from "../../../convert.ts";
+import { LlamaError } from "../../../ffi/errors.ts";
+import { candidates } from "../../../ffi/host/paths.ts";
+import { WEIGHT_TYPES } from "../../../src/convert/quantize.ts";
+import { fixture, inDirectory } from "../../support/checkpoint.ts";
+import { readGguf } from "../../support/gguf_reader.ts";
+
+const skip = !candidates().some(({ path, skipped }) => !skipped && existsSync(path));
+const MINILM = fixture("../../models/all-minilm-l6-v2-f32.gguf");
+
+/** Runs with the path of a tiny f32 file in a directory of its own. */
+async function withTiny(run: (f32: string, directory: string) => Promise<void>): Promise<void> {
+  await inDirectory(async (directory) => {
+    const f32 = join(directory, "tiny-f32.gguf");
+    await convert(fixture("tiny_bert"), f32);
+    await run(f32, directory);
+  });
+}
+
+test("quantize() makes every type it names, each smaller than f32, with the metadata kept", { skip }, async () => {
+  await withTiny(async (f32, directory) => {
+    const before = readGguf(f32);
+    for (const type of WEIGHT_TYPES) {
+      const out = join(directory, `tiny-${type}.gguf`);
+      await quantize(f32, out, type);
+      const size = readFileSync(out).length;
+      assert(type === "f32" || size < readFileSync(f32).length, `${type} has ${size} bytes`);
+      if (!["f32", "f16", "bf16", "q8_0"].includes(type)) continue; // of the others the reader does not know the blocks
+      const after = readGguf(out);
+      assertEquals([...after.tensors.keys()].sort(), [...before.tensors.keys()].sort());
+      const fields = (file: typeof after) => [...file.metadata].filter(([key]) => key !== "general.file_type").sort();
+      assertEquals(fields(after), fields(before));
+    }
+    assertEquals(readdirSync(directory).length, WEIGHT_TYPES.length);
+  });
+});
+
+test("quantize() writes the type's number and blocks of that type", { skip }, async () => {
+  await withTiny(async (f32, directory) => {
+    const out = join(directory, "out.gguf");
+    const numbers: [WeightType, number, number][] = [["f16", 1, 1], ["bf16", 32, 30], ["q8_0", 7, 8]];
+    for (const [type, file, block] of numbers) {
+      await quantize(pathToFileURL(f32), pathToFileURL(out), type);
+      const { metadata, tensors } = readGguf(out);
+      assertEquals(metadata.get("general.file_type")?.value, file);
+      assertEquals(tensors.get("blk.0.ffn_up.weight")?.type, block);
+      assertEquals(tensors.get("blk.0.ffn_up.bias")?.type, 0);
+    }
+  });
+});
+
+test("quantize() tells the share done", { skip }, async () => {
+  await withTiny(async (f32, directory) => {
+    const shares: number[] = [];
+    await quantize(f32, join(directory, "out.gguf"), "q8_0", { threads: 1, onProgress: (done) => shares.push(done) });
+    assertEquals(shares.at(-1), 1);
+    assertEquals(shares, shares.toSorted((a, b) => a - b));
+  });
+});
+
+test("quantize() leaves the old file and nothing else when it fails or is stopped", { skip }, async () => {
+  await withTiny(async (f32, directory) => {
+    const out = join(directory, "out.gguf");
+    writeFileSync(out, "old");
+    const after = () => [readdirSync(directory).sort(), readFileSync(out, "utf8")];
+
+    await assertRejects(
+      () => quantize(f32, out, "q8_0", { signal: AbortSignal.abort(new Error("enough")) }),
+      Error,
+      "enough",
+    );
+    assertEquals(after(), [["out.gguf", "tiny-f32.gguf"], "old"]);
+
+    writeFileSync(f32, readFileSync(f32).subarray(0, 100_000));
+    const error = await assertRejects(() => quantize(f32, out, "q8_0"), LlamaError, f32);
+    assertEquals(error.code, "model-invalid");
+    await assertRejects(() => quantize(join(directory, "missing.gguf"), out, "q8_0"), LlamaError, "missing.gguf");
+    assertEquals(after(), [["out.gguf", "tiny-f32.gguf"], "old"]);
+
+    await assertRejects(() => quantize(f32, join(dirname(out), "missing", "out.gguf"), "q8_0"), LlamaError);
+  });
+});
+
+test("quantize() stops in the middle when the signal is aborted", { skip: skip || !existsSync(MINILM) }, async () => {
+  await inDirectory(async (directory) => {
+    const controller = new AbortController();
+    const onProgress = (done: number) => done > 0 && done < 1 && controller.abort(new Error("enough"));
+    const work = quantize(MINILM, join(directory, "out.gguf"), "q4_k_m", {
+      threads: 1,
+      signal: controller.signal,
+      onProgress,
+    });
+    await assertRejects(() => work, Error, "enough");
+    assertEquals(readdirSync(directory), []);
+  });
+});
+
+test("quantize() rejects with RangeError when the type or the number of threads is not one", async () => {
+  await inDirectory(async (directory) => {
+    const [f32, out] = [join(directory, "a.gguf"), join(directory, "b.gguf")];
+    await assertRejects(
+      () => quantize(f32, out, "q9" as WeightType),
+      RangeError,
+      'type: it must be one of "f32", "f16"',
+    );
+    for (const threads of [0, -1, 1.5, NaN]) {
+      await assertRejects(
+        () => quantize(f32, out, "q8_0", { threads }),
+        RangeError,
+        `threads: it must be an integer from 1 to 512, is ${threads}`,
+      );
+    }
+  });
+});

@@ -1,0 +1,145 @@
+import { test } from "node:test";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { type Hub, HubUnavailableError } from "../../../../src/models/hub/client.ts";
+import { getFile } from "../../../../src/models/hub/download.ts";
+import { withLock } from "../../../../src/models/hub/lock.ts";
+import { progressBar } from "../../../../src/models/hub/progress.ts";
+import { inDirectory } from "../../../support/checkpoint.ts";
+import { type Fault, ggufOf, HubServer } from "../../../support/hub_server.ts";
+
+const MODEL = ggufOf(200_000);
+const FILE = { repository: "owner/repo", path: "model.gguf", revision: "main" };
+const TIMES = { answer: 1000, stalled: 1000, pause: 5, attempts: 3 };
+
+/** Gets the stand-in's file with little patience; the cache's folder of bytes, and the error if there was one. */
+async function getWith(
+  fault: (hub: HubServer) => void,
+  check: (hub: HubServer, blobs: () => string[], error: Error | undefined) => void,
+): Promise<void> {
+  await inDirectory(async (cache) => {
+    await using server = await HubServer.start({ "owner/repo/model.gguf": MODEL });
+    fault(server);
+    const hub: Hub = { endpoint: server.endpoint, token: undefined, fetch, times: TIMES };
+    const error = await getFile(hub, cache, FILE).then(() => undefined, (reason: Error) => reason);
+    const folder = join(cache, "models--owner--repo", "blobs");
+    check(server, () => existsSync(folder) ? readdirSync(folder) : [], error);
+  });
+}
+
+function asked(hub: HubServer): number {
+  return hub.log.filter((line) => line.startsWith("GET storage")).length;
+}
+
+test("getFile() gets a file that comes slowly, however long it takes in all", async () => {
+  const slow: Fault = (_, response, body) => {
+    response.writeHead(200, { "content-length": body.length });
+    for (let i = 0; i < 10; i++) setTimeout(() => response.write(body.subarray(i * 20_000, (i + 1) * 20_000)), i * 150);
+    return true;
+  };
+  await getWith((hub) => void (hub.onStorage = slow), (hub, blobs, error) => {
+    assertEquals([error, blobs().length, asked(hub)], [undefined, 1, 1]);
+  });
+});
+
+const BREAKS: [string, Fault, RegExp][] = [
+  ["resets the connection at once", (_, response) => (response.socket!.resetAndDestroy(), true), /Cannot reach http/],
+  ["does not answer", () => true, /no answer within 1 s/],
+  [
+    "stops sending",
+    (request, response, body) => {
+      response.writeHead(request.headers.range ? 500 : 200, { "content-length": body.length }).write(
+        body.subarray(0, 9),
+      );
+      return true;
+    },
+    /answers 500|nothing came for 1 s/,
+  ],
+  ["sends fewer bytes than it promised", (_, response) => {
+    response.writeHead(200, { "content-length": 1000 }).end(MODEL.subarray(0, 1000));
+    return true;
+  }, /broke off after 1000 of 200000 bytes/],
+  ["sends nothing", (_, response) => (response.writeHead(200).end(), true), /broke off after 0 of 200000 bytes/],
+];
+for (const [what, fault, reason] of BREAKS) {
+  test(`getFile() tries again and then gives up, without a file of that name, when the storage ${what}`, async () => {
+    await getWith((hub) => void (hub.onStorage = fault), (hub, blobs, error) => {
+      assert(error instanceof HubUnavailableError, String(error));
+      assertMatch(error.message, reason);
+      assert(asked(hub) >= 3 && asked(hub) <= 4, `${asked(hub)} requests`);
+      const came = /broke off after 1000|500/.test(error.message); // what came is kept, to go on there
+      assertEquals(blobs().map((name) => name.slice(64)), came ? [".llamasaur.incomplete"] : []);
+    });
+  });
+}
+
+test("getFile() says that the hub does not answer, without trying for long", async () => {
+  await getWith((hub) => void (hub.onHub = () => true), (hub, blobs, error) => {
+    assertMatch(error!.message, /^Cannot reach http:\/\/127.0.0.1:\d+: no answer within 1 s$/);
+    assertEquals([hub.log.length, blobs()], [1, []]);
+  });
+});
+
+test("withLock() lets one work after the other, and passes on what they return and throw", async () => {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "a", "lock"), times = { renew: 20, stale: 200, poll: 5 };
+    const order: string[] = [];
+    const work = (name: string) => async () => {
+      order.push(`${name} in`);
+      await sleep(50);
+      order.push(`${name} out`);
+      if (name === "b") throw new Error("b failed");
+      return name;
+    };
+    const runs = ["a", "b", "c"].map((name) => withLock(path, work(name), { times }));
+    const results = await Promise.allSettled(runs);
+    assertEquals(results.map((result) => result.status), ["fulfilled", "rejected", "fulfilled"]);
+    for (let i = 0; i < 6; i += 2) assertEquals(order[i]!.replace("in", "out"), order[i + 1]!);
+    assertEquals(readdirSync(join(directory, "a")), []);
+  });
+});
+
+test("withLock() takes over a lock that nobody renews, and not one that is renewed", async () => {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "lock"), times = { renew: 20, stale: 150, poll: 5 };
+    mkdirSync(path);
+    writeFileSync(join(path, "owner"), "of a process that crashed");
+    assertEquals(await withLock(path, () => Promise.resolve("mine"), { times }), "mine");
+    let held = true;
+    const long = withLock(path, async () => {
+      await sleep(500);
+      held = false;
+    }, { times });
+    await sleep(50);
+    assertEquals(await withLock(path, () => Promise.resolve(held), { times }), false);
+    await long;
+  });
+});
+
+test("withLock() aborts the work of whom the lock was taken from, and stops waiting at the signal", async () => {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "lock"), times = { renew: 20, stale: 10_000, poll: 5 };
+    const taken = withLock(path, async (signal) => {
+      writeFileSync(join(path, "owner"), "somebody else");
+      await sleep(5000, undefined, { signal });
+    }, { times });
+    await assertRejects(() => taken);
+    assertEquals(readFileSync(join(path, "owner"), "utf8"), "somebody else");
+    const signal = AbortSignal.timeout(50);
+    await assertRejects(() => withLock(path, () => Promise.resolve(), { times, signal }));
+  });
+});
+
+test("progressBar() redraws one line, not too often and not too wide, and ends it", () => {
+  let text = "", now = 0;
+  const out = { columns: 60, write: (more: string) => text += more };
+  const draw = progressBar(out, () => now);
+  for (let done = 0; done <= 1000; done += 10, now += 10) draw({ file: "a".repeat(100), done: done * 1e4, total: 1e7 });
+  const lines = text.split("\r").slice(1);
+  assertEquals(lines.length, 11);
+  assert(lines.every((line) => line.trimEnd().length <= 59));
+  assertMatch(lines[5]!, /^\[#{12}\.{12}\] 5\.0 of 10\.0 MB {2}50 % a+$/);
+  assertMatch(lines[10]!, /^\[#{24}\] 10\.0 of 10\.0 MB 100 % a+\n$/);
+});

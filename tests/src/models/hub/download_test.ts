@@ -1,0 +1,155 @@
+import { test } from "node:test";
+import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { ModelNotFoundError } from "../../../../models.ts";
+import {
+  COMMIT,
+  filesOf,
+  ggufOf,
+  HubServer,
+  LAYOUT,
+  MODEL,
+  NAME,
+  sha256,
+  withHub,
+} from "../../../support/hub_server.ts";
+
+test("download() puts the file where huggingface_hub has it, and the token goes to the hub alone", async () => {
+  await withHub(async (hub, cache, get) => {
+    const told: [string, number, number][] = [];
+    const path = await get(NAME, { onProgress: ({ file, done, total }) => told.push([file, done, total]) });
+    assertEquals(path, join(cache, LAYOUT[2]!));
+    assertEquals(new Uint8Array(readFileSync(path)), MODEL);
+    assertEquals(filesOf(cache), LAYOUT);
+    assertEquals(readlinkSync(path), join("..", "..", "blobs", sha256(MODEL)));
+    assertEquals(readFileSync(join(cache, LAYOUT[1]!), "utf8"), COMMIT);
+    assertEquals(told.at(-1), ["model.gguf", MODEL.length, MODEL.length]);
+    assertEquals(hub.tokens, { hub: ["Bearer secret", "Bearer secret"], storage: [undefined] });
+  });
+});
+
+test("download() gets a file once, asks for a branch again and for a commit not even that", async () => {
+  await withHub(async (hub, _, get) => {
+    const path = await get();
+    hub.log.length = 0;
+    assertEquals(await get(), path);
+    assertEquals(hub.log, ["HEAD /owner/repo/resolve/main/model.gguf"]);
+    assertEquals(await get(`${NAME}@${COMMIT}`), path);
+    assertEquals(hub.log.length, 1);
+    assertEquals(await get(`${NAME}@v1`), path);
+    assertEquals(hub.log.filter((line) => line.includes("storage")), []);
+  });
+});
+
+test("download() takes folders, names of the catalogue, and all parts of a split model", async () => {
+  const files = {
+    "owner/repo/a b/m-00001-of-00002.gguf": ggufOf(1000),
+    "owner/repo/a b/m-00002-of-00002.gguf": ggufOf(2000),
+    "gpustack/bge-m3-GGUF/bge-m3-Q8_0.gguf": MODEL,
+  };
+  await withHub(async (_, cache, get) => {
+    const path = await get("hf:owner/repo/a b/m-00002-of-00002.gguf");
+    assertEquals(path, join(cache, "models--owner--repo/snapshots", COMMIT, "a b/m-00001-of-00002.gguf"));
+    assertEquals(readFileSync(path).length, 1000);
+    assertEquals(readFileSync(path.replace("00001-of", "00002-of")).length, 2000);
+    assertMatch(await get("BGE-M3"), /bge-m3-Q8_0\.gguf$/);
+  }, files);
+});
+
+test("download() goes on where a connection was cut, and checks the whole", async () => {
+  await withHub(async (hub, cache, get) => {
+    let times = 0;
+    hub.onStorage = (request, response, body) => {
+      if (times++ > 1) return false;
+      const from = Number(/\d+/.exec(request.headers.range ?? "0")![0]);
+      const headers = { "content-range": `bytes ${from}-${body.length - 1}/${body.length}` };
+      response.writeHead(from ? 206 : 200, from ? headers : {});
+      response.write(body.subarray(from, from + 100_000), () => setTimeout(() => response.socket?.destroy(), 50));
+      return true;
+    };
+    assertEquals(new Uint8Array(readFileSync(await get())), MODEL);
+    const ranges = hub.log.filter((line) => line.startsWith("GET storage")).map((line) => line.slice(12));
+    assertEquals(ranges, ["", "bytes=100000-", "bytes=200000-"]);
+    assertEquals(filesOf(cache), LAYOUT);
+  });
+});
+
+test("download() goes on with what an earlier process left, unless the server sends all or it was wrong", async () => {
+  for (
+    const [left, ranges, fault] of [
+      [MODEL.subarray(0, 150_000), ["bytes=150000-"], undefined],
+      [MODEL.subarray(0, 150_000), ["bytes=150000-"], "no ranges"],
+      [MODEL, [], undefined],
+      [ggufOf(500_000), [""], undefined], // longer than the file
+      [ggufOf(150_000, 7), ["bytes=150000-", ""], undefined], // other bytes
+    ] as const
+  ) {
+    await withHub(async (hub, cache, get) => {
+      const incomplete = join(cache, `${LAYOUT[0]}.llamasaur.incomplete`);
+      mkdirSync(dirname(incomplete), { recursive: true });
+      writeFileSync(incomplete, left);
+      if (fault) hub.onStorage = (_, response, body) => (response.writeHead(200).end(body), true);
+      assertEquals(new Uint8Array(readFileSync(await get())), MODEL);
+      const asked = hub.log.filter((line) => line.startsWith("GET storage")).map((line) => line.slice(12));
+      assertEquals(asked, [...ranges]);
+      assertEquals(filesOf(cache), LAYOUT);
+    });
+  }
+});
+
+test("download() follows a repository that was renamed, and sends the token to no other host", async () => {
+  await withHub(async (hub, _, get) => {
+    await using other = await HubServer.start({ "owner/repo/model.gguf": MODEL });
+    hub.onHub = (request, response) => {
+      response.writeHead(307, { location: other.endpoint + request.url }).end();
+      return true;
+    };
+    assertEquals(new Uint8Array(readFileSync(await get())), MODEL);
+    assertEquals(other.tokens, { hub: [undefined, undefined], storage: [undefined] });
+    assertEquals(hub.tokens.hub, ["Bearer secret", "Bearer secret"]);
+  });
+});
+
+test("download() stops at its signal with its reason, and the next one goes on there", async () => {
+  await withHub(async (hub, cache, get) => {
+    const stop = new AbortController();
+    hub.onStorage = (_, response, body) => {
+      response.writeHead(200, { "content-length": body.length }).write(body.subarray(0, 50_000));
+      return true;
+    };
+    const onProgress = ({ done }: { done: number }) => done === 50_000 && stop.abort(new Error("enough"));
+    await assertRejects(() => get(NAME, { signal: stop.signal, onProgress }), Error, "enough");
+    assertEquals(filesOf(cache), [`${LAYOUT[0]}.llamasaur.incomplete`]);
+    hub.onStorage = undefined;
+    assertEquals(new Uint8Array(readFileSync(await get())), MODEL);
+    assertEquals(hub.log.at(-1), "GET storage bytes=50000-");
+    assertEquals(filesOf(cache), LAYOUT);
+  });
+});
+
+test("download() takes what is in the cache when it is offline or the hub is not there, and says if it is not", async () => {
+  await withHub(async (hub, cache, get) => {
+    const gone = "http://127.0.0.1:9";
+    assertStringIncludes(
+      (await assertRejects(() => get(NAME, { offline: true }), ModelNotFoundError)).message,
+      `Cannot find ${NAME}: ${cache} does not have it, and HF_HUB_OFFLINE is set`,
+    );
+    await assertRejects(() => get(NAME, { endpoint: gone }), Error, `Cannot reach ${gone}`);
+    assertEquals(hub.log, []);
+    const path = await get();
+    hub.log.length = 0;
+    assertEquals(await get(NAME, { offline: true }), path);
+    assertEquals(await get(NAME, { endpoint: gone }), path);
+    assertEquals(hub.log, []);
+  });
+});
+
+test("download() refuses paths, wrong names and wrong endpoints", async () => {
+  await withHub(async (_, cache, get) => {
+    await assertRejects(() => get("models/a.gguf"), TypeError, "must be a name of the catalogue");
+    await assertRejects(() => get("hf:../../x.gguf"), RangeError, "must be hf:owner");
+    await assertRejects(() => get(NAME, { endpoint: "ftp://x" }), RangeError, "must be an http(s): URL");
+    assertEquals(filesOf(cache), []);
+  });
+});

@@ -1,0 +1,88 @@
+// What the packaging tests share: a folder without anything in it, a cache that is warm, and what a user would write.
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, stat, utimes } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import process from "node:process";
+import { assertEquals } from "@std/assert";
+import { type Plan, plan } from "../../build/plan.ts";
+import { isCurrent } from "../../build/workspace.ts";
+import { libraryFileName, targetName } from "../../ffi/host/paths.ts";
+import { findProgram, type Outcome, ROOT } from "./child.ts";
+
+/** The small model of these tests, and the library of the checkout. */
+export const MODEL: string = join(ROOT, "models", "all-minilm-l6-v2-q8_0.gguf");
+/** The library of the checkout. */
+export const LIBRARY: string = join(ROOT, "lib", targetName(), libraryFileName());
+/** Deno, this one or on PATH. */
+export const deno: string | undefined = findProgram("deno");
+/** Bun, this one or on PATH. */
+export const bun: string | undefined = findProgram("bun");
+/** npm, if it is on PATH. */
+export const npm: string | undefined = findProgram("npm");
+
+const work: Plan = await plan({});
+
+/** Why nothing can be embedded here, if so. */
+export const noEmbedding: string | undefined = [LIBRARY, MODEL].filter((path) => !existsSync(path))
+  .map((path) => `there is no ${path}`)[0];
+
+/** Why the build cannot be tried without compiling llama.cpp again, if so. */
+export const noBuild: string | undefined = await isCurrent(work.directory, work.product, work.inputs ?? "")
+  ? noEmbedding
+  : "the library is not up to date: build/mod.ts would compile it";
+
+/** Variables of a user who has an empty home in `directory`: no cache of ours, Deno's, Bun's or npm's. */
+export function emptyHome(directory: string): Record<string, string> {
+  return {
+    XDG_CACHE_HOME: join(directory, "cache"),
+    DENO_DIR: join(directory, "deno"),
+    BUN_INSTALL_CACHE_DIR: join(directory, "bun"),
+    npm_config_cache: join(directory, "npm"),
+    npm_config_offline: "true", // nothing is to be fetched
+    GIT_ALLOW_PROTOCOL: "none",
+    LLAMASAUR_LIBRARY: "",
+  };
+}
+
+/**
+ * Puts what the checkout's build has compiled into the cache of an empty home, without a library in it. A build
+ * there then has nothing to compile, if and only if its inputs are the same bytes as the checkout's.
+ */
+export async function warmCache({ XDG_CACHE_HOME = "" }: Record<string, string>): Promise<void> {
+  const before = process.env["XDG_CACHE_HOME"];
+  process.env["XDG_CACHE_HOME"] = XDG_CACHE_HOME;
+  const { directory, product } = await plan({}).finally(() => {
+    if (before === undefined) delete process.env["XDG_CACHE_HOME"];
+    else process.env["XDG_CACHE_HOME"] = before;
+  });
+  await mkdir(dirname(product), { recursive: true });
+  await copyFile(join(work.directory, "stamp.json"), join(directory, "stamp.json"));
+  await copyFile(work.product, product);
+  const { atime, mtime } = await stat(work.product); // the stamp has the library's time in it
+  await utimes(product, atime, mtime);
+}
+
+/** A program that embeds a text and says how many numbers came and how long the vector is. */
+export function embedder(specifier: string, options = "{}"): string {
+  return `import { dot, Llama } from ${JSON.stringify(specifier)};
+await using llama = await Llama.load(${JSON.stringify(MODEL)}, ${options});
+const vector = await llama.embed("a text");
+console.log(vector.length, dot(vector, vector).toFixed(3));
+`;
+}
+
+/** That a program embedded. */
+export function assertEmbedded({ code, stdout, stderr }: Outcome): void {
+  assertEquals([code, stdout], [0, "384 1.000\n"], stderr);
+}
+
+/** That a build found everything compiled and put the library into the user's cache; gives its path. */
+export function assertBuilt(
+  { code, stdout, stderr }: Outcome,
+  { XDG_CACHE_HOME = "" }: Record<string, string>,
+): string {
+  const path = stdout.trim();
+  assertEquals([code, stderr], [0, `nothing has changed: ${path}\n`]);
+  assertEquals([path.startsWith(XDG_CACHE_HOME), basename(path), existsSync(path)], [true, libraryFileName(), true]);
+  return path;
+}
