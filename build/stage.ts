@@ -92,7 +92,8 @@ export async function stage(assets: Assets, directory: string): Promise<void> {
 async function read(root: URL, path: string): Promise<Uint8Array> {
   const url = new URL(path, root);
   if (url.protocol === "file:") {
-    return await readFile(url).catch(() => {
+    return await readFile(url).catch((error) => {
+      if (error.code !== "ENOENT") throw error;
       throw new BuildError(`${url} is missing from this copy of the package`);
     });
   }

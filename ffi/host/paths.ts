@@ -48,7 +48,7 @@ export function isCheckout(): boolean {
 /** Whether this package is inside a program that `bun build --compile` or `deno compile` made. */
 function isCompiled(): boolean {
   const deno = (globalThis as { Deno?: { readonly build: { readonly standalone: boolean } } }).Deno;
-  return deno ? deno.build.standalone : /^\/(\$bunfs|[A-Z]:\/~BUN)\//i.test(packageRoot().pathname);
+  return deno ? deno.build.standalone : /^\/(\$bunfs|[A-Z]:\/~BUN)\//i.test(new URL(import.meta.url).pathname);
 }
 
 /** Where a build puts the library when the package is no working copy; undefined without a cache directory. */

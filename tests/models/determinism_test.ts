@@ -8,7 +8,7 @@ import { fixture } from "../support/checkpoint.ts";
 import { findProgram, ROOT, runChild } from "../support/child.ts";
 import { hashOfVectors } from "./determinism_worker.ts";
 
-const WORKER = join(ROOT, "tests", "determinism_worker.ts");
+const WORKER = join(ROOT, "tests", "models", "determinism_worker.ts");
 const MODEL = fixture("../../models/all-minilm-l6-v2-q8_0.gguf");
 const skip = !existsSync(MODEL);
 

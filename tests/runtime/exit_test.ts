@@ -19,7 +19,7 @@ const LONGEST = 3000 + 1000; // the exit guard's wait, and a busy machine's star
 async function leave(way: string, check: (outcome: Outcome) => void, signal?: "SIGINT" | "SIGTERM"): Promise<void> {
   const ended = way === "end" || way === "dropped"; // not left: two threads are slow on a busy machine
   for (const [i, delay] of DELAYS.entries()) {
-    const worker = join(ROOT, "tests", "exit_worker.ts");
+    const worker = join(ROOT, "tests", "runtime", "exit_worker.ts");
     const args = [...(isDeno ? ["run", "-A"] : []), worker, way, MODEL, `${delay}`, `${ended ? 1 : 1 + i % 2}`];
     const outcome = await runChild(findProgram(isDeno ? "deno" : "bun")!, args, {
       onOutput: (pid) => void (signal && sleep(delay).then(() => process.kill(pid, signal))),
