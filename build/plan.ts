@@ -20,7 +20,6 @@ import {
   cmakeArguments,
   defaultBackend,
   type Flags,
-  generatorArguments,
   type Sanitizer,
   SANITIZERS,
   unavailable,
@@ -31,7 +30,7 @@ import { TREE } from "./pin.ts";
 import { findPrebuilt, type Prebuilt } from "./prebuilt.ts";
 import { givenSource, type Source, sourcePath } from "./source.ts";
 import { type Assets, libraryAssets, programAssets } from "./stage.ts";
-import { compilerVersions, findNvcc, which } from "./toolchain.ts";
+import { compilerVersions, findNvcc, generatorHere } from "./toolchain.ts";
 
 /** What the library exports besides our own functions: a test reads these structs by value and compares. */
 const LLAMA_EXPORTS = ["llama_model_default_params", "llama_context_default_params"];
@@ -86,16 +85,15 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   const root = packageRoot();
   const nvcc = backend === "cuda" && !prebuilt ? await findNvcc() : undefined;
   const programs = options.target === undefined ? undefined : await programAssets(root, options.target);
-  const [given, assets, ninja, compilers, cpu] = await Promise.all([
+  const [given, assets, generator, compilers, cpu] = await Promise.all([
     options.source === undefined ? undefined : givenSource(options.source, options.signal),
     libraryAssets(root),
-    which("ninja").then((path) => path !== undefined),
+    generatorHere(),
     compilerVersions(nvcc),
     flags.portable || prebuilt ? "" : processor(),
   ]);
   const linked = onednn === undefined ? [] : [`-DSAUR_ONEDNN=${onednn}`];
   const source = given?.directory ?? sourcePath(cache);
-  const generator = generatorArguments(flags, ninja);
   const settings = prebuilt
     ? [
       ...cmakeArguments({ ...flags, backend: "cpu", portable: false }),
@@ -121,7 +119,7 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   const ours = [`-DSAUR_ABI=${abi()}`, `-DSAUR_EXPORTS=${exported.join(";")}`];
   return {
     flags,
-    ninja,
+    ninja: generator.includes("Ninja"),
     jobs,
     cache,
     given,

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { BuildError } from "./failure.ts";
-import type { Flags } from "./flags.ts";
+import { type Flags, generatorArguments } from "./flags.ts";
 import { type Manager, MANAGERS, remedy, type Tool } from "./remedies.ts";
 import { run } from "./run.ts";
 
@@ -52,6 +52,15 @@ async function isProgram(path: string): Promise<boolean> {
 async function first(names: readonly string[]): Promise<string[] | undefined> {
   for (const name of names) if (await which(name)) return [name];
   return undefined;
+}
+
+/**
+ * The generator for every CMake project that is configured here. Without `-G` CMake takes make and fails where there is
+ * only ninja, so every program of this repository that calls CMake passes these arguments.
+ */
+export async function generatorHere(): Promise<string[]> {
+  const { platform, arch } = process;
+  return generatorArguments({ platform, arch }, await which("ninja") !== undefined);
 }
 
 /** The compilers that CMake will take, with what precedes their arguments (`CXX="ccache g++"`); none on Windows. */

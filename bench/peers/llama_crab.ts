@@ -2,6 +2,7 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../build/run.ts";
+import { generatorHere } from "../../build/toolchain.ts";
 import { madeOnce, modelFor } from "../models.ts";
 import type { Candidate, Peer } from "../peer.ts";
 import { beside, keyed, lastWords } from "./install.ts";
@@ -39,7 +40,10 @@ async function build(directory: string): Promise<void> {
   const source = join(directory, "source");
   cpSync(beside("llama_crab"), source, { recursive: true });
   // its build script takes the processor's own instructions only if this is set
-  const command = ["env", "CARGO_CFG_TARGET_CPU=native", "cargo", "build", "--release", "--quiet"];
+  const variables = ["CARGO_CFG_TARGET_CPU=native"];
+  const [flag, generator] = await generatorHere();
+  if (flag === "-G") variables.push(`CMAKE_GENERATOR=${generator}`); // that build script calls CMake
+  const command = ["env", ...variables, "cargo", "build", "--release", "--quiet"];
   const { code, output } = await run(command, { cwd: source, timeout: LIMIT });
   if (code !== 0) throw new Error(`cargo build failed${code === null ? ` in ${LIMIT} s` : ""}: ${lastWords(output)}`);
   cpSync(join(source, "target", "release", "llama-crab-contender"), join(directory, "llama-crab-contender"));

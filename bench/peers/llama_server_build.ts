@@ -2,12 +2,12 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { buildArguments, cmakeArguments, defaultBackend, type Flags, generatorArguments } from "../../build/flags.ts";
+import { buildArguments, cmakeArguments, defaultBackend, type Flags } from "../../build/flags.ts";
 import { buildKey, processor } from "../../build/key.ts";
 import { TREE } from "../../build/pin.ts";
 import { produce } from "../../build/produce.ts";
 import { pinnedSource, sourcePath } from "../../build/source.ts";
-import { compilerVersions, which } from "../../build/toolchain.ts";
+import { compilerVersions, generatorHere } from "../../build/toolchain.ts";
 import { cacheDirectory } from "../../ffi/host/paths.ts";
 import { benchCache } from "../models.ts";
 import { must } from "./install.ts";
@@ -48,8 +48,7 @@ export async function buildServer(): Promise<string> {
     portable: false,
     debug: false,
   };
-  const [ninja, compilers, cpu] = await Promise.all([which("ninja"), compilerVersions(undefined), processor()]);
-  const generator = generatorArguments(flags, ninja !== undefined);
+  const [generator, compilers, cpu] = await Promise.all([generatorHere(), compilerVersions(undefined), processor()]);
   const settings = [
     ...cmakeArguments(flags),
     ...(arch === "x64" && platform === "linux" ? [`-DCMAKE_C_FLAGS=${NO_AMX}`, `-DCMAKE_CXX_FLAGS=${NO_AMX}`] : []),

@@ -5,6 +5,7 @@ import process from "node:process";
 import { BuildError } from "../../build/failure.ts";
 import { produce } from "../../build/produce.ts";
 import { run } from "../../build/run.ts";
+import { generatorHere } from "../../build/toolchain.ts";
 
 async function main([root = "", inputs, clean]: string[]): Promise<void> {
   const directory = join(root, "build");
@@ -18,7 +19,8 @@ async function main([root = "", inputs, clean]: string[]): Promise<void> {
     say: (line) => console.log(line),
     async make(signal) {
       console.log("making");
-      const commands = [["cmake", "-S", join(root, "project"), "-B", directory], ["cmake", "--build", directory]];
+      const configure = ["cmake", "-S", join(root, "project"), "-B", directory, ...await generatorHere()];
+      const commands = [configure, ["cmake", "--build", directory]];
       for (const command of commands) {
         const { code, output } = await run(command, { signal, onLine: (line) => console.log(line) });
         if (code !== 0) throw new BuildError(output);

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { after, before, test } from "node:test";
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, join } from "@std/path";
 import { run } from "../../build/run.ts";
+import { which } from "../../build/toolchain.ts";
 import { publish } from "../../build/workspace.ts";
 import { runChild } from "../support/child.ts";
 
@@ -41,8 +42,13 @@ async function project(name: string, seconds: number): Promise<string> {
 }
 
 function worker(root: string, ...args: string[]) {
+  return workerWith({}, root, ...args);
+}
+
+function workerWith(variables: Record<string, string>, root: string, ...args: string[]) {
   const [program = "", ...rest] = [...RUNTIME, WORKER, root, ...(args.length > 0 ? args : ["1"])];
-  const child = spawn(program, rest, { env: { ...process.env, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "inherit"] });
+  const env = { ...process.env, NO_COLOR: "1", ...variables };
+  const child = spawn(program, rest, { env, stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   const { promise: done, resolve } = Promise.withResolvers<{ code: number | null; signal: string | null }>();
   child.stdout.on("data", (bytes) => output += bytes);
@@ -65,6 +71,18 @@ test("produce() makes a product once, and again when its inputs change", { skip:
   }
   assertEquals(readdirSync(root).sort(), ["build", "out", "project"]);
 });
+
+for (const tool of ["ninja", "make"]) {
+  const skip = linux && await which(tool) ? false : `${tool} is not installed, or this is not Linux`;
+  test(`generatorHere() lets a project be made where ${tool} is and the other is not`, { skip }, async () => {
+    const root = await project(tool, 0);
+    const only = join(root, "only");
+    await mkdir(only);
+    for (const name of ["cmake", tool, "sh", "sleep"]) await symlink((await which(name))!, join(only, name));
+    const run = workerWith({ PATH: only }, root);
+    assertEquals([(await run.done).code, run.output().trim().split("\n").pop()], [0, "built"]);
+  });
+}
 
 test(
   "produce() waits for another process that builds the same, and then has nothing to do",

@@ -7,6 +7,7 @@ import { isMainThread, Worker } from "node:worker_threads";
 import { fileURLToPath } from "node:url";
 import { produce } from "../../build/produce.ts";
 import { run } from "../../build/run.ts";
+import { generatorHere } from "../../build/toolchain.ts";
 import { convert, quantize } from "../../convert.ts";
 import { Llama } from "../../mod.ts";
 import { download } from "../../models.ts";
@@ -49,10 +50,11 @@ async function workOf(moment: string): Promise<() => Promise<unknown>> {
 }
 
 /** The machinery of a build with a project of a moment; llama.cpp would take minutes. */
-function makeProduct(): Promise<boolean> {
+async function makeProduct(): Promise<boolean> {
   const build = join(directory, "build");
-  const commands = [["cmake", "-S", join(directory, "..", "project"), "-B", build], ["cmake", "--build", build]];
-  return produce({
+  const configure = ["cmake", "-S", join(directory, "..", "project"), "-B", build, ...await generatorHere()];
+  const commands = [configure, ["cmake", "--build", build]];
+  return await produce({
     lock: join(directory, "lock"),
     directory: build,
     product: join(build, "product"),
