@@ -1,6 +1,15 @@
 // Leaving at any moment: each way of leaving, in the middle of each kind of work, at a moment drawn from all of it.
 import { Buffer } from "node:buffer";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
@@ -100,7 +109,8 @@ export class Scene {
 
   /** One process that is left; what was wrong with that, if anything. */
   async leave(way: Way, moment: Moment, index: number): Promise<string | undefined> {
-    const whole = await this.#whole(moment);
+    const whole = await this.#whole(moment).catch((error: Error) => error);
+    if (whole instanceof Error) return `${moment} could not be measured: ${whole.message}`; // the other moments go on
     const delay = this.#context.draw(0, Math.ceil(whole.time));
     const directory = join(this.#context.directory, `run ${index}`);
     mkdirSync(directory);
@@ -132,14 +142,16 @@ export class Scene {
 
   #whole(moment: Moment): Promise<Whole> {
     const key = `${this.#context.platform} ${moment}`;
-    const known = wholes.get(key) ?? this.#measure(moment);
+    const known = wholes.get(key) ?? this.#measure(moment).catch((error: unknown) => {
+      wholes.delete(key); // the next case tries again
+      throw error;
+    });
     wholes.set(key, known);
     return known;
   }
 
   async #measure(moment: Moment): Promise<Whole> {
-    const directory = join(this.#context.directory, `measured ${moment}`);
-    mkdirSync(directory);
+    const directory = mkdtempSync(join(this.#context.directory, `measured ${moment} `));
     const { stdout, stderr } = await this.#child("once", moment, 0, directory);
     const time = Number(/^took ([\d.]+)$/m.exec(stdout)?.[1]);
     if (!(time > 0)) throw new Error(`${moment} does not work: ${stdout}${stderr}`);

@@ -61,7 +61,7 @@ async function once(round: Round, scale: Scale, seed: number): Promise<Row> {
   } catch (error) {
     failures.push(error instanceof Error ? error.stack ?? error.message : String(error));
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }); // a killed child may still write
   }
   for (const failure of failures.slice(0, 5)) {
     console.log(`FAILED ${name} on ${round.platform}, seed ${seed}: ${failure}`);
