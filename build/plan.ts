@@ -12,6 +12,7 @@ import {
   targetName,
 } from "../ffi/host/paths.ts";
 import { abi, SYMBOLS } from "../ffi/symbols.ts";
+import { LLAMA_VERSION } from "../ffi/version.ts";
 import { BuildError } from "./failure.ts";
 import {
   type Backend,
@@ -156,7 +157,7 @@ function destinations(name: string, out: string | undefined): string[] {
     ? resolve(out)
     : isCheckout()
     ? fileURLToPath(new URL("lib", packageRoot()))
-    : dirname(dirname(libraryCachePath()!)); // the cache directory is known here
+    : dirname(dirname(libraryCachePath(LLAMA_VERSION, abi())!)); // the cache directory is known here
   return ["", `-${name}`].map((suffix) => join(lib, targetName() + suffix, libraryFileName()));
 }
 

@@ -1,5 +1,5 @@
 /** How many cores the process may keep busy; see cores.cpp. `node:os` would ask for a permission. */
-import type { Native } from "./mod.ts";
+import type { Native } from "./native.ts";
 
 /**
  * Physical cores, as many as the process's affinity and control group allow, at least 1.

@@ -1,5 +1,5 @@
 /** The devices that the library can compute on. */
-import type { Native } from "./mod.ts";
+import type { Native } from "./native.ts";
 
 /** A device. */
 export interface Device {

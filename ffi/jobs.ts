@@ -1,6 +1,6 @@
 /** Jobs that run on native lanes, as promises. Shared by both runtimes; an adapter only says when to look. */
-import type { Library } from "./mod.ts";
 import { LlamaError, STATUS } from "./errors.ts";
+import type { Library } from "./runtime/adapter.ts";
 import type { Functions, Handle } from "./symbols.ts";
 
 /** The lanes of one JavaScript thread that have a job, and the promises that wait for them. */

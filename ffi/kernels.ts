@@ -1,5 +1,5 @@
 /** What our own kernels compute; see kernels.h. */
-import type { Native } from "./mod.ts";
+import type { Native } from "./native.ts";
 
 /** The names of the operators, none on a processor without kernels. */
 export function kernels({ functions }: Native): string[] {

@@ -2,7 +2,7 @@
 import type { ContextMemory, ContextOptions } from "./context.ts";
 import { type LlamaErrorCode, ModelNotFoundError, STATUS, statusError } from "./errors.ts";
 import { Model } from "./model.ts";
-import type { Native } from "./mod.ts";
+import type { Native } from "./native.ts";
 import { type Handle, POOLING } from "./symbols.ts";
 
 /** A line of llama.cpp's log. */

@@ -1,5 +1,5 @@
 /** A loaded model's handle and what its file says of itself. */
-import type { Native } from "./mod.ts";
+import type { Native } from "./native.ts";
 import { type Handle, MODEL_INFO, POOLING } from "./symbols.ts";
 
 /** The numbers of `saur_model_info`, by name. */

@@ -1,16 +1,8 @@
-/** Where the native library is: the places looked at, in order, and what is not looked at and why. */
+/** Where this package, its caches and its library are on this machine. */
 import process from "node:process";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { env, granted } from "./permission.ts";
-import { abi } from "../symbols.ts";
-import { LLAMA_VERSION } from "../version.ts";
-
-/** A place where the library may be, or the reason why it was not looked at. */
-export interface Candidate {
-  readonly path: string;
-  readonly skipped?: string;
-}
+import { env } from "./permission.ts";
 
 /** The name of a system and processor, such as `linux-x64`. */
 export function targetName(platform: string = process.platform, arch: string = process.arch): string {
@@ -46,44 +38,20 @@ export function isCheckout(): boolean {
 }
 
 /** Whether this package is inside a program that `bun build --compile` or `deno compile` made. */
-function isCompiled(): boolean {
+export function isCompiled(): boolean {
   const deno = (globalThis as { Deno?: { readonly build: { readonly standalone: boolean } } }).Deno;
   return deno ? deno.build.standalone : /^\/(\$bunfs|[A-Z]:\/~BUN)\//i.test(new URL(import.meta.url).pathname);
 }
 
-/** Where a build puts the library when the package is no working copy; undefined without a cache directory. */
-export function libraryCachePath(): string | undefined {
-  const cache = cacheDirectory();
-  return cache && join(cache, `${LLAMA_VERSION}-${abi()}`, "lib", targetName(), libraryFileName());
-}
-
 /**
- * The places where the library is looked for, first to last.
+ * Where a build puts the library when the package is no working copy; undefined without a cache directory.
  *
- * @param option The `library` option: a path or a `file:` URL. When given, it is the only place.
+ * @param version llama.cpp's version.
+ * @param abi The number of the symbol table.
  */
-export function candidates(option?: string | URL): Candidate[] {
-  // A place that was named is the only one: falling back to another would hide that it is wrong.
-  const named = option ?? env("LLAMASAUR_LIBRARY");
-  if (named !== undefined) {
-    return [{ path: named instanceof URL || named.startsWith("file:") ? fileURLToPath(named) : named }];
-  }
-  const places: Candidate[] = [];
-  const add = (path: string | undefined, place: string, reason: string): void => {
-    if (path === undefined) places.push({ path: place, skipped: reason });
-    else if (!granted({ name: "ffi", path })) places.push({ path, skipped: "no permission (--allow-ffi)" });
-    else places.push({ path });
-  };
-  add(undefined, "$LLAMASAUR_LIBRARY", "unset, or no permission to read it (--allow-env)");
-  const root = packageRoot();
-  const beside = isCompiled()
-    ? join(dirname(process.execPath), libraryFileName())
-    : root.protocol === "file:"
-    ? join(fileURLToPath(root), "lib", targetName(), libraryFileName())
-    : undefined;
-  add(beside, "lib/ beside the package", `the package was loaded from ${root.protocol}//${root.host}`);
-  add(libraryCachePath(), "the user's cache", "no permission to read HOME or XDG_CACHE_HOME (--allow-env)");
-  return places;
+export function libraryCachePath(version: string, abi: number): string | undefined {
+  const cache = cacheDirectory();
+  return cache && join(cache, `${version}-${abi}`, "lib", targetName(), libraryFileName());
 }
 
 /** The command that builds the library for whoever runs this package from where it is. */

@@ -1,7 +1,7 @@
 /** The adapter for Bun: the table as `bun:ffi` wants it, and one thread-safe callback that says "look at the queue". */
 import { dlopen, JSCallback } from "bun:ffi";
-import type { Library } from "../mod.ts";
 import { type Functions, type Handle, type NativeType, type Signature, SYMBOLS } from "../symbols.ts";
+import type { Library } from "./adapter.ts";
 
 const TYPES = { i32: "i32", ptr: "ptr", buf: "ptr", void: "void" } as const;
 

@@ -1,6 +1,6 @@
 /** The adapter for Deno: the table as `Deno.dlopen` wants it, and one nonblocking wait while jobs are pending. */
-import type { Library } from "../mod.ts";
 import { type Functions, type Handle, type NativeType, type Signature, SYMBOLS } from "../symbols.ts";
+import type { Library } from "./adapter.ts";
 
 const TYPES = { i32: "i32", ptr: "pointer", buf: "buffer", void: "void" } as const;
 

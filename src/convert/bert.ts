@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { LlamaError } from "../../ffi/errors.ts";
 import { Config } from "./config.ts";
 import type { GgufMetadata, GgufTensor, GgufValue } from "./gguf.ts";
-import { tensorsOf } from "./bert_tensors.ts";
+import { type Shape, tensorsOf } from "./bert_tensors.ts";
 import { readRobertaTokenizer } from "./roberta_tokenizer.ts";
 import { readCheckpoint } from "./safetensors.ts";
 import { type CheckpointPooling, maxSequenceLength, readModules, readPrompts } from "./sentence_transformers.ts";
@@ -97,21 +97,6 @@ export async function readBert(
     ...await tokenizerOf(root, family, shape, sentence),
   ];
   return { metadata: new Map(metadata), tensors };
-}
-
-/** Sizes of the model; where config.json leaves one out, it is that of BertConfig, as in Python. */
-export interface Shape {
-  /** Whether it is RoBERTa's: other names of the head, and position rows that are never used. */
-  readonly roberta: boolean;
-  readonly vocabulary: number;
-  readonly positions: number;
-  /** Rows of the position embedding before the first token's: RoBERTa counts from the padding's id. */
-  readonly unusedPositions: number;
-  readonly types: number;
-  readonly width: number;
-  readonly inner: number;
-  readonly layers: number;
-  readonly heads: number;
 }
 
 function shapeOf(config: Config, family: Family): Shape {

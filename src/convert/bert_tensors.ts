@@ -1,8 +1,22 @@
 /** The tensors of BERT and RoBERTa checkpoints under the names that llama.cpp looks for. */
 import { LlamaError } from "../../ffi/errors.ts";
-import type { Shape } from "./bert.ts";
 import type { GgufTensor } from "./gguf.ts";
 import { checkFloat, floats, type Tensor } from "./safetensors.ts";
+
+/** Sizes of the model; where config.json leaves one out, it is that of BertConfig, as in Python. */
+export interface Shape {
+  /** Whether it is RoBERTa's: other names of the head, and position rows that are never used. */
+  readonly roberta: boolean;
+  readonly vocabulary: number;
+  readonly positions: number;
+  /** Rows of the position embedding before the first token's: RoBERTa counts from the padding's id. */
+  readonly unusedPositions: number;
+  readonly types: number;
+  readonly width: number;
+  readonly inner: number;
+  readonly layers: number;
+  readonly heads: number;
+}
 
 /** Tensors that embedding and ranking do not need. */
 const UNUSED = /^(embeddings\.position_ids$|pooler\.dense\.|cls\.predictions\.|cls\.seq_relationship\.|lm_head\.)/;

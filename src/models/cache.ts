@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import type { HubFile } from "./reference.ts";
-import { env, fileSystem, granted, isFile } from "../../ffi/mod.ts";
+import { env, fileSystem, granted, isFile } from "../../ffi/host/permission.ts";
 
 /** A full commit id, which names a snapshot by itself. */
 export const COMMIT: RegExp = /^[0-9a-f]{40}$/;

@@ -9,15 +9,15 @@ import { LibraryNotFoundError, LlamaError } from "../../ffi/errors.ts";
 import {
   buildCommand,
   cacheDirectory,
-  candidates,
   isCheckout,
   libraryCachePath,
   libraryFileName,
   packageRoot,
   targetName,
 } from "../../ffi/host/paths.ts";
-import { LLAMA_VERSION, open } from "../../ffi/mod.ts";
+import { candidates, open } from "../../ffi/open.ts";
 import { abi, SYMBOLS } from "../../ffi/symbols.ts";
+import { LLAMA_VERSION } from "../../ffi/version.ts";
 import { inDirectory } from "../support/checkpoint.ts";
 
 const FOREIGN = { linux: "libm.so.6", darwin: "/usr/lib/libSystem.B.dylib", win32: "kernel32.dll" }[
@@ -107,14 +107,14 @@ test("cacheDirectory() is where each system keeps caches, and undefined without 
   await withEnv({ XDG_CACHE_HOME: "/xdg" }, () => assertEquals(cacheDirectory("linux"), join("/xdg", "llamasaur")));
   await withEnv({ XDG_CACHE_HOME: "", HOME: "", LOCALAPPDATA: undefined }, () => {
     assertEquals(["linux", "darwin", "win32"].map(cacheDirectory), [undefined, undefined, undefined]);
-    assertEquals(libraryCachePath(), undefined);
+    assertEquals(libraryCachePath(LLAMA_VERSION, abi()), undefined);
   });
 });
 
 test("libraryCachePath() has the llama.cpp version and the table's number in it", async () => {
   await withEnv({ XDG_CACHE_HOME: "/xdg" }, () => {
     const parts = [`${LLAMA_VERSION}-${abi()}`, "lib", targetName(), libraryFileName()];
-    assertEquals(libraryCachePath(), join("/xdg", "llamasaur", ...parts));
+    assertEquals(libraryCachePath(LLAMA_VERSION, abi()), join("/xdg", "llamasaur", ...parts));
   });
 });
 
@@ -133,7 +133,7 @@ test("candidates() are the variable alone, else lib/ and the cache, each skipped
     assertEquals(candidates(), [{ path: "/mine.so" }]);
   });
   await withEnv({ LLAMASAUR_LIBRARY: undefined, XDG_CACHE_HOME: "/xdg" }, () => {
-    assertEquals(candidates().slice(1), [{ path: beside }, { path: libraryCachePath()! }]);
+    assertEquals(candidates().slice(1), [{ path: beside }, { path: libraryCachePath(LLAMA_VERSION, abi())! }]);
   });
   await withEnv(
     { LLAMASAUR_LIBRARY: undefined, XDG_CACHE_HOME: undefined, HOME: undefined, LOCALAPPDATA: undefined },

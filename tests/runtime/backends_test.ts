@@ -12,7 +12,7 @@ import { join } from "@std/path";
 import { build } from "../../build/mod.ts";
 import { plan } from "../../build/plan.ts";
 import { convert } from "../../convert.ts";
-import { candidates } from "../../ffi/host/paths.ts";
+import { candidates } from "../../ffi/open.ts";
 import { fixture } from "../support/checkpoint.ts";
 import { platformPackage } from "../support/npm_package.ts";
 import { farthest, libraryMissing } from "../support/references.ts";

@@ -6,7 +6,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { assertMatch } from "@std/assert";
 import { convert } from "../../convert.ts";
-import { candidates } from "../../ffi/host/paths.ts";
+import { candidates } from "../../ffi/open.ts";
 import { fixture } from "../support/checkpoint.ts";
 import { runChild } from "../support/child.ts";
 import { ggufOf, HubServer, NAME } from "../support/hub_server.ts";

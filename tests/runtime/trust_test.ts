@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { convert } from "../../convert.ts";
-import { candidates } from "../../ffi/host/paths.ts";
+import { candidates } from "../../ffi/open.ts";
 import { Llama } from "../../mod.ts";
 import { download, ModelNotFoundError, resolveModel } from "../../models.ts";
 import { readBert } from "../../src/convert/bert.ts";

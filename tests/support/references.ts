@@ -1,7 +1,7 @@
 // References of sentence-transformers (tests/fixtures/make/sentence_vectors.py), and how far a model is from them.
 import { Buffer } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
-import { candidates } from "../../ffi/host/paths.ts";
+import { candidates } from "../../ffi/open.ts";
 import { cosineSimilarity, type Embedding } from "../../mod.ts";
 import { fixture } from "./checkpoint.ts";
 

@@ -5,7 +5,7 @@ import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { build } from "../../build/mod.ts";
 import { convert, quantize } from "../../convert.ts";
-import { candidates } from "../../ffi/host/paths.ts";
+import { candidates } from "../../ffi/open.ts";
 import { Llama } from "../../mod.ts";
 import { download } from "../../models.ts";
 import { fixture } from "../support/checkpoint.ts";

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { convert } from "../../convert.ts";
-import { candidates } from "../../ffi/host/paths.ts";
+import { candidates } from "../../ffi/open.ts";
 import { fixture } from "../support/checkpoint.ts";
 import { cannotLoad, libraryMissing, modelPath } from "../support/references.ts";
 import type { Case, Context } from "./case.ts";

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { convert, type ConvertOptions, quantize, type WeightType } from "../../../convert.ts";
 import { LlamaError } from "../../../ffi/errors.ts";
-import { candidates } from "../../../ffi/host/paths.ts";
+import { candidates } from "../../../ffi/open.ts";
 import { Lane, open } from "../../../ffi/mod.ts";
 import {
   copyCheckpoint,

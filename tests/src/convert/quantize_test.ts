@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { convert, quantize, type WeightType } from "../../../convert.ts";
 import { LlamaError } from "../../../ffi/errors.ts";
-import { candidates } from "../../../ffi/host/paths.ts";
+import { candidates } from "../../../ffi/open.ts";
 import { WEIGHT_TYPES } from "../../../src/convert/quantize.ts";
 import { fixture, inDirectory } from "../../support/checkpoint.ts";
 import { readGguf } from "../../support/gguf_reader.ts";

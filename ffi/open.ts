@@ -1,0 +1,156 @@
+/** Opens the native library: finds it, checks that it is ours, of this version and for this CPU, and starts it. */
+import process from "node:process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { LibraryNotFoundError, LlamaError, STATUS } from "./errors.ts";
+import { buildCommand, isCompiled, libraryCachePath, libraryFileName, packageRoot, targetName } from "./host/paths.ts";
+import { env, granted } from "./host/permission.ts";
+import { Jobs } from "./jobs.ts";
+import type { Native } from "./native.ts";
+import type { Adapter } from "./runtime/adapter.ts";
+import { abi, type Functions, type Signature, SYMBOLS } from "./symbols.ts";
+import { LLAMA_VERSION } from "./version.ts";
+
+/** A place where the library may be, or the reason why it was not looked at. */
+export interface Candidate {
+  readonly path: string;
+  readonly skipped?: string;
+}
+
+// What a library of any version must answer, so that a stale one can be told from a foreign one.
+const FIRST = { saur_abi: SYMBOLS.saur_abi, saur_versions: SYMBOLS.saur_versions } as const;
+FIRST satisfies Record<string, Signature>;
+
+const opened = new Map<string, Native>();
+
+/**
+ * Opens the library, once for each path and JavaScript thread.
+ *
+ * @param library The `library` option; without it the places of `candidates()` are tried in order.
+ * @throws {LibraryNotFoundError} when no place has a library that opens.
+ * @throws {LlamaError} `version-mismatch` when one is of another version or for another CPU.
+ */
+export async function open(library?: string | URL): Promise<Native> {
+  const adapter = await loadAdapter();
+  const places = candidates(library);
+  const tried: string[] = [];
+  let mismatch: LlamaError | undefined;
+  for (const { path, skipped } of places) {
+    if (skipped) {
+      tried.push(`${path}: ${skipped}`);
+      continue;
+    }
+    try {
+      return opened.get(path) ?? start(path, adapter);
+    } catch (error) {
+      if (isPermissionError(error)) throw error;
+      if (error instanceof LlamaError) mismatch ??= error;
+      tried.push(`${path}: ${(error as Error).message.replace(/^(Could not open library: )+/, "")}`);
+    }
+  }
+  if (mismatch) throw mismatch;
+  // With nothing granted, Deno's own error (or question) about the permission is the clearest answer.
+  const refused = places.find(({ skipped }) => skipped?.includes("--allow-ffi"));
+  if (refused && places.every(({ skipped }) => skipped)) return start(refused.path, adapter);
+  throw new LibraryNotFoundError(
+    `Cannot find ${libraryFileName()}; looked at:\n${tried.map((line) => `  ${line}`).join("\n")}\n` +
+      `Build it with: ${buildCommand()}`,
+    tried,
+  );
+}
+
+/**
+ * The places where the library is looked for, first to last.
+ *
+ * @param option The `library` option: a path or a `file:` URL. When given, it is the only place.
+ */
+export function candidates(option?: string | URL): Candidate[] {
+  // A place that was named is the only one: falling back to another would hide that it is wrong.
+  const named = option ?? env("LLAMASAUR_LIBRARY");
+  if (named !== undefined) {
+    return [{ path: named instanceof URL || named.startsWith("file:") ? fileURLToPath(named) : named }];
+  }
+  const places: Candidate[] = [];
+  const add = (path: string | undefined, place: string, reason: string): void => {
+    if (path === undefined) places.push({ path: place, skipped: reason });
+    else if (!granted({ name: "ffi", path })) places.push({ path, skipped: "no permission (--allow-ffi)" });
+    else places.push({ path });
+  };
+  add(undefined, "$LLAMASAUR_LIBRARY", "unset, or no permission to read it (--allow-env)");
+  const root = packageRoot();
+  const beside = isCompiled()
+    ? join(dirname(process.execPath), libraryFileName())
+    : root.protocol === "file:"
+    ? join(fileURLToPath(root), "lib", targetName(), libraryFileName())
+    : undefined;
+  add(beside, "lib/ beside the package", `the package was loaded from ${root.protocol}//${root.host}`);
+  add(
+    libraryCachePath(LLAMA_VERSION, abi()),
+    "the user's cache",
+    "no permission to read HOME or XDG_CACHE_HOME (--allow-env)",
+  );
+  return places;
+}
+
+function loadAdapter(): Promise<Adapter> {
+  if ("Deno" in globalThis) return import("./runtime/deno.ts");
+  if ("Bun" in globalThis) return import("./runtime/bun.ts");
+  throw new Error("Cannot open the native library on this runtime: llamasaur needs Deno 2.9 or Bun 1.4.5, or newer");
+}
+
+function isPermissionError(error: unknown): boolean {
+  return error instanceof Error && (error.name === "NotCapable" || error.name === "PermissionDenied");
+}
+
+function start(path: string, adapter: Adapter): Native {
+  check(path, adapter);
+  const { functions, listen } = adapter.open(path);
+  const lacking = new Uint8Array(512);
+  if (functions.saur_cpu_missing(lacking, lacking.length, 0) > 0) {
+    const names = text(lacking);
+    throw new LlamaError(
+      "version-mismatch",
+      `Cannot use the library ${path}: it was compiled for a CPU with ${names}, which this one lacks. ` +
+        `Build it on this machine, or with --portable: ${buildCommand()}`,
+    );
+  }
+  const status = functions.saur_init(new Uint8Array(1));
+  if (status !== STATUS.OK) {
+    const why = status === STATUS.NULL ? ": no backend for this CPU is in the directory of its libggml" : "";
+    throw new LlamaError("context-lost", `Cannot start the library ${path}${why}`);
+  }
+  const native = { path, functions, jobs: new Jobs(functions, listen) };
+  opened.set(path, native);
+  return native;
+}
+
+function check(path: string, adapter: Adapter): void {
+  let first: Pick<Functions, keyof typeof FIRST>;
+  try {
+    first = adapter.open<Pick<Functions, keyof typeof FIRST>>(path, FIRST).functions;
+  } catch (error) {
+    const message = (error as Error).message;
+    if (isPermissionError(error) || !/saur_/.test(message)) throw error;
+    throw new Error(`it is not a llamasaur library (${message})`, { cause: error });
+  }
+  const buffer = new Uint8Array(256);
+  first.saur_versions(buffer, buffer.length);
+  const [built, loaded] = new TextDecoder().decode(buffer).split("\0");
+  const wrong = first.saur_abi() !== abi()
+    ? "its functions are those of another llamasaur version"
+    : built !== loaded?.replace(/-dev$/, "") // llama.cpp says "-dev" of every build that was not told otherwise
+    ? `its shim was compiled for llama.cpp ${built}, but it holds ${loaded}`
+    : built !== LLAMA_VERSION
+    ? `it holds llama.cpp ${loaded}, but this version needs ${LLAMA_VERSION}`
+    : undefined;
+  if (wrong) {
+    throw new LlamaError(
+      "version-mismatch",
+      `Cannot use the library ${path}: ${wrong}. Build it again: ${buildCommand()}`,
+    );
+  }
+}
+
+function text(buffer: Uint8Array): string {
+  return new TextDecoder().decode(buffer.subarray(0, buffer.indexOf(0)));
+}
