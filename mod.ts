@@ -12,15 +12,14 @@
  *
  * @module
  */
-export { Llama } from "./src/llama.ts";
-export { listDevices } from "./src/list_devices.ts";
+export { listDevices, Llama } from "./src/llama.ts";
 export type { Embedding } from "./src/embed.ts";
 export type { Ranked } from "./src/rerank.ts";
 export type { LabelScore } from "./src/scores.ts";
 export type { Reranker } from "./src/engine/profile.ts";
 export type { MemoryEstimate, MemoryInfo } from "./src/pool/memory.ts";
 export type { LlamaInfo } from "./src/engine/info.ts";
-export type { EmbedOptions, LoadOptions, Pooling, Progress, RerankOptions, Truncate } from "./src/options.ts";
+export type { EmbedOptions, LoadOptions, LogLine, Pooling, Progress, RerankOptions, Truncate } from "./src/options.ts";
 export { cosineSimilarity, dot, type Match, toBinary, topK } from "./src/vectors.ts";
 export { LibraryNotFoundError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";
-export type { Device, LogLine } from "./ffi/mod.ts";
+export type { Device } from "./ffi/mod.ts";

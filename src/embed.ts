@@ -1,11 +1,12 @@
 /** One embed call: texts to tokens, tokens to rows, rows to vectors in the order of the texts. */
 import { LlamaError } from "../ffi/errors.ts";
-import { checkText } from "./check.ts";
+import { promptOf } from "./engine/fingerprint.ts";
 import type { Engine } from "./engine/load.ts";
 import { Meter } from "./progress.ts";
 import type { EmbedOptions } from "./options.ts";
 import { Sequences, textCutter } from "./text/sequences.ts";
-import { forEachInSlices, type Items, mapInSlices } from "./slices.ts";
+import { type Items, mapInSlices } from "./slices.ts";
+import { readTexts, warnOfTruncation } from "./text/read.ts";
 import { tokenizeList } from "./text/token_lists.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
 
@@ -44,7 +45,7 @@ export async function embedTexts(
   const prompted: Items<string> = prompt ? { length: unique.length, at: (i) => prompt + unique[i]! } : unique;
   const ids = await tokenizeList(pool, prompted, "add", signal);
   const sequences = await Sequences.of(textCutter(ids, info.maxTokens, truncate, model.numbers, name));
-  warnOfTruncation(engine, sequences);
+  warnOfTruncation(sequences, info.maxTokens, engine.onLog);
   const vectors = await pool.encode(sequences, {
     signal,
     finish: (row, i) => {
@@ -59,50 +60,6 @@ export async function embedTexts(
     given[i] = 1;
     return { embedding, tokens: sequences.lengths[i]!, truncated: sequences.truncated[i] === 1 };
   });
-}
-
-/** What goes before each text: the option's, or the model's own for the kind of text. */
-export function promptOf({ prompts }: Pick<Engine, "prompts">, { prompt, inputType }: EmbedOptions): string {
-  if (inputType === undefined) return prompt ?? "";
-  if (prompt !== undefined) throw new RangeError("Cannot embed with both prompt and inputType: pass one of them");
-  if (prompts) return prompts[inputType] ?? "";
-  throw new RangeError(
-    `Cannot embed with inputType "${inputType}": the prompts are known only of models of the catalogue, and of those ` +
-      "that convert() made of a checkpoint with prompts; pass prompt",
-  );
-}
-
-/**
- * Checks texts, and gives the distinct ones and for each text the index of its equal among them.
- *
- * @param nameOf The argument's name of a text by its index, for messages.
- * @param textOf What the text of an item is.
- */
-export async function readTexts<T>(
-  items: readonly T[],
-  nameOf: (index: number) => string,
-  textOf: (item: T) => unknown = (item) => item,
-): Promise<{ unique: string[]; places: number[] }> {
-  const unique: string[] = [];
-  const places: number[] = [];
-  const seen = new Map<string, number>();
-  await forEachInSlices(items.length, (i) => {
-    const given = textOf(items[i]!);
-    const text = typeof given === "string" && given.isWellFormed() ? given : checkText(nameOf(i), given);
-    let place = seen.get(text);
-    if (place === undefined) seen.set(text, place = unique.push(text) - 1);
-    places.push(place);
-  });
-  return { unique, places };
-}
-
-/** One warning a call, to the log, if any of its texts was cut. */
-export function warnOfTruncation({ info, onLog }: Engine, { truncated }: Sequences): void {
-  if (!onLog) return;
-  const count = truncated.reduce((sum, one) => sum + one, 0);
-  if (count === 0) return;
-  const texts = count === 1 ? "1 text was" : `${count} texts were`;
-  onLog({ level: "warn", message: `${texts} truncated to ${info.maxTokens} tokens` });
 }
 
 /** Never a result with NaN or infinity in it. */

@@ -1,15 +1,17 @@
 /** The class that users hold. Its methods read in the order that the data flows: load, tokens, vectors, ranking. */
 import { LlamaError } from "../ffi/errors.ts";
+import { type Device, devices, open } from "../ffi/mod.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine/load.ts";
 import type { LlamaInfo } from "./engine/info.ts";
 import type { MemoryEstimate } from "./pool/memory.ts";
 import { estimateMemory } from "./pool/memory_plan.ts";
-import { modelPath, parseModel } from "./models/find.ts";
+import { parseModel, pathOf } from "./models/find.ts";
 import { catalogueEntryOf } from "./models/catalogue.ts";
-import { checkText, copyInput } from "./check.ts";
+import { checkObject, checkText, copyInput } from "./check.ts";
 import {
   checkEmbedOptions,
+  checkLibrary,
   checkLoadOptions,
   checkRerankOptions,
   type EmbedOptions,
@@ -69,9 +71,9 @@ export class Llama {
    */
   static async load(model: string | URL, options: LoadOptions = {}): Promise<Llama> {
     const checked = checkLoadOptions(options);
-    const named = parseModel(model);
-    const known = named.kind === "hub" ? catalogueEntryOf(named.file.repository) : undefined;
-    return new Llama(await loadEngine(modelPath(model), checked, known));
+    const reference = parseModel(model);
+    const known = reference.kind === "hub" ? catalogueEntryOf(reference.file.repository) : undefined;
+    return new Llama(await loadEngine(pathOf(reference, String(model)), checked, known));
   }
 
   /**
@@ -296,4 +298,22 @@ export class Llama {
       this.#running.delete(promise);
     }
   }
+}
+
+/**
+ * Lists the devices that the native library offers: the CPU, and GPUs if it was built for them.
+ *
+ * @param options `library`: path or `file:` URL of the native library, if it is not in one of the usual places.
+ * @returns The devices; a GPU's name is what the `device` option of `Llama.load` takes.
+ * @throws {TypeError} when `library` is neither.
+ * @throws {LibraryNotFoundError} when the native library was not built.
+ * @example
+ * ```ts
+ * import { listDevices } from "@llamasaur/llamasaur";
+ *
+ * for (const { name, kind } of await listDevices()) console.log(name, kind); // CPU cpu
+ * ```
+ */
+export async function listDevices(options: { readonly library?: string | URL | undefined } = {}): Promise<Device[]> {
+  return devices(await open(checkLibrary(checkObject("options", options).library)));
 }

@@ -1,5 +1,4 @@
 /** The options of every call: types, defaults and checks. Wrong ones throw TypeError or RangeError, before any work. */
-import type { LogLine } from "../ffi/mod.ts";
 import {
   checkBoolean,
   checkCallback,
@@ -17,6 +16,14 @@ export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
 
 /** What happens to a text with more tokens than the model takes. */
 export type Truncate = "end" | "start" | "error";
+
+/** A line of llama.cpp's log, or a warning of this package. */
+export interface LogLine {
+  /** How grave it is. */
+  readonly level: "debug" | "info" | "warn" | "error";
+  /** The line, without its line break. */
+  readonly message: string;
+}
 
 /** Progress of a call. Equal texts of a call are one. */
 export interface Progress {

@@ -1,17 +1,18 @@
 /** One rerank call: by the model's own scores of pairs where it has them, else by the cosine of vectors. */
 import { LlamaError } from "../ffi/errors.ts";
 import { copyList } from "./check.ts";
-import { checkFinite, embedTexts, readTexts, warnOfTruncation } from "./embed.ts";
+import { checkFinite, embedTexts } from "./embed.ts";
 import type { Engine } from "./engine/load.ts";
 import { Meter } from "./progress.ts";
 import type { RerankOptions } from "./options.ts";
 import { pairCutter, withoutSpecials } from "./text/pairs.ts";
-import type { Special } from "./pool/pool.ts";
 import { type LabelScore, type Score, scoreOf } from "./scores.ts";
 import { DEFAULT_INSTRUCTION, fillTemplate, parseTemplate, withInstruction } from "./text/templates.ts";
 import { type Cutter, Sequences, textCutter } from "./text/sequences.ts";
 import { type Items, mapInSlices, sortInSlices } from "./slices.ts";
+import { readTexts, warnOfTruncation } from "./text/read.ts";
 import { tokenizeList } from "./text/token_lists.ts";
+import type { Special } from "./text/tokens.ts";
 import { dot, normalize } from "./vectors.ts";
 
 /** A document's place in a ranking. */
@@ -63,7 +64,7 @@ export async function rankDocuments<T>(
   const planOf = engine.info.reranker === "cosine" ? planCosine : planPairs;
   const plan = await planOf(engine, query, unique, options, name);
   const sequences = await Sequences.of(plan.cutter);
-  warnOfTruncation(engine, sequences);
+  warnOfTruncation(sequences, engine.info.maxTokens, engine.onLog);
   const { signal, onProgress, topN = Infinity } = options;
   const meter = new Meter(onProgress);
   const best = new Best(plan, sequences);

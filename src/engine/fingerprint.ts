@@ -1,6 +1,5 @@
 /** A short string that changes when vectors would, for those who store them. */
 import type { Model } from "../../ffi/mod.ts";
-import { promptOf } from "../embed.ts";
 import type { EmbedOptions } from "../options.ts";
 import type { Profile } from "./profile.ts";
 
@@ -23,6 +22,17 @@ export function fingerprintOf(
   const made = [model.meta(":hash"), addBos, addEos, addSep, pooling, maxTokens, version, kernels];
   const asked = [promptOf({ prompts }, options), options.dimensions ?? dimensions, normalize, truncate === "start"];
   return fnv1a(JSON.stringify([made, asked]));
+}
+
+/** What goes before each text: the option's, or the model's own for the kind of text. */
+export function promptOf({ prompts }: Pick<Profile, "prompts">, { prompt, inputType }: EmbedOptions): string {
+  if (inputType === undefined) return prompt ?? "";
+  if (prompt !== undefined) throw new RangeError("Cannot embed with both prompt and inputType: pass one of them");
+  if (prompts) return prompts[inputType] ?? "";
+  throw new RangeError(
+    `Cannot embed with inputType "${inputType}": the prompts are known only of models of the catalogue, and of those ` +
+      "that convert() made of a checkpoint with prompts; pass prompt",
+  );
 }
 
 /** FNV-1a in 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/), as 16 hex digits. */

@@ -66,16 +66,25 @@ export function parseModel(model: unknown): ModelReference {
  * @throws {ModelNotFoundError} when the file is at none of these places; the message lists them and how to get it.
  */
 export function modelPath(model: string | URL): string {
-  const found = parseModel(model);
+  return pathOf(parseModel(model), String(model));
+}
+
+/**
+ * The path of a model's file, as `modelPath`.
+ *
+ * @param found What `parseModel` read.
+ * @param model How the user named it, for the message.
+ */
+export function pathOf(found: ModelReference, model: string): string {
   if (found.kind === "path") return found.path;
   const tried: string[] = [];
   const path = inFolder(found.file, found.name, tried) ?? inCache(found.file, tried);
   if (path !== undefined) return path;
   throw new ModelNotFoundError(
-    `Cannot find model ${JSON.stringify(String(model))}: ${remedy(String(model))}; looked at:\n${
+    `Cannot find model ${JSON.stringify(model)}: ${remedy(model)}; looked at:\n${
       tried.map((line) => `  ${line}`).join("\n")
     }`,
-    String(model),
+    model,
   );
 }
 

@@ -13,7 +13,7 @@ import {
   passesOf,
   smallerPass,
 } from "./memory.ts";
-import type { LlamaInfo } from "../engine/info.ts";
+import type { Pooling } from "../options.ts";
 import type { Limits } from "./plan.ts";
 
 /** What is wanted, if there is memory for it. */
@@ -85,7 +85,11 @@ export async function planMemory(
 /** What calls work with, as far as it takes memory. */
 export interface Memory {
   readonly memory: MemoryPlan;
-  readonly info: Pick<LlamaInfo, "pooling" | "reranker" | "maxTokens">;
+  readonly info: {
+    readonly pooling: Pooling;
+    readonly reranker: "cross-encoder" | "yes-no" | "cosine";
+    readonly maxTokens: number;
+  };
   /** Numbers of one row. */
   readonly width: number;
 }

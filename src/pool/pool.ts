@@ -12,7 +12,8 @@ import { Contexts, type Holder, type MemorySettings } from "./contexts.ts";
 import { type Limits, longestFirst, type Share, Turns } from "./plan.ts";
 import type { Pooling } from "../options.ts";
 import { type Items, measureInSlices } from "../slices.ts";
-import { joined, ownTokens, type Sequence } from "../text/tokens.ts";
+import { ownTokens, type Sequence } from "../text/sequences.ts";
+import { joined, type Special } from "../text/tokens.ts";
 
 /** How a pool computes. */
 export interface PoolSettings {
@@ -35,9 +36,6 @@ export interface PoolSettings {
   readonly prepare: ((text: string) => string | Promise<string>) | undefined;
   readonly onLog: ((line: LogLine) => void) | undefined;
 }
-
-/** What is done about special tokens; see `SPECIAL` of ffi/lane.ts. */
-export type Special = keyof typeof SPECIAL;
 
 // About 4 ms of tokenising, so that a query's pass is not held up by a long list's texts; the weight is UTF-16 units.
 const TEXTS: Limits = { best: 32 * 1024, least: 8 * 1024, weight: 48 * 1024, count: 256 };

@@ -5,10 +5,9 @@
  * `XLMRobertaTokenizer` (<s> q </s></s> d </s>), `ModernBert` (as BERT, without types).
  */
 import type { ModelNumbers } from "../../ffi/mod.ts";
-import type { Truncate } from "../options.ts";
-import type { Cutter } from "./sequences.ts";
+import type { Cutter, PairTruncate } from "./sequences.ts";
 import type { Items } from "../slices.ts";
-import { joined, type Sequence, type Specials, truncateTokens, windowAt, windowCount } from "./tokens.ts";
+import { joined, type Specials, type TruncatedTokens, truncateTokens, windowAt, windowCount } from "./tokens.ts";
 
 /** The special tokens before, between and after the two texts of a pair. */
 export interface PairFormat {
@@ -52,9 +51,6 @@ export function withoutSpecials(ids: Int32Array, { bos, eos, sep }: Specials): I
   const to = ids.length > from && (last === eos || last === sep) ? ids.length - 1 : ids.length;
   return ids.subarray(from, to);
 }
-
-/** What becomes of a document that does not fit beside its query: `windows` makes several sequences of it. */
-export type PairTruncate = Truncate | "windows";
 
 /**
  * Joins a query and each of many documents. What does not fit is cut from the document, never from the query.
@@ -113,7 +109,7 @@ export function pieceCount(document: Int32Array, room: number, truncate: PairTru
 }
 
 /** What of a document is in one of them. */
-export function pieceOf(document: Int32Array, room: number, truncate: PairTruncate, piece: number): Sequence {
+export function pieceOf(document: Int32Array, room: number, truncate: PairTruncate, piece: number): TruncatedTokens {
   if (truncate === "windows") return { ids: windowAt(document, room, NONE, piece), truncated: false };
   return truncateTokens(document, room, truncate === "start" ? "start" : "end", NONE);
 }

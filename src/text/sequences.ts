@@ -5,8 +5,24 @@
  * collection of the young, which holds the event loop meanwhile.
  */
 import { forEachInSlices, type Items } from "../slices.ts";
-import { fitTokens, ownTokens, type Sequence, type Specials, windowAt, windowCount } from "./tokens.ts";
-import type { PairTruncate } from "./pairs.ts";
+import type { Truncate } from "../options.ts";
+import { fitTokens, type Specials, type TruncatedTokens, windowAt, windowCount } from "./tokens.ts";
+
+/** The tokens of a text as they go into the model. */
+export interface Sequence extends TruncatedTokens {
+  /** Where segment B begins, for models that tell a pair's two texts apart; by default there is none. */
+  readonly second?: number;
+  /** How many tokens at its start others of its call have, too, where those can be computed once for all. */
+  readonly shared?: number;
+}
+
+/** How many of a sequence's tokens are computed for it alone. */
+export function ownTokens({ ids, shared = 0 }: Sequence): number {
+  return ids.length - shared;
+}
+
+/** What becomes of a text that does not fit: `windows` makes several sequences of it. */
+export type PairTruncate = Truncate | "windows";
 
 /** How texts become sequences. */
 export interface Cutter {

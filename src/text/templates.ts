@@ -7,11 +7,10 @@
  * tokens, template and user text are tokenised as one text, as the original tokenizer does: a query's "?" and the line
  * break after it are one token of Qwen's.
  */
-import { type PairTruncate, pieceCount, pieceOf } from "./pairs.ts";
-import type { Special } from "../pool/pool.ts";
-import type { Cutter } from "./sequences.ts";
+import { pieceCount, pieceOf } from "./pairs.ts";
+import type { Cutter, PairTruncate } from "./sequences.ts";
 import { forEachInSlices, type Items } from "../slices.ts";
-import { joined } from "./tokens.ts";
+import { joined, type Special } from "./tokens.ts";
 
 /** A stretch of a template: a special token, or text with placeholders as its odd parts. */
 export type Stretch = { readonly token: number } | { readonly parts: readonly string[] };

@@ -1,6 +1,6 @@
 /** The tokens of many texts, with no object for each: a garbage collection takes as long as there are objects that live. */
-import type { Pool, Special } from "../pool/pool.ts";
 import type { Items } from "../slices.ts";
+import type { Special } from "./tokens.ts";
 
 const CHUNK = 64 * 1024; // tokens of one buffer at most, but for a longer list alone
 
@@ -48,16 +48,29 @@ export class TokenLists implements Items<Int32Array> {
   }
 }
 
-/** Tokenises a long list: as `Pool.tokenize` does a short one. */
+/** What tokenises texts: the pool. */
+export interface Tokenizer {
+  /** The token ids of each text; `finish` takes each text's as they come and may give less. */
+  tokenize(
+    texts: Items<string>,
+    special: Special,
+    options: {
+      readonly signal: AbortSignal | undefined;
+      readonly finish: (ids: Int32Array, index: number) => Int32Array;
+    },
+  ): Promise<Int32Array[]>;
+}
+
+/** Tokenises a long list into few buffers. */
 export async function tokenizeList(
-  pool: Pool,
+  tokenizer: Tokenizer,
   texts: Items<string>,
   special: Special,
   signal: AbortSignal | undefined,
 ): Promise<TokenLists> {
   const lists = new TokenLists(texts.length);
   const none = new Int32Array();
-  await pool.tokenize(texts, special, {
+  await tokenizer.tokenize(texts, special, {
     signal,
     finish: (ids, i) => {
       lists.set(i, ids);

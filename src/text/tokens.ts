@@ -1,22 +1,16 @@
 /** Texts to token ids, cut to what the model takes without losing the special tokens at the ends. */
-import type { ModelNumbers } from "../../ffi/mod.ts";
+import type { ModelNumbers, SPECIAL } from "../../ffi/mod.ts";
 import type { Truncate } from "../options.ts";
 
-/** The tokens of a text as they go into the model. */
-export interface Sequence {
+/** What is done about special tokens; see `SPECIAL` of ffi/lane.ts. */
+export type Special = keyof typeof SPECIAL;
+
+/** A text's tokens after truncation. */
+export interface TruncatedTokens {
   /** Token ids, special ones included. */
   readonly ids: Int32Array;
   /** Whether tokens were cut off. */
   readonly truncated: boolean;
-  /** Where segment B begins, for models that tell a pair's two texts apart; by default there is none. */
-  readonly second?: number;
-  /** How many tokens at its start others of its call have, too, where those can be computed once for all. */
-  readonly shared?: number;
-}
-
-/** How many of a sequence's tokens are computed for it alone. */
-export function ownTokens({ ids, shared = 0 }: Sequence): number {
-  return ids.length - shared;
 }
 
 /** The special tokens that a model's vocabulary asks for around a text. */
@@ -31,7 +25,12 @@ export type Specials = Pick<ModelNumbers, "bos" | "eos" | "sep">;
  * @param side Which end to cut.
  * @param specials The model's special tokens.
  */
-export function truncateTokens(ids: Int32Array, limit: number, side: "end" | "start", specials: Specials): Sequence {
+export function truncateTokens(
+  ids: Int32Array,
+  limit: number,
+  side: "end" | "start",
+  specials: Specials,
+): TruncatedTokens {
   if (ids.length <= limit) return { ids, truncated: false };
   const { opening, closing } = ends(ids, limit, specials);
   const from = side === "end" ? opening : ids.length - limit + opening;
@@ -106,7 +105,7 @@ export function fitTokens(
   limit: number,
   truncate: Truncate,
   specials: Specials,
-): Sequence {
+): TruncatedTokens {
   if (ids.length === 0) {
     throw new RangeError(
       `Cannot embed ${name()}: it is empty, and this model has no special token to stand for nothing`,

@@ -1,8 +1,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { pairCutter } from "../../../src/text/pairs.ts";
-import { type Cutter, Sequences, textCutter } from "../../../src/text/sequences.ts";
-import type { Sequence } from "../../../src/text/tokens.ts";
+import { type Cutter, type Sequence, Sequences, textCutter } from "../../../src/text/sequences.ts";
 
 const BERT = { bos: 101, eos: -1, sep: 102 };
 const FORMAT = { opening: [101], middle: [102], closing: [102], segments: true };

@@ -1,11 +1,10 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { pairFormat, type PairTruncate } from "../../../src/text/pairs.ts";
-import type { Special } from "../../../src/pool/pool.ts";
-import type { Cutter } from "../../../src/text/sequences.ts";
+import { pairFormat } from "../../../src/text/pairs.ts";
+import type { Special } from "../../../src/text/tokens.ts";
+import type { Cutter, PairTruncate, Sequence } from "../../../src/text/sequences.ts";
 import type { Items } from "../../../src/slices.ts";
 import { fillTemplate, parseTemplate, withInstruction, YES_NO_TEMPLATE } from "../../../src/text/templates.ts";
-import type { Sequence } from "../../../src/text/tokens.ts";
 
 // A tokenizer of one token a character, but for two special tokens where they are asked for.
 const SPECIALS: Readonly<Record<string, number>> = { "<|im_start|>": 1, "<|im_end|>": 2 };
