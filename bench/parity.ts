@@ -1,9 +1,12 @@
-// deno task parity: how near every family is to its original, with f32, bf16 and q8_0 weights, and what of llama.cpp's
-// families is right, warned of, refused or not verified. Exit code 1 where a limit is passed.
+// How near every family is to its original, with f32, bf16 and q8_0 weights: `deno task parity [--write]` prints a table.
+//   --write   keeps the figures in bench/results/parity.json, which `deno task docs` makes docs/accuracy.md's tables of
+// The exit code is 1 where a figure is beyond its limit.
 import process from "node:process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { quantize, type WeightType } from "../convert.ts";
 import { dot } from "../mod.ts";
 import { bertRerankers, minilm } from "../tests/support/bert_families.ts";
@@ -25,26 +28,16 @@ import {
   wrongPairTokens,
   wrongTokens,
 } from "../tests/support/families.ts";
-import { STATUSES } from "./parity_statuses.ts";
+import { commitOf, describeMachine } from "./machine.ts";
+import { type Parity, type ParityRow, parityTable } from "./parity_table.ts";
 
 const TYPES = ["f32", "bf16", "q8_0"] as const satisfies readonly WeightType[];
 
-/** A line of the table. */
-interface Row {
-  readonly title: string;
-  readonly type: string;
-  readonly cells: readonly Cell[];
-}
-interface Cell {
-  readonly text: string;
-  readonly within: boolean;
-}
+/** Rounds as the table prints, so that a repeated run changes the file only where a figure changes. */
+const decimals = (value: number, digits: number): number => Number(value.toFixed(digits));
+const twoDigits = (value: number): number => Number(value.toPrecision(2));
 
-function cell(text: string, within = true): Cell {
-  return { text: within ? text : `**${text}**`, within };
-}
-
-async function embedderRow(file: string, type: string, embedder: Embedder): Promise<Row> {
+async function embedderRow(file: string, type: string, embedder: Embedder): Promise<ParityRow> {
   const { family, texts } = embedder;
   const limits = (family.name === "minilm" ? REAL : SMALL)[type]!;
   await using llama = await loadFamily(embedder, file);
@@ -57,46 +50,49 @@ async function embedderRow(file: string, type: string, embedder: Embedder): Prom
     all.filter((_, i) => i !== query).map((vector) => dot(all[query]!, vector))
   );
   const rank = spearman(wanted!, found!);
+  const beyond: ParityRow["beyond"][number][] = [];
+  if (wrong.length > 0) beyond.push("tokens");
+  // not within, which NaN is not either
+  if (!(least >= (type === "f32" ? leastCosine(llama.info) : limits.cosine))) beyond.push("cosine");
+  if (!(off <= (type === "f32" ? toleranceOf(embedder, llama.info) : limits.vectors))) beyond.push("maxAbs");
+  if (!(rank >= limits.rank)) beyond.push("rank");
   return {
-    title: family.title,
-    type,
-    cells: [
-      cell(`${texts.length - wrong.length} of ${texts.length}`, wrong.length === 0),
-      cell(
-        `${least.toFixed(7)} / ${mean.toFixed(7)}`,
-        least >= (type === "f32" ? leastCosine(llama.info) : limits.cosine),
-      ),
-      cell(off.toExponential(1), off <= (type === "f32" ? toleranceOf(embedder, llama.info) : limits.vectors)),
-      cell(rank.toFixed(4), rank >= limits.rank),
-    ],
+    family: family.title,
+    weights: type,
+    tokens: { equal: texts.length - wrong.length, of: texts.length },
+    cosine: { min: decimals(least, 7), mean: decimals(mean, 7) },
+    maxAbs: twoDigits(off),
+    rank: decimals(rank, 4),
+    beyond,
   };
 }
 
-async function rerankerRow(file: string, type: string, reranker: Reranker): Promise<Row> {
+async function rerankerRow(file: string, type: string, reranker: Reranker): Promise<ParityRow> {
   const { family, pairs } = reranker;
   const limits = (family.name.startsWith("minilm") ? REAL : SMALL)[type]!;
   await using llama = await loadFamily(reranker, file);
   const wrong = await wrongPairTokens(llama, reranker);
   const { off, rank, range } = compareScores(pairs, await scoresOf(llama, pairs));
   const allowed = type === "f32" ? toleranceOf(reranker, llama.info) : limits.logits * Math.max(range, 10);
+  const beyond: ParityRow["beyond"][number][] = [];
+  if (!family.template && wrong.length > 0) beyond.push("tokens");
+  if (!(off <= allowed)) beyond.push("maxAbs");
+  if (!(rank >= limits.rank)) beyond.push("rank");
   return {
-    title: family.title,
-    type,
-    cells: [
-      family.template
-        ? cell("as the logits show")
-        : cell(`${pairs.length - wrong.length} of ${pairs.length}`, wrong.length === 0),
-      cell(""),
-      cell(`${off.toExponential(1)} of ${range.toFixed(1)}`, off <= allowed),
-      cell(rank.toFixed(4), rank >= limits.rank),
-    ],
+    family: family.title,
+    weights: type,
+    ...(family.template ? {} : { tokens: { equal: pairs.length - wrong.length, of: pairs.length } }),
+    maxAbs: twoDigits(off),
+    range: decimals(range, 1),
+    rank: decimals(rank, 4),
+    beyond,
   };
 }
 
-async function measured(): Promise<Row[]> {
+async function measured(): Promise<ParityRow[]> {
   const directory = mkdtempSync(join(tmpdir(), "llamasaur-parity-"));
-  const made: Row[] = [];
-  const each = async (f32: string, name: string, rowOf: (file: string, type: string) => Promise<Row>) => {
+  const made: ParityRow[] = [];
+  const each = async (f32: string, name: string, rowOf: (file: string, type: string) => Promise<ParityRow>) => {
     for (const type of TYPES) {
       const file = type === "f32" ? f32 : join(directory, `${name}-${type}.gguf`);
       if (type !== "f32") await quantize(f32, file, type);
@@ -120,25 +116,24 @@ async function measured(): Promise<Row[]> {
   return made;
 }
 
-function line(...cells: readonly string[]): string {
-  return `| ${cells.join(" | ")} |`;
-}
-
+const { values } = parseArgs({ options: { write: { type: "boolean", default: false } } });
+const root = fileURLToPath(new URL("..", import.meta.url));
+const machine = describeMachine();
 const rows = await measured();
-const failed = rows.flatMap(({ cells }) => cells).filter(({ within }) => !within).length;
-const right = (title: string): boolean =>
-  rows.every((row) => row.title !== title || row.type !== "f32" || row.cells.every(({ within }) => within));
-console.log([
-  line("family", "weights", "tokens equal", "cosine min / mean", "max abs of vectors or logits", "rank agreement"),
-  line(..."------".split("").map(() => "---")),
-  ...rows.map(({ title, type, cells }) => line(title, type, ...cells.map(({ text }) => text))),
-  "",
-  line("family", "is", "because"),
-  line("---", "---", "---"),
-  ...[...new Set(rows.map(({ title }) => title))].map((title) =>
-    line(title, right(title) ? "right" : "**wrong**", "measured above")
-  ),
-  ...STATUSES.map(({ family, status, why }) => line(family, status, why)),
-].join("\n"));
+console.log(parityTable(rows));
+const failed = rows.reduce((sum, { beyond }) => sum + beyond.length, 0);
 if (failed > 0) console.log(`\n${failed} figures are beyond their limits (bold).`);
+if (values.write) {
+  const date = new Date().toISOString().slice(0, 10);
+  const { rows: _, ...about }: Parity = {
+    command: "deno task parity --write",
+    date,
+    commit: commitOf(root),
+    machine,
+    rows,
+  };
+  const lines = rows.map((row) => `  ${JSON.stringify(row)}`).join(",\n"); // one each, so that a difference shows its row
+  const text = JSON.stringify({ ...about, rows: [] }, undefined, 1).replace(/\[\]\n\}$/, () => `[\n${lines}\n ]\n}\n`);
+  writeFileSync(join(root, "bench/results/parity.json"), text);
+}
 process.exitCode = failed > 0 ? 1 : 0;
