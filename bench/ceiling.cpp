@@ -1,7 +1,7 @@
 // The native ceiling: what libllama gives to C++ alone, with nothing of ours between.
 //
 //   ceiling MODEL TEXTS [--limit N] [--packs N,N] [--lanes N,N] [--threads N,N] [--flash -1,0,1] [--rounds N]
-//   ceiling MODEL TEXTS ... --serve     one configuration, asked by a driver: see the protocol in CONTRIBUTING.md
+//   ceiling MODEL TEXTS ... --serve     one configuration, asked by a driver: see the protocol in bench/README.md
 //   ceiling MODEL TEXTS ... --first     the first text alone, then the end: what a start takes
 //     --pooling N       llama.h's number, where the file does not say
 //     --query FILE      a cross-encoder's, whose documents the texts are

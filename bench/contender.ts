@@ -1,4 +1,4 @@
-/** A process that is measured: it stays, warm, and works only when it is told to. CONTRIBUTING.md has the protocol. */
+/** A process that is measured: it stays, warm, and works only when it is told to. bench/README.md has the protocol. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";

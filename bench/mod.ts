@@ -6,7 +6,7 @@
 //   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 12)
 //   --out DIR            for results.json, results.md and chart.svg (default: bench-results/DATE)
 // Each contender is a process of its own, in its own best setting, which is searched for first; all stay warm and take
-// turns. What one cannot do, or cannot be had, is a line of the table. CONTRIBUTING.md has the contenders' protocol.
+// turns. What one cannot do, or cannot be had, is a line of the table. bench/README.md has the contenders' protocol.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// What users get, as a process that the driver talks to, on Deno or on Bun: `ours.ts JOB.json`. See CONTRIBUTING.md for
+// What users get, as a process that the driver talks to, on Deno or on Bun: `ours.ts JOB.json`. See bench/README.md for
 // the protocol. Besides that: "singles" is a call for each text, all at once; with the setting `stream`, a file of one
 // text a line, "go" reads that through embedStream and drops the vectors.
 import { createReadStream, readFileSync, writeFileSync } from "node:fs";

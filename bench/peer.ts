@@ -1,4 +1,4 @@
-/** What the driver and those that it measures agree on: a job, and how a contender comes to it. CONTRIBUTING.md has the protocol. */
+/** What the driver and those that it measures agree on: a job, and how a contender comes to it. bench/README.md has the protocol. */
 
 /** What is measured; workloads.ts says what each is. */
 export const WORKLOADS = [

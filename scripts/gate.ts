@@ -21,7 +21,8 @@ const PASSED: Counts = { passed: 1, failed: 0, skipped: 0 };
 const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 };
 const MINUTES = 20; // a step that takes longer hangs
 const BUN_TIMEOUT = "--timeout=600000"; // ms a test; Bun's own default of 5 s is too short for a model on a busy machine
-const DOCUMENTED = ["src", "ffi", "build", "README.md"]; // with the root entries: their code blocks are tests
+// With the root entries: their code blocks are tests. Those of README and docs are tests/docs/blocks_test.ts's.
+const DOCUMENTED = ["src", "ffi", "build"];
 
 function steps(reports: string, examples: boolean): Step[] {
   const entries = Object.values<string>(JSON.parse(readFileSync("deno.json", "utf8")).exports);
@@ -35,6 +36,7 @@ function steps(reports: string, examples: boolean): Step[] {
     check("check", "deno", "check"),
     check("doc", "deno", "doc", "--quiet", "--lint", ...entries),
     check("imports", "deno", "run", "-A", "scripts/imports.ts"),
+    check("docs", "deno", "run", "-A", "scripts/docs.ts", "--check"),
     check("publish", "deno", "publish", "--dry-run", "--allow-dirty"),
     tests("deno test", deno, "deno", "test", "-A", "--doc", `--junit-path=${deno}`, "tests", ...documented),
     tests("bun test", bun, "bun", "test", BUN_TIMEOUT, "--reporter=junit", `--reporter-outfile=${bun}`, "./tests"),

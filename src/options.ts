@@ -64,7 +64,7 @@ export interface LoadOptions {
    * text that takes more is an error. Default: no limit.
    */
   readonly memoryLimit?: number | undefined;
-  /** Path or `file:` URL of the native library. Default: the places that the README lists. */
+  /** Path or `file:` URL of the native library. Default: the places that docs/building.md lists. */
   readonly library?: string | URL | undefined;
   /** Refuse a file whose weights hold NaN or infinity; reads the whole file. @default {false} */
   readonly checkTensors?: boolean | undefined;

@@ -1,4 +1,4 @@
-"""How a contender in Python talks with the driver: it says that it is ready, then answers lines (CONTRIBUTING.md has them)."""
+"""How a contender in Python talks with the driver: it says that it is ready, then answers lines (bench/README.md has them)."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 // The same input and the same plan give the same bits: again, on more lanes, in another process, on the other runtime.
-// How far vectors may differ where the plan does: the README's "Speed".
+// How far vectors may differ where the plan does: docs/accuracy.md.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";

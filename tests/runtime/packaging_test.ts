@@ -1,6 +1,6 @@
 // The package as a stranger gets it: over HTTP on Deno as from JSR, as a tarball on Bun as from npm.
 import { test } from "node:test";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { inDirectory } from "../support/checkpoint.ts";
@@ -35,6 +35,28 @@ test("isPublished() is what the patterns of deno.json name", () => {
   assert(["deno.json", "mod.ts", "src/a.ts", "src/models/b.ts"].every((path) => isPublished(path, include)));
   assert(!["", "a.json", "tests/a.ts", "src/../.npmrc", "srcs/a.ts"].some((path) => isPublished(path, include)));
 });
+
+test(
+  "both packages hold the entries, src, ffi, build, the pages, and nothing else",
+  { ...slow, skip: !npm },
+  async () => {
+    const entries = readdirSync(ROOT).filter((name) => name.endsWith(".ts"));
+    const pages = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "docs"]; // README's links lead to docs
+    const held = ["build", "ffi", "src", ...entries, ...pages];
+    await inDirectory(async (directory) => {
+      const packed = await runChild(npm!, ["pack", "--dry-run", "--json"], { env: emptyHome(directory) });
+      assertEquals(packed.code, 0, packed.stderr);
+      const [{ files }] = JSON.parse(packed.stdout);
+      const paths: string[] = files.map(({ path }: { path: string }) => path);
+      assertEquals([...new Set(paths.map((path) => path.split("/")[0]!))].sort(), [...held, "package.json"].sort());
+      const kinds = /(\.(ts|cpp|h|c|md|svg|cmake)|LICENSE|CMakeLists\.txt|package\.json)$/;
+      assertEquals(paths.filter((path) => !kinds.test(path) || /_(test|worker)\.ts$/.test(path)), []);
+    });
+    const { publish } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
+    const wanted = [...held.filter((name) => !entries.includes(name)), "*.ts", "deno.json"];
+    assertEquals([...publish.include].sort(), wanted.sort());
+  },
+);
 
 test("the package over HTTP builds into the user's cache, and embeds from an empty folder on Deno", {
   ...slow,
