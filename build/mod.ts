@@ -7,6 +7,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { LockLostError } from "../ffi/host/lock.ts";
 import { checkBuildOptions } from "./check.ts";
 import { HELP, parseCommandLine } from "./cli.ts";
 import { compile } from "./compile.ts";
@@ -120,8 +121,9 @@ async function main(): Promise<number> {
     if (!options.dryRun) console.log(path);
     return 0;
   } catch (error) {
-    if (!(error instanceof BuildError || error instanceof RangeError)) throw error;
-    console.error(`error: ${error.message}`);
+    const told = [BuildError, LockLostError, RangeError].some((kind) => error instanceof kind);
+    if (!told) throw error;
+    console.error(`error: ${(error as Error).message}`);
     return 1;
   }
 }

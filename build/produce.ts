@@ -1,6 +1,6 @@
 /** One build from start to end, whatever it is that is built: wait, look, make, note, publish. */
+import { type LockTimes, withLock } from "../ffi/host/lock.ts";
 import { interruptible } from "./interrupt.ts";
-import { type LockTimes, withLock } from "./lock.ts";
 import { discard, isCurrent, publish, working, writeStamp } from "./workspace.ts";
 
 /** What is to be there in the end. */
@@ -35,7 +35,7 @@ export async function produce(job: Job): Promise<boolean> {
   if (!job.clean && await deliver(job)) return false;
   return await interruptible((stop) => {
     const onWait = (pid: number): void => job.say(`waiting for another build (process ${pid}) to end`);
-    const options = { signal: stop, onWait, ...(job.lockTimes ? { times: job.lockTimes } : {}) };
+    const options = { signal: stop, onWait, times: job.lockTimes };
     return withLock(job.lock, (signal) => make(job, signal), options);
   }, job.signal);
 }

@@ -26,7 +26,7 @@ async function main([root = "", inputs, clean]: string[]): Promise<void> {
         if (code !== 0) throw new BuildError(output);
       }
     },
-    lockTimes: { renew: 50, stale: 60_000, poll: 20 },
+    lockTimes: { renew: 50, stale: 3_000, poll: 20 },
   });
   console.log(built ? "built" : "nothing has changed");
 }

@@ -110,7 +110,10 @@ test(
     assertEquals(await readFile(join(root, "build", "product"), "utf8"), "half");
     const next = worker(root);
     assertEquals((await next.done).code, 0);
-    assertMatch(next.output(), /^an earlier build was killed in .*: starting from nothing\nmaking/);
+    assertMatch(
+      next.output(),
+      /^waiting for another build \(process \d+\) to end\nan earlier build was killed in .*: starting from nothing\nmaking/,
+    );
     assertEquals(await readFile(join(root, "out", "product"), "utf8"), "whole");
   },
 );

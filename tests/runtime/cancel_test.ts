@@ -1,14 +1,11 @@
 // Signals where they are easily lost: between two steps of a job, while waiting, and right before close().
 import { test } from "node:test";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertEquals, assertRejects } from "@std/assert";
 import { build } from "../../build/mod.ts";
-import { withLock as withBuildLock } from "../../build/lock.ts";
 import { Llama } from "../../mod.ts";
-import { withLock } from "../../src/models/hub/lock.ts";
-import { fixture, inDirectory } from "../support/checkpoint.ts";
+import { fixture } from "../support/checkpoint.ts";
 import { withHub } from "../support/hub_server.ts";
 
 const MODEL = fixture("../../models/all-minilm-l6-v2-q8_0.gguf");
@@ -69,23 +66,6 @@ test("tokenize() of a text that is taken in pieces gives what its words give", {
   }
   assertEquals([...whole.subarray(1, -1)], parts);
   assertEquals([whole[0], whole.at(-1)], [101, 102]);
-});
-
-test("withLock() of a download and of a build, while they wait, reject with the signal's reason", async () => {
-  await inDirectory(async (directory) => {
-    for (const lock of [withLock, withBuildLock]) {
-      const path = join(directory, lock === withLock ? "download" : "build");
-      const { promise: held, resolve: release } = Promise.withResolvers<void>();
-      const holding = lock(path, () => held);
-      await sleep(50);
-      const controller = new AbortController();
-      const waiting = lock(path, () => Promise.resolve("got it"), { signal: controller.signal });
-      setTimeout(() => controller.abort(REASON), 20);
-      assertEquals(await reasonOf(waiting), REASON);
-      release();
-      await holding;
-    }
-  });
 });
 
 test("download() and build() with an aborted signal reject with its reason, also when there is nothing to do", async () => {

@@ -23,6 +23,8 @@ const ALLOWED: [from: string, specifier: string, target?: string, typeOnly?: boo
   ["ffi/runtime/bun.ts", "bun:ffi"],
   ["build/mod.ts", "./flags.ts", "build/flags.ts"],
   ["build/mod.ts", "../ffi/host/paths.ts", "ffi/host/paths.ts"],
+  ["build/produce.ts", "../ffi/host/lock.ts", "ffi/host/lock.ts"],
+  ["build/mod.ts", "../ffi/errors.ts", "ffi/errors.ts"],
   ["build/mod.ts", "../ffi/symbols.ts", "ffi/symbols.ts"],
   ["build/pin.ts", "../ffi/version.ts", "ffi/version.ts"],
 ];
@@ -35,7 +37,7 @@ const REFUSED: [message: RegExp, from: string, specifier: string, target?: strin
   [/an entry imports only/, "mod.ts", "./build/mod.ts", "build/mod.ts"],
   [/an entry imports only/, "mod.ts", "./ffi/model.ts", "ffi/model.ts"],
   [/ffi imports only ffi/, "ffi/mod.ts", "../src/options.ts", "src/options.ts", true],
-  [/build imports only build/, "build/mod.ts", "../ffi/errors.ts", "ffi/errors.ts"],
+  [/build imports only build/, "build/mod.ts", "../ffi/open.ts", "ffi/open.ts"],
   [/build imports only build/, "build/mod.ts", "../src/pool/plan.ts", "src/pool/plan.ts"],
   [/pure/, "src/pool/plan.ts", "../options.ts", "src/options.ts", true],
   [/pure/, "src/vectors.ts", "node:buffer"],

@@ -16,9 +16,9 @@ import {
 import { type HubFile, partsOf, showHubFile } from "../reference.ts";
 import { checkBoolean, checkCallback, checkObject, checkPath, checkSignal, checkText, show } from "../../check.ts";
 import { parseModel } from "../find.ts";
+import { withLock } from "../../../ffi/host/lock.ts";
 import { env } from "../../../ffi/host/permission.ts";
 import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer, HubUnavailableError } from "./client.ts";
-import { withLock } from "./lock.ts";
 import { type DownloadProgress, progressBar } from "./progress.ts";
 import { transfer } from "./transfer.ts";
 

@@ -1,11 +1,9 @@
 import { test } from "node:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Hub, HubUnavailableError } from "../../../../src/models/hub/client.ts";
 import { getFile } from "../../../../src/models/hub/download.ts";
-import { withLock } from "../../../../src/models/hub/lock.ts";
 import { progressBar } from "../../../../src/models/hub/progress.ts";
 import { inDirectory } from "../../../support/checkpoint.ts";
 import { type Fault, ggufOf, HubServer } from "../../../support/hub_server.ts";
@@ -79,56 +77,6 @@ test("getFile() says that the hub does not answer, without trying for long", asy
   await getWith((hub) => void (hub.onHub = () => true), (hub, blobs, error) => {
     assertMatch(error!.message, /^Cannot reach http:\/\/127.0.0.1:\d+: no answer within 1 s$/);
     assertEquals([hub.log.length, blobs()], [1, []]);
-  });
-});
-
-test("withLock() lets one work after the other, and passes on what they return and throw", async () => {
-  await inDirectory(async (directory) => {
-    const path = join(directory, "a", "lock"), times = { renew: 20, stale: 200, poll: 5 };
-    const order: string[] = [];
-    const work = (name: string) => async () => {
-      order.push(`${name} in`);
-      await sleep(50);
-      order.push(`${name} out`);
-      if (name === "b") throw new Error("b failed");
-      return name;
-    };
-    const runs = ["a", "b", "c"].map((name) => withLock(path, work(name), { times }));
-    const results = await Promise.allSettled(runs);
-    assertEquals(results.map((result) => result.status), ["fulfilled", "rejected", "fulfilled"]);
-    for (let i = 0; i < 6; i += 2) assertEquals(order[i]!.replace("in", "out"), order[i + 1]!);
-    assertEquals(readdirSync(join(directory, "a")), []);
-  });
-});
-
-test("withLock() takes over a lock that nobody renews, and not one that is renewed", async () => {
-  await inDirectory(async (directory) => {
-    const path = join(directory, "lock"), times = { renew: 20, stale: 150, poll: 5 };
-    mkdirSync(path);
-    writeFileSync(join(path, "owner"), "of a process that crashed");
-    assertEquals(await withLock(path, () => Promise.resolve("mine"), { times }), "mine");
-    let held = true;
-    const long = withLock(path, async () => {
-      await sleep(500);
-      held = false;
-    }, { times });
-    await sleep(50);
-    assertEquals(await withLock(path, () => Promise.resolve(held), { times }), false);
-    await long;
-  });
-});
-
-test("withLock() aborts the work of whom the lock was taken from, and stops waiting at the signal", async () => {
-  await inDirectory(async (directory) => {
-    const path = join(directory, "lock"), times = { renew: 20, stale: 10_000, poll: 5 };
-    const taken = withLock(path, async (signal) => {
-      writeFileSync(join(path, "owner"), "somebody else");
-      await sleep(5000, undefined, { signal });
-    }, { times });
-    await assertRejects(() => taken);
-    assertEquals(readFileSync(join(path, "owner"), "utf8"), "somebody else");
-    const signal = AbortSignal.timeout(50);
-    await assertRejects(() => withLock(path, () => Promise.resolve(), { times, signal }));
   });
 });
 
