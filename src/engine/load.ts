@@ -93,10 +93,10 @@ async function startEngine(
     fingerprintOf({ model, pooling, maxTokens, prompts, version: LLAMA_VERSION, kernels: used.length > 0 }, asked);
   const context = { threads, pooling, kernels: used.length > 0, answers: tokens };
   const pair = pairOf(model);
-  const { goesOn, givesStates, scoresLast, vocabularySize } = model.numbers;
-  const scores = tokens !== undefined || (scoresLast === 1 && pooling === "rank");
+  const { isCausalDecoder, exposesHiddenStates, classifiesLastToken, vocabularySize } = model.numbers;
+  const scores = tokens !== undefined || (classifiesLastToken === 1 && pooling === "rank");
   // Of each sequence one row of logits has room, whatever its length, where only its last token is an output.
-  const logits = scores || (givesStates && pooling === "last") ? 1 : vocabularySize;
+  const logits = scores || (exposesHiddenStates && pooling === "last") ? 1 : vocabularySize;
   const pass = passLimits({ attention: attentionOf(model, used.length > 0), gpu: onGpu, logits, lanes: wanted });
   const sizes = new ContextSizes(measureOn(native, model, context));
   const limit = options.memoryLimit;
@@ -137,7 +137,7 @@ async function startEngine(
     pair,
     template,
     head: { labels: answers ? ["yes", "no"] : info.labels, softmax: !answers && info.architecture.startsWith("qwen3") },
-    shares: scores && goesOn === 1 && isCausal(model),
+    shares: scores && isCausalDecoder === 1 && isCausal(model),
     info,
     prompts,
     memory,

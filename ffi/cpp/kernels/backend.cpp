@@ -19,14 +19,14 @@ namespace saur {
 namespace {
 
 // What contexts made on this thread compute with; empty: nothing of ours.
-thread_local std::optional<Computing> chosen;
+thread_local std::optional<KernelOptions> chosen;
 
 constexpr std::align_val_t LINE{ 64 };  // of the cache
 
 // the backend, one a context
 
 struct Context {
-    const Computing computing;
+    const KernelOptions options;
     Scratch         scratch;
 };
 
@@ -39,7 +39,7 @@ void backend_free(ggml_backend_t backend) {
 
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     auto * context = (Context *) backend->context;
-    compute(*kernels_of_cpu(), context->computing, graph, context->scratch);
+    compute(*kernels_of_cpu(), context->options, graph, context->scratch);
     return GGML_STATUS_SUCCESS;
 }
 
@@ -67,13 +67,13 @@ void device_props(ggml_backend_dev_t, ggml_backend_dev_props * props) {
 }
 
 // llama.cpp asks it of every operator that has weights before it computes any, so none is in panels that another one reads.
-bool is_wanted(const Computing & computing, const ggml_tensor * op) {
+bool is_wanted(const KernelOptions & options, const ggml_tensor * op) {
     const Kernels & kernels = *kernels_of_cpu();
-    const bool      can     = can_compute(kernels, computing, op);
-    for (int i = 0; i < GGML_MAX_SRC && computing.panelled; i++) {
+    const bool      can     = can_compute(kernels, options, op);
+    for (int i = 0; i < GGML_MAX_SRC && options.panelled; i++) {
         const ggml_tensor * src = op->src[i] && op->src[i]->view_src ? op->src[i]->view_src : op->src[i];
         if (src && PanelledWeights::wants(kernels, src) && !(can && op->op == GGML_OP_MUL_MAT && i == 0 && src == op->src[0])) {
-            computing.panelled->leave(src);
+            options.panelled->leave(src);
         }
     }
     return can;
@@ -87,7 +87,7 @@ ggml_backend_device_i device_interface() {
     i.get_type              = [](ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_ACCEL; };
     i.get_props             = device_props;
     i.init_backend          = [](ggml_backend_dev_t device, const char *) {
-        return new ggml_backend{ guid(), backend_interface(), device, new Context{ chosen.value_or(Computing{ Gelu::tanh }), {} } };
+        return new ggml_backend{ guid(), backend_interface(), device, new Context{ chosen.value_or(KernelOptions{ Gelu::tanh }), {} } };
     };
     i.get_buffer_type      = [](ggml_backend_dev_t) { return ggml_backend_cpu_buffer_type(); };
     i.buffer_from_host_ptr = [](ggml_backend_dev_t, void * data, size_t size, size_t) {
@@ -203,7 +203,7 @@ void register_kernels() {
     });
 }
 
-KernelScope::KernelScope(std::optional<Computing> computing) { chosen = computing; }
+KernelScope::KernelScope(std::optional<KernelOptions> options) { chosen = options; }
 
 KernelScope::~KernelScope() { chosen.reset(); }
 

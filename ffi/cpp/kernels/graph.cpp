@@ -65,13 +65,13 @@ class Chain {
     ggml_tensor * node() const { return ggml_graph_node(graph, last); }
     int           end() const { return last + 1; }
     // The next one, if it is such an operator and the kernels can compute it.
-    ggml_tensor * next(const Kernels & kernels, const Computing & computing, ggml_op op) const {
+    ggml_tensor * next(const Kernels & kernels, const KernelOptions & options, ggml_op op) const {
         const ggml_op ops[] = { node()->op, op };
         if (!ggml_can_fuse(graph, last, ops, 2)) {
             return nullptr;
         }
         ggml_tensor * t = ggml_graph_node(graph, last + 1);
-        return t->src[0] == node() && can_compute(kernels, computing, t) ? t : nullptr;
+        return t->src[0] == node() && can_compute(kernels, options, t) ? t : nullptr;
     }
     void take() { last++; }
 
@@ -82,32 +82,32 @@ class Chain {
 
 bool is_row(const ggml_tensor * t) { return ggml_nrows(t) == 1 && ggml_is_contiguous(t); }
 
-int multiply(const Kernels & kernels, const Computing & computing, ggml_cgraph * graph, int at, Scratch & scratch) {
+int multiply(const Kernels & kernels, const KernelOptions & options, ggml_cgraph * graph, int at, Scratch & scratch) {
     Chain         chain(graph, at);
     ggml_tensor * op = chain.node();
-    if (computing.reordered && computing.reordered->wants(kernels, op) && computing.reordered->multiply(kernels, op, scratch)) {
+    if (options.reordered && options.reordered->wants(kernels, op) && options.reordered->multiply(kernels, op, scratch)) {
         return chain.end();
     }
     Product product{ op, op };
     if (op->ne[2] * op->ne[3] == 1) {
-        ggml_tensor * add = chain.next(kernels, computing, GGML_OP_ADD);
+        ggml_tensor * add = chain.next(kernels, options, GGML_OP_ADD);
         if (add && is_row(add->src[1])) {
             product.bias = add->src[1];
             chain.take();
         }
-        if (ggml_tensor * gelu = chain.next(kernels, computing, GGML_OP_UNARY)) {
+        if (ggml_tensor * gelu = chain.next(kernels, options, GGML_OP_UNARY)) {
             product.gelu = true;
-            product.kind = kind_of(gelu, computing.gelu);
+            product.kind = kind_of(gelu, options.gelu);
             chain.take();
         }
-        add = chain.next(kernels, computing, GGML_OP_ADD);
+        add = chain.next(kernels, options, GGML_OP_ADD);
         if (add && ggml_are_same_shape(add, add->src[1])) {
             product.residual = add->src[1];
             chain.take();
         }
         product.out = chain.node();
     }
-    product.in_panels = computing.panelled && computing.panelled->prepare(kernels, op->src[0], scratch);
+    product.in_panels = options.panelled && options.panelled->prepare(kernels, op->src[0], scratch);
     switch (op->src[0]->type) {
         case GGML_TYPE_Q8_0: kernels.product(product, scratch); break;
         case GGML_TYPE_BF16: kernels.bf16.product(product, scratch); break;
@@ -116,11 +116,11 @@ int multiply(const Kernels & kernels, const Computing & computing, ggml_cgraph *
     return chain.end();
 }
 
-int normalise(const Kernels & kernels, const Computing & computing, ggml_cgraph * graph, int at) {
+int normalise(const Kernels & kernels, const KernelOptions & options, ggml_cgraph * graph, int at) {
     Chain chain(graph, at);
     Norm  norm{ chain.node(), nullptr };
     for (const auto & [op, row] : { std::pair{ GGML_OP_MUL, &norm.scale }, std::pair{ GGML_OP_ADD, &norm.shift } }) {
-        ggml_tensor * next = chain.next(kernels, computing, op);
+        ggml_tensor * next = chain.next(kernels, options, op);
         if (next && is_row(next->src[1])) {
             *row = next->src[1];
             chain.take();
@@ -133,12 +133,12 @@ int normalise(const Kernels & kernels, const Computing & computing, ggml_cgraph 
 
 }  // namespace
 
-bool can_compute(const Kernels & kernels, const Computing & computing, const ggml_tensor * op) {
+bool can_compute(const Kernels & kernels, const KernelOptions & options, const ggml_tensor * op) {
     const ggml_tensor *a = op->src[0], *b = op->src[1];
     switch (op->op) {
         case GGML_OP_MUL_MAT:
-            return can_multiply(kernels, op, computing.panelled && PanelledWeights::wants(kernels, a)) ||
-                   (computing.reordered && computing.reordered->wants(kernels, op));
+            return can_multiply(kernels, op, options.panelled && PanelledWeights::wants(kernels, a)) ||
+                   (options.reordered && options.reordered->wants(kernels, op));
         case GGML_OP_UNARY: return is_gelu(op) && has_float_rows(a) && has_float_rows(op);
         case GGML_OP_GLU:
             return (ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU || ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU_ERF) &&
@@ -152,7 +152,7 @@ bool can_compute(const Kernels & kernels, const Computing & computing, const ggm
     }
 }
 
-void compute(const Kernels & kernels, const Computing & computing, ggml_cgraph * graph, Scratch & scratch) {
+void compute(const Kernels & kernels, const KernelOptions & options, ggml_cgraph * graph, Scratch & scratch) {
     scratch.let_go();
     for (int i = 0, next; i < ggml_graph_n_nodes(graph); i = next) {
         ggml_tensor * op = ggml_graph_node(graph, i);
@@ -161,14 +161,14 @@ void compute(const Kernels & kernels, const Computing & computing, ggml_cgraph *
             continue;
         }
         switch (op->op) {
-            case GGML_OP_MUL_MAT:        next = multiply(kernels, computing, graph, i, scratch); break;
+            case GGML_OP_MUL_MAT:        next = multiply(kernels, options, graph, i, scratch); break;
             case GGML_OP_FLASH_ATTN_EXT:
-                (computing.bf16 && kernels.attention_bf16 ? kernels.attention_bf16 : kernels.attention)(op, scratch);
+                (options.bf16 && kernels.attention_bf16 ? kernels.attention_bf16 : kernels.attention)(op, scratch);
                 break;
             case GGML_OP_UNARY:
-            case GGML_OP_GLU:            kernels.gelu(kind_of(op, computing.gelu), op); break;
+            case GGML_OP_GLU:            kernels.gelu(kind_of(op, options.gelu), op); break;
             case GGML_OP_NORM:
-            case GGML_OP_RMS_NORM:       next = normalise(kernels, computing, graph, i); break;
+            case GGML_OP_RMS_NORM:       next = normalise(kernels, options, graph, i); break;
             case GGML_OP_ADD:
             case GGML_OP_MUL:            kernels.combine(op); break;
             default:                     break;  // a view

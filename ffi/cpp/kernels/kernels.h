@@ -97,7 +97,7 @@ std::string kernel_names();
 void register_kernels();
 
 // What a context computes with.
-struct Computing {
+struct KernelOptions {
     Gelu gelu;
     bool bf16 = false;  // nearly all weights are, so numbers are rounded to it anyway
     // The model's, which outlives the context. NULL: its weights are left as they are.
@@ -106,14 +106,14 @@ struct Computing {
 };
 
 // Whether the kernels can compute an operator.
-bool can_compute(const Kernels & kernels, const Computing & computing, const ggml_tensor * op);
+bool can_compute(const Kernels & kernels, const KernelOptions & options, const ggml_tensor * op);
 // Computes those of a graph's operators that are to be.
-void compute(const Kernels & kernels, const Computing & computing, ggml_cgraph * graph, Scratch & scratch);
+void compute(const Kernels & kernels, const KernelOptions & options, ggml_cgraph * graph, Scratch & scratch);
 
 // While one exists on a thread, contexts made and computed on it use the kernels so; or not, if it is empty.
 class KernelScope {
   public:
-    explicit KernelScope(std::optional<Computing> computing);
+    explicit KernelScope(std::optional<KernelOptions> options);
     ~KernelScope();
     KernelScope(const KernelScope &) = delete;
 };

@@ -19,7 +19,7 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
     if (n_tokens < 1 || n_sequences < 1) {
         return SAUR_EMPTY;
     }
-    if (n_sequences > std::min((int32_t) llama_n_seq_max(lane->context), lane->shares ? saur::prefix_sequence() : INT32_MAX)) {
+    if (n_sequences > std::min((int32_t) llama_n_seq_max(lane->context), lane->shares_prefix ? saur::prefix_sequence() : INT32_MAX)) {
         return SAUR_TOO_MANY_SEQUENCES;
     }
     const llama_model * model   = llama_get_model(lane->context);
@@ -41,7 +41,7 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
         return SAUR_BAD_ARGUMENT;
     }
     // An encoder must see a sequence whole, in one step.
-    if (rests + shared > (int64_t) (lane->goes_on ? llama_n_batch(lane->context) : llama_n_ubatch(lane->context))) {
+    if (rests + shared > (int64_t) (lane->splits_batch ? llama_n_batch(lane->context) : llama_n_ubatch(lane->context))) {
         return SAUR_BATCH_TOO_LARGE;
     }
     const int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));

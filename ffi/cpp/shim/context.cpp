@@ -24,7 +24,7 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     if (options[4] && options[2] == 1 && model->device < 0 && saur::kernels_of_cpu()) {
         char architecture[128] = "";
         llama_model_meta_val_str(model->model, "general.architecture", architecture, sizeof(architecture));
-        lane->kernels = saur::Computing{ saur::gelu_of(architecture), llama_model_ftype(model->model) == LLAMA_FTYPE_MOSTLY_BF16,
+        lane->kernels = saur::KernelOptions{ saur::gelu_of(architecture), llama_model_ftype(model->model) == LLAMA_FTYPE_MOSTLY_BF16,
                                          model->reordered.get(),
                                          saur::has_onednn() ? nullptr : &model->panelled };
     } else if (!model->panelled.leave_all()) {
@@ -47,24 +47,24 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
                                        : lane->kernels ? LLAMA_FLASH_ATTN_TYPE_ENABLED
                                                        : LLAMA_FLASH_ATTN_TYPE_AUTO;
     p.type_k = p.type_v              = exact ? GGML_TYPE_F32 : GGML_TYPE_F16;
-    if (saur::sees_the_whole(model->model)) {
+    if (saur::is_bidirectional(model->model)) {
         p.attention_type = LLAMA_ATTENTION_TYPE_NON_CAUSAL;
     }
-    const bool goes_on = saur::goes_on(model->model);
+    const bool is_causal_decoder = saur::is_causal_decoder(model->model);
     const auto pooling = (saur::Pooling) options[3];
     const bool scores  = pooling == saur::POOLING_RANK && model->has_head();
     const bool one_row = !answers.empty() || pooling == saur::POOLING_LAST || scores;  // of each sequence its last token's
-    if (answers.empty() && saur::gives_states(model->model) &&
+    if (answers.empty() && saur::exposes_hidden_states(model->model) &&
         (one_row || pooling == saur::POOLING_MEAN || pooling == saur::POOLING_NONE)) {
-        lane->states          = std::make_unique<saur::States>();
-        lane->states->width   = llama_model_n_embd_out(model->model);
-        p.cb_eval             = saur::States::on_tensor;
-        p.cb_eval_user_data   = lane->states.get();
+        lane->hidden_states          = std::make_unique<saur::HiddenStates>();
+        lane->hidden_states->width   = llama_model_n_embd_out(model->model);
+        p.cb_eval             = saur::HiddenStates::on_tensor;
+        p.cb_eval_user_data   = lane->hidden_states.get();
     }
-    p.embeddings = answers.empty() && !lane->states;
+    p.embeddings = answers.empty() && !lane->hidden_states;
     if (!p.embeddings) {
         p.pooling_type  = LLAMA_POOLING_TYPE_NONE;
-        p.n_ubatch      = goes_on ? (uint32_t) std::min(options[0], CAUSAL_STEP) : p.n_ubatch;
+        p.n_ubatch      = is_causal_decoder ? (uint32_t) std::min(options[0], CAUSAL_STEP) : p.n_ubatch;
         p.n_outputs_max = one_row ? p.n_seq_max : 0;
     }
     p.kv_unified                     = true;  // otherwise every sequence gets n_ctx / n_seq_max cells only
@@ -75,8 +75,8 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<saur::LoadedModel> model,
     if (!lane->context) {
         return lane->abort ? SAUR_ABORTED : SAUR_NULL;
     }
-    lane->goes_on   = goes_on && !p.embeddings && llama_get_memory(lane->context);
-    lane->shares    = lane->goes_on && one_row;
+    lane->splits_batch   = is_causal_decoder && !p.embeddings && llama_get_memory(lane->context);
+    lane->shares_prefix    = lane->splits_batch && one_row;
     lane->pooling   = p.embeddings ? (saur::Pooling) saur::from_llama(llama_pooling_type(lane->context)) : pooling;
     lane->model     = std::move(model);
     lane->answers   = std::move(answers);

@@ -39,13 +39,13 @@ int32_t saur_context_memory(saur_lane * lane, double * out, int32_t size) {
             sum.compute += one.second.compute;
         }
         // llama.cpp has room for the logits of every output, wanted or not (llama_context::output_reserve).
-        const bool   embeds  = lane->answers.empty() && !lane->states, last = saur::one_output(lane);
+        const bool   embeds  = lane->answers.empty() && !lane->hidden_states, last = saur::one_output(lane);
         const bool   logits  = !lane->answers.empty() || !CLEARED_BY_THE_SYSTEM;
         const size_t numbers = (logits ? (size_t) llama_vocab_n_tokens(llama_model_get_vocab(model)) : 0) +
                                (embeds ? (size_t) llama_model_n_embd_out(model) : 0);
         const double values[] = { (double) sum.model, (double) sum.context, (double) sum.compute,
                                   (double) (numbers * sizeof(float)), (double) !last,
-                                  last && !lane->states ? (double) (numbers * sizeof(float)) : 0.0 };
+                                  last && !lane->hidden_states ? (double) (numbers * sizeof(float)) : 0.0 };
         std::copy(std::begin(values), std::end(values), out);
         return SAUR_OK;
     });

@@ -19,7 +19,7 @@ std::string meta(const llama_model * model, const std::string & key) {
 
 // gte-Qwen2's tokens see the whole text (`is_causal` false in its config.json), which llama.cpp's converter does not write
 // down: its file is a Qwen2 like any other but for its name, "gte-Qwen2-1.5B-instruct" or "Gte Qwen2 1.5B Instruct".
-bool sees_the_whole(const llama_model * model) {
+bool is_bidirectional(const llama_model * model) {
     if (!meta(model, "qwen2.attention.causal").empty()) {
         return false;
     }
@@ -30,15 +30,15 @@ bool sees_the_whole(const llama_model * model) {
     return name.find("gte qwen2") != std::string::npos;
 }
 
-bool goes_on(const llama_model * model) {
+bool is_causal_decoder(const llama_model * model) {
     return llama_model_has_decoder(model) && !llama_model_has_encoder(model) && !llama_model_is_recurrent(model) &&
-           !llama_model_is_hybrid(model) && !sees_the_whole(model) &&
+           !llama_model_is_hybrid(model) && !is_bidirectional(model) &&
            meta(model, meta(model, "general.architecture") + ".attention.causal") != "false";
 }
 
 // Those whose graph was read in the pinned llama.cpp (src/models): `res->t_embd`, which embeddings are made of, is the
 // tensor "result_norm", and only the head comes after it.
-bool gives_states(const llama_model * model) {
+bool exposes_hidden_states(const llama_model * model) {
     const std::string architecture = meta(model, "general.architecture");
     for (const char * name : { "llama", "mistral3", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "gemma",
                                "gemma2", "gemma3", "phi3", "olmo2", "granite", "stablelm", "exaone4", "smollm3", "glm4" }) {
@@ -51,13 +51,13 @@ bool gives_states(const llama_model * model) {
 
 // Of the decoders, llama.cpp takes the last token for these only, and reads no other tensor of a head than cls.output
 // (`llm_graph_input_cls`, `build_pooling`, src/models/qwen3.cpp).
-bool scores_last(const llama_model * model) {
+bool classifies_last_token(const llama_model * model) {
     const std::string architecture = meta(model, "general.architecture");
     return (architecture == "qwen3" || architecture == "qwen3vl") && llama_model_cls_label(model, 0);
 }
 
-bool States::on_tensor(ggml_tensor * tensor, bool ask, void * user) {
-    auto & states = *(States *) user;
+bool HiddenStates::on_tensor(ggml_tensor * tensor, bool ask, void * user) {
+    auto & states = *(HiddenStates *) user;
     if (ask) {
         return strcmp(tensor->name, "result_norm") == 0;
     }

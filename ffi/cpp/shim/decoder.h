@@ -1,4 +1,4 @@
-// What only decoders have: sequences that can be gone on with, and a language model's head that vectors do not need.
+// What only decoders have: sequences computed in steps, and a language model's head that embeddings do not need.
 #pragma once
 #include "llama.h"
 
@@ -9,37 +9,37 @@ struct saur_lane;
 
 namespace saur {
 
-// Whether every token sees the whole text, though the file does not say so.
-bool sees_the_whole(const llama_model * model);
+// Whether the tokens of a decoder attend to the whole text, though the model's file does not say so.
+bool is_bidirectional(const llama_model * model);
 
-// Whether a sequence can be computed in parts, and a part for several sequences at once: tokens see only those before
-// them, and the memory holds those token by token.
-bool goes_on(const llama_model * model);
+// Whether a sequence can be computed in steps, and a common prefix once for several sequences: tokens attend only to those
+// before them, whose keys and values the memory holds token by token.
+bool is_causal_decoder(const llama_model * model);
 
-// Whether the graph gives what embeddings are made of by a name, before the head.
-bool gives_states(const llama_model * model);
+// Whether the graph has the hidden states that embeddings are made of as a tensor with a name, before the head.
+bool exposes_hidden_states(const llama_model * model);
 
-// Whether llama.cpp makes a classification head's outputs of the last token's state, by one matrix and a softmax.
-bool scores_last(const llama_model * model);
+// Whether llama.cpp's classification head reads the last token's hidden state, by one matrix and a softmax.
+bool classifies_last_token(const llama_model * model);
 
 // The last hidden states, after the final norm, of the tokens that were marked as outputs, in their order.
 //
 // llama.cpp computes the head for every token when it is asked for embeddings: of gemma3-270m that is more than half of
 // the work, and 1 MB of logits a token. It is not asked for them here. Its callback for each tensor of the graph sees
 // these rows, exactly those that embeddings are made of, and ends the pass before the head.
-struct States {
+struct HiddenStates {
     int64_t            width = 0;
     std::vector<float> rows;
 
     static bool on_tensor(ggml_tensor * tensor, bool ask, void * states);  // a ggml_backend_sched_eval_callback
 };
 
-// While one exists on a thread, no logits are read there, if it is so wanted; see wraps/linux.cpp.
-class WithoutLogits {
+// While one exists on a thread, llama.cpp copies no logits out of its graphs there, if `skip` says so; see wraps/linux.cpp.
+class SkipLogits {
   public:
-    explicit WithoutLogits(bool without);
-    ~WithoutLogits();
-    WithoutLogits(const WithoutLogits &) = delete;
+    explicit SkipLogits(bool skip);
+    ~SkipLogits();
+    SkipLogits(const SkipLogits &) = delete;
 };
 
 // The sequence that holds what several others begin with. One more than a pass has: with a unified memory all of

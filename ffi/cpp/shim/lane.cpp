@@ -166,7 +166,7 @@ void saur_lane::drop_context() {
         threadpool = nullptr;
     }
     model.reset();
-    states.reset();
+    hidden_states.reset();
     prefix.clear();
     kernels.reset();
     lost = false;

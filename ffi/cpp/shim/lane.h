@@ -71,11 +71,11 @@ struct saur_lane {
     ggml_threadpool *            threadpool = nullptr;
     int32_t                      n_threads  = 0;
     std::vector<int32_t>         answers;  // tokens whose logits a pass gives, in place of embeddings
-    std::optional<saur::Computing> kernels;  // what the context computes with besides stock ggml
+    std::optional<saur::KernelOptions> kernels;  // what the context computes with besides stock ggml
     saur::Pooling                pooling    = saur::POOLING_UNSPECIFIED;
-    std::unique_ptr<saur::States> states;   // what vectors are made of, where the graph's own are not asked for
-    bool                         goes_on    = false;  // a pass may have more tokens than one step computes
-    bool                         shares     = false;  // what sequences begin with is computed once for all
+    std::unique_ptr<saur::HiddenStates> hidden_states; // what vectors are made of, where the graph's own are not asked for
+    bool                         splits_batch = false;  // a pass may have more tokens than one step computes
+    bool                         shares_prefix = false;  // what sequences begin with is computed once for all
     std::vector<int32_t>         prefix;    // what the context's memory holds of that, as prefix_sequence()
     bool                         lost       = false;
     void                         drop_context();

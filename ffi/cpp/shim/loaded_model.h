@@ -49,7 +49,7 @@ struct LoadedModel {
     const int32_t       device;  // index of the GPU that holds the layers, or -1 for the CPU
     std::unique_ptr<Reordered> reordered{ new Reordered };
     PanelledWeights            panelled;
-    std::vector<float>         head;  // labels x dimensions, where scores_last (shim/decoder.h) and the file has it; else empty
+    std::vector<float>         head;  // labels x dimensions, where classifies_last_token (shim/decoder.h) and the file has it; else empty
 
   private:
     std::mutex                 mutex;

@@ -33,12 +33,12 @@ int32_t decode(saur_lane * lane, Batch & batch) {
                                 n_ids.data(),
                                 ids.data(),
                                 batch.outputs.data() };
-    if (lane->states) {
-        lane->states->rows.clear();
+    if (lane->hidden_states) {
+        lane->hidden_states->rows.clear();
     }
     // An encoder has no memory object, and llama_decode becomes llama_encode for it. Only T5's kind needs the call by name.
     const KernelScope   kernels(lane->kernels);
-    const WithoutLogits without(lane->states != nullptr);
+    const SkipLogits    logits(lane->hidden_states != nullptr);
     const int32_t       rc = llama_model_has_encoder(llama_get_model(lane->context)) ? llama_encode(lane->context, whole)
                                                                                    : llama_decode(lane->context, whole);
     if (rc != 0) {
@@ -51,7 +51,7 @@ int32_t decode(saur_lane * lane, Batch & batch) {
 
 // The input embeddings of all tokens if a sequence has a second segment, else nothing: token ids do then.
 std::vector<float> segment_rows(saur_lane * lane) {
-    if (lane->shares || lane->seconds == lane->lengths) {
+    if (lane->shares_prefix || lane->seconds == lane->lengths) {
         return {};
     }
     const TokenRows &  table = lane->model->token_rows();
@@ -193,13 +193,13 @@ int32_t read_rows(saur_lane * lane, const Group & group) {
             if (rc != SAUR_OK) {
                 return rc;
             }
-        } else if (lane->states) {
+        } else if (lane->hidden_states) {
             const int32_t n       = one_output(lane) ? 1 : length;
-            const size_t  numbers = (size_t) lane->states->width;
-            if (lane->states->rows.size() < (state + n) * numbers) {
+            const size_t  numbers = (size_t) lane->hidden_states->width;
+            if (lane->hidden_states->rows.size() < (state + n) * numbers) {
                 return SAUR_NO_OUTPUT;
             }
-            pool(lane, lane->states->rows.data() + state * numbers, n, numbers, out);
+            pool(lane, lane->hidden_states->rows.data() + state * numbers, n, numbers, out);
             state += n;
         } else {
             for (int32_t r = 0; r < (each ? length : 1); r++) {

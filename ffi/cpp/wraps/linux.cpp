@@ -45,7 +45,7 @@ void * found(void * memory, size_t size) {
 constexpr size_t LARGE = 1 << 20;
 constexpr size_t LINKS = 64;  // what glibc writes on both ends of a freed piece has room in that
 
-thread_local bool without_logits = false;
+thread_local bool skip_logits = false;
 
 }  // namespace
 
@@ -84,16 +84,16 @@ void __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t valu
 // Where a pass ends before the head, its logits are copied all the same: zeros, 1 MB a token of gemma3-270m.
 void __wrap_ggml_backend_tensor_get_async(ggml_backend_t backend, const ggml_tensor * tensor, void * data, size_t offset,
                                           size_t size) {
-    if (!without_logits || strcmp(tensor->name, "result_output") != 0) {
+    if (!skip_logits || strcmp(tensor->name, "result_output") != 0) {
         __real_ggml_backend_tensor_get_async(backend, tensor, data, offset, size);
     }
 }
 
-saur::WithoutLogits::WithoutLogits(bool without) { without_logits = without; }
-saur::WithoutLogits::~WithoutLogits() { without_logits = false; }
+saur::SkipLogits::SkipLogits(bool skip) { skip_logits = skip; }
+saur::SkipLogits::~SkipLogits() { skip_logits = false; }
 #else
 #    include "shim/decoder.h"
 
-saur::WithoutLogits::WithoutLogits(bool) {}
-saur::WithoutLogits::~WithoutLogits() {}
+saur::SkipLogits::SkipLogits(bool) {}
+saur::SkipLogits::~SkipLogits() {}
 #endif

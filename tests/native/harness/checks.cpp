@@ -257,7 +257,7 @@ void check_lanes(const Arguments & arguments) {
             check_model(model);
             check_refusals(script, fresh, model, arguments.models[i]);
             check_encode(script, fresh, model);
-            if (model.goes_on) {
+            if (model.is_causal_decoder) {
                 check_shared(script, fresh, model);
             }
             check_tokenize(script, fresh, model, arguments.big);

@@ -227,7 +227,7 @@ class Schedule {
         lane.tokens = tokens, lane.sequences = sequences, lane.pooling = options[3];
         lane.vocabulary = model.vocabulary, lane.trained = model.trained;
         // a causal model has them with pooling last, or with a head
-        lane.pairs = !model.goes_on || options[3] == 3 || (options[3] == rank && model.scores_last);
+        lane.pairs = !model.is_causal_decoder || options[3] == 3 || (options[3] == rank && model.classifies_last_token);
         lane.width = options[3] == rank ? model.classes : model.dimensions;
         std::string context = arguments.models[model.index];
         for (int32_t option : options) {

@@ -55,8 +55,8 @@ Model::Model(saur_model * handle, size_t index) : handle(handle), index(index) {
         report.wrong("saur_model_info gives another number of numbers");
     }
     dimensions = (int32_t) n[0], trained = (int32_t) n[1], vocabulary = (int32_t) n[2];
-    classes = (int32_t) n[4], pooling = (int32_t) n[7], goes_on = (int32_t) n[11];
-    scores_last = (int32_t) n[13];
+    classes = (int32_t) n[4], pooling = (int32_t) n[7], is_causal_decoder = (int32_t) n[11];
+    classifies_last_token = (int32_t) n[13];
 }
 
 namespace {

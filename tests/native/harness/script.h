@@ -51,7 +51,7 @@ struct Model {
 
     saur_model * const handle;
     const size_t       index;  // in the list of files
-    int32_t            dimensions, trained, vocabulary, classes, pooling, goes_on, scores_last;
+    int32_t            dimensions, trained, vocabulary, classes, pooling, is_causal_decoder, classifies_last_token;
     bool               kernels = true;  // whether its contexts have them; those without cannot read weights in panels
 };
 

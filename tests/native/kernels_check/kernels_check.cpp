@@ -95,7 +95,7 @@ void check_backend() {
     result.ours += ggml_backend_dev_supports_op(device, op);
     ggml_backend_t backends[2];
     for (const Gelu kind : { Gelu::tanh, Gelu::erf }) {
-        const saur::KernelScope scope(saur::Computing{ kind });
+        const saur::KernelScope scope(saur::KernelOptions{ kind });
         result.ours += !ggml_backend_dev_supports_op(device, op) + ggml_backend_dev_supports_op(device, ggml_gelu_quick(c, x));
         backends[(int) kind] = ggml_backend_dev_init(device, nullptr);
     }

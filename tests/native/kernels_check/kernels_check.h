@@ -16,7 +16,7 @@
 
 namespace {
 
-using saur::Computing;
+using saur::KernelOptions;
 using saur::Gelu;
 using saur::Kernels;
 
@@ -120,11 +120,11 @@ struct Result {
 };
 
 // Computes a tensor, and what it is made from.
-void compute(const Kernels * kernels, const Computing & computing, ggml_context * c, ggml_tensor * op) {
+void compute(const Kernels * kernels, const KernelOptions & options, ggml_context * c, ggml_tensor * op) {
     ggml_cgraph * graph = ggml_new_graph(c);
     ggml_build_forward_expand(graph, op);
     saur::Scratch scratch;
-    saur::compute(*kernels, computing, graph, scratch);
+    saur::compute(*kernels, options, graph, scratch);
 }
 
 std::vector<float> computed(ggml_tensor * op) {
@@ -134,7 +134,7 @@ std::vector<float> computed(ggml_tensor * op) {
 }
 
 // Computes with ggml-cpu, then with the kernels, and compares both with `reference(i0..i3)`, in parts of `unit`.
-void compare(Result & result, const Kernels * kernels, const Computing & computing, ggml_context * c, ggml_tensor * op,
+void compare(Result & result, const Kernels * kernels, const KernelOptions & options, ggml_context * c, ggml_tensor * op,
              const std::function<double(int64_t, int64_t, int64_t, int64_t, double &)> & reference,
              const std::function<void()> & between = [] {}) {
     ggml_cgraph * graph = ggml_new_graph(c);
@@ -142,12 +142,12 @@ void compare(Result & result, const Kernels * kernels, const Computing & computi
     ggml_graph_compute_with_ctx(c, graph, 1);
     const std::vector<float> stock = computed(op);
     between();
-    if (!saur::can_compute(*kernels, computing, op)) {
+    if (!saur::can_compute(*kernels, options, op)) {
         fprintf(stderr, "refused: %s\n", ggml_op_desc(op));
         exit(1);
     }
     std::fill_n((float *) op->data, ggml_nelements(op), std::numeric_limits<float>::quiet_NaN());
-    compute(kernels, computing, c, op);
+    compute(kernels, options, c, op);
     const std::vector<float> ours = computed(op);
     size_t                   i    = 0;
     for (int64_t i3 = 0; i3 < op->ne[3]; i3++) {

@@ -16,7 +16,7 @@ const char * const KEEPING_NAMES[] = { "", ", oneDNN", ", in panels" };
 // A model's.
 struct Kept {
     explicit Kept(Keeping how) : how(how) {}
-    Computing computing() { return { Gelu::erf, false, how == BY_ONEDNN ? &reordered : nullptr, how == IN_PANELS ? &panelled : nullptr }; }
+    KernelOptions options() { return { Gelu::erf, false, how == BY_ONEDNN ? &reordered : nullptr, how == IN_PANELS ? &panelled : nullptr }; }
     // Weights to multiply with; those in panels are no longer what they were.
     ggml_tensor * of(ggml_context * c, ggml_tensor * t) const { return how == AS_GIVEN ? t : owned.of(how == IN_PANELS ? copied(c, t) : t); }
 
@@ -48,7 +48,7 @@ void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
         // ggml-cpu computes with the weights as they were given
         ggml_tensor *             op = ggml_mul_mat(c, weights, x);
         const std::vector<double> all_w = values(weights), all_x = values(x);
-        compare(result, kernels, kept.computing(), c, op,
+        compare(result, kernels, kept.options(), c, op,
                 [&](int64_t column, int64_t row, int64_t i2, int64_t i3, double & unit) {
                     const double *w = &all_w[(size_t) (((i3 * w3 / x3 * w2 + i2 * w2 / x2) * columns + column) * k)],
                                  *v = &all_x[(size_t) (((i3 * x2 + i2) * rows + row) * k)];
@@ -80,7 +80,7 @@ void check_rows(const Kernels * kernels, ggml_type type, Keeping how) {
         ggml_tensor *   all   = ggml_mul_mat(c, w, x);
         ggml_tensor *   alone = ggml_mul_mat(c, w, ggml_view_2d(c, x, k, rows, x->nb[1], (size_t) before * x->nb[1]));
         for (ggml_tensor * op : { all, alone }) {
-            compute(kernels, kept.computing(), c, op);
+            compute(kernels, kept.options(), c, op);
         }
         const auto * there = (const float *) ((const char *) all->data + (size_t) before * all->nb[1]);
         for (int64_t j = 0; j < ggml_nelements(alone); j++) {
@@ -171,7 +171,7 @@ void check_chains(const Kernels * kernels) {
             follow(ggml_add(c, chain.back(), chain.front()));
         }
         const std::vector<float> before((const float *) many->data, (const float *) many->data + ggml_nelements(many));
-        compute(kernels, kept.computing(), c, chain.back());
+        compute(kernels, kept.options(), c, chain.back());
         const std::vector<float> whole = computed(chain.back());
         memcpy(many->data, before.data(), before.size() * sizeof(float));
         for (ggml_tensor * op : chain) {
@@ -179,7 +179,7 @@ void check_chains(const Kernels * kernels) {
             op->flags |= GGML_TENSOR_FLAG_COMPUTE;
             ggml_graph_add_node(alone, op);
             saur::Scratch scratch;
-            saur::compute(*kernels, kept.computing(), alone, scratch);
+            saur::compute(*kernels, kept.options(), alone, scratch);
         }
         const std::vector<float> apart = computed(chain.back());
         for (size_t j = 0; j < whole.size(); j++) {
