@@ -19,6 +19,22 @@ export interface Tokens {
   readonly counts: Int32Array;
 }
 
+/** The sequences of one pass; the arrays have a number for each sequence, but `tokens`. */
+export interface Pass {
+  /** Ids of all sequences, back to back. */
+  readonly tokens: Int32Array;
+  /** How many tokens each sequence has. */
+  readonly lengths: Int32Array;
+  /** Where each sequence's segment B begins; its length if it has none. @default {lengths} */
+  readonly segmentB?: Int32Array;
+  /**
+   * How many of its first tokens other sequences begin with, too, so that they can be computed once for all.
+   *
+   * @default {zeros}
+   */
+  readonly prefixLengths?: Int32Array;
+}
+
 /**
  * What tokenising does about special tokens: `add` puts those around a text that the model wants and takes what is
  * written in it as plain text, `none` only the latter, `parse` reads those that are written in it (for templates only).
@@ -158,15 +174,14 @@ export class Lane {
   /**
    * Runs one pass.
    *
-   * @param tokens Ids of all sequences, back to back.
-   * @param lengths How many tokens each sequence has.
-   * @param seconds Where each sequence's segment B begins; its length if it has none.
    * @param out Receives the rows: sequences × dimensions (tokens × dimensions with pooling none), or sequences × answers.
    */
-  async encode(tokens: Int32Array, lengths: Int32Array, seconds: Int32Array, out: Float32Array): Promise<void> {
+  async encode(pass: Pass, out: Float32Array): Promise<void> {
+    const { tokens, lengths, segmentB = lengths, prefixLengths = new Int32Array(lengths.length) } = pass;
     const f = this.#native.functions;
     const numbers = await this.#run({
-      start: () => f.saur_batch_encode(this.#handle, tokens, tokens.length, lengths, seconds, lengths.length),
+      start: () =>
+        f.saur_batch_encode(this.#handle, tokens, tokens.length, lengths, segmentB, prefixLengths, lengths.length),
       read: () => f.saur_pooling_embeddings(this.#handle, out, out.length),
       action: `encode ${lengths.length} sequences of ${tokens.length} tokens`,
     });

@@ -49,7 +49,7 @@ export const SYMBOLS = {
   saur_context_init:       { args: ["ptr", "ptr", "buf", "i32"], returns: "i32" },
   saur_context_memory:     { args: ["ptr", "buf", "i32"], returns: "i32" },
   saur_context_free:       { args: ["ptr"], returns: "i32" },
-  saur_batch_encode:       { args: ["ptr", "buf", "i32", "buf", "buf", "i32"], returns: "i32" },
+  saur_batch_encode:       { args: ["ptr", "buf", "i32", "buf", "buf", "buf", "i32"], returns: "i32" },
   saur_pooling_embeddings: { args: ["ptr", "buf", "i32"], returns: "i32" },
 } as const;
 SYMBOLS satisfies Record<string, Signature>;

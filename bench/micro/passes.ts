@@ -56,14 +56,14 @@ async function timePasses(native: Native, model: Model, kernels: boolean, smoke:
   }
 }
 
-async function timePass(lane: Lane, model: Model, { tokens, length }: Size): Promise<number> {
+async function timePass(lane: Lane, model: Model, { tokens: count, length }: Size): Promise<number> {
   const { dimensions, vocabularySize } = model.numbers;
-  const ids = Int32Array.from({ length: tokens }, (_, i) => i * 7919 % vocabularySize);
-  const lengths = new Int32Array(tokens / length).fill(length);
+  const tokens = Int32Array.from({ length: count }, (_, i) => i * 7919 % vocabularySize);
+  const lengths = new Int32Array(count / length).fill(length);
   const rows = new Float32Array(lengths.length * dimensions);
   const start = process.cpuUsage();
   for (let passes = 1;; passes++) {
-    await lane.encode(ids, lengths, lengths, rows);
+    await lane.encode({ tokens, lengths }, rows);
     const { user, system } = process.cpuUsage(start);
     if (user + system > SHORTEST * 1e6) return (user + system) / 1e6 / passes;
   }

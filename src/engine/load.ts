@@ -36,7 +36,7 @@ export interface Engine {
   readonly template: string | undefined;
   /** What a model that scores pairs gives for one. */
   readonly head: Head;
-  /** Whether what the pairs of a call begin with is computed once; see `Sequence.shared`. */
+  /** Whether what the pairs of a call begin with is computed once; see `Sequence.prefixLength`. */
   readonly shares: boolean;
   /** What goes before a query and before a document, where that is known. */
   readonly prompts: Profile["prompts"];

@@ -235,15 +235,17 @@ export class Pool {
     await this.#run<Sequence, Float32Array, SequenceCall>(slot, shares, async (shares) => {
       const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items.at(i)!));
       const lengths = Int32Array.from(sequences, ({ ids }) => ids.length);
-      const seconds = Int32Array.from(sequences, ({ ids, second, shared }) => shared ?? second ?? ids.length);
+      const segmentB = Int32Array.from(sequences, ({ ids, segmentB }) => segmentB ?? ids.length);
+      const prefixLengths = Int32Array.from(sequences, ({ prefixLength }) => prefixLength ?? 0);
       const tokens = joined(...sequences.map(({ ids }) => ids));
-      const longest = Math.max(...sequences.map(({ shared = 0 }) => shared));
+      const longest = prefixLengths.reduce((most, length) => Math.max(most, length), 0);
       const wanted = sequences.reduce((sum, sequence) => sum + ownTokens(sequence), longest);
       await this.#contexts.fit(slot, wanted);
       checkWanted(slot);
       const sizes = lengths.map((length) => pooling === "none" && !answers ? length * width : width);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
-      await slot.lane.encode(tokens, lengths, seconds, rows).catch((e) => this.#contexts.explain(e, slot.capacity));
+      const job = { tokens, lengths, segmentB, prefixLengths };
+      await slot.lane.encode(job, rows).catch((e) => this.#contexts.explain(e, slot.capacity));
       return split(rows, sizes);
     });
   }

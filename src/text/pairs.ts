@@ -85,7 +85,7 @@ export function pairCutter(
     cut: (i, piece) => {
       const { ids: kept, truncated } = pieceOf(tokensOf(i), room, truncate, piece);
       const ids = joined(before, kept, closing);
-      return { ids, truncated, second: segments ? before.length : ids.length };
+      return { ids, truncated, segmentB: segments ? before.length : ids.length };
     },
   };
 }

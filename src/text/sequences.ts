@@ -11,14 +11,14 @@ import { fitTokens, type Specials, type TruncatedTokens, windowAt, windowCount }
 /** The tokens of a text as they go into the model. */
 export interface Sequence extends TruncatedTokens {
   /** Where segment B begins, for models that tell a pair's two texts apart; by default there is none. */
-  readonly second?: number;
-  /** How many tokens at its start others of its call have, too, where those can be computed once for all. */
-  readonly shared?: number;
+  readonly segmentB?: number;
+  /** How many of its first tokens other sequences of its call begin with, too, where those can be computed once for all. */
+  readonly prefixLength?: number;
 }
 
 /** How many of a sequence's tokens are computed for it alone. */
-export function ownTokens({ ids, shared = 0 }: Sequence): number {
-  return ids.length - shared;
+export function ownTokens({ ids, prefixLength = 0 }: Sequence): number {
+  return ids.length - prefixLength;
 }
 
 /** What becomes of a text that does not fit: `windows` makes several sequences of it. */

@@ -135,7 +135,7 @@ export async function fillTemplate(
     [starts[i], ends[i]] = documentIn(whole.at(i)!, head, tail);
     least = Math.min(least, starts[i]!);
   });
-  const shared = opening.length + least;
+  const prefixLength = opening.length + least;
   const spaceOf = (ids: Int32Array, i: number): number =>
     limit - opening.length - closing.length - starts[i]! - (ids.length - ends[i]!);
   return {
@@ -148,7 +148,8 @@ export async function fillTemplate(
       const ids = whole.at(i)!;
       const [from, to] = [starts[i]!, ends[i]!];
       const { ids: kept, truncated } = pieceOf(ids.subarray(from, to), spaceOf(ids, i), truncate, piece);
-      return { ids: joined(opening, ids.subarray(0, from), kept, ids.subarray(to), closing), truncated, shared };
+      const joint = joined(opening, ids.subarray(0, from), kept, ids.subarray(to), closing);
+      return { ids: joint, truncated, prefixLength };
     },
   };
 }

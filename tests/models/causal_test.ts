@@ -61,8 +61,8 @@ const alone = ({ ids }: Pair): Pair => ({ shared: ids.length, ids });
 async function encode(lane: Lane, pairs: readonly Pair[], width: number): Promise<Float32Array[]> {
   const rows = new Float32Array(pairs.length * width);
   const lengths = Int32Array.from(pairs, ({ ids }) => ids.length);
-  const seconds = Int32Array.from(pairs, ({ shared }) => shared);
-  await lane.encode(Int32Array.from(pairs.flatMap(({ ids }) => ids)), lengths, seconds, rows);
+  const prefixLengths = Int32Array.from(pairs, ({ shared }) => shared);
+  await lane.encode({ tokens: Int32Array.from(pairs.flatMap(({ ids }) => ids)), lengths, prefixLengths }, rows);
   return pairs.map((_, i) => rows.slice(i * width, (i + 1) * width));
 }
 

@@ -71,7 +71,7 @@ async function check(
 }
 
 const BERT = "tiny_cross_encoder";
-const second = ({ types }: Pair): number => types!.indexOf(1);
+const segmentB = ({ types }: Pair): number => types!.indexOf(1);
 
 test(
   "rerank() tells BERT's two texts apart; with one segment the scores are others (complaint 6)",
@@ -83,7 +83,7 @@ test(
 
 test("rerank() ends a BERT pair with [SEP]; without it the scores are others (complaint 6)", { skip }, async () => {
   await withModel(BERT, (llama, file) => {
-    return check(llama, file, BERT, (pair) => ({ ids: pair.tokens.slice(0, -1), second: second(pair) }));
+    return check(llama, file, BERT, (pair) => ({ ids: pair.tokens.slice(0, -1), segmentB: segmentB(pair) }));
   });
 });
 
@@ -112,9 +112,9 @@ test(
       const whole = (await llama.tokenize(long.query)).length + (await llama.tokenize(long.document)).length - 1;
       assert(whole > llama.info.maxTokens, "the pair fits");
       const body = (await llama.tokenize(long.document)).slice(1, -1);
-      const start = long.tokens.slice(0, second(long));
+      const start = long.tokens.slice(0, segmentB(long));
       const ids = [...start, ...body].slice(0, llama.info.maxTokens); // and no [SEP]
-      const [naive] = await rawRows(file, "rank", [{ ids, second: second(long) }]);
+      const [naive] = await rawRows(file, "rank", [{ ids, segmentB: segmentB(long) }]);
       console.log(`naive: off by ${Math.abs(naive![0]! - long.logits[0]!)}`);
       assert(Math.abs(naive![0]! - long.logits[0]!) >= 5 * EXACT);
     });
@@ -128,7 +128,7 @@ test(
     await withModel(BERT, async (llama, file) => {
       const lost = file.replace(".gguf", "-lost.gguf");
       await writeWithout(file, lost, /^cls\.(weight|bias)$/);
-      const whole = (pair: Pair): RawSequence => ({ ids: pair.tokens, second: second(pair) });
+      const whole = (pair: Pair): RawSequence => ({ ids: pair.tokens, segmentB: segmentB(pair) });
       await check(llama, file, BERT, whole, lost);
       await using poor = await Llama.load(lost);
       assertEquals([llama.info.exact, poor.info.exact], [true, false]);

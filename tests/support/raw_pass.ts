@@ -3,10 +3,10 @@ import { Lane, open } from "../../ffi/mod.ts";
 import type { Pooling } from "../../mod.ts";
 import { normalize } from "../../src/vectors.ts";
 
-/** A sequence of ids; segment B begins at `second`, where there is one. */
+/** A sequence of ids; segment B begins at `segmentB`, where there is one. */
 export interface RawSequence {
   readonly ids: readonly number[];
-  readonly second?: number;
+  readonly segmentB?: number;
 }
 
 /** The rows of sequences, each alone in a pass; vectors are normalised, a head's numbers are as they are. */
@@ -23,9 +23,10 @@ export async function rawRows(
       const tokens = Math.max(...sequences.map(({ ids }) => ids.length));
       await lane.initContext(model, { tokens, sequences: 1, threads: 1, pooling, kernels: true });
       const rows: Float32Array[] = [];
-      for (const { ids, second = ids.length } of sequences) {
+      for (const { ids, segmentB = ids.length } of sequences) {
         const row = new Float32Array(pooling === "rank" ? classes : dimensions);
-        await lane.encode(Int32Array.from(ids), Int32Array.of(ids.length), Int32Array.of(second), row);
+        const lengths = Int32Array.of(ids.length);
+        await lane.encode({ tokens: Int32Array.from(ids), lengths, segmentB: Int32Array.of(segmentB) }, row);
         if (pooling !== "rank") normalize(row);
         rows.push(row);
       }

@@ -8,8 +8,8 @@ using saur::answer;
 namespace {
 
 // llama.cpp asserts on these, on whatever thread it is on, or answers with numbers that mean nothing.
-int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths, const int32_t * seconds,
-               int32_t n_sequences) {
+int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths,
+               const int32_t * prefix_lengths, int32_t n_sequences) {
     if (!lane->context) {
         return SAUR_NO_CONTEXT;
     }
@@ -24,7 +24,7 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
     }
     const llama_model * model   = llama_get_model(lane->context);
     const int32_t       longest = std::min<int32_t>(llama_model_n_ctx_train(model), (int32_t) llama_n_ctx_seq(lane->context));
-    int64_t             sum = 0, rests = 0, shared = 0;
+    int64_t             sum = 0, own = 0, longest_prefix = 0;
     for (int32_t s = 0; s < n_sequences; s++) {
         if (lengths[s] < 1) {
             return SAUR_EMPTY;
@@ -32,16 +32,16 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
         if (lengths[s] > longest) {
             return SAUR_SEQUENCE_TOO_LONG;
         }
-        const int32_t begins = saur::shared_tokens(lane, lengths[s], seconds[s]);
+        const int32_t prefix = saur::usable_prefix(lane, lengths[s], prefix_lengths[s]);
         sum += lengths[s];
-        rests += lengths[s] - begins;
-        shared = std::max<int64_t>(shared, begins);
+        own += lengths[s] - prefix;
+        longest_prefix = std::max<int64_t>(longest_prefix, prefix);
     }
     if (sum != n_tokens) {
         return SAUR_BAD_ARGUMENT;
     }
     // An encoder must see a sequence whole, in one step.
-    if (rests + shared > (int64_t) (lane->splits_batch ? llama_n_batch(lane->context) : llama_n_ubatch(lane->context))) {
+    if (own + longest_prefix > (int64_t) (lane->splits_batch ? llama_n_batch(lane->context) : llama_n_ubatch(lane->context))) {
         return SAUR_BATCH_TOO_LARGE;
     }
     const int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
@@ -52,18 +52,19 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
 }  // namespace
 
 int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths,
-                          const int32_t * seconds, int32_t n_sequences) {
+                          const int32_t * segment_b, const int32_t * prefix_lengths, int32_t n_sequences) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
-        const int32_t refusal = refuse(lane, tokens, n_tokens, lengths, seconds, n_sequences);
+        const int32_t refusal = refuse(lane, tokens, n_tokens, lengths, prefix_lengths, n_sequences);
         if (refusal != SAUR_OK) {
             return refusal;
         }
         lane->tokens.assign(tokens, tokens + n_tokens);
         lane->lengths.assign(lengths, lengths + n_sequences);
-        lane->seconds.assign(seconds, seconds + n_sequences);
+        lane->segment_b.assign(segment_b, segment_b + n_sequences);
+        lane->prefix_lengths.assign(prefix_lengths, prefix_lengths + n_sequences);
         lane->abort = 0;
         return lane->start([lane] {
             lane->lost       = true;  // stays so if an assertion takes us out of here

@@ -62,7 +62,9 @@ struct saur_lane {
     std::string                  text;
     std::vector<int32_t>         tokens, lengths, counts;
     std::vector<float>           embeddings;
-    std::vector<int32_t>         seconds;  // where segment B begins; for tokenising, the flags of each text
+    std::vector<int32_t>         special;         // of each text to tokenise: its special-token mode
+    std::vector<int32_t>         segment_b;       // of each sequence: where its segment B begins
+    std::vector<int32_t>         prefix_lengths;  // of each sequence: how many of its first tokens others begin with, too
     std::shared_ptr<saur::LoadedModel> loaded;
 
     // the context, touched on the lane's thread or while the lane is idle

@@ -49,9 +49,9 @@ int32_t decode(saur_lane * lane, Batch & batch) {
     return SAUR_OK;
 }
 
-// The input embeddings of all tokens if a sequence has a second segment, else nothing: token ids do then.
+// The input embeddings of all tokens if a sequence has a segment B, else nothing: token ids do then.
 std::vector<float> segment_rows(saur_lane * lane) {
-    if (lane->shares_prefix || lane->seconds == lane->lengths) {
+    if (lane->segment_b == lane->lengths) {
         return {};
     }
     const TokenRows &  table = lane->model->token_rows();
@@ -59,7 +59,7 @@ std::vector<float> segment_rows(saur_lane * lane) {
     size_t             k = 0;
     for (size_t s = 0; s < lane->lengths.size(); s++) {
         for (int32_t i = 0; i < lane->lengths[s]; i++, k++) {
-            table.row(lane->tokens[k], i >= lane->seconds[s], rows.data() + k * (size_t) table.n_embd);
+            table.row(lane->tokens[k], i >= lane->segment_b[s], rows.data() + k * (size_t) table.n_embd);
         }
     }
     return rows;
@@ -82,7 +82,7 @@ std::vector<Group> groups_of(const saur_lane * lane, const std::vector<const lla
     std::vector<Group> groups;
     for (int32_t s = 0; s < (int32_t) sequences.size(); s++) {
         const llama_token * tokens = sequences[s];
-        const int32_t       n      = shared_tokens(lane, lane->lengths[s], lane->seconds[s]);
+        const int32_t       n      = usable_prefix(lane, lane->lengths[s], lane->prefix_lengths[s]);
         const auto          found  = std::find_if(groups.begin(), groups.end(), [&](const Group & group) {
             return group.n_prefix == n && std::equal(tokens, tokens + n, group.prefix);
         });

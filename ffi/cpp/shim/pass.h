@@ -7,10 +7,10 @@
 
 namespace saur {
 
-// How many of a sequence's tokens are computed once for all sequences that begin with them: those before its second
-// segment, the document of a pair.
-inline int32_t shared_tokens(const saur_lane * lane, int32_t length, int32_t second) {
-    return lane->shares_prefix && second > 0 && second < length ? second : 0;
+// How many of a sequence's tokens are computed once for all sequences that begin with them. At least one token is a
+// sequence's own, since its output is that token's.
+inline int32_t usable_prefix(const saur_lane * lane, int32_t length, int32_t prefix_length) {
+    return lane->shares_prefix && prefix_length > 0 && prefix_length < length ? prefix_length : 0;
 }
 
 // Whether of each sequence only the last token is an output: where llama.cpp does not take all of them.

@@ -93,9 +93,10 @@ SAUR_API int32_t      saur_context_init(saur_lane * lane, saur_model * model, co
 SAUR_API int32_t      saur_context_memory(saur_lane * lane, double * out, int32_t size);
 SAUR_API int32_t      saur_context_free(saur_lane * lane);  // job
 
-// batch: n_sequences sequences of tokens, back to back, in one pass; seconds[i] is where segment B of sequence i begins
-// (its length if it has none)
-SAUR_API int32_t      saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths, const int32_t * seconds, int32_t n_sequences);  // job
+// batch: n_sequences sequences of tokens, back to back, in one pass. segment_b[i] is where segment B of sequence i begins (its
+// length if it has none). prefix_lengths[i] is how many of its first tokens other sequences begin with, too: a causal decoder
+// computes those once for all where its context allows it (0: none)
+SAUR_API int32_t      saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths, const int32_t * segment_b, const int32_t * prefix_lengths, int32_t n_sequences);  // job
 
 // pooling
 SAUR_API int32_t      saur_pooling_embeddings(saur_lane * lane, float * out, int32_t size);

@@ -90,7 +90,7 @@ int32_t tokenize(saur_lane * lane, const llama_model * model) {
         if (lane->abort || saur::exiting()) {
             return SAUR_ABORTED;
         }
-        const int32_t length = lane->lengths[i], special = lane->seconds[i];
+        const int32_t length = lane->lengths[i], special = lane->special[i];
         const int32_t n = append_text(lane, vocab, lane->text.data() + at, (size_t) length, (special & 1) != 0,
                                       (special & 2) != 0);
         if (n < 0) {
@@ -121,7 +121,7 @@ int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * u
         }
         lane->text.assign(utf8, bytes);
         lane->lengths.assign(lengths, lengths + n_texts);
-        lane->seconds.assign(special, special + n_texts);
+        lane->special.assign(special, special + n_texts);
         lane->abort = 0;
         return lane->start([lane, held = model->model] { return tokenize(lane, held->model); });
     });

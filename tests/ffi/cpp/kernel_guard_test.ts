@@ -20,8 +20,7 @@ const WIDTH = 64;
 async function encode(lane: Lane, model: Model): Promise<Float32Array> {
   await lane.initContext(model, CONTEXT);
   const out = new Float32Array(WIDTH);
-  const lengths = Int32Array.of(4);
-  await lane.encode(Int32Array.of(2, 10, 20, 3), lengths, lengths, out);
+  await lane.encode({ tokens: Int32Array.of(2, 10, 20, 3), lengths: Int32Array.of(4) }, out);
   return out;
 }
 

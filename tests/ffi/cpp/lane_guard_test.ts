@@ -39,8 +39,8 @@ function sequence(length: number): number[] {
 
 function encode(lane: Lane, sequences: readonly number[][], lengths = sequences.map(({ length }) => length)) {
   const out = new Float32Array(384 * Math.max(1, lengths.length));
-  const counts = Int32Array.from(lengths);
-  return lane.encode(Int32Array.from(sequences.flat()), counts, counts, out).then(() => out);
+  const pass = { tokens: Int32Array.from(sequences.flat()), lengths: Int32Array.from(lengths) };
+  return lane.encode(pass, out).then(() => out);
 }
 
 /** Runs with a lane that has a context of two threads, so that an assertion on a worker would end the process. */

@@ -29,7 +29,8 @@ int32_t init(Lane & lane, const Model & model, int32_t tokens, int32_t sequences
 
 int32_t encode(Lane & lane, std::vector<int32_t> lengths, int32_t token = 5, int32_t extra = 0) {
     Pack pack;
-    pack.lengths = pack.seconds = lengths;
+    pack.lengths = pack.segment_b = lengths;
+    pack.prefix_lengths.resize(lengths.size());
     for (int32_t n : lengths) {
         pack.tokens.resize(pack.tokens.size() + (size_t) std::max(0, n), token);
     }
@@ -154,16 +155,16 @@ void check_shared(Script & script, Lane & lane, const Model & model) {
     expect_result(script, lane, saur_context_init(lane.handle, model.handle, options, 7), SAUR_OK, "a context for answers");
     Pack pack;
     pack.tokens.resize(66, 5);
-    pack.lengths = { 30, 36 };
-    pack.seconds = { 20, 20 };
+    pack.lengths = pack.segment_b = { 30, 36 };
+    pack.prefix_lengths = { 20, 20 };
     expect_result(script, lane, pack.encode(lane), SAUR_OK, "a beginning");
     const std::vector<float> first = embeddings_of(lane);
     expect((int32_t) first.size(), 4, "numbers of two sequences' answers");
-    pack.seconds = { -1, INT32_MAX };
+    pack.prefix_lengths = { -1, INT32_MAX };
     expect(pack.encode(lane), SAUR_BATCH_TOO_LARGE, "more than the pass, where nothing is shared");
-    pack.seconds = { 29, 3 };
+    pack.prefix_lengths = { 29, 3 };
     expect_result(script, lane, pack.encode(lane), SAUR_OK, "two beginnings");
-    pack.seconds = { 20, 20 };
+    pack.prefix_lengths = { 20, 20 };
     expect_result(script, lane, pack.encode(lane), SAUR_OK, "the first beginning");
     expect(embeddings_of(lane) == first, 1, "the same answers");
 }

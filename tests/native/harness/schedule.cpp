@@ -226,8 +226,7 @@ class Schedule {
         lane.unusual = unusual;
         lane.tokens = tokens, lane.sequences = sequences, lane.pooling = options[3];
         lane.vocabulary = model.vocabulary, lane.trained = model.trained;
-        // a causal model has them with pooling last, or with a head
-        lane.pairs = !model.is_causal_decoder || options[3] == 3 || (options[3] == rank && model.classifies_last_token);
+        lane.segments = !model.is_causal_decoder;
         lane.width = options[3] == rank ? model.classes : model.dimensions;
         std::string context = arguments.models[model.index];
         for (int32_t option : options) {
@@ -246,7 +245,7 @@ class Schedule {
     }
 
     void encode(Lane & lane) {
-        const bool     pairs  = random.one_in(3) && lane.pairs;
+        const bool     pairs  = random.one_in(3);
         const uint64_t number = (uint64_t) random.draw(0, 5);
         const Pack     pack   = Pack::of(number, lane, pairs);
         const auto     rows   = lane.pooling == 0 ? pack.tokens.size() : pack.lengths.size();

@@ -56,7 +56,6 @@ Model::Model(saur_model * handle, size_t index) : handle(handle), index(index) {
     }
     dimensions = (int32_t) n[0], trained = (int32_t) n[1], vocabulary = (int32_t) n[2];
     classes = (int32_t) n[4], pooling = (int32_t) n[7], is_causal_decoder = (int32_t) n[11];
-    classifies_last_token = (int32_t) n[13];
 }
 
 namespace {
@@ -207,7 +206,9 @@ Pack Pack::of(uint64_t seed, const Lane & lane, bool pairs) {
         const int32_t length = random.draw(1, std::min({ longest, room, 24 }));
         room -= length;
         pack.lengths.push_back(length);
-        pack.seconds.push_back(pairs ? random.draw(0, length) : length);
+        const int32_t border = pairs ? random.draw(0, length) : length;
+        pack.segment_b.push_back(lane.segments ? border : length);
+        pack.prefix_lengths.push_back(border);
         for (int32_t i = 0; i < length; i++) {
             pack.tokens.push_back(random.draw(0, lane.vocabulary - 1));
         }
@@ -216,8 +217,8 @@ Pack Pack::of(uint64_t seed, const Lane & lane, bool pairs) {
 }
 
 int32_t Pack::encode(Lane & lane) const {
-    return saur_batch_encode(lane.handle, tokens.data(), (int32_t) tokens.size(), lengths.data(), seconds.data(),
-                             (int32_t) lengths.size());
+    return saur_batch_encode(lane.handle, tokens.data(), (int32_t) tokens.size(), lengths.data(), segment_b.data(),
+                             prefix_lengths.data(), (int32_t) lengths.size());
 }
 
 std::vector<float> embeddings_of(Lane & lane) {

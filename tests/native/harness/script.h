@@ -51,7 +51,7 @@ struct Model {
 
     saur_model * const handle;
     const size_t       index;  // in the list of files
-    int32_t            dimensions, trained, vocabulary, classes, pooling, is_causal_decoder, classifies_last_token;
+    int32_t            dimensions, trained, vocabulary, classes, pooling, is_causal_decoder;
     bool               kernels = true;  // whether its contexts have them; those without cannot read weights in panels
 };
 
@@ -65,8 +65,8 @@ struct Lane {
     // the context, as its owner knows it
     std::string context;  // its options as text; empty: none, or one that is lost
     int32_t     tokens  = 0, sequences = 0, pooling = 0, width = 0, vocabulary = 0, trained = 0;
-    bool        pairs   = true;   // whether sequences of two segments may be given to it
-    bool        unusual = false;  // a pooling that the model's file does not have
+    bool        segments = true;   // whether its model has token types, so that sequences may have a segment B
+    bool        unusual  = false;  // a pooling that the model's file does not have
 };
 
 // How finished lanes become known: by a thread that waits for the queue (as on Deno), or by a callback (as on Bun).
@@ -103,7 +103,7 @@ std::string words_of(Lane & lane);  // of its last job's error
 
 // One pass: sequences back to back.
 struct Pack {
-    std::vector<int32_t> tokens, lengths, seconds;
+    std::vector<int32_t> tokens, lengths, segment_b, prefix_lengths;
     // A legal one for the lane's context, always the same for a seed.
     static Pack of(uint64_t seed, const Lane & lane, bool pairs);
     int32_t encode(Lane & lane) const;

@@ -89,7 +89,8 @@ Pack pack_of(const std::vector<std::vector<int32_t>> & sequences, size_t from, s
         pack.tokens.insert(pack.tokens.end(), sequences[i].begin(), sequences[i].end());
         pack.lengths.push_back((int32_t) sequences[i].size());
     }
-    pack.seconds = pack.lengths;
+    pack.segment_b = pack.lengths;
+    pack.prefix_lengths.resize(count);
     return pack;
 }
 

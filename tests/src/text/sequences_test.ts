@@ -39,11 +39,11 @@ test("Sequences.of() makes windows, each of which knows its text and its place i
   assertEquals([...sequences.owners], [0, 1, 1, 2, 3, 3]);
   assertEquals([0, 1, 2, 3, 4, 5].map((i) => sequences.piece(i)), [0, 0, 1, 0, 0, 1]);
   assertEquals([...sequences.truncated], [0, 0, 0, 0]);
-  assertEquals(sequences.at(2).second, 3);
+  assertEquals(sequences.at(2).segmentB, 3);
 });
 
 test("Sequences.of() counts what others have, too, as no token of a sequence's own", async () => {
-  const cut = (text: number): Sequence => ({ ids: new Int32Array(5 + text), truncated: false, shared: 4 });
+  const cut = (text: number): Sequence => ({ ids: new Int32Array(5 + text), truncated: false, prefixLength: 4 });
   const sequences = await Sequences.of({ length: 3, pieces: () => 1, cut });
   assertEquals([...sequences.weights], [1, 2, 3]);
   assertEquals([...sequences.lengths], [5, 6, 7]);
