@@ -4,6 +4,7 @@
 //   --contenders LIST    of Deno, Bun, ceiling and the peers' names, as far as they are unambiguous
 //   --rounds N           turns of each contender at most (default: 5; full: 9)
 //   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 12)
+//   --write              keeps the paragraphs and an overview of the others in bench/results, for `deno task docs`
 //   --out DIR            for results.json, results.md and chart.svg (default: bench-results/DATE)
 // Each contender is a process of its own, in its own best setting, which is searched for first; all stay warm and take
 // turns. What one cannot do, or cannot be had, is a line of the table. bench/README.md has the contenders' protocol.
@@ -22,9 +23,10 @@ import { type Peer, type WorkloadName, WORKLOADS } from "./peer.ts";
 import { PEERS } from "./peers/mod.ts";
 import type { Results, WorkloadResult } from "./results.ts";
 import { measure } from "./rounds.ts";
+import { keep, noted } from "./noted.ts";
 import { measureStart } from "./start.ts";
 import { measureStream } from "./stream.ts";
-import { markdown, workloadSection } from "./tables.ts";
+import { markdown, overview, speedFigures, workloadSection } from "./tables.ts";
 import { withCount } from "./texts.ts";
 import { measureMixed, measureTwo } from "./together.ts";
 import { TURNS } from "./workloads.ts";
@@ -36,6 +38,7 @@ interface Options {
   readonly workloads: readonly WorkloadName[];
   readonly contenders: readonly string[];
   readonly out: string;
+  readonly write: boolean;
 }
 
 async function main(): Promise<void> {
@@ -69,12 +72,23 @@ async function main(): Promise<void> {
   }
   writeFileSync(join(out, "results.md"), markdown(results));
   console.log(markdown({ ...results, workloads: [] }, workloads));
+  if (options.write) keepForPages(results, bench.rounds);
   try {
     drawChart(results, join(out, "chart.svg"));
   } catch (error) {
     say(`no chart: ${(error as Error).message}`);
   }
   say(`written: ${out}`);
+}
+
+/** Keeps what docs/speed.md shows. */
+function keepForPages({ workloads, machine, size }: Results, rounds: number): void {
+  const method = `at most ${rounds} rounds in turns, ${size} size, medians, ratios of the same round`;
+  const command = `deno task bench${size === "full" ? " --full" : ""} --write`;
+  const paragraphs = workloads.find(({ name }) => name === "paragraphs");
+  if (paragraphs) keep("paragraphs", noted(command, machine, method, speedFigures(paragraphs)));
+  const others = workloads.filter((one) => one !== paragraphs);
+  if (others.length > 0) keep("workloads", noted(command, machine, method, overview(others)));
 }
 
 /** Installs what is missing, and tells why something cannot be had. */
@@ -139,6 +153,7 @@ function parseOptions(): { bench: Bench; options: Options } {
       rounds: { type: "string" },
       budget: { type: "string" },
       out: { type: "string", default: "" },
+      write: { type: "boolean", default: false },
     },
   });
   if (values.smoke && values.full) throw new RangeError("--smoke and --full exclude each other");
@@ -153,7 +168,7 @@ function parseOptions(): { bench: Bench; options: Options } {
   const scratch = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
   const size = values.full ? "full" : "smoke";
   const bench: Bench = { size, cores: availableParallelism(), budget, rounds, scratch };
-  return { bench, options: { workloads, contenders: listOf(values.contenders), out: values.out } };
+  return { bench, options: { workloads, contenders: listOf(values.contenders), out: values.out, write: values.write } };
 }
 
 function listOf(value: string): string[] {

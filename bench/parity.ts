@@ -2,7 +2,7 @@
 //   --write   keeps the figures in bench/results/parity.json, which `deno task docs` makes docs/accuracy.md's tables of
 // The exit code is 1 where a figure is beyond its limit.
 import process from "node:process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,7 +29,8 @@ import {
   wrongTokens,
 } from "../tests/support/families.ts";
 import { commitOf, describeMachine } from "./machine.ts";
-import { type Parity, type ParityRow, parityTable } from "./parity_table.ts";
+import { keep } from "./noted.ts";
+import { type ParityRow, parityTable } from "./parity_table.ts";
 
 const TYPES = ["f32", "bf16", "q8_0"] as const satisfies readonly WeightType[];
 
@@ -117,23 +118,16 @@ async function measured(): Promise<ParityRow[]> {
 }
 
 const { values } = parseArgs({ options: { write: { type: "boolean", default: false } } });
-const root = fileURLToPath(new URL("..", import.meta.url));
 const machine = describeMachine();
 const rows = await measured();
 console.log(parityTable(rows));
 const failed = rows.reduce((sum, { beyond }) => sum + beyond.length, 0);
 if (failed > 0) console.log(`\n${failed} figures are beyond their limits (bold).`);
 if (values.write) {
-  const date = new Date().toISOString().slice(0, 10);
-  const { rows: _, ...about }: Parity = {
-    command: "deno task parity --write",
-    date,
-    commit: commitOf(root),
-    machine,
-    rows,
-  };
-  const lines = rows.map((row) => `  ${JSON.stringify(row)}`).join(",\n"); // one each, so that a difference shows its row
-  const text = JSON.stringify({ ...about, rows: [] }, undefined, 1).replace(/\[\]\n\}$/, () => `[\n${lines}\n ]\n}\n`);
-  writeFileSync(join(root, "bench/results/parity.json"), text);
+  const [date, commit] = [
+    new Date().toISOString().slice(0, 10),
+    commitOf(fileURLToPath(new URL("..", import.meta.url))),
+  ];
+  keep("parity", { command: "deno task parity --write", date, commit, machine, rows });
 }
 process.exitCode = failed > 0 ? 1 : 0;

@@ -3,6 +3,7 @@ import { accuracyLine } from "./bench.ts";
 import { machineLine, table } from "./report.ts";
 import { type Accuracy, latencyOf, type Measured, type Results, secondsOf, speedup } from "./results.ts";
 import type { WorkloadResult } from "./results.ts";
+import type { Figures } from "./noted.ts";
 import { median, type Ratio } from "./statistics.ts";
 import { targets } from "./targets.ts";
 
@@ -31,13 +32,18 @@ export function workloadSection(result: WorkloadResult): string {
   return [
     `## ${title}`,
     ...(about.length > 0 ? [about.join(" ")] : []),
-    ...(shown ? [latency ? latencyTable(result) : speedTable(result)] : []),
+    ...(shown ? [tableOf(latency ? latencyFigures(result) : speedFigures(result))] : []),
     ...failures(contenders),
     ...searches(contenders),
   ].join("\n\n");
 }
 
-function speedTable({ contenders, reference }: WorkloadResult): string {
+function tableOf({ columns, rows, words }: Figures): string {
+  return table(columns, rows, words);
+}
+
+/** How fast each contender was. */
+export function speedFigures({ contenders, reference }: WorkloadResult): Figures {
   const rows = contenders.filter(hasTurns).map((one) => {
     const base = referenceOf(one, contenders, reference);
     const speeds = one.turns.flatMap((turn) => turn ? [one.texts / turn.seconds] : []);
@@ -53,10 +59,31 @@ function speedTable({ contenders, reference }: WorkloadResult): string {
   });
   const base = reference || "the first";
   const columns = ["", "setting", "texts/s", "spread", `of ${base}`, "by processor time", ...COMMON];
-  return table(columns, rows, 2);
+  return { columns, rows, words: 2 };
 }
 
-function latencyTable({ contenders, reference }: WorkloadResult): string {
+/** One row a workload: the reference, the best of the peers, and us. */
+export function overview(workloads: readonly WorkloadResult[]): Figures {
+  const rows = workloads.map(({ title, latency, contenders, reference }) => {
+    const able = contenders.filter(hasTurns);
+    const [base, deno, bun] = [reference, "Deno", "Bun"].map((name) => able.find((one) => one.name === name));
+    const figure = (one: Measured | undefined) => {
+      const seconds = one && secondsOf(one);
+      if (seconds === undefined) return "";
+      return latency ? (seconds * 1000).toFixed(2) : plain(one!.texts / seconds);
+    };
+    const rate = (one: Measured) => one.texts / secondsOf(one)!;
+    const peers = able.filter((one) => ![base, deno, bun].includes(one)).sort((a, b) => rate(b) - rate(a));
+    const of = (one: Measured | undefined) => ratio(one && base && speedup(one, base));
+    const name = `${title}, ${latency ? "ms" : "texts/s"}`;
+    const best = peers[0] ? `${figure(peers[0])} (${peers[0].name})` : "";
+    return [name, figure(base), best, figure(deno), figure(bun), of(deno), of(bun)];
+  });
+  const columns = ["workload", "ceiling", "best peer", "Deno", "Bun", "Deno of the ceiling", "Bun of the ceiling"];
+  return { columns, rows, words: 1 };
+}
+
+function latencyFigures({ contenders, reference }: WorkloadResult): Figures {
   const rows = contenders.filter(hasTurns).map((one) => {
     const base = referenceOf(one, contenders, reference);
     const milliseconds = (seconds: number | undefined) => seconds === undefined ? "" : (seconds * 1000).toFixed(2);
@@ -69,7 +96,8 @@ function latencyTable({ contenders, reference }: WorkloadResult): string {
       ...common(one),
     ];
   });
-  return table(["", "setting", "ms, p50", "p99", `times ${reference || "the first"}`, ...COMMON], rows, 2);
+  const columns = ["", "setting", "ms, p50", "p99", `times ${reference || "the first"}`, ...COMMON];
+  return { columns, rows, words: 2 };
 }
 
 const COMMON = ["cosine min / mean", "max abs", "peak MB", "load s"];

@@ -4,6 +4,7 @@
 //   --rounds N      of all types, in turns (default: 7)
 //   --texts N       paragraphs of one call (default: 200)
 //   --smoke         few texts and rounds
+//   --write         keeps the figures in bench/results/weights.json, for `deno task docs`
 // Makes the types by quantize() in a directory of its own. Speed by processor time, which others disturb least; the
 // cosine is that to the vectors of f32. Prints a Markdown table.
 import { mkdtempSync, rmSync, statSync } from "node:fs";
@@ -17,7 +18,8 @@ import { packageRoot } from "../../ffi/host/paths.ts";
 import { Llama } from "../../mod.ts";
 import { describeMachine } from "../machine.ts";
 import { paragraphs } from "../paragraphs.ts";
-import { machineLine } from "../report.ts";
+import { type Figures, keep, noted } from "../noted.ts";
+import { machineLine, table } from "../report.ts";
 import { distance, median } from "../statistics.ts";
 
 interface Candidate {
@@ -50,15 +52,14 @@ async function measure(all: readonly Candidate[], texts: readonly string[], roun
   }
 }
 
-function tell(all: readonly Candidate[], texts: number): void {
+function figuresOf(all: readonly Candidate[], texts: number): Figures {
   const [first] = all;
   const width = first!.vectors.length / texts;
-  console.log("\n| weights | MB | texts a processor second | of f32 | spread | cosine min | mean |");
-  console.log("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
-  for (const { type, megabytes, seconds, vectors } of all) {
+  const columns = ["weights", "MB", "texts a processor second", "of f32", "spread", "cosine min", "mean"];
+  const rows = all.map(({ type, megabytes, seconds, vectors }) => {
     const ratios = seconds.map((one, round) => first!.seconds[round]! / one);
     const { minCosine, meanCosine } = distance(first!.vectors, vectors, width);
-    const cells = [
+    return [
       type,
       megabytes.toFixed(1),
       (texts / median(seconds)).toFixed(1),
@@ -67,8 +68,8 @@ function tell(all: readonly Candidate[], texts: number): void {
       minCosine.toFixed(5),
       meanCosine.toFixed(5),
     ];
-    console.log(`| ${cells.join(" | ")} |`);
-  }
+  });
+  return { columns, rows, words: 1 };
 }
 
 async function main(): Promise<void> {
@@ -79,17 +80,23 @@ async function main(): Promise<void> {
       rounds: { type: "string" },
       texts: { type: "string" },
       smoke: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
     },
   });
   const texts = await paragraphs(Number(values.texts ?? (values.smoke ? 20 : 200)));
   const scratch = mkdtempSync(join(tmpdir(), "llamasaur-weights-"));
   const all: Candidate[] = [];
   try {
-    console.log(machineLine(describeMachine()));
+    const machine = describeMachine();
+    console.log(machineLine(machine));
     const types = new Set(["f32", ...values.types.split(",")]);
     for (const type of types) all.push(await load(type, values.model, scratch));
-    await measure(all, texts, Number(values.rounds ?? (values.smoke ? 2 : 7)));
-    tell(all, texts.length);
+    const rounds = Number(values.rounds ?? (values.smoke ? 2 : 7));
+    await measure(all, texts, rounds);
+    const found = figuresOf(all, texts.length);
+    console.log(`\n${table(found.columns, found.rows, found.words)}`);
+    const method = `${texts.length} paragraphs, ${rounds} rounds in turns, medians; the cosine is that to f32`;
+    if (values.write) keep("weights", noted("deno task bench:weights --write", machine, method, found));
   } finally {
     for (const { llama } of all) await llama.close();
     rmSync(scratch, { recursive: true });

@@ -1,22 +1,10 @@
 // Makes the tables of the pages from committed files: bench/results, the catalogue, the statuses of families.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Noted } from "../../bench/noted.ts";
 import type { Parity, ParityRow } from "../../bench/parity_table.ts";
 import { STATUSES } from "../../bench/parity_statuses.ts";
 import { catalogue } from "../../src/models/catalogue.ts";
-
-/** A table that was printed before results were kept as files, and where its figures come from. */
-interface Noted {
-  readonly command: string;
-  /** The day when the figures were noted. */
-  readonly noted: string;
-  readonly machine: string;
-  readonly versions: string;
-  readonly method: string;
-  readonly columns: readonly string[];
-  readonly align: readonly ("left" | "right")[];
-  readonly rows: readonly (readonly string[])[];
-}
 
 /** What stands between `<!-- docs: NAME -->` and `<!-- /docs -->`, by name. */
 export function tables(root: string): Readonly<Record<string, () => string>> {

@@ -6,7 +6,7 @@ import { treeOf } from "../../bench/resources.ts";
 import { turnsOf } from "../../bench/rounds.ts";
 import { best } from "../../bench/search.ts";
 import { quantile, ratioOf, spearman } from "../../bench/statistics.ts";
-import { markdown, workloadSection } from "../../bench/tables.ts";
+import { markdown, overview, workloadSection } from "../../bench/tables.ts";
 import { targets } from "../../bench/targets.ts";
 import { spans } from "../../bench/texts.ts";
 import process from "node:process";
@@ -102,6 +102,14 @@ test("workloadSection() shows ratios, the search, and why a contender is missing
   const text = workloadSection(paragraphs(measured("ceiling", [2]), deno, failed));
   assert(text.includes("| Deno | bf16 | 10.0 | 10.0–10.0 | 2.00 (2.00–2.00) | 2.00 (2.00–2.00) |"), text);
   assert(text.includes("- other failed: Cannot be had") && text.includes("| Deno | q8_0 | 2.000 |"), text);
+});
+
+test("overview() names the best peer of each workload", () => {
+  const all = [measured("ceiling", [2]), measured("slow", [5]), measured("near", [4]), measured("Deno", [1])];
+  const { columns, rows } = overview([paragraphs(...all), { ...paragraphs(all[0]!), latency: true }]);
+  assertEquals(rows.map((row) => row.length), [columns.length, columns.length]);
+  assertEquals(rows[0], ["Mixed paragraphs, texts/s", "5.00", "2.50 (near)", "10.0", "", "2.00 (2.00–2.00)", ""]);
+  assertEquals(rows[1]!.slice(0, 4), ["Mixed paragraphs, ms", "2000.00", "", ""]);
 });
 
 test("markdown() has every workload and the targets", () => {

@@ -95,3 +95,11 @@ test("blocksOf() takes code blocks with their language and line, and refuses one
   ]);
   assertThrows(() => blocksOf("page", "```ts\nx\n"), Error, "page:1");
 });
+
+test("README and docs/building.md name the same packages of Debian", () => {
+  const lines = ["README.md", "docs/building.md"].map((page) =>
+    /sudo apt install [\w +-]+/.exec(readPage(ROOT, page))?.[0].trim()
+  );
+  assertMatch(lines[0]!, /g\+\+ cmake/);
+  assertEquals(lines[1], lines[0]);
+});

@@ -1,0 +1,48 @@
+/** Figures with their origin, as bench/results keeps them: `deno task docs` makes the tables of the pages from these files. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Machine } from "./machine.ts";
+import type { Parity } from "./parity_table.ts";
+
+/** A table and where its figures come from. */
+export interface Noted {
+  readonly command: string;
+  /** The day of the figures, or the day when they were noted. */
+  readonly noted: string;
+  readonly machine: string;
+  readonly versions: string;
+  readonly method: string;
+  readonly columns: readonly string[];
+  readonly align: readonly ("left" | "right")[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** Columns and rows of a table whose first `words` columns are words. */
+export interface Figures {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly words: number;
+}
+
+/** Figures of today with their origin. */
+export function noted(command: string, machine: Machine, method: string, { columns, rows, words }: Figures): Noted {
+  return {
+    command,
+    noted: new Date().toISOString().slice(0, 10),
+    machine: `${machine.cpu} (${machine.instructions}), ${machine.cores} cores, ${machine.system}`,
+    versions: machine.versions,
+    method,
+    columns,
+    align: columns.map((_, i) => i < words ? "left" : "right"),
+    rows,
+  };
+}
+
+/** Writes bench/results/NAME.json, one row a line, so that a difference shows its row. */
+export function keep(name: string, { rows, ...about }: Noted | Parity): void {
+  const lines = rows.map((row) => `  ${JSON.stringify(row)}`).join(",\n");
+  const head = JSON.stringify({ ...about, rows: [] }, undefined, 1);
+  const path = join(fileURLToPath(new URL("results", import.meta.url)), `${name}.json`);
+  writeFileSync(path, head.replace(/\[\]\n\}$/, () => `[\n${lines}\n ]\n}\n`));
+}
