@@ -31,6 +31,9 @@ if [ ! -f "$example" ]; then
 fi
 
 # Set-up speaks on stderr, so that stdout is the example's alone.
+if [ -z "${LLAMASAUR_LIBRARY:-}" ] && [ ! -d "$root/lib" ]; then
+  bash "$root/scripts/need.sh" git c++ cmake make npm >&2 # before anything is downloaded, and all at once
+fi
 . "$root/scripts/env.sh"
 if [ -z "${LLAMASAUR_LIBRARY:-}" ]; then
   deno run -A "$root/build/mod.ts" </dev/null >&2

@@ -23,39 +23,6 @@ llamasaur_cache() {
   esac
 }
 
-# llamasaur_need TOOL...: says which of npm, git, cmake and c++ are missing and how to get them.
-llamasaur_need() {
-  local tool apt="" dnf="" brew="" missing=""
-  for tool in "$@"; do
-    case "$tool" in
-      c++)
-        if [ -n "${CXX:-}" ] && command -v "$CXX" >/dev/null 2>&1; then continue; fi
-        if command -v c++ >/dev/null 2>&1 || command -v g++ >/dev/null 2>&1 || command -v clang++ >/dev/null 2>&1; then continue; fi
-        if command -v cl >/dev/null 2>&1 || [ -n "${VSINSTALLDIR:-}${ProgramFiles:-}" ]; then continue; fi # cmake finds MSVC itself
-        missing="$missing, a C++17 compiler" apt="$apt g++" dnf="$dnf gcc-c++" brew="$brew llvm"
-        ;;
-      cmake)
-        command -v cmake >/dev/null 2>&1 && continue
-        missing="$missing, cmake" apt="$apt cmake make" dnf="$dnf cmake make" brew="$brew cmake"
-        ;;
-      npm)
-        command -v npm >/dev/null 2>&1 && continue
-        missing="$missing, npm" apt="$apt npm" dnf="$dnf nodejs-npm" brew="$brew node"
-        ;;
-      *)
-        command -v "$tool" >/dev/null 2>&1 && continue
-        missing="$missing, $tool" apt="$apt $tool" dnf="$dnf $tool" brew="$brew $tool"
-        ;;
-    esac
-  done
-  [ -z "$missing" ] && return
-  llamasaur_say "error: not found on PATH: ${missing#, }. Get what is missing with the line of your system:"
-  llamasaur_say "  Debian, Ubuntu   sudo apt-get install$apt"
-  llamasaur_say "  Fedora, RHEL     sudo dnf install$dnf"
-  llamasaur_say "  macOS            brew install$brew     (for the compiler and git, xcode-select --install does as well)"
-  return 1
-}
-
 # llamasaur_pinned DENO BUN: are these two programs the pinned versions?
 llamasaur_pinned() {
   local deno bun
@@ -99,7 +66,6 @@ llamasaur_swap() {
 
 # llamasaur_runtimes DIR: installs both runtimes and links them into DIR/bin.
 llamasaur_runtimes() (
-  llamasaur_need npm || exit 1
   llamasaur_say "installing Deno $LLAMASAUR_DENO and Bun $LLAMASAUR_BUN from npm into $1"
   mkdir -p "$(dirname "$1")" || exit 1
   find "$(dirname "$1")" -maxdepth 1 -name '.installing.*' -mmin +60 -exec rm -rf {} + # left by a set-up that was killed
@@ -126,10 +92,8 @@ llamasaur_current() {
   [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]
 }
 
-# llamasaur_packages ROOT: npm ci where it is needed, beside the tree and moved in when it is complete.
+# llamasaur_packages ROOT: npm ci, beside the tree and moved in when it is complete.
 llamasaur_packages() (
-  llamasaur_current "$1" && exit 0
-  llamasaur_need npm || exit 1
   llamasaur_say "installing the development dependencies (npm ci)"
   temporary="$(mktemp -d "$1/.installing.XXXXXX")" || exit 1
   trap 'rm -rf "$temporary"' EXIT
@@ -145,12 +109,13 @@ llamasaur_set_up() {
   root="$(cd "$(dirname "$1")/.." && pwd)" || return 1
   if ! llamasaur_pinned deno bun; then
     runtimes="$(llamasaur_cache)/runtimes/deno-$LLAMASAUR_DENO-bun-$LLAMASAUR_BUN" || return 1
-    llamasaur_pinned "$runtimes/bin/deno" "$runtimes/bin/bun" || llamasaur_runtimes "$runtimes" || return 1
+    llamasaur_pinned "$runtimes/bin/deno" "$runtimes/bin/bun" ||
+      { bash "$root/scripts/need.sh" npm && llamasaur_runtimes "$runtimes"; } || return 1
     PATH="$runtimes/bin:$PATH"
     export PATH
     hash -r
   fi
-  llamasaur_packages "$root"
+  llamasaur_current "$root" || { bash "$root/scripts/need.sh" npm && llamasaur_packages "$root"; }
 }
 
 llamasaur_set_up "${BASH_SOURCE[0]:-$0}"

@@ -18,8 +18,8 @@ set_up() { # NAME COMMAND...
   printf 'ok     %6d s  %s\n' $((SECONDS - start)) "$name"
 }
 
+set_up "tools" bash scripts/need.sh git c++ cmake make npm python3 pip
 set_up "runtimes and development dependencies" . scripts/env.sh
-set_up "tools" llamasaur_need git cmake c++
 set_up "the library" deno run -A build/mod.ts
 set_up "a software GPU, where it can be had" bash scripts/vulkan.sh
 set_up "the models" bash scripts/download_models.sh minilm
