@@ -1,6 +1,7 @@
 /** What CMake compiles of ours, brought together in one directory: from disk, or over HTTP for a package of JSR. */
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { abiHeader } from "./abi.ts";
 import { BuildError } from "./failure.ts";
 
 /** Where the C and C++ are, and the file there that CMake and this stage both take the names of the sources from. */
@@ -41,7 +42,8 @@ export async function libraryAssets(root: URL): Promise<Assets> {
     ...nativeSources(new TextDecoder().decode(list)).map((path) => [path, path]),
   ];
   const files = paths.map(async ([staged, path]) => [staged!, await read(root, path!)] as const);
-  return new Map([[LIST, list], ...await Promise.all(files)]);
+  const abi = new TextEncoder().encode(abiHeader());
+  return new Map([[LIST, list], [`${SOURCES}/abi.h`, abi], ...await Promise.all(files)]);
 }
 
 /** The C and C++ files that sources.cmake names, by their paths from the root of the package. */

@@ -1,4 +1,4 @@
-/** The devices that the library can compute on. */
+/** Says what the library can compute on: devices, cores, and the operators of our own kernels. */
 import type { Native } from "./native.ts";
 
 /** A device. */
@@ -33,4 +33,21 @@ export function devices({ functions: f }: Native): Device[] {
       memoryTotal: memory[1]!,
     };
   });
+}
+
+/**
+ * Counts the physical cores that the process may keep busy by its affinity and control group, at least 1. `node:os` would
+ * ask for a permission.
+ *
+ * @param root Directory with the `/proc` and `/sys` of some Linux machine, for tests; by default this one's.
+ */
+export function cores({ functions }: Native, root = ""): number {
+  return functions.saur_cores(new TextEncoder().encode(`${root}\0`));
+}
+
+/** The operators that our own kernels compute, none on a processor without kernels. */
+export function kernels({ functions }: Native): string[] {
+  const out = new Uint8Array(256);
+  const length = functions.saur_kernels(out, out.length);
+  return new TextDecoder().decode(out.subarray(0, length)).split("\0").filter((name) => name !== "");
 }

@@ -1,4 +1,7 @@
-/** The errors of this package. Wrong arguments are TypeError or RangeError and not in here. */
+/** Makes the errors of this package. Wrong arguments are TypeError or RangeError and not in here. */
+import { STATUS } from "./symbols.ts";
+
+export { STATUS };
 
 /** What kind of failure a {@linkcode LlamaError} is. */
 export type LlamaErrorCode =
@@ -107,29 +110,6 @@ export class ModelNotFoundError extends Error {
     this.model = model;
   }
 }
-
-/** The results of native jobs: shim.h's `saur_status`, which a test compares with this. */
-export const STATUS = {
-  OK: 0,
-  BUSY: -1,
-  NO_CONTEXT: -2,
-  EMPTY: -3,
-  SEQUENCE_TOO_LONG: -4,
-  BATCH_TOO_LARGE: -5,
-  TOO_MANY_SEQUENCES: -6,
-  BAD_TOKEN: -7,
-  BAD_ARGUMENT: -8,
-  EXITING: -9,
-  LOST: -100,
-  ABORTED: -101,
-  NULL: -102,
-  OUT_OF_MEMORY: -103,
-  DECODE_FAILED: -104,
-  NO_OUTPUT: -105,
-  NOT_FOUND: -106,
-  NOT_GGUF: -107,
-  UNSOUND: -108,
-} as const;
 
 const WORDS: Record<number, string> = {
   [STATUS.BUSY]: "the native lane is busy or was freed",

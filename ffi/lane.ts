@@ -1,9 +1,19 @@
-/** A lane: a native thread with one job at a time, and the context that lives on it. */
-import type { ContextMemory, ContextOptions } from "./context.ts";
-import { type LlamaErrorCode, ModelNotFoundError, STATUS, statusError } from "./errors.ts";
+/** Runs jobs on a lane: a native thread with one job at a time, and the context that lives on it. */
+import { type LlamaErrorCode, ModelNotFoundError, statusError } from "./errors.ts";
 import { Model } from "./model.ts";
 import type { Native } from "./native.ts";
-import { type Handle, POOLING } from "./symbols.ts";
+import {
+  byName,
+  CONTEXT_MEMORY,
+  CONTEXT_OPTIONS,
+  type Handle,
+  inOrder,
+  LOG_LEVEL,
+  MODEL_OPTIONS,
+  POOLING,
+  type PoolingName,
+  STATUS,
+} from "./symbols.ts";
 
 /** A line of llama.cpp's log. */
 export interface LogLine {
@@ -35,12 +45,6 @@ export interface Pass {
   readonly prefixLengths?: Int32Array;
 }
 
-/**
- * What tokenising does about special tokens: `add` puts those around a text that the model wants and takes what is
- * written in it as plain text, `none` only the latter, `parse` reads those that are written in it (for templates only).
- */
-export const SPECIAL = { none: 0, add: 1, parse: 2 } as const;
-
 /** What a model is loaded with. */
 export interface ModelOptions {
   /** Layers to keep on the GPU; negative means all, 0 none. */
@@ -56,8 +60,38 @@ export interface ModelOptions {
   readonly addSep?: boolean | undefined;
 }
 
+/** What a context is made with. */
+export interface ContextOptions {
+  /** Tokens of one pass, and so of the longest sequence. */
+  readonly tokens: number;
+  /** Sequences of one pass. */
+  readonly sequences: number;
+  readonly threads: number;
+  readonly pooling: PoolingName | undefined;
+  /** Tokens whose logits a pass gives for each sequence, in place of embeddings. */
+  readonly answers?: readonly number[] | undefined;
+  /** Whether to compute with our own kernels, where there are some. */
+  readonly kernels: boolean;
+}
+
+/** What a context takes, in bytes, on all devices together. */
+export interface ContextMemory {
+  /** The buffers of the model, which all its contexts share. */
+  readonly weights: number;
+  /** The KV cache: all of it is written when the context is made. */
+  readonly cache: number;
+  /** What a full pass is computed in; less of it is touched by a smaller one. */
+  readonly compute: number;
+  /** A row of the outputs: logits, and an embedding if it is that which is wanted. */
+  readonly row: number;
+  /** Whether there is such a row for every token of a pass, or for every sequence. */
+  readonly perToken: boolean;
+  /** In the latter case, what computing one takes; the one of the first sequence is in `compute`. */
+  readonly head: number;
+}
+
 const LEVELS = ["debug", "info", "warn", "error"] as const;
-const NO_LOG = 4;
+const AS_IN_FILE = -1;
 const GET_A_MODEL = "In a checkout, scripts/download_models.sh gets models; elsewhere download() of ./models does";
 
 /** One job of a lane, and what is done for its owner while it runs. */
@@ -95,7 +129,7 @@ export class Lane {
   constructor(native: Native, onLog?: (line: LogLine) => void) {
     this.#native = native;
     this.#onLog = onLog;
-    const { handle, number } = native.jobs.newLane(onLog ? LEVELS.indexOf("info") : NO_LOG);
+    const { handle, number } = native.jobs.newLane(onLog ? LOG_LEVEL.info : LOG_LEVEL.none);
     this.#handle = handle;
     this.#number = number;
   }
@@ -104,8 +138,15 @@ export class Lane {
   async loadModel(path: string, settings: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
     const { gpuLayers, checkTensors, checkHeader = true, device, addBos, addEos, addSep } = settings;
-    const added = [addBos, addEos, addSep].map((add) => add === undefined ? -1 : Number(add));
-    const options = Int32Array.of(gpuLayers, Number(checkTensors) + 2 * Number(!checkHeader), device, ...added);
+    const options = Int32Array.from(inOrder(MODEL_OPTIONS, {
+      gpuLayers,
+      checkTensors: Number(checkTensors),
+      checkHeader: Number(checkHeader),
+      device,
+      addBos: Number(addBos ?? AS_IN_FILE),
+      addEos: Number(addEos ?? AS_IN_FILE),
+      addSep: Number(addSep ?? AS_IN_FILE),
+    }));
     const action = `load the model ${path}`;
     const model = await this.#run({
       start: () => f.saur_model_load(this.#handle, cString(path), options, options.length),
@@ -144,10 +185,17 @@ export class Lane {
     model: Model,
     { tokens, sequences, threads, pooling, kernels, answers = [] }: ContextOptions,
   ): Promise<void> {
-    const kind = pooling === undefined ? -1 : POOLING.indexOf(pooling);
-    const options = Int32Array.of(tokens, sequences, threads, kind, Number(kernels), ...answers);
+    const f = this.#native.functions;
+    const options = Int32Array.from(inOrder(CONTEXT_OPTIONS, {
+      tokens,
+      sequences,
+      threads,
+      pooling: POOLING[pooling ?? "unspecified"],
+      kernels: Number(kernels),
+    }));
+    const wanted = Int32Array.from(answers);
     await this.#run({
-      start: () => this.#native.functions.saur_context_init(this.#handle, model.handle, options, options.length),
+      start: () => f.saur_context_init(this.#handle, model.handle, options, options.length, wanted, wanted.length),
       read: nothing,
       action: `make a context of ${tokens} tokens, ${sequences} sequences and ${threads} threads`,
     });
@@ -155,11 +203,11 @@ export class Lane {
 
   /** What this lane's context takes. */
   contextMemory(): ContextMemory {
-    const out = new Float64Array(6);
+    const out = new Float64Array(CONTEXT_MEMORY.length);
     const status = this.#native.functions.saur_context_memory(this.#handle, out, out.length);
     if (status !== STATUS.OK) throw statusError(status, "read what a context takes", "");
-    const [weights = 0, memory = 0, compute = 0, row = 0, perToken, head = 0] = out;
-    return { weights, memory, compute, row, perToken: perToken === 1, head };
+    const numbers = byName(CONTEXT_MEMORY, out);
+    return { ...numbers, perToken: numbers.perToken === 1 };
   }
 
   /** Frees this lane's context. */

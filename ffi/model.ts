@@ -1,9 +1,11 @@
 /** A loaded model's handle and what its file says of itself. */
 import type { Native } from "./native.ts";
-import { type Handle, MODEL_INFO, POOLING } from "./symbols.ts";
+import { byName, type Handle, MODEL_INFO, POOLING, type PoolingName } from "./symbols.ts";
 
 /** The numbers of `saur_model_info`, by name. */
 export type ModelNumbers = { readonly [K in (typeof MODEL_INFO)[number]]: number };
+
+const POOLINGS: readonly PoolingName[] = ["none", "mean", "cls", "last", "rank"];
 
 /** A loaded model. The weights go when it and every context made from it are closed. */
 export class Model {
@@ -19,7 +21,7 @@ export class Model {
     this.handle = handle;
     const values = new Float64Array(MODEL_INFO.length);
     native.functions.saur_model_info(handle, values, values.length);
-    this.numbers = Object.fromEntries(MODEL_INFO.map((name, i) => [name, values[i]])) as ModelNumbers;
+    this.numbers = byName(MODEL_INFO, values);
   }
 
   /** A scalar of the file's metadata as text, or undefined; `:file_type` and `:description` are llama.cpp's words. */
@@ -36,8 +38,8 @@ export class Model {
   }
 
   /** The pooling that the file asks for, or undefined. */
-  get pooling(): (typeof POOLING)[number] | undefined {
-    return POOLING[this.numbers.pooling];
+  get pooling(): PoolingName | undefined {
+    return POOLINGS.find((name) => POOLING[name] === this.numbers.pooling);
   }
 
   /** The names of the classification head's outputs, if the file has any. */

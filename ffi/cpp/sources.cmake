@@ -1,6 +1,9 @@
 # Every C and C++ file of this folder, by room. CMake compiles what is listed here, and a package that is built from a web
 # address is fetched by the same list (build/stage.ts); tests/build/stage_test.ts compares it with the folder.
 
+set(SAUR_GROUND
+  status.h)
+
 set(SAUR_OS
   os/pages.h)
 

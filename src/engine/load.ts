@@ -154,7 +154,7 @@ function memoryOf(model: Model, segments: boolean): ModelMemory {
   return {
     unmeasured: {
       weights: bytes,
-      memory: 0,
+      cache: 0,
       compute: 0,
       row: 4 * (vocabularySize + dimensions),
       perToken: true,

@@ -91,7 +91,7 @@ export function smallerPass(pass: Limits): Limits | undefined {
 export function contextBytes(size: ContextMemory, capacity: number, tokens: number, sequences: number): number {
   const rows = size.perToken ? Math.max(tokens, sequences) : sequences;
   const compute = size.compute + (sequences - 1) * size.head;
-  return LANE + size.memory + compute * tokens / capacity + size.row * rows;
+  return LANE + size.cache + compute * tokens / capacity + size.row * rows;
 }
 
 /** The parabola through what contexts of three sizes take, each twice as large as the one before, at a larger one. */
@@ -105,7 +105,7 @@ export function extrapolate(
     const [a, b, c] = sizes.map(get) as [number, number, number];
     return a * (x - 0.5) * (x - 1) / 0.1875 - b * (x - 0.25) * (x - 1) / 0.125 + c * (x - 0.25) * (x - 0.5) / 0.375;
   };
-  return { ...sizes[2], memory: at(({ memory }) => memory), compute: at(({ compute }) => compute) };
+  return { ...sizes[2], cache: at(({ cache }) => cache), compute: at(({ compute }) => compute) };
 }
 
 /** Tokens of the passes that texts of these lengths make on so many lanes, given at once, in their order. */

@@ -2,7 +2,7 @@
 import type { ModelNumbers, SPECIAL } from "../../ffi/mod.ts";
 import type { Truncate } from "../options.ts";
 
-/** What is done about special tokens; see `SPECIAL` of ffi/lane.ts. */
+/** What is done about special tokens; see `SPECIAL` of ffi/symbols.ts. */
 export type Special = keyof typeof SPECIAL;
 
 /** A text's tokens after truncation. */

@@ -1,16 +1,26 @@
 import { test } from "node:test";
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { STATUS, statusError } from "../../ffi/errors.ts";
-import { abi, type NativeType, POOLING, type Signature, SYMBOLS } from "../../ffi/symbols.ts";
+import { open } from "../../ffi/mod.ts";
+import {
+  abi,
+  byName,
+  inOrder,
+  type ListName,
+  NAMES,
+  type NativeType,
+  type Signature,
+  SYMBOLS,
+} from "../../ffi/symbols.ts";
+import { inDirectory } from "../support/checkpoint.ts";
+import { libraryMissing } from "../support/references.ts";
 
 const TABLE: Record<string, Signature> = SYMBOLS;
 
-function source(name: string): string {
-  return readFileSync(new URL(`../../ffi/cpp/shim/${name}`, import.meta.url), "utf8");
-}
-
-const HEADER = source("shim.h");
+const HEADER = readFileSync(new URL("../../ffi/cpp/shim/shim.h", import.meta.url), "utf8");
 const HANDLES = [...HEADER.matchAll(/^struct (saur_\w+);/gm)].map(([, name]) => name!);
 
 /** The table's word for a C type, or for a whole parameter with its name. */
@@ -79,12 +89,8 @@ test("shim.h marks as job only functions that take a lane and give a status", ()
   for (const { name, args, returns } of jobs) assertEquals([name, args[0], returns], [name, "ptr", "i32"]);
 });
 
-test("STATUS has the names and numbers of saur_status", () => {
-  const body = /enum saur_status[^{]*\{([^}]*)\}/.exec(HEADER)![1]!;
-  const entries = [...body.matchAll(/SAUR_(\w+)\s*=\s*(-?\d+)/g)].map(([, name, value]) => [name!, Number(value)]);
-  assert(entries.length > 10, `only ${entries.length} statuses were understood`);
-  assertEquals(STATUS, Object.fromEntries(entries));
-  assertEquals(new Set(Object.values(STATUS)).size, entries.length);
+test("STATUS has no number twice", () => {
+  assertEquals(new Set(Object.values(STATUS)).size, Object.keys(STATUS).length);
 });
 
 test("statusError() has words for every status, with the action and the lines", () => {
@@ -97,28 +103,29 @@ test("statusError() has words for every status, with the action and the lines", 
   assertEquals(statusError(-999, "do it", "").message, "Cannot do it: unknown status -999");
 });
 
-test("POOLING has the names of pooling.h at its numbers", () => {
-  const body = /enum Pooling[^{]*\{([^}]*)\}/.exec(source("pooling.h"))![1]!;
-  const names = [...body.matchAll(/POOLING_(\w+)\s*=\s*(-?\d+)/g)];
-  const known = names.filter(([, , value]) => Number(value) >= 0);
-  assertEquals(Object.fromEntries(POOLING.map((name, i) => [name, i])), {
-    ...Object.fromEntries(known.map(([, name, value]) => [name!.toLowerCase(), Number(value)])),
-  });
-  assertEquals(names.filter(([, , value]) => Number(value) < 0).map(([, name]) => name), ["UNKNOWN", "UNSPECIFIED"]);
+test("inOrder() and byName() follow a list", () => {
+  const names = ["b", "a"] as const;
+  assertEquals(inOrder(names, { a: 1, b: 2 }), [2, 1]);
+  assertEquals(byName(names, Float64Array.of(2, 1)), { b: 2, a: 1 });
 });
 
-test("abi() is a 31-bit integer that changes with a name, an argument, a result and the pooling names", () => {
+test("abi() is a 31-bit integer that changes with a name, an argument, a result and each list of names", () => {
   const before = abi();
   assert(Number.isInteger(before) && before > 0 && before < 2 ** 31, `is ${before}`);
   const table = SYMBOLS as unknown as Record<string, { args: NativeType[]; returns: NativeType }>;
   const [name, entry] = Object.entries(table)[1]!;
-  const poolings = POOLING as unknown as string[];
   const changes: [string, () => void, () => void][] = [
     ["a new function", () => table.saur_new = { args: [], returns: "i32" }, () => delete table.saur_new],
     ["an argument more", () => entry.args.push("i32"), () => entry.args.pop()],
     ["another result", () => entry.returns = "void", () => entry.returns = "i32"],
-    ["another pooling", () => poolings.push("max"), () => poolings.pop()],
   ];
+  for (const [list, names] of Object.entries(NAMES)) {
+    if (Array.isArray(names)) changes.push([list, () => names.push("new"), () => names.pop()]);
+    else {
+      const numbers = names as Record<string, number>;
+      changes.push([list, () => numbers.new = 99, () => delete numbers.new]);
+    }
+  }
   const seen = new Set([before]);
   for (const [what, change, undo] of changes) {
     change();
@@ -129,5 +136,43 @@ test("abi() is a 31-bit integer that changes with a name, an argument, a result 
       undo();
     }
     assertEquals(abi(), before, `${what} was not undone`);
+  }
+});
+
+/** Two names of each list, as ffi/symbols.ts has them and the other way around. */
+const SWAPS: Readonly<Record<ListName, readonly [from: RegExp, to: string]>> = {
+  MODEL_OPTIONS: [/("addBos")(.*\n.*)("addEos")/, "$3$2$1"],
+  CONTEXT_OPTIONS: [/("tokens")(, )("sequences")/, "$3$2$1"],
+  CONTEXT_MEMORY: [/("compute")(, )("row")/, "$3$2$1"],
+  MODEL_INFO: [/("hasEncoder")(,\s+)("hasDecoder")/, "$3$2$1"],
+  POOLING: [/(mean)(: 1, )(cls)/, "$3$2$1"],
+  SPECIAL: [/(none)(: 0, )(add)/, "$3$2$1"],
+  LOG_LEVEL: [/(info)(: 1, )(warn)/, "$3$2$1"],
+  STATUS: [/(BUSY)(: -1[^]*)(NO_CONTEXT)/, "$3$2$1"],
+};
+
+test("open() refuses the library when two names of a list are swapped", { skip: libraryMissing }, async () => {
+  const { path } = await open();
+  const ffi = fileURLToPath(new URL("../../ffi", import.meta.url));
+  /** Opens the library by a copy of ffi/ with another table. */
+  const openWith = async (change: (table: string) => string): Promise<unknown> => {
+    let result: unknown;
+    await inDirectory(async (directory) => {
+      const copy = join(directory, "ffi");
+      cpSync(ffi, copy, { recursive: true, filter: (from) => !from.endsWith("cpp") });
+      writeFileSync(join(copy, "symbols.ts"), change(readFileSync(join(copy, "symbols.ts"), "utf8")));
+      const module: typeof import("../../ffi/open.ts") = await import(pathToFileURL(join(copy, "open.ts")).href);
+      result = await module.open(path).then(() => "opened", (error) => error.code);
+    });
+    return result;
+  };
+  assertEquals(await openWith((table) => table), "opened");
+  for (const [list, [from, to]] of Object.entries(SWAPS)) {
+    const result = await openWith((table) => {
+      const swapped = table.replace(from, to);
+      assert(swapped !== table, `no two names of ${list} were swapped`);
+      return swapped;
+    });
+    assertEquals(result, "version-mismatch", list);
   }
 });

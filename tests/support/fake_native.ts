@@ -3,6 +3,7 @@
 import { setImmediate } from "node:timers/promises";
 import { STATUS } from "../../ffi/errors.ts";
 import { Lane, type Model, type Native } from "../../ffi/mod.ts";
+import { byName, CONTEXT_OPTIONS } from "../../ffi/symbols.ts";
 import { contextBytes } from "../../src/pool/memory.ts";
 import { Pool } from "../../src/pool/pool.ts";
 import type { randomIntegers } from "./random.ts";
@@ -18,7 +19,7 @@ export const POISONS: ReadonlyMap<number, number> = new Map([
 export const LIMITS = { best: 48, least: 16, weight: 64, count: 8 };
 const WIDTH = 3;
 /** What a context of any size takes: 64 rows of outputs. */
-const SIZE = { weights: 0, memory: 0, compute: 0, row: 1000, perToken: true, head: 0 };
+const SIZE = { weights: 0, cache: 0, compute: 0, row: 1000, perToken: true, head: 0 };
 
 /** A lane: what its last job left, and its context. */
 interface FakeLane {
@@ -158,7 +159,8 @@ export class FakeNative {
     return this.#draw(1, 100) <= percent;
   }
 
-  #initContext(number: number, [tokens = 0, sequences = 0]: Int32Array): number {
+  #initContext(number: number, options: Int32Array): number {
+    const { tokens, sequences } = byName(CONTEXT_OPTIONS, options);
     const lane = this.#of(number);
     const status = this.#unlucky(this.#misfortune.context) ? STATUS.OUT_OF_MEMORY : STATUS.OK;
     lane.context = status === STATUS.OK ? { tokens, sequences } : undefined;

@@ -1,6 +1,7 @@
 // Compares what ggml-cpu was compiled for with the CPU that runs, before ggml is called: a library from another
 // machine's cache would otherwise end in SIGILL.
 #include "guard/guard.h"
+#include "shim/shim.h"
 
 #include <string>
 

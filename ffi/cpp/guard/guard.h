@@ -1,6 +1,6 @@
 // What keeps the host process alive: errors instead of aborts, logs without callbacks into JavaScript, an orderly exit.
 #pragma once
-#include "shim/shim.h"
+#include "status.h"
 
 #include <deque>
 #include <exception>
@@ -9,9 +9,6 @@
 #include <string>
 
 namespace saur {
-
-// Our own levels, so that no enum of llama.cpp is known to TypeScript.
-enum LogLevel : int32_t { LOG_DEBUG = 0, LOG_INFO = 1, LOG_WARN = 2, LOG_ERROR = 3, LOG_NONE = 4 };
 
 // A bounded ring of log lines: any thread writes, JavaScript drains.
 class LogRing {

@@ -1,9 +1,10 @@
 // The exported functions of a pass, and what they refuse; pass.cpp computes it.
 #include "shim/pass.h"
+#include "shim/shim.h"
 
 #include <algorithm>
 
-using saur::answer;
+using namespace saur;
 
 namespace {
 
@@ -19,7 +20,7 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
     if (n_tokens < 1 || n_sequences < 1) {
         return SAUR_EMPTY;
     }
-    if (n_sequences > std::min((int32_t) llama_n_seq_max(lane->context), lane->shares_prefix ? saur::prefix_sequence() : INT32_MAX)) {
+    if (n_sequences > std::min((int32_t) llama_n_seq_max(lane->context), lane->shares_prefix ? prefix_sequence() : INT32_MAX)) {
         return SAUR_TOO_MANY_SEQUENCES;
     }
     const llama_model * model   = llama_get_model(lane->context);
@@ -32,7 +33,7 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
         if (lengths[s] > longest) {
             return SAUR_SEQUENCE_TOO_LONG;
         }
-        const int32_t prefix = saur::usable_prefix(lane, lengths[s], prefix_lengths[s]);
+        const int32_t prefix = usable_prefix(lane, lengths[s], prefix_lengths[s]);
         sum += lengths[s];
         own += lengths[s] - prefix;
         longest_prefix = std::max<int64_t>(longest_prefix, prefix);
@@ -68,7 +69,7 @@ int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_to
         lane->abort = 0;
         return lane->start([lane] {
             lane->lost       = true;  // stays so if an assertion takes us out of here
-            const int32_t rc = saur::compute_pass(lane);
+            const int32_t rc = compute_pass(lane);
             lane->lost       = false;
             return rc;
         });

@@ -5,6 +5,7 @@
 // allowed, /sys/devices/system/cpu which of them are one core, and the control group how much of them may be used
 // (https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/scheduler/sched-bwc.html).
 #include "guard/guard.h"
+#include "shim/shim.h"
 
 #include <algorithm>
 #include <cmath>

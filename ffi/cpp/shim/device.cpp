@@ -1,6 +1,7 @@
 #include "shim/device.h"
 
 #include "guard/guard.h"
+#include "shim/shim.h"
 
 #include <cstring>
 #include <vector>
@@ -11,7 +12,7 @@
 #    include <cstdlib>
 #endif
 
-using saur::answer;
+using namespace saur;
 
 namespace saur {
 namespace {
@@ -122,7 +123,7 @@ int32_t saur_device_text(int32_t index, char * out, int32_t size) {
         }
         const std::string text = kind + std::string(ggml_backend_dev_name(device)) + '\0' +
                                  ggml_backend_dev_description(device) + '\0';
-        return saur::copy_text(text, out, size);
+        return copy_text(text, out, size);
     });
 }
 

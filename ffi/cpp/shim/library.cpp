@@ -17,24 +17,24 @@ static_assert(sizeof(void *) != 8 || sizeof(llama_context_params) == 160, "llama
 static_assert(sizeof(void *) != 8 || sizeof(llama_batch) == 56, "llama_batch has changed");
 static_assert(sizeof(void *) != 8 || sizeof(llama_model_quantize_params) == 64, "quantize_params has changed");
 
-using saur::answer;
+using namespace saur;
 
 // library
 
 int32_t saur_abi(void) { return SAUR_ABI; }
 
 int32_t saur_versions(char * out, int32_t size) {
-    return saur::copy_text(std::string(SAUR_LLAMA_VERSION) + '\0' + llama_version() + '\0', out, size);
+    return copy_text(std::string(SAUR_LLAMA_VERSION) + '\0' + llama_version() + '\0', out, size);
 }
 
 int32_t saur_init(const char * backend_directory) {
     return answer<int32_t>(SAUR_LOST, [&] {
-        saur::install_hooks();
-        if (!saur::load_backends(backend_directory)) {
+        install_hooks();
+        if (!load_backends(backend_directory)) {
             return (int32_t) SAUR_NULL;
         }
         llama_backend_init();
-        saur::register_kernels();
+        register_kernels();
         return (int32_t) SAUR_OK;
     });
 }
@@ -55,13 +55,13 @@ int32_t saur_default_params(double * out, int32_t size) {
 }
 
 int32_t saur_kernels(char * out, int32_t size) {
-    return answer<int32_t>(0, [&] { return saur::copy_text(saur::kernel_names(), out, size); });
+    return answer<int32_t>(0, [&] { return copy_text(kernel_names(), out, size); });
 }
 
 // log
 
 int32_t saur_log_drain(saur_lane * lane, char * out, int32_t size) {
-    return answer<int32_t>(0, [&] { return (lane ? lane->log : saur::global_sink()).ring.drain(out, size); });
+    return answer<int32_t>(0, [&] { return (lane ? lane->log : global_sink()).ring.drain(out, size); });
 }
 
 // queue
@@ -69,7 +69,7 @@ int32_t saur_log_drain(saur_lane * lane, char * out, int32_t size) {
 saur_queue * saur_queue_new(void) {
     return answer<saur_queue *>(nullptr, [] {
         auto * queue = new saur_queue;
-        saur::own(queue);
+        own(queue);
         return queue;
     });
 }
@@ -87,14 +87,14 @@ int32_t saur_queue_take(saur_queue * queue) { return queue->take(); }
 
 saur_lane * saur_lane_new(saur_queue * queue, int32_t number, int32_t log_level) {
     return answer<saur_lane *>(nullptr, [&] {
-        auto * lane = new saur_lane(queue, number, (saur::LogLevel) log_level);
-        saur::own(lane);
+        auto * lane = new saur_lane(queue, number, (LogLevel) log_level);
+        own(lane);
         return lane;
     });
 }
 
 void saur_lane_free(saur_lane * lane) {
-    saur::disown(lane);
+    disown(lane);
     lane->free();
 }
 
@@ -105,6 +105,6 @@ int32_t saur_lane_result(saur_lane * lane, char * error, int32_t size) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
-    saur::copy_text(lane->error, error, size);
+    copy_text(lane->error, error, size);
     return lane->result;
 }

@@ -4,6 +4,7 @@
 #include "guard/gguf/file.h"
 #include "shim/owner.h"
 #include "shim/pooling.h"
+#include "shim/shim.h"
 #include "wraps/weights_memory.h"
 
 #include <algorithm>
@@ -13,14 +14,14 @@
 #include <cstring>
 #include <filesystem>
 
-using saur::answer;
+using namespace saur;
 
 namespace {
 
 bool on_load_progress(float fraction, void * user) {
     auto * lane    = (saur_lane *) user;
     lane->progress = (int32_t) (fraction * 1000);
-    return lane->abort == 0 && !saur::exiting();
+    return lane->abort == 0 && !exiting();
 }
 
 std::string meta(const llama_model * model, const char * key) {
@@ -36,12 +37,12 @@ std::string meta(const llama_model * model, const char * key) {
 
 int32_t file_pooling(const llama_model * model) {
     const std::string value = meta(model, (meta(model, "general.architecture") + ".pooling_type").c_str());
-    return value.empty() ? (int32_t) saur::POOLING_UNSPECIFIED : saur::from_llama(atoi(value.c_str()));
+    return value.empty() ? (int32_t) POOLING_UNSPECIFIED : from_llama(atoi(value.c_str()));
 }
 
 // llama.cpp's BERT tokenizer drops spacing marks too, which Hugging Face keeps; src/text/bert_normalizer.ts does it as they do.
 // The others are options: which special tokens go around a text, where the file is wrong or silent about it.
-std::vector<llama_model_kv_override> overrides(int32_t add_bos, int32_t add_eos, int32_t add_sep) {
+std::vector<llama_model_kv_override> overrides(const int32_t * options) {
     std::vector<llama_model_kv_override> list;
     const auto                           add = [&](const char * key, int32_t value) {
         llama_model_kv_override one = { LLAMA_KV_OVERRIDE_TYPE_BOOL, "", { 0 } };
@@ -52,9 +53,9 @@ std::vector<llama_model_kv_override> overrides(int32_t add_bos, int32_t add_eos,
         }
     };
     add("normalizer.strip_accents", 0);
-    add("add_bos_token", add_bos);
-    add("add_eos_token", add_eos);
-    add("add_sep_token", add_sep);
+    add("add_bos_token", options[MODEL_ADD_BOS]);
+    add("add_eos_token", options[MODEL_ADD_EOS]);
+    add("add_sep_token", options[MODEL_ADD_SEP]);
     list.push_back({ LLAMA_KV_OVERRIDE_TYPE_INT, "", { 0 } });
     return list;
 }
@@ -83,7 +84,7 @@ void watch_quantize(void * user, const char * text) {
     int    i = 0, n = 0;
     if (sscanf(text, "[%d/%d]", &i, &n) == 2 && n > 0) {
         lane->progress = std::min(1000, 1000 * i / n);
-        if (lane->abort || saur::exiting()) {
+        if (lane->abort || exiting()) {
             throw std::runtime_error("cancelled");
         }
     }
@@ -91,51 +92,50 @@ void watch_quantize(void * user, const char * text) {
 
 }  // namespace
 
-// options: layers on the GPU (negative: all), checks (1: the tensors' numbers, 2: not the header, for tests of what lies
-// behind that check), device (-1: the first GPU, else the CPU), and whether to add BOS, EOS and SEP (-1: as the file says)
 int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * options, int32_t n) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
-    if (n != 6 || options[2] < -1 || options[2] >= (int32_t) ggml_backend_dev_count()) {
+    if (n != MODEL_OPTIONS || options[MODEL_DEVICE] < -1 || options[MODEL_DEVICE] >= (int32_t) ggml_backend_dev_count()) {
         return SAUR_BAD_ARGUMENT;
     }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
         lane->text  = path;
         lane->abort = 0;
         lane->loaded.reset();
-        const int32_t gpu_layers = options[0], check = options[1], wanted = options[2];
-        return lane->start([lane, gpu_layers, check, wanted,
-                            overrides = overrides(options[3], options[4], options[5])]() -> int32_t {
-            const int32_t file = saur::check_model_file(lane->text, lane->error, (check & 2) == 0);
+        const int32_t gpu_layers = options[MODEL_GPU_LAYERS], wanted = options[MODEL_DEVICE];
+        const bool    check_tensors = options[MODEL_CHECK_TENSORS] != 0, check_header = options[MODEL_CHECK_HEADER] != 0;
+        return lane->start([lane, gpu_layers, wanted, check_tensors, check_header,
+                            overrides = overrides(options)]() -> int32_t {
+            const int32_t file = check_model_file(lane->text, lane->error, check_header);
             if (file != SAUR_OK) {
                 return file;
             }
             llama_model_params p          = llama_model_default_params();
             p.n_gpu_layers                = gpu_layers;
-            p.check_tensors               = (check & 1) != 0;
+            p.check_tensors               = check_tensors;
             p.kv_overrides                = overrides.data();
             // Read, not mapped: a mapped file that is truncated while it is used ends the process with SIGBUS, and one
             // that is written over changes the vectors in silence (tests/runtime/changed_file_test.ts).
             p.load_mode                   = LLAMA_LOAD_MODE_NONE;
             p.lazy_mode                   = LLAMA_LAZY_MODE_OFF;
-            ggml_backend_dev_t devices[2] = { gpu_layers == 0 ? nullptr : saur::choose_device(wanted), nullptr };
+            ggml_backend_dev_t devices[2] = { gpu_layers == 0 ? nullptr : choose_device(wanted), nullptr };
             p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
             p.progress_callback           = on_load_progress;
             p.progress_callback_user_data = lane;
-            std::future<std::string>  hash = saur::hash_meanwhile(lane->text);
+            std::future<std::string>  hash = hash_meanwhile(lane->text);
             std::error_code           unknown;
-            const saur::WeightsMemory weights(devices[0] ? 0 : std::filesystem::file_size(lane->text, unknown));
+            const WeightsMemory weights(devices[0] ? 0 : std::filesystem::file_size(lane->text, unknown));
             llama_model *             model = llama_model_load_from_file(lane->text.c_str(), p);
             if (!model) {
                 return lane->abort ? SAUR_ABORTED : SAUR_NULL;
             }
-            lane->loaded = std::make_shared<saur::LoadedModel>(model, lane->text, hash.get(), saur::device_index(devices[0]));
-            if (saur::classifies_last_token(model)) {
+            lane->loaded = std::make_shared<LoadedModel>(model, lane->text, hash.get(), device_index(devices[0]));
+            if (classifies_last_token(model)) {
                 lane->loaded->read_head();
             }
             static std::once_flag once;
-            std::call_once(once, saur::arm_exit_guard);
+            std::call_once(once, arm_exit_guard);
             return SAUR_OK;
         });
     });
@@ -147,40 +147,47 @@ saur_model * saur_model_take(saur_lane * lane) {
     }
     return answer<saur_model *>(nullptr, [&] {
         auto * model = new saur_model{ std::move(lane->loaded) };
-        saur::own(model);
+        own(model);
         return model;
     });
 }
 
 void saur_model_free(saur_model * model) {
     answer<int32_t>(SAUR_LOST, [&] {
-        saur::disown(model);
+        disown(model);
         delete model;
         return (int32_t) SAUR_OK;
     });
 }
 
-// The order is MODEL_INFO's of ffi/symbols.ts.
 int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
     return answer<int32_t>(SAUR_LOST, [&] {
         const llama_model * m = handle->model->model;
         const llama_vocab * v = llama_model_get_vocab(m);
-        const double values[] = {
-            (double) llama_model_n_embd_out(m),      (double) llama_model_n_ctx_train(m),
-            (double) llama_vocab_n_tokens(v),        (double) llama_model_n_layer(m),
-            (double) llama_model_n_cls_out(m),       (double) llama_model_size(m),
-            (double) llama_model_n_params(m),        (double) file_pooling(m),
-            (double) llama_model_has_encoder(m),     (double) llama_model_has_decoder(m),
-            (double) llama_model_is_recurrent(m),    (double) saur::is_causal_decoder(m),
-            (double) saur::exposes_hidden_states(m), (double) handle->model->has_head(),
-            (double) llama_vocab_bos(v),             (double) llama_vocab_eos(v),
-            (double) llama_vocab_sep(v),             (double) llama_vocab_get_add_bos(v),
-            (double) llama_vocab_get_add_eos(v),     (double) llama_vocab_get_add_sep(v),
-            (double) handle->model->device,
-        };
-        const int32_t count = sizeof(values) / sizeof(values[0]);
-        std::copy(values, values + std::max(0, std::min(size, count)), out);
-        return count;
+        double              values[MODEL_INFO];
+        values[INFO_DIMENSIONS]            = llama_model_n_embd_out(m);
+        values[INFO_CONTEXT_LENGTH]        = llama_model_n_ctx_train(m);
+        values[INFO_VOCABULARY_SIZE]       = llama_vocab_n_tokens(v);
+        values[INFO_LAYERS]                = llama_model_n_layer(m);
+        values[INFO_CLASSES]               = llama_model_n_cls_out(m);
+        values[INFO_BYTES]                 = (double) llama_model_size(m);
+        values[INFO_PARAMETERS]            = (double) llama_model_n_params(m);
+        values[INFO_POOLING]               = file_pooling(m);
+        values[INFO_HAS_ENCODER]           = llama_model_has_encoder(m);
+        values[INFO_HAS_DECODER]           = llama_model_has_decoder(m);
+        values[INFO_RECURRENT]             = llama_model_is_recurrent(m);
+        values[INFO_IS_CAUSAL_DECODER]     = is_causal_decoder(m);
+        values[INFO_EXPOSES_HIDDEN_STATES] = exposes_hidden_states(m);
+        values[INFO_CLASSIFIES_LAST_TOKEN] = handle->model->has_head();
+        values[INFO_BOS]                   = llama_vocab_bos(v);
+        values[INFO_EOS]                   = llama_vocab_eos(v);
+        values[INFO_SEP]                   = llama_vocab_sep(v);
+        values[INFO_ADD_BOS]               = llama_vocab_get_add_bos(v);
+        values[INFO_ADD_EOS]               = llama_vocab_get_add_eos(v);
+        values[INFO_ADD_SEP]               = llama_vocab_get_add_sep(v);
+        values[INFO_DEVICE]                = handle->model->device;
+        std::copy(values, values + std::max(0, std::min<int32_t>(size, MODEL_INFO)), out);
+        return (int32_t) MODEL_INFO;
     });
 }
 
@@ -190,20 +197,20 @@ int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32
     return answer<int32_t>(-1, [&]() -> int32_t {
         const llama_model * m = handle->model->model;
         if (strcmp(key, ":file_type") == 0) {
-            return saur::copy_text(llama_ftype_name(llama_model_ftype(m)), out, size);
+            return copy_text(llama_ftype_name(llama_model_ftype(m)), out, size);
         }
         if (strcmp(key, ":description") == 0) {
             char text[256] = "";
             llama_model_desc(m, text, sizeof(text));
-            return saur::copy_text(text, out, size);
+            return copy_text(text, out, size);
         }
         if (strcmp(key, ":hash") == 0) {
-            return saur::copy_text(handle->model->hash, out, size);
+            return copy_text(handle->model->hash, out, size);
         }
         if (llama_model_meta_val_str(m, key, nullptr, 0) < 0) {
             return -1;
         }
-        return saur::copy_text(meta(m, key), out, size);
+        return copy_text(meta(m, key), out, size);
     });
 }
 
@@ -214,7 +221,7 @@ int32_t saur_model_label(saur_model * handle, int32_t index, char * out, int32_t
             return -1;
         }
         const char * label = llama_model_cls_label(m, (uint32_t) index);
-        return label ? saur::copy_text(label, out, size) : -1;
+        return label ? copy_text(label, out, size) : -1;
     });
 }
 
@@ -237,7 +244,7 @@ int32_t saur_model_quantize(saur_lane * lane, const char * input, const char * o
         return lane->start([lane, in = std::string(input), out = std::string(output), ftype = found->type,
                             threads]() -> int32_t {
             llama_model_quantize_params p = llama_model_quantize_default_params();
-            const int32_t               file = saur::check_model_file(in, lane->error);
+            const int32_t               file = check_model_file(in, lane->error);
             if (file == SAUR_NOT_GGUF || file == SAUR_UNSOUND) {
                 return file;
             }
@@ -250,7 +257,7 @@ int32_t saur_model_quantize(saur_lane * lane, const char * input, const char * o
             const int      why            = errno;
             lane->log.watch               = nullptr;
             if (rc != 0 && why != 0 && lane->log.errors.find("iostream error") != std::string::npos) {
-                saur::append(lane->error, strerror(why));  // all that C++ streams say of a full disk
+                append(lane->error, strerror(why));  // all that C++ streams say of a full disk
             }
             return rc == 0 ? SAUR_OK : lane->abort ? SAUR_ABORTED : SAUR_NULL;
         });

@@ -1,20 +1,12 @@
-// Our own names for llama.cpp's pooling types, so that a renumbering upstream is a compile error and not a wrong vector.
+// Translates between our own numbers of the pooling types and llama.cpp's, so that a renumbering upstream is a compile error
+// and not a wrong vector.
 #pragma once
 #include "llama.h"
+#include "status.h"
 
 #include <cstdint>
 
 namespace saur {
-
-enum Pooling : int32_t {
-    POOLING_UNKNOWN     = -2,  // a number in a file that llama.cpp has no name for
-    POOLING_UNSPECIFIED = -1,
-    POOLING_NONE        = 0,
-    POOLING_MEAN        = 1,
-    POOLING_CLS         = 2,
-    POOLING_LAST        = 3,
-    POOLING_RANK        = 4,
-};
 
 inline bool is_pooling(int32_t p) { return p >= POOLING_UNSPECIFIED && p <= POOLING_RANK; }
 

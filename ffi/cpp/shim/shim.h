@@ -2,41 +2,19 @@
 //
 // Only int32, opaque pointers and caller-owned buffers cross, because bun:ffi cannot pass structs by value and a Deno
 // permission limited to one library forbids reading native memory. Buffers are copied before a function returns; no
-// JavaScript memory is ever touched by another thread.
+// JavaScript memory is ever touched by another thread. Numbers that cross in a list have the order of one of the lists
+// of ffi/symbols.ts, and abi.h has an enum of it: `options` of model_load is indexed by MODEL_GPU_LAYERS and so on.
 //
 // A function whose first argument is a lane and that is marked `job` only starts work: it returns SAUR_OK or a refusal
 // at once, the lane's thread does the work, and the lane's number then appears in its queue. One job a lane at a time.
 #pragma once
-#include <stdint.h>
+#include "status.h"
 
 #if defined(_WIN32)
 #    define SAUR_API extern "C" __declspec(dllexport)
 #else
 #    define SAUR_API extern "C" __attribute__((visibility("default")))
 #endif
-
-// Results of jobs and refusals. ffi/errors.ts gives each its words; tests/ffi/symbols_test.ts compares the two lists.
-enum saur_status : int32_t {
-    SAUR_OK                 = 0,
-    SAUR_BUSY               = -1,    // the lane runs a job, or was freed
-    SAUR_NO_CONTEXT         = -2,    // encode before context_init
-    SAUR_EMPTY              = -3,    // an empty batch, or a sequence of no tokens
-    SAUR_SEQUENCE_TOO_LONG  = -4,    // longer than the context or than the model was trained for
-    SAUR_BATCH_TOO_LARGE    = -5,    // more tokens than one pass of this context takes
-    SAUR_TOO_MANY_SEQUENCES = -6,
-    SAUR_BAD_TOKEN          = -7,    // an id outside the vocabulary
-    SAUR_BAD_ARGUMENT       = -8,
-    SAUR_EXITING            = -9,    // the process is leaving
-    SAUR_LOST               = -100,  // an assertion or exception was caught; the context must be made anew
-    SAUR_ABORTED            = -101,
-    SAUR_NULL               = -102,  // llama.cpp returned NULL; its error lines say why
-    SAUR_OUT_OF_MEMORY      = -103,
-    SAUR_DECODE_FAILED      = -104,
-    SAUR_NO_OUTPUT          = -105,  // no embedding for a sequence
-    SAUR_NOT_FOUND          = -106,  // no file at the model's path
-    SAUR_NOT_GGUF           = -107,  // the file is something else
-    SAUR_UNSOUND            = -108,  // a GGUF file that is damaged or made wrong
-};
 
 struct saur_queue;
 struct saur_lane;
@@ -87,9 +65,9 @@ SAUR_API int32_t      saur_vocab_tokenize(saur_lane * lane, saur_model * model, 
 SAUR_API int32_t      saur_vocab_counts(saur_lane * lane, int32_t * out, int32_t size);
 SAUR_API int32_t      saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t size);
 
-// context: one a lane, replaced by the next context_init; options name the tokens whose logits it gives, if not embeddings;
+// context: one a lane, replaced by the next context_init. answers are the tokens whose logits it gives in place of embeddings;
 // without kernels it is SAUR_BAD_ARGUMENT on a model that contexts with kernels have computed with (kernels/panelled_weights.h)
-SAUR_API int32_t      saur_context_init(saur_lane * lane, saur_model * model, const int32_t * options, int32_t n);  // job
+SAUR_API int32_t      saur_context_init(saur_lane * lane, saur_model * model, const int32_t * options, int32_t n, const int32_t * answers, int32_t n_answers);  // job
 SAUR_API int32_t      saur_context_memory(saur_lane * lane, double * out, int32_t size);
 SAUR_API int32_t      saur_context_free(saur_lane * lane);  // job
 

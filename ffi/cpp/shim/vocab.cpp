@@ -1,10 +1,11 @@
 // Tokenising: many texts in one job, since a thousand of them would hold the JavaScript thread for 40 ms.
 #include "shim/lane.h"
+#include "shim/shim.h"
 #include "guard/long_runs.h"
 
 #include <algorithm>
 
-using saur::answer;
+using namespace saur;
 
 namespace {
 
@@ -15,7 +16,7 @@ constexpr size_t PIECE = 64 * 1024;  // bytes; some 10 ms of tokenising
 std::vector<size_t> cuts_of(const llama_vocab * vocab, const char * text, size_t length) {
     std::vector<size_t> cuts;
     if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_BPE) {
-        cuts = saur::cuts_of_long_runs(text, length);
+        cuts = cuts_of_long_runs(text, length);
     } else if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_WPM) {
         const char * const end = text + length;
         for (const char * at = text; (size_t) (end - at) > PIECE;) {
@@ -68,7 +69,7 @@ int32_t append_text(saur_lane * lane, const llama_vocab * vocab, const char * te
     cuts.push_back(length);
     size_t from = 0;
     for (size_t to : cuts) {
-        if (lane->abort || saur::exiting()) {
+        if (lane->abort || exiting()) {
             return SAUR_ABORTED;
         }
         const int32_t n = append(lane, vocab, text + from, to - from, false, parse);
@@ -87,12 +88,12 @@ int32_t tokenize(saur_lane * lane, const llama_model * model) {
     lane->counts.clear();
     size_t at = 0;
     for (size_t i = 0; i < lane->lengths.size(); i++) {
-        if (lane->abort || saur::exiting()) {
+        if (lane->abort || exiting()) {
             return SAUR_ABORTED;
         }
         const int32_t length = lane->lengths[i], special = lane->special[i];
-        const int32_t n = append_text(lane, vocab, lane->text.data() + at, (size_t) length, (special & 1) != 0,
-                                      (special & 2) != 0);
+        const int32_t n = append_text(lane, vocab, lane->text.data() + at, (size_t) length, special == SPECIAL_ADD,
+                                      special == SPECIAL_PARSE);
         if (n < 0) {
             return n;
         }
@@ -104,14 +105,14 @@ int32_t tokenize(saur_lane * lane, const llama_model * model) {
 
 }  // namespace
 
-// special[i]: 1 adds the tokens that the model wants around text i, 2 parses those written in it
 int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * utf8, const int32_t * lengths,
-                            const int32_t * special,
-                            int32_t n_texts) {
+                            const int32_t * special, int32_t n_texts) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
-    if (n_texts < 0 || std::any_of(lengths, lengths + std::max(0, n_texts), [](int32_t n) { return n < 0; })) {
+    const auto in_range = [](int32_t mode) { return mode >= SPECIAL_NONE && mode <= SPECIAL_PARSE; };
+    if (n_texts < 0 || std::any_of(lengths, lengths + n_texts, [](int32_t n) { return n < 0; }) ||
+        !std::all_of(special, special + n_texts, in_range)) {
         return SAUR_BAD_ARGUMENT;
     }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {

@@ -17,14 +17,10 @@ void expect_result(Script & script, Lane & lane, int32_t started, int32_t expect
     script.finish();
 }
 
-int32_t load(Lane & lane, const std::string & path) {
-    const int32_t options[] = { 0, 0, -1, -1, -1, -1 };
-    return saur_model_load(lane.handle, path.c_str(), options, 6);
-}
+int32_t load(Lane & lane, const std::string & path) { return harness::load(lane.handle, path); }
 
 int32_t init(Lane & lane, const Model & model, int32_t tokens, int32_t sequences, int32_t threads, int32_t pooling) {
-    const int32_t options[] = { tokens, sequences, threads, pooling, 1 };
-    return saur_context_init(lane.handle, model.handle, options, 5);
+    return harness::init(lane.handle, model.handle, context_options(tokens, sequences, threads, pooling));
 }
 
 int32_t encode(Lane & lane, std::vector<int32_t> lengths, int32_t token = 5, int32_t extra = 0) {
@@ -64,7 +60,7 @@ int32_t busy_refusals(Lane & lane, const Model & model) {
     double        memory[1];
     const int32_t found[] = {
         encode(lane, {}),
-        init(lane, model, 0, 1, 1, 1),
+        init(lane, model, 0, 1, 1, saur::POOLING_MEAN),
         saur_model_load(lane.handle, "", &zero, 1),
         saur_model_quantize(lane.handle, "a", "b", "q99", 1),
         saur_vocab_tokenize(lane.handle, model.handle, "", &less, &zero, 1),
@@ -83,34 +79,47 @@ void check_refusals(Script & script, Lane & lane, const Model & model, const std
     float         row[1];
     expect(encode(lane, { 3 }), SAUR_NO_CONTEXT, "encode without a context");
     for (int32_t bad : { 0, -1, INT32_MIN }) {
-        expect(init(lane, model, bad, 1, 1, 1), SAUR_BAD_ARGUMENT, "a context of no tokens");
-        expect(init(lane, model, 64, bad, 1, 1), SAUR_BAD_ARGUMENT, "a context of no sequences");
-        expect(init(lane, model, 64, 1, bad, 1), SAUR_BAD_ARGUMENT, "a context of no threads");
+        expect(init(lane, model, bad, 1, 1, saur::POOLING_MEAN), SAUR_BAD_ARGUMENT, "a context of no tokens");
+        expect(init(lane, model, 64, bad, 1, saur::POOLING_MEAN), SAUR_BAD_ARGUMENT, "a context of no sequences");
+        expect(init(lane, model, 64, 1, bad, saur::POOLING_MEAN), SAUR_BAD_ARGUMENT, "a context of no threads");
     }
-    expect(init(lane, model, 64, 1 << 20, 1, 1), SAUR_BAD_ARGUMENT, "a context of too many sequences");
-    expect(init(lane, model, 64, 1, 1 << 20, 1), SAUR_BAD_ARGUMENT, "a context of too many threads");
+    expect(init(lane, model, 64, 1 << 20, 1, saur::POOLING_MEAN), SAUR_BAD_ARGUMENT, "a context of too many sequences");
+    expect(init(lane, model, 64, 1, 1 << 20, saur::POOLING_MEAN), SAUR_BAD_ARGUMENT, "a context of too many threads");
     expect(init(lane, model, 64, 1, 1, 9), SAUR_BAD_ARGUMENT, "a context of an unknown pooling");
-    expect(saur_context_init(lane.handle, model.handle, &one, 1), SAUR_BAD_ARGUMENT, "a context of one option");
+    expect(init(lane, model, 64, 1, 1, saur::POOLING_UNKNOWN), SAUR_BAD_ARGUMENT, "a context of a pooling without a name");
+    expect(saur_context_init(lane.handle, model.handle, &one, 1, nullptr, 0), SAUR_BAD_ARGUMENT, "a context of one option");
+    const ContextOptions good = context_options(64, 1, 1, saur::POOLING_MEAN);
+    expect(saur_context_init(lane.handle, model.handle, good.data(), (int32_t) good.size(), &one, -1), SAUR_BAD_ARGUMENT,
+           "a context of -1 answers");
+    expect(harness::init(lane.handle, model.handle, good, { model.vocabulary }), SAUR_BAD_TOKEN,
+           "an answer outside the vocabulary");
+    ContextOptions kernels = good;
+    kernels[saur::CONTEXT_KERNELS] = 2;
+    expect(harness::init(lane.handle, model.handle, kernels), SAUR_BAD_ARGUMENT, "a context half with kernels");
     expect(saur_model_load(lane.handle, path.c_str(), &one, 1), SAUR_BAD_ARGUMENT, "a load of one option");
-    const int32_t device[] = { 0, 0, 1 << 20, -1, -1, -1 };
-    expect(saur_model_load(lane.handle, path.c_str(), device, 6), SAUR_BAD_ARGUMENT, "a load on no device");
+    ModelOptions device = model_options();
+    device[saur::MODEL_DEVICE] = 1 << 20;
+    expect(harness::load(lane.handle, path, device), SAUR_BAD_ARGUMENT, "a load on no device");
     expect(saur_model_quantize(lane.handle, "a", "b", "q99", 1), SAUR_BAD_ARGUMENT, "an unknown quantisation");
     expect(saur_vocab_tokenize(lane.handle, model.handle, "", &less, &one, 1), SAUR_BAD_ARGUMENT, "a text of -1 bytes");
     expect(saur_vocab_tokenize(lane.handle, model.handle, "", &one, &one, -1), SAUR_BAD_ARGUMENT, "-1 texts");
+    for (int32_t mode : { -1, saur::SPECIAL_PARSE + 1 }) {
+        expect(saur_vocab_tokenize(lane.handle, model.handle, "a", &one, &mode, 1), SAUR_BAD_ARGUMENT, "an unknown mode");
+    }
     expect(saur_model_take(lane.handle) == nullptr, 1, "model_take before a load");
 
-    expect_result(script, lane, init(lane, model, 64, 4, 1, 1), SAUR_OK, "a context");
-    double memory[6];
-    expect(saur_context_memory(lane.handle, memory, 5), SAUR_BAD_ARGUMENT, "context_memory into a short buffer");
-    expect(saur_context_memory(lane.handle, memory, 6), SAUR_OK, "context_memory");
+    expect_result(script, lane, init(lane, model, 64, 4, 1, saur::POOLING_MEAN), SAUR_OK, "a context");
+    double memory[saur::CONTEXT_MEMORY];
+    expect(saur_context_memory(lane.handle, memory, saur::CONTEXT_MEMORY - 1), SAUR_BAD_ARGUMENT, "context_memory into a short buffer");
+    expect(saur_context_memory(lane.handle, memory, saur::CONTEXT_MEMORY), SAUR_OK, "context_memory");
     expect_result(script, lane, saur_context_free(lane.handle), SAUR_OK, "context_free");
-    expect(saur_context_memory(lane.handle, memory, 6), SAUR_NO_CONTEXT, "context_memory without a context");
+    expect(saur_context_memory(lane.handle, memory, saur::CONTEXT_MEMORY), SAUR_NO_CONTEXT, "context_memory without a context");
     expect(encode(lane, { 3 }), SAUR_NO_CONTEXT, "a pass without a context");
     expect_result(script, lane, saur_context_free(lane.handle), SAUR_OK, "context_free without a context");
-    expect_result(script, lane, init(lane, model, 64, 4, 1, 1), SAUR_OK, "a context again");
+    expect_result(script, lane, init(lane, model, 64, 4, 1, saur::POOLING_MEAN), SAUR_OK, "a context again");
     expect(busy_refusals(lane, model), 0, "jobs that an idle lane takes for busy");
     std::string   text(1 << 18, 'x');
-    const int32_t length = (int32_t) text.size(), special = 1;
+    const int32_t length = (int32_t) text.size(), special = saur::SPECIAL_ADD;
     script.run(lane, saur_vocab_tokenize(lane.handle, model.handle, text.data(), &length, &special, 1), [](int32_t) {});
     const int32_t refused = busy_refusals(lane, model);
     if (saur_lane_result(lane.handle, nullptr, 0) == SAUR_BUSY) {  // it ran all the while
@@ -121,7 +130,7 @@ void check_refusals(Script & script, Lane & lane, const Model & model, const std
 }
 
 void check_encode(Script & script, Lane & lane, const Model & model) {
-    expect_result(script, lane, init(lane, model, 64, 4, 1, 1), SAUR_OK, "a context");
+    expect_result(script, lane, init(lane, model, 64, 4, 1, saur::POOLING_MEAN), SAUR_OK, "a context");
     expect(encode(lane, {}), SAUR_EMPTY, "no sequence");
     expect(encode(lane, { 3, 0 }), SAUR_EMPTY, "an empty sequence");
     expect(encode(lane, { 3, -1 }), SAUR_EMPTY, "a negative sequence");
@@ -140,7 +149,7 @@ void check_encode(Script & script, Lane & lane, const Model & model) {
     expect(saur_pooling_embeddings(lane.handle, exact.data(), (int32_t) n), (int32_t) n, "an exact buffer");
 
     // a pass longer than what the model was trained for
-    expect_result(script, lane, init(lane, model, model.trained + 64, 4, 1, 1), SAUR_OK, "a large context");
+    expect_result(script, lane, init(lane, model, model.trained + 64, 4, 1, saur::POOLING_MEAN), SAUR_OK, "a large context");
     expect(encode(lane, { model.trained + 1 }), SAUR_SEQUENCE_TOO_LONG, "more than trained for");
     expect_result(script, lane, encode(lane, { model.trained }), SAUR_OK, "as long as trained for");
 
@@ -151,8 +160,8 @@ void check_encode(Script & script, Lane & lane, const Model & model) {
 
 // Sequences of a causal model that begin alike: computed, kept, stopped, and with others.
 void check_shared(Script & script, Lane & lane, const Model & model) {
-    const int32_t options[] = { 64, 4, 1, 0, 1, 5, 6 };
-    expect_result(script, lane, saur_context_init(lane.handle, model.handle, options, 7), SAUR_OK, "a context for answers");
+    const ContextOptions options = context_options(64, 4, 1, saur::POOLING_NONE);
+    expect_result(script, lane, harness::init(lane.handle, model.handle, options, { 5, 6 }), SAUR_OK, "a context for answers");
     Pack pack;
     pack.tokens.resize(66, 5);
     pack.lengths = pack.segment_b = { 30, 36 };
@@ -195,7 +204,7 @@ void check_contexts(Script & script, Lane & lane, const Model & model) {
     for (int32_t tokens : { 1, 64, 65, 97 }) {
         for (int32_t sequences : { 1, 3, 7, 64 }) {
             const std::string what = "a context of " + std::to_string(tokens) + " and " + std::to_string(sequences);
-            expect_result(script, lane, init(lane, model, tokens, sequences, 1, 1), SAUR_OK, what);
+            expect_result(script, lane, init(lane, model, tokens, sequences, 1, saur::POOLING_MEAN), SAUR_OK, what);
             expect_result(script, lane, encode(lane, { tokens }), SAUR_OK, what);
         }
     }
@@ -207,8 +216,8 @@ void check_tokenize(Script & script, Lane & lane, const Model & model, int32_t b
     std::string          bytes;
     std::vector<int32_t> lengths, special;
     for (const auto & text : texts) {
-        for (int32_t kind : { 1, 0, 2, 3 }) {
-            if (kind != 1 && (int32_t) text.size() == big) {
+        for (int32_t kind : { saur::SPECIAL_ADD, saur::SPECIAL_NONE, saur::SPECIAL_PARSE }) {
+            if (kind != saur::SPECIAL_ADD && (int32_t) text.size() == big) {
                 continue;  // a second of work, once
             }
             bytes += text;

@@ -5,7 +5,7 @@
 namespace harness {
 namespace {
 
-constexpr int32_t LANES = 3, TOKENS = 64, SEQUENCES = 8, RANK = 4, MEAN = 1;
+constexpr int32_t LANES = 3, TOKENS = 64, SEQUENCES = 8;
 constexpr int     ROUNDS = 4;
 
 struct Work {
@@ -22,10 +22,10 @@ void start(Script & script, Lane & lane, int32_t started, const char * what, std
 }
 
 void init(Script & script, Lane & lane, const Model & model) {
-    const int32_t options[] = { TOKENS, SEQUENCES, 1, model.pooling == RANK ? RANK : MEAN, 1 };
+    const int32_t pooling = model.pooling == saur::POOLING_RANK ? saur::POOLING_RANK : saur::POOLING_MEAN;
     lane.tokens = TOKENS, lane.sequences = SEQUENCES;
     lane.vocabulary = model.vocabulary, lane.trained = model.trained;
-    start(script, lane, saur_context_init(lane.handle, model.handle, options, 5), "a context");
+    start(script, lane, harness::init(lane.handle, model.handle, context_options(TOKENS, SEQUENCES, 1, pooling)), "a context");
 }
 
 // The same pass for every lane of a model, so of the same bits.
@@ -43,12 +43,11 @@ void check_first_passes(const Arguments & arguments, Waking waking) {
         std::vector<std::unique_ptr<Model>> models;
         std::vector<Work>                   works;
         for (size_t i = 0; i < arguments.models.size(); i++) {
-            const int32_t options[] = { 0, 0, -1, -1, -1, -1 };
             for (int32_t n = 0; n < LANES; n++) {
                 works.push_back({ *script.open(0), i });
             }
             Lane & lane = works.back().lane;
-            start(script, lane, saur_model_load(lane.handle, arguments.models[i].c_str(), options, 6), "a load");
+            start(script, lane, load(lane.handle, arguments.models[i]), "a load");
             script.finish();
             models.push_back(std::make_unique<Model>(saur_model_take(lane.handle), i));
         }

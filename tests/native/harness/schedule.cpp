@@ -43,8 +43,7 @@ class Schedule {
         Lane & lane = *script.open(0);
         std::filesystem::copy_file(arguments.models[0], output, std::filesystem::copy_options::overwrite_existing);
         std::shared_ptr<Model> model;
-        const int32_t          options[] = { 0, 0, -1, -1, -1, -1 };
-        script.run(lane, saur_model_load(lane.handle, output.c_str(), options, 6), [&](int32_t status) {
+        script.run(lane, harness::load(lane.handle, output), [&](int32_t status) {
             if (good(lane, status, "load")) {
                 model = std::make_shared<Model>(saur_model_take(lane.handle), 0);
             }
@@ -135,9 +134,9 @@ class Schedule {
     }
 
     void load(Lane & lane) {
-        const auto    index     = (size_t) random.draw(0, (int32_t) arguments.models.size() - 1);
-        const int32_t options[] = { 0, random.draw(0, 1), -1, -1, -1, -1 };
-        script.run(lane, saur_model_load(lane.handle, arguments.models[index].c_str(), options, 6), [&, index](int32_t status) {
+        const auto         index   = (size_t) random.draw(0, (int32_t) arguments.models.size() - 1);
+        const ModelOptions options = model_options(random.one_in(2));
+        script.run(lane, harness::load(lane.handle, arguments.models[index], options), [&, index](int32_t status) {
             if (!good(lane, status, "load") || random.one_in(8)) {
                 return;  // a model that nobody takes is the lane's
             }
@@ -150,9 +149,8 @@ class Schedule {
     }
 
     void load_bad(Lane & lane) {
-        const auto &  path      = arguments.bad[(size_t) random.draw(0, (int32_t) arguments.bad.size() - 1)];
-        const int32_t options[] = { 0, random.draw(0, 1), -1, -1, -1, -1 };
-        script.run(lane, saur_model_load(lane.handle, path.c_str(), options, 6), [&lane](int32_t status) {
+        const auto & path = arguments.bad[(size_t) random.draw(0, (int32_t) arguments.bad.size() - 1)];
+        script.run(lane, harness::load(lane.handle, path, model_options(random.one_in(2))), [&lane](int32_t status) {
             report.count("bad load " + std::to_string(status));
             saur_model_free(saur_model_take(lane.handle));
         });
@@ -186,7 +184,7 @@ class Schedule {
             const std::string one = text();
             bytes += one;
             lengths.push_back((int32_t) one.size());
-            special.push_back(random.draw(0, 3));
+            special.push_back(random.draw(saur::SPECIAL_NONE, saur::SPECIAL_PARSE));
         }
         const auto n = (int32_t) lengths.size();
         script.run(lane, saur_vocab_tokenize(lane.handle, model.handle, bytes.data(), lengths.data(), special.data(), n),
@@ -216,23 +214,24 @@ class Schedule {
 
     void init(Lane & lane, const Model & model) {
         const bool    unusual = random.one_in(10);
-        const int32_t rank = 4, tokens = 64 * random.draw(1, 3), sequences = random.draw(1, 8);
-        const int32_t pooling = model.pooling == rank ? rank : random.draw(0, 3);
+        const int32_t rank = saur::POOLING_RANK, tokens = 64 * random.draw(1, 3), sequences = random.draw(1, 8);
+        const int32_t fitting = model.pooling == rank ? rank : random.draw(saur::POOLING_NONE, saur::POOLING_LAST);
         // on a worker thread of ggml an assertion cannot be caught
-        const int32_t threads   = unusual || model.kernels ? 1 : random.draw(1, 2);
-        const int32_t options[] = { tokens, sequences, threads, unusual ? random.draw(-1, 4) : pooling,
-                                    model.kernels || (threads > 1 && random.one_in(2)) };
+        const int32_t  threads  = unusual || model.kernels ? 1 : random.draw(1, 2);
+        const int32_t  pooling  = unusual ? random.draw(saur::POOLING_UNSPECIFIED, rank) : fitting;
+        ContextOptions options  = context_options(tokens, sequences, threads, pooling);
+        options[saur::CONTEXT_KERNELS] = model.kernels || (threads > 1 && random.one_in(2));
         lane.context.clear();
         lane.unusual = unusual;
-        lane.tokens = tokens, lane.sequences = sequences, lane.pooling = options[3];
+        lane.tokens = tokens, lane.sequences = sequences, lane.pooling = pooling;
         lane.vocabulary = model.vocabulary, lane.trained = model.trained;
         lane.segments = !model.is_causal_decoder;
-        lane.width = options[3] == rank ? model.classes : model.dimensions;
+        lane.width = pooling == rank ? model.classes : model.dimensions;
         std::string context = arguments.models[model.index];
         for (int32_t option : options) {
             context += " " + std::to_string(option);
         }
-        script.run(lane, saur_context_init(lane.handle, model.handle, options, 5), [&lane, context, this](int32_t status) {
+        script.run(lane, harness::init(lane.handle, model.handle, options), [&lane, context, this](int32_t status) {
             if (lane.unusual) {
                 report.count("unusual context " + std::to_string(status));
             } else {
@@ -248,7 +247,7 @@ class Schedule {
         const bool     pairs  = random.one_in(3);
         const uint64_t number = (uint64_t) random.draw(0, 5);
         const Pack     pack   = Pack::of(number, lane, pairs);
-        const auto     rows   = lane.pooling == 0 ? pack.tokens.size() : pack.lengths.size();
+        const auto     rows   = lane.pooling == saur::POOLING_NONE ? pack.tokens.size() : pack.lengths.size();
         const size_t   n      = rows * (size_t) lane.width;
         script.run(lane, pack.encode(lane), [&lane, pairs, number, n, this](int32_t status) {
             if (lane.unusual) {

@@ -49,13 +49,44 @@ int Report::print() {
     return wrongs == 0 ? 0 : 1;
 }
 
+ModelOptions model_options(bool check_tensors) {
+    ModelOptions options;
+    options.fill(-1);
+    options[saur::MODEL_GPU_LAYERS]    = 0;
+    options[saur::MODEL_CHECK_TENSORS] = check_tensors;
+    options[saur::MODEL_CHECK_HEADER]  = 1;
+    return options;
+}
+
+ContextOptions context_options(int32_t tokens, int32_t sequences, int32_t threads, int32_t pooling) {
+    ContextOptions options;
+    options[saur::CONTEXT_TOKENS]    = tokens;
+    options[saur::CONTEXT_SEQUENCES] = sequences;
+    options[saur::CONTEXT_THREADS]   = threads;
+    options[saur::CONTEXT_POOLING]   = pooling;
+    options[saur::CONTEXT_KERNELS]   = 1;
+    return options;
+}
+
+int32_t load(saur_lane * lane, const std::string & path, const ModelOptions & options) {
+    return saur_model_load(lane, path.c_str(), options.data(), (int32_t) options.size());
+}
+
+int32_t init(saur_lane * lane, saur_model * model, const ContextOptions & options, const std::vector<int32_t> & answers) {
+    return saur_context_init(lane, model, options.data(), (int32_t) options.size(), answers.data(), (int32_t) answers.size());
+}
+
 Model::Model(saur_model * handle, size_t index) : handle(handle), index(index) {
-    double n[21] = {};  // MODEL_INFO of ffi/symbols.ts
-    if (saur_model_info(handle, n, 21) != 21) {
+    double n[saur::MODEL_INFO] = {};
+    if (saur_model_info(handle, n, saur::MODEL_INFO) != saur::MODEL_INFO) {
         report.wrong("saur_model_info gives another number of numbers");
     }
-    dimensions = (int32_t) n[0], trained = (int32_t) n[1], vocabulary = (int32_t) n[2];
-    classes = (int32_t) n[4], pooling = (int32_t) n[7], is_causal_decoder = (int32_t) n[11];
+    dimensions        = (int32_t) n[saur::INFO_DIMENSIONS];
+    trained           = (int32_t) n[saur::INFO_CONTEXT_LENGTH];
+    vocabulary        = (int32_t) n[saur::INFO_VOCABULARY_SIZE];
+    classes           = (int32_t) n[saur::INFO_CLASSES];
+    pooling           = (int32_t) n[saur::INFO_POOLING];
+    is_causal_decoder = (int32_t) n[saur::INFO_IS_CAUSAL_DECODER];
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #pragma once
 #include "shim/shim.h"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -43,6 +44,17 @@ class Report {
     int                                       wrongs = 0;
 };
 extern Report report;
+
+using ModelOptions   = std::array<int32_t, saur::MODEL_OPTIONS>;
+using ContextOptions = std::array<int32_t, saur::CONTEXT_OPTIONS>;
+
+// On the processor, special tokens as the file says.
+ModelOptions   model_options(bool check_tensors = false);
+// With the kernels.
+ContextOptions context_options(int32_t tokens, int32_t sequences, int32_t threads, int32_t pooling);
+int32_t        load(saur_lane * lane, const std::string & path, const ModelOptions & options = model_options());
+int32_t        init(saur_lane * lane, saur_model * model, const ContextOptions & options,
+                    const std::vector<int32_t> & answers = {});
 
 struct Model {
     Model(saur_model * handle, size_t index);

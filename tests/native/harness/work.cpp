@@ -7,7 +7,7 @@
 namespace harness {
 namespace {
 
-constexpr int32_t UNSPECIFIED = -1, PASS = 256, SEQUENCES = 64;
+constexpr int32_t PASS = 256, SEQUENCES = 64;
 constexpr size_t  TEXTS = 50, TITLES = 12, MIXED = 4, DOCUMENTS = 8;
 
 const char * const WORDS[] = { "safe",  "systems", "programming", "language", "yellow",  "fruit",   "rich",     "in",
@@ -40,14 +40,13 @@ void finish(Script & script, Lane & lane, int32_t started, const char * what) {
 }
 
 Model load(Script & script, Lane & lane, const Arguments & arguments, size_t index) {
-    const int32_t options[] = { 0, 0, -1, -1, -1, -1 };
-    finish(script, lane, saur_model_load(lane.handle, arguments.models[index].c_str(), options, 6), "load");
+    finish(script, lane, harness::load(lane.handle, arguments.models[index]), "load");
     return Model(saur_model_take(lane.handle), index);
 }
 
 void init(Script & script, Lane & lane, const Model & model) {
-    const int32_t options[] = { PASS, SEQUENCES, 1, UNSPECIFIED, 1 };
-    finish(script, lane, saur_context_init(lane.handle, model.handle, options, 5), "context");
+    const ContextOptions options = context_options(PASS, SEQUENCES, 1, saur::POOLING_UNSPECIFIED);
+    finish(script, lane, harness::init(lane.handle, model.handle, options), "context");
     lane.tokens = PASS, lane.sequences = SEQUENCES;
     lane.vocabulary = model.vocabulary, lane.trained = model.trained;
 }
@@ -60,7 +59,7 @@ std::vector<std::vector<int32_t>> tokenize(Script & script, Lane & lane, const M
         bytes += text;
         lengths.push_back((int32_t) text.size());
     }
-    const std::vector<int32_t> special(texts.size(), 1);
+    const std::vector<int32_t> special(texts.size(), saur::SPECIAL_ADD);
     const auto                 n = (int32_t) texts.size();
     finish(script, lane,
            saur_vocab_tokenize(lane.handle, model.handle, bytes.data(), lengths.data(), special.data(), n), "tokenize");

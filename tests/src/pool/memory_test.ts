@@ -18,7 +18,7 @@ const PASS = passLimits({ attention: "sequence", gpu: false, logits: 1, lanes: 2
 
 /** A context of a model with a vocabulary of 1000: mask and layers grow as they do. */
 function sizeOf(tokens: number): Parameters<typeof contextBytes>[0] {
-  return { weights: 50 * MB, memory: 0, compute: 5000 * tokens + 8 * tokens ** 2, row: 4000, perToken: true, head: 0 };
+  return { weights: 50 * MB, cache: 0, compute: 5000 * tokens + 8 * tokens ** 2, row: 4000, perToken: true, head: 0 };
 }
 
 const SIZES = { of: (tokens: number) => Promise.resolve(sizeOf(tokens)) };

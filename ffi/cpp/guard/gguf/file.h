@@ -1,6 +1,6 @@
 // A look at a model file before llama.cpp reads it.
 #pragma once
-#include "shim/shim.h"
+#include "status.h"
 
 #include <cstdint>
 #include <cstdio>
