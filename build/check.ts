@@ -1,41 +1,56 @@
 /** What is wrong with the options of `build()`, before anything is done. */
+import { type Check, type Checked, type Checks, readOptions } from "../ffi/host/options.ts";
 import type { BuildOptions } from "./options.ts";
 
-const PATHS = ["source", "llama", "out"] as const;
-const TEXTS = [...PATHS, "backend", "target"] as const;
-const BOOLEANS = ["portable", "debug", "clean", "dryRun"] as const;
+// One line an option: what kind it must be, and so that it exists. plan() checks the values.
+const OPTIONS: Checks<BuildOptions> = {
+  backend: kind("a string", isString),
+  portable: kind("true or false", isBoolean),
+  jobs: kind("an integer", (value) => typeof value === "number"),
+  source: path,
+  llama: path,
+  onednn: (name, value) => isBoolean(value) ? value : path(name, value, "true, false or a path"),
+  out: path,
+  debug: kind("true or false", isBoolean),
+  clean: kind("true or false", isBoolean),
+  dryRun: kind("true or false", isBoolean),
+  target: kind("a string", isString),
+  sanitize: kind("a string", isString),
+  signal: kind("an AbortSignal", (value) => value instanceof AbortSignal),
+  onLine: kind("a function", (value) => typeof value === "function"),
+};
 
 /**
- * Checks the kinds of all options, and the paths.
+ * Checks the kinds of all options, and the paths, and copies them.
  *
- * @throws {TypeError} One is of the wrong type.
+ * @throws {TypeError} One is of the wrong type, or does not exist.
  * @throws {RangeError} A path is empty or has a NUL, behind which the system would not look.
  */
-export function checkBuildOptions(options: BuildOptions): void {
+export function checkBuildOptions(options: BuildOptions): Checked<BuildOptions> {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     refuse("options", "an object", options);
   }
-  for (const name of TEXTS) check(name, "a string", options[name], (value) => typeof value === "string");
-  for (const name of BOOLEANS) check(name, "true or false", options[name], (value) => typeof value === "boolean");
-  const { onednn } = options;
-  check("onednn", "true, false or a path", onednn, (value) => typeof value === "boolean" || typeof value === "string");
-  check("jobs", "an integer", options.jobs, (value) => typeof value === "number");
-  check("signal", "an AbortSignal", options.signal, (value) => value instanceof AbortSignal);
-  check("onLine", "a function", options.onLine, (value) => typeof value === "function");
-  for (const name of [...PATHS, "onednn"] as const) {
-    const path = options[name];
-    if (typeof path === "string" && (path === "" || path.includes("\0") || !path.isWellFormed())) {
-      throw new RangeError(
-        `${name} is ${JSON.stringify(path)}: use a path, not empty, without NUL and lone surrogates`,
-      );
-    }
-  }
+  return readOptions(options, OPTIONS);
 }
 
-function check(name: string, kind: string, value: unknown, right: (value: unknown) => boolean): void {
-  if (value !== undefined && !right(value)) refuse(name, kind, value);
+function kind<T>(words: string, right: (value: unknown) => boolean): Check<T> {
+  return (name, value) => right(value) ? value as T : refuse(name, words, value);
 }
 
-function refuse(name: string, kind: string, value: unknown): never {
-  throw new TypeError(`${name} is ${value === null ? "null" : typeof value}: use ${kind}`);
+function path(name: string, value: unknown, words = "a string"): string {
+  if (!isString(value)) return refuse(name, words, value);
+  if (value !== "" && !value.includes("\0") && value.isWellFormed()) return value;
+  throw new RangeError(`${name} is ${JSON.stringify(value)}: use a path, not empty, without NUL and lone surrogates`);
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+function isBoolean(value: unknown): value is boolean {
+  return typeof value === "boolean";
+}
+
+function refuse(name: string, words: string, value: unknown): never {
+  throw new TypeError(`${name} is ${value === null ? "null" : typeof value}: use ${words}`);
 }

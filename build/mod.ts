@@ -32,7 +32,7 @@ export type { BuildOptions, BuildResult } from "./options.ts";
  *
  * @param options How to build it; everything has a default.
  * @returns Where the library is.
- * @throws {TypeError} An option is of the wrong type.
+ * @throws {TypeError} An option is of the wrong type, or does not exist.
  * @throws {RangeError} An option's value is not one that it takes.
  * @throws {Error} A tool is missing, llama.cpp cannot be fetched or is not the pinned release, or compiling failed;
  * the message has the words of the program that failed and what to do.
@@ -45,14 +45,14 @@ export type { BuildOptions, BuildResult } from "./options.ts";
  * ```
  */
 export async function build(options: BuildOptions = {}): Promise<BuildResult> {
-  checkBuildOptions(options);
-  options.signal?.throwIfAborted(); // also where nothing has changed
+  const checked = checkBuildOptions(options);
+  checked.signal?.throwIfAborted(); // also where nothing has changed
   const progress = new Progress(process.stderr);
-  const say = options.onLine ?? ((line: string): void => {
+  const say = checked.onLine ?? ((line: string): void => {
     progress.end();
     process.stderr.write(`${line}\n`);
   });
-  const work = await plan(options);
+  const work = await plan(checked);
   const { backend } = work.flags;
   const result = (built: boolean): BuildResult => ({
     path: work.destinations[0] ?? work.product,
@@ -60,8 +60,8 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
     built,
     seconds: progress.seconds,
   });
-  if (options.dryRun) {
-    for (const line of dryRun(work)) (options.onLine ?? console.log)(line);
+  if (checked.dryRun) {
+    for (const line of dryRun(work)) (checked.onLine ?? console.log)(line);
     return result(false);
   }
   if (UNTESTED.includes(backend) && !work.prebuilt) say(`--${backend} is passed through to llama.cpp, untested`);
@@ -69,16 +69,16 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
   const built = await produce({
     ...work,
     lock: join(work.cache, "build", "lock"),
-    clean: options.clean ?? false,
+    clean: checked.clean ?? false,
     say,
-    signal: options.signal,
+    signal: checked.signal,
     prepare: async (signal) => {
       await checkTools(work.prebuilt ? { ...work.flags, backend: "cpu" } : work.flags, work.ninja, true);
       if (!work.given) say(`source: ${(await pinnedSource(work.cache, say, signal)).description}`);
     },
     make: async (signal) => {
       say(`building: ${describe(work)}`);
-      const onLine = options.onLine ?? ((line: string): void => progress.line(line));
+      const onLine = checked.onLine ?? ((line: string): void => progress.line(line));
       await compile(work, onLine, signal).finally(() => progress.end());
     },
   });

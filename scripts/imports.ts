@@ -60,6 +60,7 @@ function refusal(path: string, specifier: string, target: string, typeOnly: bool
       if (PLACES.includes(target) || target.startsWith("ffi/host/")) return undefined;
       return `build imports only build and, of ffi, host and ${PLACES.join(", ")}`;
     default:
+      if (target.startsWith("ffi/host/") && folder === "src") return undefined;
       if (BOUNDARY.includes(target) || (typeOnly && target.startsWith("ffi/"))) return undefined;
       return `${folder || "an entry"} imports only src, ${BOUNDARY.join(", ")} and (\`import type\`) types of ffi`;
   }

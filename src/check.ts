@@ -1,5 +1,6 @@
 /** What is wrong with an argument: a TypeError or RangeError that names it, its value and what is allowed. */
 import { fileURLToPath } from "node:url";
+import { type Check, type Checked, type Checks, readOptions } from "../ffi/host/options.ts";
 import { forEachInSlices } from "./slices.ts";
 
 const MOST_ITEMS = 2 ** 32 - 1; // of a JavaScript array
@@ -59,9 +60,10 @@ export async function checkLengths(name: string, value: unknown, most: number): 
   const list = typeof value === "number" ? [value] : typed ? Array.from(value as unknown as ArrayLike<unknown>) : value;
   const copy = copyList(name, list);
   const lengths = new Uint32Array(copy.length);
+  const refuse = integer(0);
   await forEachInSlices(copy.length, (i) => {
     const length = copy[i];
-    if (!(Number.isSafeInteger(length) && length as number >= 0)) checkInteger(`${name}[${i}]`, length ?? null, 0);
+    if (!(Number.isSafeInteger(length) && length as number >= 0)) refuse(`${name}[${i}]`, length);
     lengths[i] = Math.min(length as number, most);
   });
   return lengths;
@@ -90,53 +92,55 @@ function pathOfUrl(name: string, url: string | URL): string {
   }
 }
 
-/** Checks that options are an object. */
-export function checkObject<T extends object>(name: string, value: T): T {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new TypeError(`Cannot read ${name}: it must be an object, is ${show(value)}`);
+/**
+ * Checks and copies the options of a call; see {@linkcode readOptions}.
+ *
+ * @throws {TypeError} when they are no object, or have an option that does not exist; the message names the nearest one.
+ */
+export function checkOptions<Options extends object>(options: Options, checks: Checks<Options>): Checked<Options> {
+  if (typeof options !== "object" || options === null || Array.isArray(options) || ArrayBuffer.isView(options)) {
+    throw new TypeError(`Cannot read options: it must be an object, is ${show(options)}`);
   }
-  return value;
+  return readOptions(options, checks);
 }
 
-/** Checks an integer, if there is one. */
-export function checkInteger(name: string, value: unknown, min: number, max: number = Number.MAX_SAFE_INTEGER): void {
-  if (value === undefined) return;
-  if (typeof value !== "number") throw new TypeError(`Cannot read ${name}: it must be an integer, is ${show(value)}`);
-  if (!Number.isInteger(value) || value < min || value > max) {
+/** A check for an integer in a range, ends included. */
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Check<number> {
+  return (name, value) => {
+    if (typeof value !== "number") throw new TypeError(`Cannot read ${name}: it must be an integer, is ${show(value)}`);
+    if (Number.isInteger(value) && value >= min && value <= max) return value;
     const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
     throw new RangeError(`Cannot read ${name}: it must be an integer ${range}, is ${value}`);
-  }
+  };
 }
 
-/** Checks a boolean, if there is one. */
-export function checkBoolean(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== "boolean") {
-    throw new TypeError(`Cannot read ${name}: it must be true or false, is ${show(value)}`);
-  }
-}
-
-/** Checks a word, if there is one. */
-export function checkWord(name: string, value: unknown, allowed: readonly string[]): void {
-  if (value !== undefined && !allowed.includes(value as string)) {
+/** A check for one of some words. */
+export function word<Word extends string>(allowed: readonly Word[]): Check<Word> {
+  return (name, value) => {
+    if (allowed.includes(value as Word)) return value as Word;
     const list = allowed.map((one) => `"${one}"`).join(", ");
     throw new (typeof value === "string" ? RangeError : TypeError)(
       `Cannot read ${name}: it must be one of ${list}, is ${show(value)}`,
     );
-  }
+  };
 }
 
-/** Checks a signal, if there is one. */
-export function checkSignal(value: unknown): void {
-  if (value !== undefined && !(value instanceof AbortSignal)) {
-    throw new TypeError(`Cannot read signal: it must be an AbortSignal, is ${show(value)}`);
-  }
+/** Checks that a value is true or false. */
+export function boolean(name: string, value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw new TypeError(`Cannot read ${name}: it must be true or false, is ${show(value)}`);
 }
 
-/** Checks a callback, if there is one. */
-export function checkCallback(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== "function") {
-    throw new TypeError(`Cannot read ${name}: it must be a function, is ${show(value)}`);
-  }
+/** Checks that a value is an AbortSignal. */
+export function signal(name: string, value: unknown): AbortSignal {
+  if (value instanceof AbortSignal) return value;
+  throw new TypeError(`Cannot read ${name}: it must be an AbortSignal, is ${show(value)}`);
+}
+
+/** Checks that a value is a function; what it takes and gives cannot be checked. */
+export function callback<Callback>(name: string, value: unknown): Callback {
+  if (typeof value === "function") return value as Callback;
+  throw new TypeError(`Cannot read ${name}: it must be a function, is ${show(value)}`);
 }
 
 /** A value as it should appear in a message: short, and without running the value's own code. */
@@ -151,8 +155,9 @@ export function show(value: unknown): string {
 
 function kindOf(value: object): string {
   try {
-    // await was forgotten
-    return Array.isArray(value) ? "an array" : value instanceof Promise ? "a promise" : "an object";
+    if (Array.isArray(value)) return "an array";
+    if (ArrayBuffer.isView(value)) return "a typed array";
+    return value instanceof Promise ? "a promise" : "an object"; // await was forgotten
   } catch {
     return "an object"; // a Proxy that was revoked or throws
   }

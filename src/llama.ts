@@ -8,10 +8,10 @@ import type { MemoryEstimate } from "./pool/memory.ts";
 import { estimateMemory } from "./pool/memory_plan.ts";
 import { parseModel, pathOf } from "./models/find.ts";
 import { catalogueEntryOf } from "./models/catalogue.ts";
-import { checkObject, checkText, copyInput } from "./check.ts";
+import { checkText, copyInput } from "./check.ts";
 import {
+  checkDevicesOptions,
   checkEmbedOptions,
-  checkLibrary,
   checkLoadOptions,
   checkRerankOptions,
   type EmbedOptions,
@@ -58,6 +58,8 @@ export class Llama {
    * `hf:owner/repository/file.gguf[@revision]`; the latter two are looked up in `models/` and the hub's cache.
    * @param options See {@linkcode LoadOptions}.
    * @returns The model, ready for calls.
+   * @throws {TypeError} when an option does not exist or is of the wrong type; the message names it.
+   * @throws {RangeError} when an option is out of range.
    * @throws {ModelNotFoundError} when there is no such file.
    * @throws {LibraryNotFoundError} when the native library was not built.
    * @throws {LlamaError} `model-invalid`, `model-unsupported`, `version-mismatch` or `out-of-memory`.
@@ -119,7 +121,8 @@ export class Llama {
    * @param options See {@linkcode EmbedOptions}.
    * @returns A vector of `info.dimensions` numbers and length 1, or a list of such in the order of the texts. With
    * pooling `none`, tokens × dimensions numbers, one row a token.
-   * @throws {TypeError} when a text is no string or has a lone surrogate; the message names its index.
+   * @throws {TypeError} when a text is no string or has a lone surrogate (the message names its index), or an option does
+   * not exist or is of the wrong type.
    * @throws {RangeError} when an option is out of range, or a text is too long with `truncate: "error"`.
    * @throws {LlamaError} `closed`, `non-finite`, `out-of-memory` or `context-lost`.
    * @example
@@ -203,7 +206,8 @@ export class Llama {
    * @param documents The documents: strings, or anything with the `text` option.
    * @param options See {@linkcode RerankOptions}.
    * @returns The documents, best first; equal scores keep the order of the list.
-   * @throws {TypeError} when a text is no string or has a lone surrogate; the message names its index.
+   * @throws {TypeError} when a text is no string or has a lone surrogate (the message names its index), or an option does
+   * not exist or is of the wrong type.
    * @throws {RangeError} when an option is out of range, the query leaves no room for a document, or a document is too
    * long with `truncate: "error"`.
    * @throws {LlamaError} `closed`, `non-finite`, `out-of-memory`, `context-lost` or `model-unsupported`.
@@ -233,6 +237,7 @@ export class Llama {
    *
    * @param options The options that `embed` is called with.
    * @returns 16 hex digits; without options `info.fingerprint`.
+   * @throws {TypeError} when an option does not exist or is of the wrong type; the message names it.
    * @throws {RangeError} when an option is out of range.
    * @example
    * ```ts
@@ -305,7 +310,7 @@ export class Llama {
  *
  * @param options `library`: path or `file:` URL of the native library, if it is not in one of the usual places.
  * @returns The devices; a GPU's name is what the `device` option of `Llama.load` takes.
- * @throws {TypeError} when `library` is neither.
+ * @throws {TypeError} when `library` is neither, or another option is there.
  * @throws {LibraryNotFoundError} when the native library was not built.
  * @example
  * ```ts
@@ -315,5 +320,5 @@ export class Llama {
  * ```
  */
 export async function listDevices(options: { readonly library?: string | URL | undefined } = {}): Promise<Device[]> {
-  return devices(await open(checkLibrary(checkObject("options", options).library)));
+  return devices(await open(checkDevicesOptions(options).library));
 }

@@ -1,15 +1,6 @@
 /** The options of every call: types, defaults and checks. Wrong ones throw TypeError or RangeError, before any work. */
-import {
-  checkBoolean,
-  checkCallback,
-  checkInteger,
-  checkObject,
-  checkPath,
-  checkSignal,
-  checkText,
-  checkTexts,
-  checkWord,
-} from "./check.ts";
+import type { Checked, Checks } from "../ffi/host/options.ts";
+import { boolean, callback, checkOptions, checkPath, checkText, checkTexts, integer, signal, word } from "./check.ts";
 
 /** How the vectors of a text's tokens become one vector; `none` keeps one a token, `rank` is a classification head. */
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
@@ -130,79 +121,65 @@ export interface RerankOptions<T> {
 
 const POOLINGS: readonly Pooling[] = ["none", "mean", "cls", "last", "rank"];
 const TRUNCATES: readonly Truncate[] = ["end", "start", "error"];
-const INPUT_TYPES = ["query", "document"] as const;
+const MOST_THREADS = 512;
 
-// Each check reads every option once and gives back what it read: an object that changes, or whose getters do, cannot
-// bring in what was not checked.
+// One line an option: what it must be, and so that it exists.
 
-/** Checks the options of `Llama.load`; `library` becomes a path. */
-export function checkLoadOptions(options: LoadOptions): LoadOptions {
-  const {
-    contextSize,
-    pooling,
-    gpuLayers,
-    device,
-    contexts,
-    threads,
-    kernels,
-    memoryLimit,
-    library,
-    checkTensors,
-    addBos,
-    addEos,
-    addSep,
-    template,
-    answers,
-    signal,
-    onProgress,
-    onLog,
-  } = checkObject("options", options);
-  checkInteger("contextSize", contextSize, 1);
-  checkWord("pooling", pooling, POOLINGS);
-  checkInteger("gpuLayers", gpuLayers, -1);
-  if (device !== undefined) checkText("device", device);
-  checkInteger("contexts", contexts, 1, 512);
-  checkInteger("threads", threads, 1, 512);
-  checkBoolean("kernels", kernels);
-  checkInteger("memoryLimit", memoryLimit, 1);
-  const path = checkLibrary(library);
-  checkBoolean("checkTensors", checkTensors);
-  checkBoolean("addBos", addBos);
-  checkBoolean("addEos", addEos);
-  checkBoolean("addSep", addSep);
-  if (template !== undefined) checkText("template", template);
-  const pair = answers && checkTexts("answers", answers);
-  if (pair && pair.length !== 2) {
-    throw new RangeError(`Cannot read answers: it must be two texts, one for and one against, has ${pair.length}`);
-  }
-  checkSignal(signal);
-  checkCallback("onProgress", onProgress);
-  checkCallback("onLog", onLog);
-  return {
-    contextSize,
-    pooling,
-    gpuLayers,
-    device,
-    contexts,
-    threads,
-    kernels,
-    memoryLimit,
-    library: path,
-    checkTensors,
-    addBos,
-    addEos,
-    addSep,
-    template,
-    answers: pair && [pair[0]!, pair[1]!],
-    signal,
-    onProgress,
-    onLog,
-  };
+const LOAD: Checks<LoadOptions> = {
+  contextSize: integer(1),
+  pooling: word(POOLINGS),
+  gpuLayers: integer(-1),
+  device: checkText,
+  contexts: integer(1, MOST_THREADS),
+  threads: integer(1, MOST_THREADS),
+  kernels: boolean,
+  memoryLimit: integer(1),
+  library: checkPath,
+  checkTensors: boolean,
+  signal,
+  onProgress: callback,
+  addBos: boolean,
+  addEos: boolean,
+  addSep: boolean,
+  template: checkText,
+  answers: twoTexts,
+  onLog: callback,
+};
+
+const EMBED: Checks<EmbedOptions> = {
+  normalize: boolean,
+  dimensions: integer(1), // and at most the model's
+  prompt: checkText,
+  inputType: word(["query", "document"]),
+  truncate: word(TRUNCATES),
+  signal,
+  onProgress: callback,
+};
+
+const RERANK: Checks<RerankOptions<unknown>> = {
+  topN: integer(0),
+  text: callback,
+  truncate: word([...TRUNCATES, "windows"]),
+  instruction: checkText,
+  label: checkText,
+  signal,
+  onProgress: callback,
+};
+
+function twoTexts(name: string, value: unknown): [string, string] {
+  const texts = checkTexts(name, value);
+  if (texts.length === 2) return [texts[0]!, texts[1]!];
+  throw new RangeError(`Cannot read ${name}: it must be two texts, one for and one against, has ${texts.length}`);
 }
 
-/** Checks the `library` option and gives its path, if there is one. */
-export function checkLibrary(library: unknown): string | undefined {
-  return library === undefined ? undefined : checkPath("library", library);
+/** Checks the options of `Llama.load`; `library` becomes a path. */
+export function checkLoadOptions(options: LoadOptions): Checked<LoadOptions> {
+  return checkOptions(options, LOAD);
+}
+
+/** Checks the options of `listDevices`; `library` becomes a path. */
+export function checkDevicesOptions(options: Pick<LoadOptions, "library">): Checked<Pick<LoadOptions, "library">> {
+  return checkOptions(options, { library: checkPath });
 }
 
 /**
@@ -210,27 +187,11 @@ export function checkLibrary(library: unknown): string | undefined {
  *
  * @param most The model's dimensions.
  */
-export function checkEmbedOptions(options: EmbedOptions, most: number): EmbedOptions {
-  const { normalize, dimensions, prompt, inputType, truncate, signal, onProgress } = checkObject("options", options);
-  checkBoolean("normalize", normalize);
-  checkInteger("dimensions", dimensions, 1, most);
-  if (prompt !== undefined) checkText("prompt", prompt);
-  checkWord("inputType", inputType, INPUT_TYPES);
-  checkWord("truncate", truncate, TRUNCATES);
-  checkSignal(signal);
-  checkCallback("onProgress", onProgress);
-  return { normalize, dimensions, prompt, inputType, truncate, signal, onProgress };
+export function checkEmbedOptions(options: EmbedOptions, most: number): Checked<EmbedOptions> {
+  return checkOptions(options, { ...EMBED, dimensions: integer(1, most) });
 }
 
 /** Checks the options of a rerank call. */
-export function checkRerankOptions<T>(options: RerankOptions<T>): RerankOptions<T> {
-  const { topN, text, truncate, instruction, label, signal, onProgress } = checkObject("options", options);
-  checkInteger("topN", topN, 0);
-  checkCallback("text", text);
-  checkWord("truncate", truncate, [...TRUNCATES, "windows"]);
-  if (instruction !== undefined) checkText("instruction", instruction);
-  if (label !== undefined) checkText("label", label);
-  checkSignal(signal);
-  checkCallback("onProgress", onProgress);
-  return { topN, text, truncate, instruction, label, signal, onProgress };
+export function checkRerankOptions<T>(options: RerankOptions<T>): Checked<RerankOptions<T>> {
+  return checkOptions<RerankOptions<T>>(options, RERANK);
 }

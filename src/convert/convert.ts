@@ -2,15 +2,9 @@
 import { basename } from "node:path";
 import { readBert } from "./bert.ts";
 import { writeGguf } from "./gguf.ts";
-import { checkObject, checkText, checkWord } from "../check.ts";
-import {
-  checkQuantizeOptions,
-  checkWeightType,
-  pathOf,
-  quantize,
-  type QuantizeOptions,
-  type WeightType,
-} from "./quantize.ts";
+import type { Checks } from "../../ffi/host/options.ts";
+import { checkOptions, checkText, word } from "../check.ts";
+import { pathOf, QUANTIZE, quantize, type QuantizeOptions, type WeightType, weightType } from "./quantize.ts";
 import { withTemporary } from "./replace.ts";
 import { CHECKPOINT_POOLINGS, type CheckpointPooling } from "./sentence_transformers.ts";
 
@@ -23,6 +17,13 @@ export interface ConvertOptions extends QuantizeOptions {
   /** Name of the model in the file's metadata; default: the directory's. */
   readonly name?: string | undefined;
 }
+
+const OPTIONS: Checks<ConvertOptions> = {
+  ...QUANTIZE,
+  type: weightType,
+  pooling: word(CHECKPOINT_POOLINGS),
+  name: checkText,
+};
 
 /** Share of the work that writing the f32 file is, when it is quantised afterwards. */
 const WRITING = 0.5;
@@ -37,7 +38,7 @@ const WRITING = 0.5;
  * @param directory Path or `file:` URL of the directory: config.json, model.safetensors, tokenizer.json or vocab.txt, modules.json.
  * @param out Path or `file:` URL of the file to make; one that is there is replaced.
  * @param options Type of the weights, pooling, name, threads, signal, progress, library.
- * @throws {TypeError} If an argument is of the wrong type; the message names it.
+ * @throws {TypeError} If an argument is of the wrong type or an option does not exist; the message names it.
  * @throws {RangeError} If the type is not one of {@linkcode WeightType}, or a path is empty or has a NUL.
  * @throws {LlamaError} With code `"model-unsupported"` if this kind of model cannot be converted, `"model-invalid"` if a
  * file is missing or damaged; the message names file and key.
@@ -55,12 +56,8 @@ export async function convert(
   options: ConvertOptions = {},
 ): Promise<void> {
   const [from, to] = [pathOf("directory", directory), pathOf("out", out)];
-  const { type = "f32", pooling, name = basename(from) } = checkObject("options", options);
-  checkWeightType(type);
-  checkWord("pooling", pooling, CHECKPOINT_POOLINGS);
-  checkText("name", name);
-  const checked = checkQuantizeOptions(options);
-  const { signal, onProgress } = checked;
+  const { type = "f32", pooling, name = basename(from), ...others } = checkOptions(options, OPTIONS);
+  const { signal, onProgress } = others;
   signal?.throwIfAborted();
   const { metadata, tensors } = await readBert(from, { name, pooling });
   if (type === "f32") return await writeGguf(to, metadata, tensors, { signal, onProgress });
@@ -70,7 +67,7 @@ export async function convert(
       onProgress: onProgress && ((done) => onProgress(done * WRITING)),
     });
     await quantize(whole, to, type, {
-      ...checked,
+      ...others,
       ...(onProgress && { onProgress: (done) => onProgress(WRITING + done * (1 - WRITING)) }),
     });
   });

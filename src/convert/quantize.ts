@@ -1,8 +1,8 @@
 /** Making a GGUF file with other weights out of one with f32 weights, by llama.cpp's own llama_model_quantize. */
 import { resolve } from "node:path";
+import type { Check, Checks } from "../../ffi/host/options.ts";
 import { Lane, open } from "../../ffi/mod.ts";
-import { checkCallback, checkInteger, checkObject, checkPath, checkSignal, checkWord } from "../check.ts";
-import { checkLibrary } from "../options.ts";
+import { callback, checkOptions, checkPath, integer, signal, word } from "../check.ts";
 import { replaceFile } from "./replace.ts";
 
 /**
@@ -69,6 +69,17 @@ export interface QuantizeOptions {
   readonly library?: string | URL | undefined;
 }
 
+/** What each option of `quantize` must be; `library` becomes a path. */
+export const QUANTIZE: Checks<QuantizeOptions> = {
+  threads: integer(1, MOST_THREADS),
+  signal,
+  onProgress: callback,
+  library: checkPath,
+};
+
+/** Checks that a value is a type of weights. */
+export const weightType: Check<WeightType> = word(WEIGHT_TYPES);
+
 /**
  * Makes a GGUF file with smaller weights.
  *
@@ -78,7 +89,7 @@ export interface QuantizeOptions {
  * @param out Path or `file:` URL of the file to make; one that is there is replaced.
  * @param type Type of the weights, such as `"q8_0"`.
  * @param options Threads, signal, progress, library.
- * @throws {TypeError} If an argument is of the wrong type; the message names it.
+ * @throws {TypeError} If an argument is of the wrong type or an option does not exist; the message names it.
  * @throws {RangeError} If the type is not one of {@linkcode WeightType}, `threads` is not a whole number from 1 to 512,
  * or a path is empty or has a NUL.
  * @throws {LlamaError} With code `"model-invalid"` if the input cannot be read or the output cannot be written.
@@ -97,8 +108,8 @@ export async function quantize(
   options: QuantizeOptions = {},
 ): Promise<void> {
   const [from, to] = [pathOf("input", input), pathOf("out", out)];
-  checkWeightType(type);
-  const { threads = 0, signal, onProgress, library } = checkQuantizeOptions(options);
+  weightType("type", type);
+  const { threads = 0, signal, onProgress, library } = checkOptions(options, QUANTIZE);
   const native = await open(library);
   const lane = new Lane(native);
   try {
@@ -106,21 +117,6 @@ export async function quantize(
   } finally {
     lane.close();
   }
-}
-
-/** Checks the options of `quantize`, each read once; `library` becomes a path. */
-export function checkQuantizeOptions(options: QuantizeOptions): QuantizeOptions {
-  const { threads, signal, onProgress, library } = checkObject("options", options);
-  checkInteger("threads", threads, 1, MOST_THREADS);
-  checkSignal(signal);
-  checkCallback("onProgress", onProgress);
-  return { threads, signal, onProgress, library: checkLibrary(library) };
-}
-
-/** Throws a TypeError or RangeError if there is no such type of weights. */
-export function checkWeightType(type: unknown): asserts type is WeightType {
-  if (type === undefined) throw new TypeError('Cannot read type: it must be a string such as "q8_0", is undefined');
-  checkWord("type", type, WEIGHT_TYPES);
 }
 
 /** An absolute path, so that a change of the working directory while a lane runs does not matter. */

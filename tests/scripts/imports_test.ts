@@ -18,6 +18,7 @@ const ALLOWED: [from: string, specifier: string, target?: string, typeOnly?: boo
   ["src/llama.ts", "./pool/plan.ts", "src/pool/plan.ts"],
   ["src/llama.ts", "../ffi/mod.ts", "ffi/mod.ts"],
   ["src/llama.ts", "../ffi/model.ts", "ffi/model.ts", true],
+  ["src/check.ts", "../ffi/host/options.ts", "ffi/host/options.ts"],
   ["src/convert/bert.ts", "node:fs"],
   ["ffi/mod.ts", "./host/paths.ts", "ffi/host/paths.ts"],
   ["ffi/runtime/bun.ts", "bun:ffi"],

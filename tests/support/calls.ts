@@ -15,6 +15,8 @@ export interface Call {
   readonly args: readonly unknown[];
   /** Of each argument that may be replaced; `2.topN` is a key of the third. */
   readonly refusals: Readonly<Record<string, Refusal>>;
+  /** The index of the argument that is options, and the options that no value is tried for. */
+  readonly options?: { readonly at: number; readonly more?: readonly string[] };
   readonly sync?: boolean;
   /** The argument that is a path to be written to: what may be taken is replaced by one in the directory. */
   readonly written?: string;
@@ -67,16 +69,19 @@ function vector(name: string): Refusal {
   };
 }
 
+const embedOptions = (most: number): Call["refusals"] => ({
+  "normalize": option("normalize", isBoolean),
+  "dimensions": option("dimensions", within(1, most)),
+  "prompt": option("prompt", isText),
+  "inputType": option("inputType", (value) => value === undefined),
+  "truncate": option("truncate", oneOf("end", "start", "error")),
+  "signal": option("signal", isSignal),
+  "onProgress": option("onProgress", isFunction),
+});
 const embedding = (most: number): Call["refusals"] => ({
   "0": (value) => typeof value === "string" ? named("input", isText)(value) : texts("input")(value),
   "1": options,
-  "1.normalize": option("normalize", isBoolean),
-  "1.dimensions": option("dimensions", within(1, most)),
-  "1.prompt": option("prompt", isText),
-  "1.inputType": option("inputType", (value) => value === undefined),
-  "1.truncate": option("truncate", oneOf("end", "start", "error")),
-  "1.signal": option("signal", isSignal),
-  "1.onProgress": option("onProgress", isFunction),
+  ...keys(1, embedOptions(most)),
 });
 const quantizing = {
   "threads": option("threads", within(1, 512)),
@@ -84,6 +89,13 @@ const quantizing = {
   "onProgress": option("onProgress", isFunction),
   "library": option("library", isPath),
 };
+
+/** The names of a call's options. */
+export function optionsOf({ options, refusals }: Call): string[] {
+  if (options === undefined) return [];
+  const tried = Object.keys(refusals).filter((key) => key.startsWith(`${options.at}.`));
+  return [...tried.map((key) => key.slice(key.indexOf(".") + 1)), ...options.more ?? []];
+}
 
 function keys(argument: number, refusals: Readonly<Record<string, Refusal>>): Record<string, Refusal> {
   return Object.fromEntries(Object.entries(refusals).map(([key, refusal]) => [`${argument}.${key}`, refusal]));
@@ -111,26 +123,51 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
         "1.device": option("device", (value) => typeof value === "string" && /^cpu$/i.test(value)),
         "1.contexts": option("contexts", within(1, 512)),
         "1.threads": option("threads", within(1, 512)),
+        "1.kernels": option("kernels", isBoolean),
         "1.memoryLimit": option("memoryLimit", within(1)),
         "1.library": option("library", isPath),
         "1.checkTensors": option("checkTensors", isBoolean),
         "1.signal": option("signal", isSignal),
         "1.onProgress": option("onProgress", isFunction),
         "1.onLog": option("onLog", isFunction),
+        "1.addBos": option("addBos", isBoolean),
+        "1.addEos": option("addEos", isBoolean),
+        "1.addSep": option("addSep", isBoolean),
+        "1.template": option("template", isText),
       },
+      options: { at: 1, more: ["answers"] },
       run: async (...args) => await (await Llama.load(...args as Parameters<typeof Llama.load>)).close(),
     },
     {
       name: "embed",
       args: [["one", "two"], {}],
       refusals: embedding(embedder.info.dimensions),
+      options: { at: 1 },
       run: (...args) => embedder.embed(...args as [string[]]),
     },
     {
       name: "embedDetailed",
       args: ["one", {}],
       refusals: embedding(embedder.info.dimensions),
+      options: { at: 1 },
       run: (...args) => embedder.embedDetailed(...args as [string]),
+    },
+    {
+      name: "embedStream",
+      args: [["one", "two"], {}],
+      refusals: keys(1, embedOptions(embedder.info.dimensions)),
+      options: { at: 1 },
+      run: async (...args) => {
+        for await (const _ of embedder.embedStream(...args as [string[]]));
+      },
+    },
+    {
+      name: "fingerprint",
+      args: [{}],
+      refusals: { "0": options, ...keys(0, embedOptions(embedder.info.dimensions)) },
+      options: { at: 0 },
+      sync: true,
+      run: (value) => embedder.fingerprint(value as object),
     },
     {
       name: "rerank",
@@ -141,10 +178,11 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
         "2": options,
         "2.topN": option("topN", within(0)),
         "2.text": option("text", isFunction),
-        "2.truncate": option("truncate", oneOf("end", "start", "error")),
+        "2.truncate": option("truncate", oneOf("end", "start", "error", "windows")),
         "2.signal": option("signal", isSignal),
         "2.onProgress": option("onProgress", isFunction),
       },
+      options: { at: 2, more: ["instruction", "label"] },
       run: (...args) => embedder.rerank(...args as [string, string[]]),
     },
     ...(["tokenize", "countTokens"] as const).map((name): Call => ({
@@ -188,6 +226,7 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
       name: "listDevices",
       args: [{}],
       refusals: { "0": options, "0.library": option("library", isPath) },
+      options: { at: 0 },
       run: (value) => listDevices(value as object),
     },
     {
@@ -211,6 +250,7 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
         "1.onProgress": option("onProgress", isFunction),
         "1.fetch": option("fetch", isFunction),
       },
+      options: { at: 1 },
       run: (...args) => download(...args as Parameters<typeof download>),
     },
     {
@@ -226,6 +266,7 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
         "2.name": option("name", isText),
         ...keys(2, quantizing),
       },
+      options: { at: 2 },
       run: (...args) => convert(...args as Parameters<typeof convert>),
     },
     {
@@ -239,6 +280,7 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
         "3": options,
         ...keys(3, quantizing),
       },
+      options: { at: 3 },
       run: (...args) => quantize(...args as Parameters<typeof quantize>),
     },
     {
@@ -255,6 +297,7 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
         "0.signal": option("signal", isSignal),
         "0.onLine": option("onLine", isFunction),
       },
+      options: { at: 0, more: ["dryRun", "debug", "clean", "onednn", "sanitize"] },
       run: (value) => build(value as { dryRun: true }),
     },
   ];

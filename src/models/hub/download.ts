@@ -14,9 +14,10 @@ import {
   snapshotPath,
 } from "../cache.ts";
 import { type HubFile, partsOf, showHubFile } from "../reference.ts";
-import { checkBoolean, checkCallback, checkObject, checkPath, checkSignal, checkText, show } from "../../check.ts";
+import { boolean, callback, checkOptions, checkPath, checkText, show, signal } from "../../check.ts";
 import { parseModel } from "../find.ts";
 import { withLock } from "../../../ffi/host/lock.ts";
+import type { Checks } from "../../../ffi/host/options.ts";
 import { env } from "../../../ffi/host/permission.ts";
 import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer, HubUnavailableError } from "./client.ts";
 import { type DownloadProgress, progressBar } from "./progress.ts";
@@ -40,6 +41,22 @@ export interface DownloadOptions {
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
+const OPTIONS: Checks<DownloadOptions> = {
+  cache: checkPath,
+  endpoint: checkText,
+  token: secret,
+  offline: boolean,
+  signal,
+  onProgress: callback,
+  fetch: callback,
+};
+
+/** Checks a value that no message shows. */
+function secret(name: string, value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new TypeError(`Cannot read ${name}: it must be a string`);
+}
+
 /**
  * Gets a model from the hub, unless the cache has it. A file appears under its name only when it is whole and has the
  * hub's size and sha256; a download that broke off is continued; two processes at once get it once.
@@ -47,7 +64,7 @@ export interface DownloadOptions {
  * @param model A name of the catalogue, or `hf:owner/repository/file.gguf[@revision]`; any part of a split model means all.
  * @param options See {@linkcode DownloadOptions}.
  * @returns The path of the file, of a split model that of its first part.
- * @throws {TypeError} when the model is a path or URL, or an option is of the wrong type.
+ * @throws {TypeError} when the model is a path or URL, or an option does not exist or is of the wrong type.
  * @throws {RangeError} when it is an `hf:` name of the wrong form, or `endpoint`, `token` or `cache` is.
  * @throws {ModelNotFoundError} when there is no such model, or it is not in the cache and nobody may be asked.
  * @throws {LlamaError} `model-invalid` when what comes is not the file that the hub promises.
@@ -60,7 +77,7 @@ export interface DownloadOptions {
  * ```
  */
 export async function download(model: string, options: DownloadOptions = {}): Promise<string> {
-  const { cache = hubCache(), endpoint, token, offline, signal, onProgress, fetch } = checkOptions(options);
+  const { cache = hubCache(), endpoint, token, offline, signal, onProgress, fetch } = checkOptions(options, OPTIONS);
   signal?.throwIfAborted();
   const wanted = parseModel(model);
   if (wanted.kind === "path") {
@@ -79,26 +96,6 @@ export async function download(model: string, options: DownloadOptions = {}): Pr
   const paths: string[] = [];
   for (const part of partsOf(wanted.file)) paths.push(await getFile(alone ? undefined : hub, cache, part, watch));
   return paths[0]!;
-}
-
-/** Checks the options, each read once. */
-function checkOptions(options: DownloadOptions): DownloadOptions {
-  const { cache, endpoint, token, offline, signal, onProgress, fetch } = checkObject("options", options);
-  if (endpoint !== undefined) checkText("endpoint", endpoint);
-  if (token !== undefined && typeof token !== "string") throw new TypeError("Cannot read token: it must be a string");
-  checkBoolean("offline", offline);
-  checkSignal(signal);
-  checkCallback("onProgress", onProgress);
-  checkCallback("fetch", fetch);
-  return {
-    cache: cache === undefined ? undefined : checkPath("cache", cache),
-    endpoint,
-    token,
-    offline,
-    signal,
-    onProgress,
-    fetch,
-  };
 }
 
 /** The hub that the options and the environment name. */
