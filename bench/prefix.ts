@@ -27,8 +27,8 @@ const documents = Array.from({ length: Number(values.documents) }, (_, i) => wor
 const instruction = words(3, Number(values.instruction));
 
 const engine = await loadEngine(model, {});
-if (!engine.shares) throw new Error("this model's pairs share nothing");
-const ways = { shared: engine, alone: { ...engine, shares: false } };
+if (!engine.sharesPrefix) throw new Error("this model's pairs share nothing");
+const ways = { shared: engine, alone: { ...engine, sharesPrefix: false } };
 const times: Record<string, number[]> = { shared: [], alone: [] };
 const logits: Record<string, number[]> = {};
 for (let round = 0; round <= Number(values.rounds); round++) {

@@ -1,6 +1,6 @@
 /** The door of the boundary: what `src` may import of it. */
 export { cores, type Device, devices, kernels } from "./devices.ts";
-export { type ContextMemory, type ContextOptions, Lane, type LogLine, type Tokens } from "./lane.ts";
+export { type ContextMemory, type ContextOptions, Lane, type LogLine, type Pass, type Tokens } from "./lane.ts";
 export { Model, type ModelNumbers } from "./model.ts";
 export type { Native } from "./native.ts";
 export { open } from "./open.ts";

@@ -1,10 +1,10 @@
-/** One embed call: texts to tokens, tokens to rows, rows to vectors in the order of the texts. */
+/** Embeds texts: texts to tokens, tokens to rows, rows to vectors in the order of the texts. */
 import { LlamaError } from "../ffi/errors.ts";
 import { promptOf } from "./engine/fingerprint.ts";
 import type { Engine } from "./engine/load.ts";
-import { Meter } from "./progress.ts";
+import { ProgressReporter } from "./progress.ts";
 import type { EmbedOptions } from "./options.ts";
-import { Sequences, textCutter } from "./text/sequences.ts";
+import { Sequences, textSplitter } from "./text/sequences.ts";
 import { type Items, mapInSlices } from "./slices.ts";
 import { readTexts, warnOfTruncation } from "./text/read.ts";
 import { tokenizeList } from "./text/token_lists.ts";
@@ -24,7 +24,9 @@ export interface Embedding {
  * Embeds texts; equal ones are computed once.
  *
  * @param nameOf The argument's name of a text by its index, for messages.
- * @param texts What are to be texts: they are checked here.
+ * @param texts They are checked here.
+ * @returns A vector for each text, in their order.
+ * @throws {LlamaError} `model-unsupported` when the model scores pairs, `non-finite` when a vector has NaN or infinity.
  */
 export async function embedTexts(
   engine: Engine,
@@ -39,44 +41,44 @@ export async function embedTexts(
   }
   const prompt = promptOf(engine, options);
   const { signal, onProgress, truncate = "end" } = options;
-  const meter = new Meter(onProgress);
-  const { unique, places } = await readTexts(texts, nameOf);
-  const name = (i: number): string => nameOf(places.indexOf(i));
+  const progress = new ProgressReporter(onProgress);
+  const { unique, inverse } = await readTexts(texts, nameOf);
+  const name = (i: number): string => nameOf(inverse.indexOf(i));
   const prompted: Items<string> = prompt ? { length: unique.length, at: (i) => prompt + unique[i]! } : unique;
   const ids = await tokenizeList(pool, prompted, "add", signal);
-  const sequences = await Sequences.of(textCutter(ids, info.maxTokens, truncate, model.numbers, name));
+  const sequences = await Sequences.of(textSplitter(ids, model.numbers, { limit: info.maxTokens, truncate, name }));
   warnOfTruncation(sequences, info.maxTokens, engine.onLog);
   const vectors = await pool.encode(sequences, {
     signal,
     finish: (row, i) => {
-      meter.tokens += sequences.lengths[i]!;
-      return finish(name, i, row, info.dimensions, options);
+      progress.tokens += sequences.lengths[i]!;
+      checkFinite(row, () => `embed ${name(i)}`);
+      return vectorOf(row, info.dimensions, options);
     },
-    onDone: (done) => meter.tell(done, unique.length),
+    onDone: (done) => progress.report(done, unique.length),
   });
-  const given = new Uint8Array(unique.length);
-  return await mapInSlices(places, (i): Embedding => {
-    const embedding = given[i] ? vectors[i]!.slice() : vectors[i]!;
-    given[i] = 1;
+  const returned = new Uint8Array(unique.length);
+  return await mapInSlices(inverse, (i): Embedding => {
+    const embedding = returned[i] ? vectors[i]!.slice() : vectors[i]!; // equal texts get vectors of their own
+    returned[i] = 1;
     return { embedding, tokens: sequences.lengths[i]!, truncated: sequences.truncated[i] === 1 };
   });
 }
 
-/** Never a result with NaN or infinity in it. */
+/**
+ * Refuses a row with NaN or infinity.
+ *
+ * @param action What could not be done, as in "Cannot <action>".
+ * @throws {LlamaError} `non-finite`.
+ */
 export function checkFinite(row: Float32Array, action: () => string): void {
   if (isFiniteVector(row)) return;
   throw new LlamaError("non-finite", `Cannot ${action()}: the model gave NaN or infinity for it`);
 }
 
-function finish(
-  name: (i: number) => string,
-  i: number,
-  row: Float32Array,
-  width: number,
-  options: EmbedOptions,
-): Float32Array {
+/** Truncates and normalises a row of `width` numbers, or the rows of all tokens. */
+function vectorOf(row: Float32Array, width: number, options: EmbedOptions): Float32Array {
   const { dimensions = width, normalize: wanted = true } = options;
-  checkFinite(row, () => `embed ${name(i)}`);
   const vector = new Float32Array(row.length / width * dimensions);
   for (let from = 0, to = 0; from < row.length; from += width, to += dimensions) {
     const part = vector.subarray(to, to + dimensions);

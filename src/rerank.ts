@@ -1,14 +1,14 @@
-/** One rerank call: by the model's own scores of pairs where it has them, else by the cosine of vectors. */
+/** Ranks documents: by the model's own scores of pairs where it has them, else by the cosine of vectors. */
 import { LlamaError } from "../ffi/errors.ts";
 import { copyList } from "./check.ts";
 import { checkFinite, embedTexts } from "./embed.ts";
 import type { Engine } from "./engine/load.ts";
-import { Meter } from "./progress.ts";
+import { ProgressReporter } from "./progress.ts";
 import type { RerankOptions } from "./options.ts";
-import { pairCutter, withoutSpecials } from "./text/pairs.ts";
+import { pairSplitter, withoutSpecials } from "./text/pairs.ts";
 import { type LabelScore, type Score, scoreOf } from "./scores.ts";
 import { DEFAULT_INSTRUCTION, fillTemplate, parseTemplate, withInstruction } from "./text/templates.ts";
-import { type Cutter, Sequences, textCutter } from "./text/sequences.ts";
+import { Sequences, type SplitOptions, type Splitter, textSplitter } from "./text/sequences.ts";
 import { type Items, mapInSlices, sortInSlices } from "./slices.ts";
 import { readTexts, warnOfTruncation } from "./text/read.ts";
 import { tokenizeList } from "./text/token_lists.ts";
@@ -19,29 +19,29 @@ import { dot, normalize } from "./vectors.ts";
 export interface Ranked<T> {
   /** The document's index in the list that was given. */
   readonly index: number;
-  /** How well it answers the query: 0 to 1 from a model that scores pairs; else the cosine, −1 to 1. */
+  /** How well it answers the query: 0 to 1 from a model that scores pairs, else the cosine, −1 to 1. */
   readonly score: number;
-  /** The number before it was made a score: what to sort by, since scores near 1 run together. */
+  /** The score before the logistic function: sort by it, since scores near 1 run together. Of a cosine the score itself. */
   readonly logit: number;
   /** The document as it was given. */
   readonly document: T;
-  /** Whether it was longer than the model takes, so that its end (or start) had no part in the score. */
+  /** Whether it was longer than the model takes, so that its end (or start) is not in the score. */
   readonly truncated: boolean;
-  /** What the model says of each label; only of models with several. */
+  /** Every label's score, for models with several. */
   readonly labels?: readonly LabelScore[];
 }
 
-type Options = Pick<
-  RerankOptions<unknown>,
-  "signal" | "truncate" | "onProgress" | "instruction" | "label"
->;
+// In place of an index.
+const NONE = -1;
 
-/** The sequences of the documents, and how a row becomes a score. */
+type Options = Pick<RerankOptions<unknown>, "signal" | "instruction" | "label">;
+
+/** How documents become sequences, and a row becomes a score. */
 interface Plan {
-  readonly cutter: Cutter;
-  /** How many numbers of a sequence are kept until the scores are told. */
+  readonly splitter: Splitter;
+  /** How many numbers of a row are kept until all documents are scored. */
   readonly width: number;
-  /** What is kept of a row. */
+  /** Takes from a row the numbers to keep. */
   readonly keep: (row: Float32Array) => ArrayLike<number>;
   readonly score: (kept: ArrayLike<number>) => Score;
 }
@@ -49,7 +49,9 @@ interface Plan {
 /**
  * Ranks documents.
  *
- * @param given The list, of which a copy is made, and whose items are checked here.
+ * @param given The documents; the list is copied and its items are checked here.
+ * @returns The best `topN` documents, best first; equal scores keep the order of the list.
+ * @throws As `Llama.rerank`.
  */
 export async function rankDocuments<T>(
   engine: Engine,
@@ -59,66 +61,68 @@ export async function rankDocuments<T>(
 ): Promise<Ranked<T>[]> {
   const documents = copyList("documents", given, options.text !== undefined) as T[];
   if (documents.length === 0) return [];
-  const { unique, places } = await readTexts(documents, (i) => `documents[${i}]`, options.text);
-  const name = (i: number): string => `documents[${places.indexOf(i)}]`;
-  const planOf = engine.info.reranker === "cosine" ? planCosine : planPairs;
-  const plan = await planOf(engine, query, unique, options, name);
-  const sequences = await Sequences.of(plan.cutter);
-  warnOfTruncation(sequences, engine.info.maxTokens, engine.onLog);
-  const { signal, onProgress, topN = Infinity } = options;
-  const meter = new Meter(onProgress);
-  const best = new Best(plan, sequences);
+  const { unique, inverse } = await readTexts(documents, (i) => `documents[${i}]`, options.text);
+  const { signal, onProgress, truncate = "end", topN = Infinity } = options;
+  const { maxTokens, reranker } = engine.info;
+  const name = (i: number): string => `documents[${inverse.indexOf(i)}]`;
+  const planOf = reranker === "cosine" ? planCosine : planPairs;
+  const plan = await planOf(engine, query, unique, options, { limit: maxTokens, truncate, name });
+  const sequences = await Sequences.of(plan.splitter);
+  warnOfTruncation(sequences, maxTokens, engine.onLog);
+  const progress = new ProgressReporter(onProgress);
+  const best = new BestWindows(plan, sequences);
   const none = new Float32Array();
   await engine.pool.encode(sequences, {
     signal,
     finish: (row, i) => {
-      meter.tokens += sequences.lengths[i]!;
-      checkFinite(row, () => `rank ${name(sequences.owners[i]!)}`);
-      best.see(row, i);
+      progress.tokens += sequences.lengths[i]!;
+      checkFinite(row, () => `rank ${name(sequences.textOf[i]!)}`);
+      best.add(i, row);
       return none;
     },
-    onDone: (done) => meter.tell(done, sequences.length),
+    onDone: (done) => progress.report(done, sequences.length),
   });
   const { logits } = best;
-  // Numbers are sorted, and results made of those that are asked for.
-  const order = await mapInSlices(places, (_, index) => index);
-  const sorted = await sortInSlices(order, (a, b) => logits[places[b]!]! - logits[places[a]!]! || a - b);
+  // Numbers are sorted, and results are made only of those that are returned.
+  const order = await mapInSlices(inverse, (_, index) => index);
+  const sorted = await sortInSlices(order, (a, b) => logits[inverse[b]!]! - logits[inverse[a]!]! || a - b);
   const wanted = Math.min(topN, sorted.length);
   return await mapInSlices({ length: wanted, at: (i) => sorted[i] }, (index): Ranked<T> => {
-    const place = places[index]!;
-    const truncated = sequences.truncated[place] === 1;
-    return { index, ...best.score(place), truncated, document: documents[index]! };
+    const document = inverse[index]!;
+    const truncated = sequences.truncated[document] === 1;
+    return { index, ...best.score(document), truncated, document: documents[index]! };
   });
 }
 
-/** What is known of each document's best sequence: its first of those with the largest logit. */
-class Best {
+/** Each document's best window: the first one with the largest logit. A document that is not split is its only window. */
+class BestWindows {
+  /** The best logit of each document. */
   readonly logits: Float64Array;
+  /** Index of each document's best sequence; `NONE` before its first. */
+  readonly #sequence: Int32Array;
   readonly #kept: Float64Array;
-  /** Which sequence it is, and 1; 0 before the first. */
-  readonly #seen: Uint32Array;
   readonly #plan: Plan;
   readonly #sequences: Sequences;
 
   constructor(plan: Plan, sequences: Sequences) {
-    const { length } = plan.cutter;
-    this.logits = new Float64Array(length);
+    const { length } = plan.splitter;
+    this.logits = new Float64Array(length).fill(-Infinity);
+    this.#sequence = new Int32Array(length).fill(NONE);
     this.#kept = new Float64Array(length * plan.width);
-    this.#seen = new Uint32Array(length);
     this.#plan = plan;
     this.#sequences = sequences;
   }
 
   /** Takes the row of a sequence; they come in any order. */
-  see(row: Float32Array, sequence: number): void {
-    const owner = this.#sequences.owners[sequence]!;
+  add(sequence: number, row: Float32Array): void {
+    const document = this.#sequences.textOf[sequence]!;
     const kept = this.#plan.keep(row);
     const { logit } = this.#plan.score(kept);
-    const [before, most] = [this.#seen[owner]!, this.logits[owner]!];
-    if (before > 0 && (logit < most || logit === most && before < sequence + 1)) return;
-    this.#seen[owner] = sequence + 1;
-    this.logits[owner] = logit;
-    this.#kept.set(kept, owner * this.#plan.width);
+    const [best, most] = [this.#sequence[document]!, this.logits[document]!];
+    if (best !== NONE && (logit < most || logit === most && best < sequence)) return;
+    this.#sequence[document] = sequence;
+    this.logits[document] = logit;
+    this.#kept.set(kept, document * this.#plan.width);
   }
 
   score(document: number): Score {
@@ -131,8 +135,8 @@ async function planCosine(
   engine: Engine,
   query: string,
   documents: readonly string[],
-  { signal, truncate = "end", instruction, label }: Options,
-  name: (i: number) => string,
+  { signal, instruction, label }: Options,
+  split: SplitOptions,
 ): Promise<Plan> {
   const { info, model, pool, prompts } = engine;
   if (info.pooling === "none") {
@@ -146,12 +150,12 @@ async function planCosine(
   const before = prompts?.document ?? "";
   const texts: Items<string> = { length: documents.length, at: (i) => before + documents[i]! };
   const [[wanted], found] = await Promise.all([
-    // What is cut is never the query.
+    // Only documents are truncated, never the query.
     embedTexts(engine, () => "query", [query], { signal, truncate: "error", prompt }),
     tokenizeList(pool, texts, "add", signal),
   ]);
   return {
-    cutter: textCutter(found, info.maxTokens, truncate, model.numbers, name),
+    splitter: textSplitter(found, model.numbers, split),
     width: 1,
     keep: (row) => {
       normalize(row);
@@ -166,52 +170,60 @@ async function planPairs(
   query: string,
   documents: readonly string[],
   options: Options,
-  name: (i: number) => string,
+  split: SplitOptions,
 ): Promise<Plan> {
-  const { head, width } = engine;
+  const { head, row } = engine;
   const yes = head.labels.indexOf("yes");
   const wanted = options.label === undefined ? Math.max(0, yes) : head.labels.indexOf(options.label);
   if (wanted < 0) throw noLabel(options.label!, head.labels);
+  const splitPairs = engine.template === undefined ? splitSpecials : splitTemplate;
   return {
-    cutter: await pairsOf(engine, query, documents, options, name),
-    width,
+    splitter: await splitPairs(engine, query, documents, options, split),
+    width: row.width,
     keep: (row) => row,
     score: (row) => scoreOf(row, head, wanted),
   };
 }
 
-async function pairsOf(
-  { info, model, pair, pool, shares, template }: Engine,
+/** Pairs joined by special tokens, as cross-encoders take them. */
+async function splitSpecials(
+  { model, pair, pool }: Engine,
   query: string,
   documents: readonly string[],
-  { signal, truncate = "end", instruction }: Options,
-  name: (i: number) => string,
-): Promise<Cutter> {
-  if (template === undefined) {
-    if (instruction !== undefined) withInstruction(undefined, instruction);
-    const [[wanted], found] = await Promise.all([
-      pool.tokenize([query], "add", { signal }),
-      tokenizeList(pool, documents, "add", signal),
-    ]);
-    const first = withoutSpecials(wanted!, model.numbers);
-    return pairCutter(first, found, pair, info.maxTokens, truncate, model.numbers, name);
-  }
+  { signal, instruction }: Options,
+  split: SplitOptions,
+): Promise<Splitter> {
+  if (instruction !== undefined) withInstruction(undefined, instruction);
+  const [[wanted], found] = await Promise.all([
+    pool.tokenize([query], "add", { signal }),
+    tokenizeList(pool, documents, "add", signal),
+  ]);
+  return pairSplitter(withoutSpecials(wanted!, model.numbers), found, pair, model.numbers, split);
+}
+
+/** Pairs in the model's template, as causal models that rank take them. */
+async function splitTemplate(
+  { model, pool, sharesPrefix, template }: Engine,
+  query: string,
+  documents: readonly string[],
+  { signal, instruction }: Options,
+  split: SplitOptions,
+): Promise<Splitter> {
   const tokenize = (list: readonly string[], special: Special) => pool.tokenize(list, special, { signal });
   const tokenizeAll = (list: Items<string>, special: Special) => tokenizeList(pool, list, special, signal);
-  // Put in as a placeholder first: an instruction may spell special tokens, too.
-  const frame = instruction === undefined ? template : withInstruction(template, "{instruction}");
-  const stretches = await parseTemplate(frame, tokenize);
+  // The instruction is a placeholder first: its text may spell special tokens, too.
+  const frame = instruction === undefined ? template! : withInstruction(template, "{instruction}");
+  const parts = await parseTemplate(frame, tokenize);
   const { bos, addBos } = model.numbers;
-  const first = stretches[0];
-  if (addBos && bos >= 0 && !(first && "token" in first && first.token === bos)) stretches.unshift({ token: bos });
+  const first = parts[0];
+  if (addBos && bos >= 0 && !(first && "token" in first && first.token === bos)) parts.unshift({ token: bos });
   const values = { query, instruction: instruction ?? DEFAULT_INSTRUCTION };
-  const { maxTokens } = info;
-  const cutter = await fillTemplate(stretches, values, documents, maxTokens, truncate, name, tokenize, tokenizeAll);
-  if (shares) return cutter;
+  const splitter = await fillTemplate(parts, values, documents, split, tokenize, tokenizeAll);
+  if (sharesPrefix) return splitter;
   return {
-    ...cutter,
-    cut: (i, piece) => {
-      const { ids, truncated } = cutter.cut(i, piece);
+    ...splitter,
+    sequence: (i, window) => {
+      const { ids, truncated } = splitter.sequence(i, window);
       return { ids, truncated };
     },
   };

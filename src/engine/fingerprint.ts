@@ -1,18 +1,23 @@
-/** A short string that changes when vectors would, for those who store them. */
+/** Makes a short string that changes when vectors would, to be stored beside them. */
 import type { Model } from "../../ffi/mod.ts";
 import type { EmbedOptions } from "../options.ts";
 import type { Profile } from "./profile.ts";
 
-/** What decides about a vector besides its text and the options of the call. */
+/** What decides a vector besides its text and the options of the call. */
 export type Origin = Pick<Profile, "pooling" | "maxTokens" | "prompts"> & {
   readonly model: Pick<Model, "meta" | "numbers">;
-  /** llama.cpp's. */
+  /** llama.cpp's version. */
   readonly version: string;
-  /** Whether our own kernels compute: with q8_0 weights they make other vectors than llama.cpp's. */
+  /** Whether our own kernels compute: with q8_0 weights their vectors differ from llama.cpp's. */
   readonly kernels: boolean;
 };
 
-/** 16 hex digits of the model file, the special tokens, pooling, limit, prompt, dimensions, normalisation, kernels and llama.cpp's version. */
+/**
+ * Hashes everything that decides a vector but its text: the model file, the special tokens, pooling, limit, prompt,
+ * dimensions, normalisation, kernels and llama.cpp's version.
+ *
+ * @returns 16 hex digits.
+ */
 export function fingerprintOf(
   { model, pooling, maxTokens, prompts, version, kernels }: Origin,
   options: EmbedOptions,
@@ -24,7 +29,11 @@ export function fingerprintOf(
   return fnv1a(JSON.stringify([made, asked]));
 }
 
-/** What goes before each text: the option's, or the model's own for the kind of text. */
+/**
+ * The text that goes before each text: the option's, or the model's own for this kind of text.
+ *
+ * @throws {RangeError} when both are asked for, or the model's own is not known.
+ */
 export function promptOf({ prompts }: Pick<Profile, "prompts">, { prompt, inputType }: EmbedOptions): string {
   if (inputType === undefined) return prompt ?? "";
   if (prompt !== undefined) throw new RangeError("Cannot embed with both prompt and inputType: pass one of them");

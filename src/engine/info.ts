@@ -1,10 +1,12 @@
-/** What a loaded model is: read from its file, not guessed. */
+/** Describes a loaded model: what its file says and what was decided for it. */
 import type { Model } from "../../ffi/mod.ts";
 import type { MemoryInfo } from "../pool/memory.ts";
-import type { Reranker } from "./profile.ts";
 import type { Pooling } from "../options.ts";
 
-/** What `llama.info` tells. */
+/** How `rerank` scores: by a classification head, by the logits of two answers of a causal model, or by cosine. */
+export type Reranker = "cross-encoder" | "yes-no" | "cosine";
+
+/** What a loaded model is: `llama.info`. */
 export interface LlamaInfo {
   /** llama.cpp's name of the architecture, such as `bert`. */
   readonly architecture: string;
@@ -47,7 +49,7 @@ export interface LlamaInfo {
   readonly fingerprint: string;
 }
 
-/** What was decided at load, besides what the file says. */
+/** What is decided at load; the file says the rest. */
 export type Decided = Pick<
   LlamaInfo,
   | "maxTokens"
@@ -62,7 +64,7 @@ export type Decided = Pick<
   | "fingerprint"
 >;
 
-/** Puts together what `llama.info` tells. */
+/** Makes `llama.info`. */
 export function describe(model: Model, decided: Decided): LlamaInfo {
   const { numbers } = model;
   return Object.freeze({

@@ -1,4 +1,4 @@
-/** A loaded model with its lanes, and what was decided for it at load. */
+/** Loads a model and starts its lanes. */
 import {
   cores,
   type Device,
@@ -12,44 +12,33 @@ import {
   SPECIAL,
 } from "../../ffi/mod.ts";
 import { LlamaError } from "../../ffi/errors.ts";
+import type { EmbedOptions, LoadOptions } from "../options.ts";
 import { ContextSizes, measureOn } from "../pool/context_sizes.ts";
+import { capacityFor, type MemoryPlan, type ModelMemory, planMemory, weightsBytes } from "../pool/memory.ts";
+import { Pool } from "../pool/pool.ts";
+import { normalizerOf } from "../text/normalizer.ts";
+import { decide, type Decision } from "./decide.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { describe, type LlamaInfo } from "./info.ts";
-import { capacityFor, weightsBytes } from "../pool/memory.ts";
-import { type MemoryPlan, type ModelMemory, planMemory } from "../pool/memory_plan.ts";
-import { normalizerOf } from "../text/normalizer.ts";
-import type { EmbedOptions, LoadOptions } from "../options.ts";
-import { type PairFormat, pairFormat } from "../text/pairs.ts";
-import { type Attention, passLimits } from "../pool/plan.ts";
-import { Pool } from "../pool/pool.ts";
-import { isCausal, type Known, type Profile, profileOf } from "./profile.ts";
-import type { Head } from "../scores.ts";
+import type { CatalogueFacts, Profile } from "./profile.ts";
 
 /** What the calls of a `Llama` work with. */
-export interface Engine {
+export interface Engine extends Pick<Decision, "head" | "pair" | "row" | "sharesPrefix"> {
   readonly model: Model;
   readonly pool: Pool;
   readonly info: LlamaInfo;
-  /** How a query and a document are joined for a cross-encoder. */
-  readonly pair: PairFormat;
-  /** The template for pairs, which goes before that. */
-  readonly template: string | undefined;
-  /** What a model that scores pairs gives for one. */
-  readonly head: Head;
-  /** Whether what the pairs of a call begin with is computed once; see `Sequence.prefixLength`. */
-  readonly shares: boolean;
-  /** What goes before a query and before a document, where that is known. */
+  /** The template for pairs, which goes before `pair`. */
+  readonly template: Profile["template"];
+  /** What goes before a query and before a document, if it is known. */
   readonly prompts: Profile["prompts"];
   readonly memory: MemoryPlan;
-  /** Numbers of one row: dimensions, labels of a classification head, or answers. */
-  readonly width: number;
   /** Changes when the vectors of calls with these options would. */
   readonly fingerprint: (options: EmbedOptions) => string;
   readonly onLog: LoadOptions["onLog"];
 }
 
-/** Opens the library, loads the model and makes the lanes ready. */
-export async function loadEngine(path: string, options: LoadOptions, known?: Known): Promise<Engine> {
+/** Opens the library, loads the model and starts its lanes. */
+export async function loadEngine(path: string, options: LoadOptions, known?: CatalogueFacts): Promise<Engine> {
   const { signal, onProgress, onLog, gpuLayers = -1, checkTensors = false, addBos, addEos, addSep } = options;
   signal?.throwIfAborted();
   const native = await open(options.library);
@@ -61,7 +50,10 @@ export async function loadEngine(path: string, options: LoadOptions, known?: Kno
     const settings = { ...placed, checkTensors, addBos, addEos, addSep };
     const model = await lane.loadModel(path, settings, { signal, onProgress });
     try {
-      return await startEngine(native, model, lane, list, options, known);
+      const machine = { cores: cores(native), kernels: kernels(native) };
+      const decision = decide(model, machine, options, known);
+      for (const message of decision.profile.warnings) onLog?.({ level: "warn", message });
+      return await start(native, model, lane, list, options, decision);
     } catch (error) {
       model.close();
       throw error;
@@ -72,81 +64,64 @@ export async function loadEngine(path: string, options: LoadOptions, known?: Kno
   }
 }
 
-async function startEngine(
+/** Makes what was decided: the first lane's context, the memory plan and the pool. */
+async function start(
   native: Native,
   model: Model,
   lane: Lane,
-  list: Device[],
-  options: LoadOptions,
-  known: Known | undefined,
+  list: readonly Device[],
+  { memoryLimit, onLog }: LoadOptions,
+  decision: Decision,
 ): Promise<Engine> {
-  const onGpu = model.numbers.device >= 0;
-  const { onLog, threads = 1 } = options;
-  const wanted = options.contexts ?? contextsOf(native, onGpu, threads);
-  const profile = profileOf(model, options, known);
+  const { profile, gpu, threads, pass, row, head, answers, pair, sharesPrefix } = decision;
   const { pooling, maxTokens, reranker, exact, prompts, template } = profile;
-  for (const message of profile.warnings) onLog?.({ level: "warn", message });
-  const answers = reranker === "yes-no" ? options.answers ?? ["yes", "no"] : undefined;
-  const tokens = answers && await answerTokens(lane, model, answers);
-  const used = options.kernels === false || onGpu || threads > 1 ? [] : kernels(native);
+  const ownKernels = decision.kernels.length > 0;
   const fingerprint = (asked: EmbedOptions): string =>
-    fingerprintOf({ model, pooling, maxTokens, prompts, version: LLAMA_VERSION, kernels: used.length > 0 }, asked);
-  const context = { threads, pooling, kernels: used.length > 0, answers: tokens };
-  const pair = pairOf(model);
-  const { isCausalDecoder, exposesHiddenStates, classifiesLastToken, vocabularySize } = model.numbers;
-  const scores = tokens !== undefined || (classifiesLastToken === 1 && pooling === "rank");
-  // Of each sequence one row of logits has room, whatever its length, where only its last token is an output.
-  const logits = scores || (exposesHiddenStates && pooling === "last") ? 1 : vocabularySize;
-  const pass = passLimits({ attention: attentionOf(model, used.length > 0), gpu: onGpu, logits, lanes: wanted });
+    fingerprintOf({ model, pooling, maxTokens, prompts, version: LLAMA_VERSION, kernels: ownKernels }, asked);
+  const context = {
+    threads,
+    pooling,
+    kernels: ownKernels,
+    answers: answers && await answerTokens(lane, model, answers),
+  };
   const sizes = new ContextSizes(measureOn(native, model, context));
-  const limit = options.memoryLimit;
-  const first = { ...context, tokens: capacityFor(0, pass), sequences: pass.count };
-  const capacity = limit === undefined ? await sizes.make(lane, model, first) : 0;
+  const first = { ...context, tokens: capacityFor(0, pass), sequences: pass.maxItems };
+  const capacity = memoryLimit === undefined ? await sizes.makeFirst(lane, model, first) : 0;
   const memory = await planMemory(
-    { contexts: wanted, pass, limit },
+    { contexts: decision.contexts, pass, limit: memoryLimit },
     sizes,
     memoryOf(model, reranker === "cross-encoder" && pair.segments),
   );
   const { contexts } = memory;
-  const device = onGpu ? list[model.numbers.device]!.name : "CPU";
   const info = describe(model, {
     maxTokens,
     pooling,
     contexts,
     threads,
     memory: memory.info,
-    device,
-    kernels: Object.freeze(used),
+    device: gpu ? list[model.numbers.device]!.name : "CPU",
+    kernels: Object.freeze([...decision.kernels]),
     reranker,
     exact,
     fingerprint: fingerprint({}),
   });
-  const width = tokens?.length ?? (pooling === "rank" ? model.numbers.classes : model.numbers.dimensions);
   const pool = new Pool(native, model, { lane, capacity }, {
     ...context,
     contexts,
-    width,
+    row,
     pass: memory.pass,
-    memory: { sizes, weights: memory.info.weights, limit },
-    prepare: normalizerOf(model),
+    memory: { sizes, weights: memory.info.weights, limit: memoryLimit },
+    normalize: normalizerOf(model),
     onLog,
   });
-  return {
-    model,
-    pool,
-    pair,
-    template,
-    head: { labels: answers ? ["yes", "no"] : info.labels, softmax: !answers && info.architecture.startsWith("qwen3") },
-    shares: scores && isCausalDecoder === 1 && isCausal(model),
-    info,
-    prompts,
-    memory,
-    width,
-    fingerprint,
-    onLog,
-  };
+  return { model, pool, info, head, pair, row, sharesPrefix, template, prompts, memory, fingerprint, onLog };
 }
 
+/**
+ * What the model takes besides its contexts.
+ *
+ * @param segments Whether pairs of two segments are computed, which needs a second copy of the token embeddings.
+ */
 function memoryOf(model: Model, segments: boolean): ModelMemory {
   const { bytes, parameters, vocabularySize, dimensions } = model.numbers;
   const tokenizer = model.meta("tokenizer.ggml.model") ?? "";
@@ -162,24 +137,6 @@ function memoryOf(model: Model, segments: boolean): ModelMemory {
     },
     weightsOf: ({ weights }) => weightsBytes({ tensors: weights, vocabularySize, tokenizer, segments: rows }),
   };
-}
-
-/**
- * How many contexts compute side by side: a GPU is kept busy by one, CPU cores by one each. In C++ on two cores one
- * context of two threads did 0 to 30 % less than two of one; nobody has measured more cores (`deno task bench:lanes`).
- *
- * One text alone keeps one core busy. Only a context of one thread has our kernels, and without them a text gets another
- * vector, so there is no switching between the two for one call. By processor time two threads of llama.cpp's own would
- * at best, if nothing were lost between them, be as fast for q8_0 as one with the kernels, and 1.3 times so for bf16.
- */
-function contextsOf(native: Native, onGpu: boolean, threads: number): number {
-  return onGpu ? 1 : Math.max(1, Math.floor(cores(native) / threads));
-}
-
-/** How a context will compute attention: as ffi/cpp/shim/context.cpp asks llama.cpp to. */
-function attentionOf(model: Model, kernels: boolean): Attention {
-  if (model.meta(":file_type") === "all F32") return "matrix";
-  return kernels ? "sequence" : "flash";
 }
 
 /** The tokens of the two answers, each of which must be one. */
@@ -217,12 +174,4 @@ function deviceIndex(name: string | undefined, list: readonly Device[]): { index
     throw new LlamaError("model-unsupported", `Cannot load on the device "${name}": it only works beside the CPU`);
   }
   return { index: found.kind === "cpu" ? -1 : index, cpu: found.kind === "cpu" };
-}
-
-function pairOf(model: Model): PairFormat {
-  return pairFormat({
-    architecture: model.meta("general.architecture") ?? "",
-    tokenizer: model.meta("tokenizer.ggml.model") ?? "",
-    types: Number(model.meta("tokenizer.ggml.token_type_count") ?? 0),
-  }, model.numbers);
 }

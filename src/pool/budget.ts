@@ -1,56 +1,60 @@
-/** Memory that several share. Who waits for some has given back what it had, so the first in line always gets its turn. */
+/**
+ * Divides a fixed number of bytes among holders, as a counting semaphore does.
+ *
+ * A holder that waits has released what it held, so the first in the queue always gets its turn.
+ */
 
 /** Bytes, and who holds them. */
 export class Budget<Holder> {
   readonly #limit: number;
   readonly #held = new Map<Holder, number>();
-  readonly #line: { readonly holder: Holder; readonly bytes: number; readonly go: () => void }[] = [];
+  readonly #waiting: { readonly holder: Holder; readonly bytes: number; readonly go: () => void }[] = [];
 
-  /** @param limit Bytes to hold at once. */
+  /** @param limit Bytes that all holders may hold together. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Whether somebody waits. */
-  get wanted(): boolean {
-    return this.#line.length > 0;
+  /** Whether a holder waits. */
+  get contended(): boolean {
+    return this.#waiting.length > 0;
   }
 
   /** Bytes that are held. */
-  get used(): number {
+  get held(): number {
     let sum = 0;
     for (const bytes of this.#held.values()) sum += bytes;
     return sum;
   }
 
-  /** Whether a holder has any. */
-  has(holder: Holder): boolean {
+  /** Whether a holder holds any. */
+  holds(holder: Holder): boolean {
     return this.#held.has(holder);
   }
 
-  /** Takes bytes, no more than the limit, in place of what the holder has; waits until there are as many. */
-  take(holder: Holder, bytes: number): Promise<void> {
+  /** Acquires bytes, at most the limit, in place of what the holder holds; waits until as many are free. */
+  acquire(holder: Holder, bytes: number): Promise<void> {
     this.#held.delete(holder);
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#line.push({ holder, bytes, go: resolve });
-    this.#serve();
+    this.#waiting.push({ holder, bytes, go: resolve });
+    this.#grant();
     return promise;
   }
 
-  /** Gives back what a holder has. */
-  give(holder: Holder): void {
+  /** Releases what a holder holds. */
+  release(holder: Holder): void {
     this.#held.delete(holder);
-    this.#serve();
+    this.#grant();
   }
 
-  /** Lets all go on that wait, whatever the limit: what they do next fails. */
+  /** Lets all waiting holders go on, whatever the limit: what they do next fails. */
   close(): void {
-    for (const { go } of this.#line.splice(0)) go();
+    for (const { go } of this.#waiting.splice(0)) go();
   }
 
-  #serve(): void {
-    for (let first = this.#line[0]; first && this.used + first.bytes <= this.#limit; first = this.#line[0]) {
-      this.#line.shift();
+  #grant(): void {
+    for (let first = this.#waiting[0]; first && this.held + first.bytes <= this.#limit; first = this.#waiting[0]) {
+      this.#waiting.shift();
       this.#held.set(first.holder, first.bytes);
       first.go();
     }

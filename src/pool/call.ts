@@ -1,24 +1,24 @@
-/** One call's items in the pool, and the promise of their results. */
-import { Line } from "./plan.ts";
+/** Holds one call's waiting items and the promise of their results. */
+import { Queue } from "./plan.ts";
 import type { Items } from "../slices.ts";
 
 /** What an item becomes. */
 export type Numbers = Int32Array | Float32Array;
 
-/** What a caller can do to its work while it waits or runs. */
+/** What a caller does with its work while it waits or runs. */
 export interface CallOptions<Result = unknown> {
   readonly signal?: AbortSignal | undefined;
   /**
-   * Turns each result into what the call gives, as it comes, so that the event loop is not held at the end. What it is
-   * given is a view of the results of a whole pass: to be used up or copied, but not to be kept; by default it is copied.
+   * Turns each result into what the call returns, as it comes, so that the event loop is not held at the end. It gets a view
+   * of the results of a whole pass, which it must use up or copy, not keep; by default the view is copied.
    */
   readonly finish?: ((result: Result, index: number) => Result) | undefined;
-  /** Called after each pass with how many of the call's items are done. */
+  /** Called after each pass with how many of the call's items are done so far. */
   readonly onDone?: ((done: number) => void) | undefined;
 }
 
-/** The line of a call. */
-export class Call<Item, Result extends Numbers> extends Line {
+/** The queue of a call. */
+export class Call<Item, Result extends Numbers> extends Queue {
   readonly items: Items<Item>;
   readonly promise: Promise<Result[]>;
   settled = false;
@@ -30,11 +30,11 @@ export class Call<Item, Result extends Numbers> extends Line {
 
   constructor(
     items: Items<Item>,
-    weights: ArrayLike<number>,
+    costs: ArrayLike<number>,
     order?: ArrayLike<number>,
     options: CallOptions<Result> = {},
   ) {
-    super(weights, order);
+    super(costs, order);
     this.items = items;
     this.#results = new Array(items.length);
     this.#options = options;
@@ -44,7 +44,7 @@ export class Call<Item, Result extends Numbers> extends Line {
     this.#reject = reject;
   }
 
-  /** Takes the results of some items; with the last of them the promise is kept. */
+  /** Takes the results of some items; the last of them resolves the promise. */
   succeed(indices: readonly number[], results: readonly Result[]): void {
     if (this.settled) return;
     const { finish = (result) => result.slice() as Result, onDone } = this.#options;
@@ -61,7 +61,7 @@ export class Call<Item, Result extends Numbers> extends Line {
     this.#resolve(this.#results);
   }
 
-  /** Breaks the promise. */
+  /** Rejects the promise. */
   fail(reason: unknown): void {
     this.settled = true;
     this.#reject(reason);

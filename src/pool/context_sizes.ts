@@ -1,14 +1,13 @@
-/** What contexts take, as llama.cpp reserves them: each size is made once and asked. */
+/** Measures what contexts take in memory: makes a context of each size once and asks llama.cpp what it reserved. */
 import { type ContextMemory, type ContextOptions, Lane, type Model, type Native } from "../../ffi/mod.ts";
-import { extrapolate } from "./memory.ts";
 
-/** Makes a context of so many tokens and says what it takes. */
+/** Makes a context of so many tokens and returns what it takes. */
 export type Measure = (tokens: number) => Promise<ContextMemory>;
 
-// Of a larger one the keys and values would be written to memory for nothing.
+// The largest context that is made only to be measured: llama.cpp writes all keys and values of a new one to memory.
 const LARGEST = 2048;
 
-/** The sizes of contexts, by tokens. */
+/** What contexts take, by their tokens. */
 export class ContextSizes {
   readonly #measure: Measure;
   readonly #known = new Map<number, Promise<ContextMemory>>();
@@ -25,11 +24,11 @@ export class ContextSizes {
   }
 
   /**
-   * Makes a lane's first context, and learns from it what such a one takes: another is not made for that.
+   * Makes a lane's first context and remembers what it takes, so that no other is made to measure that size.
    *
-   * @returns Tokens that it takes in one pass; 0 if it cannot be had, which is told when one is needed.
+   * @returns Tokens of its largest pass; 0 if it could not be made: the error comes when a pass needs one.
    */
-  async make(lane: Lane, model: Model, options: ContextOptions): Promise<number> {
+  async makeFirst(lane: Lane, model: Model, options: ContextOptions): Promise<number> {
     try {
       await lane.initContext(model, options);
     } catch {
@@ -37,7 +36,7 @@ export class ContextSizes {
     }
     const size = lane.contextMemory();
     const compute = size.compute - (options.sequences - 1) * size.head;
-    if (!endsEarly(size)) this.#known.set(options.tokens, Promise.resolve({ ...size, compute }));
+    if (!skipsHead(size)) this.#known.set(options.tokens, Promise.resolve({ ...size, compute }));
     return options.tokens;
   }
 
@@ -53,8 +52,8 @@ export class ContextSizes {
 }
 
 /**
- * Measures on a lane of its own. One sequence, since llama.cpp writes the outputs of all it is made for to memory; and one
- * output, where it reserves room to compute the logits of all and none are computed.
+ * Measures on a lane of its own: a context of one sequence, since llama.cpp writes the outputs of all sequences to memory; and
+ * with last-token pooling where the pass ends before the head, since llama.cpp would reserve room for the logits of all tokens.
  */
 export function measureOn(
   native: Native,
@@ -72,11 +71,29 @@ export function measureOn(
   };
   return async (tokens) => {
     const size = await measure(tokens, options.pooling);
-    return endsEarly(size) && options.pooling !== "last" ? await measure(tokens, "last") : size;
+    return skipsHead(size) && options.pooling !== "last" ? await measure(tokens, "last") : size;
   };
 }
 
-/** Whether a pass ends before the head, and the room for logits is not touched (ffi/cpp/wraps/linux.cpp). */
-function endsEarly({ row }: ContextMemory): boolean {
+/** Whether a pass ends before the head, so that the room for logits is never touched (ffi/cpp/wraps/linux.cpp). */
+function skipsHead({ row }: ContextMemory): boolean {
   return row === 0;
+}
+
+/**
+ * What a larger context takes: the parabola through three measured ones.
+ *
+ * @param sizes What contexts of `last` / 4, `last` / 2 and `last` tokens take.
+ */
+export function extrapolate(
+  tokens: number,
+  sizes: readonly [ContextMemory, ContextMemory, ContextMemory],
+  last: number,
+): ContextMemory {
+  const x = tokens / last; // the three are at 1/4, 1/2 and 1
+  const at = (get: (size: ContextMemory) => number): number => {
+    const [a, b, c] = sizes.map(get) as [number, number, number];
+    return a * (x - 0.5) * (x - 1) / 0.1875 - b * (x - 0.25) * (x - 1) / 0.125 + c * (x - 0.25) * (x - 0.5) / 0.375;
+  };
+  return { ...sizes[2], cache: at(({ cache }) => cache), compute: at(({ compute }) => compute) };
 }

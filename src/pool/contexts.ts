@@ -1,13 +1,13 @@
-/** The lanes' contexts: made when there is work, as large as it needs, and within the memory limit. */
+/** Makes the lanes' contexts: when there is work, as large as it needs, and within the memory limit. */
 import { LlamaError } from "../../ffi/errors.ts";
 import type { ContextOptions, Lane, Model } from "../../ffi/mod.ts";
 import { Budget } from "./budget.ts";
 import { capacityFor, contextBytes, megabytes } from "./memory.ts";
 import type { ContextSizes } from "./context_sizes.ts";
-import type { Limits } from "./plan.ts";
+import type { PassLimits } from "./plan.ts";
 
-/** A lane with what its context takes. */
-export interface Holder {
+/** A lane and the size of its context. */
+export interface ContextHolder {
   readonly lane: Lane;
   /** Tokens that the lane's context takes in one pass; 0 without a context. */
   capacity: number;
@@ -16,11 +16,11 @@ export interface Holder {
 /** What contexts are made for. */
 export interface ContextsSettings extends Omit<ContextOptions, "tokens" | "sequences"> {
   /** What one pass holds. */
-  readonly pass: Limits;
+  readonly pass: PassLimits;
   readonly memory: MemorySettings;
 }
 
-/** What contexts may take. */
+/** How much memory contexts may take. */
 export interface MemorySettings {
   readonly sizes: Pick<ContextSizes, "of">;
   /** Bytes of the weights. */
@@ -31,14 +31,14 @@ export interface MemorySettings {
 
 const REMEDY = "set a smaller contextSize, take weights of a smaller type (quantize)";
 
-/** Makes contexts and larger ones. */
+/** Makes contexts, and larger ones in their place. */
 export class Contexts {
   readonly #model: Model;
   readonly #settings: ContextsSettings;
-  readonly #budget: Budget<Holder> | undefined;
+  readonly #budget: Budget<ContextHolder> | undefined;
   readonly #onWait: () => void;
 
-  /** @param onWait Called when a lane waits for memory that others have: all that are idle should be released. */
+  /** @param onWait Called when a lane waits for memory that others hold: the contexts of idle lanes should be released. */
   constructor(model: Model, settings: ContextsSettings, onWait: () => void) {
     this.#model = model;
     this.#settings = settings;
@@ -48,37 +48,37 @@ export class Contexts {
   }
 
   /** Makes the lane's context, or a larger one: contexts are as large as the longest pass so far. */
-  async fit(holder: Holder, tokens: number): Promise<void> {
-    if (this.wanted(holder)) await this.release(holder);
+  async ensure(holder: ContextHolder, tokens: number): Promise<void> {
+    if (this.isContended(holder)) await this.release(holder);
     if (tokens <= holder.capacity) return;
     const { pass, threads, pooling, kernels, answers } = this.#settings;
     const capacity = capacityFor(tokens, pass);
     await this.#reserve(holder, capacity, tokens);
     holder.capacity = 0;
-    const options = { tokens: capacity, sequences: pass.count, threads, pooling, kernels, answers };
-    await holder.lane.initContext(this.#model, options).catch((error) => this.explain(error, capacity));
+    const options = { tokens: capacity, sequences: pass.maxItems, threads, pooling, kernels, answers };
+    await holder.lane.initContext(this.#model, options).catch((error) => this.rethrow(error, capacity));
     holder.capacity = capacity;
   }
 
   /** Whether another lane waits for the memory of a lane's context. */
-  wanted(holder: Holder): boolean {
-    return this.#budget !== undefined && this.#budget.wanted && this.#budget.has(holder);
+  isContended(holder: ContextHolder): boolean {
+    return this.#budget !== undefined && this.#budget.contended && this.#budget.holds(holder);
   }
 
   /** Frees a lane's context. */
-  async release(holder: Holder): Promise<true> {
+  async release(holder: ContextHolder): Promise<true> {
     await free(holder);
-    this.#budget?.give(holder);
+    this.#budget?.release(holder);
     return true;
   }
 
-  /** Lets all go on that wait for memory. */
+  /** Lets all lanes go on that wait for memory. */
   close(): void {
     this.#budget?.close();
   }
 
-  /** Throws an error again; one that tells of memory, with numbers. */
-  async explain(error: unknown, capacity: number): Promise<never> {
+  /** Throws an error again; an `out-of-memory` one with the sizes of context and weights. */
+  async rethrow(error: unknown, capacity: number): Promise<never> {
     if (!(error instanceof LlamaError && error.code === "out-of-memory")) throw error;
     const bytes = await this.#bytes(capacity).catch(() => undefined);
     const { weights } = this.#settings.memory;
@@ -90,7 +90,7 @@ export class Contexts {
     );
   }
 
-  async #reserve(holder: Holder, capacity: number, tokens: number): Promise<void> {
+  async #reserve(holder: ContextHolder, capacity: number, tokens: number): Promise<void> {
     const budget = this.#budget;
     if (!budget) return;
     const { limit = 0, weights } = this.#settings.memory;
@@ -105,18 +105,18 @@ export class Contexts {
       );
     }
     await free(holder);
-    const taken = budget.take(holder, bytes);
-    if (budget.wanted) this.#onWait();
-    await taken;
+    const acquired = budget.acquire(holder, bytes);
+    if (budget.contended) this.#onWait();
+    await acquired;
   }
 
   async #bytes(capacity: number): Promise<number> {
     const { pass, memory } = this.#settings;
-    return contextBytes(await memory.sizes.of(capacity), capacity, capacity, pass.count);
+    return contextBytes(await memory.sizes.of(capacity), capacity, capacity, pass.maxItems);
   }
 }
 
-async function free(holder: Holder): Promise<void> {
+async function free(holder: ContextHolder): Promise<void> {
   if (holder.capacity === 0) return;
   holder.capacity = 0;
   await holder.lane.freeContext().catch(() => {}); // the lane was closed, which frees it

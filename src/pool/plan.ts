@@ -1,38 +1,38 @@
 /**
- * Which waiting items go into the next pass: pure bookkeeping, nothing native.
+ * Packs waiting items into passes. Pure bookkeeping: nothing native, no imports.
  *
- * Every call has a line. A pass takes one item of every line in turn and goes round until it is full, so a single
- * query is in the first or second pass after it came, however long the lines before it are. What waits is spread evenly
- * over passes and lanes, so that at the end no lane is idle while another has a full pass before it.
+ * Every call has a queue. A pass takes one item of every queue in turn and goes round until it is full, so a single query is
+ * in the first or second pass after it came, however long the queues before it are. Waiting work is spread evenly over
+ * passes and lanes, so that at the end no lane is idle while another has a full pass before it.
  */
 
-/** What one pass is to hold. The weight of items is their tokens, or the length of their texts. */
-export interface Limits {
-  /** The sum of weights that is best. A pass ends as near to it as its items allow. */
-  readonly best: number;
-  /** The least sum of weights for which it pays to give another lane a pass of its own. */
-  readonly least: number;
-  /** The largest sum of weights. An item above it goes alone. */
-  readonly weight: number;
-  /** How many items at most. */
-  readonly count: number;
+/** What one pass holds. The cost of a sequence is its tokens, that of a text its UTF-16 units. */
+export interface PassLimits {
+  /** The best sum of costs: a pass ends as near to it as its items allow. */
+  readonly targetCost: number;
+  /** The smallest sum of costs that is worth a pass of its own on another lane. */
+  readonly minCost: number;
+  /** The largest sum of costs. An item above it goes alone. */
+  readonly maxCost: number;
+  /** The most items. */
+  readonly maxItems: number;
 }
 
-/** The items of one call that wait. */
-export class Line {
-  readonly #weights: ArrayLike<number>;
+/** The waiting items of one call. */
+export class Queue {
+  readonly #costs: ArrayLike<number>;
   readonly #order: ArrayLike<number>;
   #next = 0;
-  #rest = 0;
+  #remainingCost = 0;
 
   /**
-   * @param weights The weight of each item.
-   * @param order The items' indices in the order they are to be taken; by default as they come.
+   * @param costs The cost of each item.
+   * @param order The items' indices in the order in which they are taken; by default as they come.
    */
-  constructor(weights: ArrayLike<number>, order?: ArrayLike<number>) {
-    this.#weights = weights;
-    this.#order = order ?? { length: weights.length };
-    for (let i = 0; i < weights.length; i++) this.#rest += weights[i]!;
+  constructor(costs: ArrayLike<number>, order?: ArrayLike<number>) {
+    this.#costs = costs;
+    this.#order = order ?? { length: costs.length };
+    for (let i = 0; i < costs.length; i++) this.#remainingCost += costs[i]!;
   }
 
   /** How many items wait. */
@@ -40,20 +40,20 @@ export class Line {
     return this.#order.length - this.#next;
   }
 
-  /** The weight of the item that is next. */
-  get weight(): number {
-    return this.#weights[this.#index] ?? 0;
+  /** The cost of the next item. */
+  get nextCost(): number {
+    return this.#costs[this.#index] ?? 0;
   }
 
-  /** The weight of all items that wait. */
-  get rest(): number {
-    return this.#rest;
+  /** The cost of all waiting items. */
+  get remainingCost(): number {
+    return this.#remainingCost;
   }
 
   /** Takes the next item and returns its index. */
   take(): number {
     const index = this.#index;
-    this.#rest -= this.weight;
+    this.#remainingCost -= this.nextCost;
     this.#next++;
     return index;
   }
@@ -63,84 +63,84 @@ export class Line {
   }
 }
 
-/** Items of one line in a pass. */
-export interface Share<L extends Line> {
-  readonly line: L;
+/** The items that a pass takes from one queue. */
+export interface Share<Q extends Queue> {
+  readonly queue: Q;
   readonly items: number[];
 }
 
-// How many lines whose next item does not fit are passed over before a pass is called full.
+// How many queues whose next item does not fit are passed over before a pass is called full.
 const LOOKAHEAD = 32;
 
-/** Lines that take turns. */
-export class Turns<L extends Line> {
-  // A Set keeps its order, and a line that is deleted and added again goes to the end, also of a running iteration.
-  readonly #lines = new Set<L>();
-  #weight = 0;
-  #count = 0;
-  /** Passes that were planned for what waits; 0 when more has come since. */
+/** Schedules queues round robin. */
+export class Scheduler<Q extends Queue> {
+  // A Set keeps its order, and a queue that is deleted and added again goes to the end, also of a running iteration.
+  readonly #queues = new Set<Q>();
+  #cost = 0;
+  #items = 0;
+  /** Passes that were planned for the waiting work; 0 when more has come since. */
   #planned = 0;
 
-  /** How many lines wait. */
+  /** How many queues wait. */
   get size(): number {
-    return this.#lines.size;
+    return this.#queues.size;
   }
 
-  /** Puts a line at the end; an empty one is left out. */
-  add(line: L): void {
-    if (line.size === 0 || this.#lines.has(line)) return;
-    this.#lines.add(line);
-    this.#weight += line.rest;
-    this.#count += line.size;
+  /** Puts a queue at the end; an empty one is left out. */
+  add(queue: Q): void {
+    if (queue.size === 0 || this.#queues.has(queue)) return;
+    this.#queues.add(queue);
+    this.#cost += queue.remainingCost;
+    this.#items += queue.size;
     this.#planned = 0;
   }
 
-  /** Takes a line out, with all that waits in it. */
-  remove(line: L): void {
-    if (!this.#lines.delete(line)) return;
-    this.#weight -= line.rest;
-    this.#count -= line.size;
+  /** Takes a queue out, with its waiting items. */
+  remove(queue: Q): void {
+    if (!this.#queues.delete(queue)) return;
+    this.#cost -= queue.remainingCost;
+    this.#items -= queue.size;
   }
 
   /**
-   * Takes the next pass: never empty while a line waits, never above the limits but for one item alone.
+   * Takes the next pass: never empty while a queue waits, never above the limits but for one item alone.
    *
-   * @param limits What the pass is to hold.
-   * @param lanes How many lanes there are for what waits.
-   * @returns The items by line, in the order of the lines' first turn.
+   * @param limits What the pass holds.
+   * @param lanes How many lanes share the waiting work.
+   * @returns The items by queue, in the order in which the queues were first asked.
    */
-  take(limits: Limits, lanes = 1): Share<L>[] {
-    const shares = new Map<L, number[]>();
-    const target = this.#weight / this.#passes(limits, lanes);
+  take(limits: PassLimits, lanes = 1): Share<Q>[] {
+    const shares = new Map<Q, number[]>();
+    const target = this.#cost / this.#passes(limits, lanes);
     let sum = 0;
     let count = 0;
     let misses = 0;
-    for (const line of this.#lines) {
-      if (count === limits.count || misses === LOOKAHEAD || sum > target) break;
-      const { weight } = line;
-      if (count > 0 && (sum + weight / 2 > target || sum + weight > limits.weight)) {
+    for (const queue of this.#queues) {
+      if (count === limits.maxItems || misses === LOOKAHEAD || sum > target) break;
+      const cost = queue.nextCost;
+      if (count > 0 && (sum + cost / 2 > target || sum + cost > limits.maxCost)) {
         misses++;
         continue;
       }
-      sum += weight;
+      sum += cost;
       count++;
-      const items = shares.get(line);
-      if (items) items.push(line.take());
-      else shares.set(line, [line.take()]);
-      this.#lines.delete(line);
-      if (line.size > 0) this.#lines.add(line);
+      const items = shares.get(queue);
+      if (items) items.push(queue.take());
+      else shares.set(queue, [queue.take()]);
+      this.#queues.delete(queue);
+      if (queue.size > 0) this.#queues.add(queue);
     }
-    this.#weight -= sum;
-    this.#count -= count;
-    return Array.from(shares, ([line, items]) => ({ line, items }));
+    this.#cost -= sum;
+    this.#items -= count;
+    return Array.from(shares, ([queue, items]) => ({ queue, items }));
   }
 
-  /** How many passes of equal weight are to hold all that waits: as many for each lane, if that pays. */
-  #passes({ best, least, count }: Limits, lanes: number): number {
-    const fewest = Math.max(1, Math.round(this.#weight / best), Math.ceil(this.#count / count));
-    const most = Math.max(fewest, Math.min(this.#count, Math.floor(this.#weight / least)));
-    // What was planned is kept to, or each pass would be made smaller than the one before. A long item that went alone
-    // can leave fewer than were planned.
+  /** How many passes of equal cost hold all waiting work: as many for each lane, if that pays. */
+  #passes({ targetCost, minCost, maxItems }: PassLimits, lanes: number): number {
+    const fewest = Math.max(1, Math.round(this.#cost / targetCost), Math.ceil(this.#items / maxItems));
+    const most = Math.max(fewest, Math.min(this.#items, Math.floor(this.#cost / minCost)));
+    // A plan is kept to, or each pass would be smaller than the one before. A long item that went alone can leave fewer
+    // passes than were planned.
     const wanted = this.#planned > 0
       ? Math.min(Math.max(this.#planned - 1, fewest), fewest + lanes - 1)
       : Math.ceil(fewest / lanes) * lanes;
@@ -162,8 +162,9 @@ export function longestFirst(lengths: ArrayLike<number>): Uint32Array {
 }
 
 /**
- * How a context computes attention, which decides what packing costs: over the tokens of each sequence (our kernels),
- * over all pairs of tokens of a pass (llama.cpp's flash attention), or so with whole matrices in between (without it).
+ * How a context computes attention, which decides what packing costs: `sequence` over the tokens of each sequence (our
+ * kernels), `flash` over all pairs of tokens of the pass (llama.cpp's flash attention), `matrix` over all pairs, too, with
+ * the whole matrix of scores in memory (llama.cpp without flash attention).
  */
 export type Attention = "sequence" | "flash" | "matrix";
 
@@ -185,10 +186,10 @@ const LARGEST = 256;
 const WORTH = 5;
 const SEQUENCES = 64;
 // A GPU wants as much at once as it can get; nobody has run this yet.
-const GPU = { best: 2048, least: 2048, weight: 4096, count: 256 };
+const GPU: PassLimits = { targetCost: 2048, minCost: 2048, maxCost: 4096, maxItems: 256 };
 const OUTPUT_BYTES = 512 * 1024 * 1024;
 
-/** What decides how large a pass is to be. */
+/** What decides how large a pass is. */
 export interface PassSetting {
   readonly attention: Attention;
   /** Whether a GPU computes. */
@@ -200,7 +201,7 @@ export interface PassSetting {
 }
 
 /**
- * What one pass should hold.
+ * Decides what one pass holds.
  *
  * The time of a token, (pass + tokens + mask × tokens²) / tokens, is least in passes of √(pass / mask) tokens. llama.cpp
  * allocates vocabulary × tokens × 4 bytes of logits for every pass of an encoder, used or not, and each lane has such a
@@ -208,14 +209,21 @@ export interface PassSetting {
  *
  * @returns Tokens and sequences of a pass. A longer sequence still goes, alone.
  */
-export function passLimits({ attention, gpu, logits, lanes }: PassSetting): Limits {
+export function passLimits({ attention, gpu, logits, lanes }: PassSetting): PassLimits {
   const { pass, mask } = COSTS[attention];
-  const { best, least, weight, count } = gpu ? GPU : limitsOf(Math.min(LARGEST, Math.sqrt(pass / mask)), WORTH * pass);
+  const tokens = Math.floor(Math.min(LARGEST, Math.sqrt(pass / mask)));
+  const cpu = {
+    targetCost: tokens,
+    minCost: Math.min(tokens, WORTH * pass),
+    maxCost: Math.ceil(tokens * 1.5),
+    maxItems: SEQUENCES,
+  };
+  const { targetCost, minCost, maxCost, maxItems } = gpu ? GPU : cpu;
   const most = Math.max(64, Math.floor(OUTPUT_BYTES / (4 * Math.max(1, logits) * lanes)));
-  return { best: Math.min(best, most), least: Math.min(least, most), weight: Math.min(weight, most), count };
-}
-
-function limitsOf(tokens: number, worth: number): Limits {
-  const best = Math.floor(tokens);
-  return { best, least: Math.min(best, worth), weight: Math.ceil(best * 1.5), count: SEQUENCES };
+  return {
+    targetCost: Math.min(targetCost, most),
+    minCost: Math.min(minCost, most),
+    maxCost: Math.min(maxCost, most),
+    maxItems,
+  };
 }

@@ -1,19 +1,20 @@
 /**
- * The only queue of work: what all calls wait for, and the lanes that take it.
+ * Queues the work of all calls and hands it to lanes. There is no other queue.
  *
- * A free lane takes the next pass. Passes are shared: texts of a thousand calls made at once go together, and a
- * single query is not behind all of a long list.
+ * A free lane takes the next pass. Calls share passes: texts of a thousand calls made at once go together, and a single
+ * query does not wait for all of a long list.
  */
 import { setImmediate } from "node:timers/promises";
 import { LlamaError } from "../../ffi/errors.ts";
-import { Lane, type LogLine, type Model, type Native, SPECIAL } from "../../ffi/mod.ts";
+import { Lane, type Model, type Native, SPECIAL } from "../../ffi/mod.ts";
 import { Call, type CallOptions, type Numbers } from "./call.ts";
-import { Contexts, type Holder, type MemorySettings } from "./contexts.ts";
-import { type Limits, longestFirst, type Share, Turns } from "./plan.ts";
-import type { Pooling } from "../options.ts";
+import { type ContextHolder, Contexts, type MemorySettings } from "./contexts.ts";
+import { longestFirst, type PassLimits, Scheduler, type Share } from "./plan.ts";
+import { itemsOf, packSequences, packTexts, resultSizes, type RowShape, split } from "./wire.ts";
+import type { LogLine, Pooling } from "../options.ts";
 import { type Items, measureInSlices } from "../slices.ts";
 import { ownTokens, type Sequence } from "../text/sequences.ts";
-import { joined, type Special } from "../text/tokens.ts";
+import type { Special } from "../text/tokens.ts";
 
 /** How a pool computes. */
 export interface PoolSettings {
@@ -24,251 +25,248 @@ export interface PoolSettings {
   readonly pooling: Pooling;
   /** Whether the contexts compute with our own kernels. */
   readonly kernels: boolean;
-  /** Numbers of one row: dimensions, labels of a classification head, or answers. */
-  readonly width: number;
+  readonly row: RowShape;
   /** Tokens whose logits make a row, in place of an embedding. */
   readonly answers?: readonly number[] | undefined;
   /** What one pass holds. */
-  readonly pass: Limits;
-  /** What its contexts may take. */
+  readonly pass: PassLimits;
+  /** How much memory its contexts may take. */
   readonly memory: MemorySettings;
-  /** What is done to a text before it is tokenised. */
-  readonly prepare: ((text: string) => string | Promise<string>) | undefined;
+  /** Normalises a text before it is tokenised. */
+  readonly normalize: ((text: string) => string | Promise<string>) | undefined;
   readonly onLog: ((line: LogLine) => void) | undefined;
 }
 
-// About 4 ms of tokenising, so that a query's pass is not held up by a long list's texts; the weight is UTF-16 units.
-const TEXTS: Limits = { best: 32 * 1024, least: 8 * 1024, weight: 48 * 1024, count: 256 };
+// About 4 ms of tokenising, so that a query's pass does not wait long for the texts of a list; the cost is UTF-16 units.
+const TEXTS: PassLimits = { targetCost: 32 * 1024, minCost: 8 * 1024, maxCost: 48 * 1024, maxItems: 256 };
 
 class TextCall extends Call<string, Int32Array> {
   special: Special = "add";
 }
 type SequenceCall = Call<Sequence, Float32Array>;
 
-/** A lane, and what is on it. */
-interface Slot extends Holder {
+/** A lane and its work. */
+interface Slot extends ContextHolder {
   /** Whether the last job was tokenising: then a pass is next, if one waits. */
-  tokenised: boolean;
+  tokenizedLast: boolean;
+  /** The calls whose items the running job holds. */
   calls: readonly { readonly settled: boolean }[];
 }
 
-/** Lanes that share a model, and the work that waits for them. */
+/** Lanes that share a model, and the waiting work. */
 export class Pool {
   readonly #native: Native;
   readonly #model: Model;
   readonly #settings: PoolSettings;
-  readonly #texts = new Turns<TextCall>();
-  readonly #sequences = new Turns<SequenceCall>();
+  readonly #texts = new Scheduler<TextCall>();
+  readonly #sequences = new Scheduler<SequenceCall>();
   readonly #slots: Slot[] = [];
   readonly #idle: Slot[] = [];
   readonly #contexts: Contexts;
   readonly #unsettled = new Set<{ fail(reason: unknown): void }>();
-  readonly #serving = new Set<Promise<void>>();
+  readonly #working = new Set<Promise<void>>();
   #closed = false;
-  #waking = false;
+  #assignmentDue = false;
 
-  /** @param first A lane to begin with, the one that loaded the model, and what its context takes in one pass, if it has one. */
-  constructor(native: Native, model: Model, { lane, capacity }: Holder, settings: PoolSettings) {
+  /** @param first The first lane, which loaded the model, and the size of its context, 0 without one. */
+  constructor(native: Native, model: Model, { lane, capacity }: ContextHolder, settings: PoolSettings) {
     this.#native = native;
     this.#model = model;
     this.#settings = settings;
-    this.#contexts = new Contexts(model, settings, () => this.#idle.splice(0).forEach((slot) => this.#start(slot)));
+    this.#contexts = new Contexts(
+      model,
+      settings,
+      () => this.#idle.splice(0).forEach((slot) => this.#startWorking(slot)),
+    );
     this.#idle.push(this.#addSlot(lane, capacity));
   }
 
   /**
    * Tokenises texts.
    *
-   * @param special What is done about special tokens; by default those go around a text that the model wants.
+   * @param special Which special tokens a text gets; by default those that the model wants around it.
+   * @returns The token ids of each text.
    */
   async tokenize(
     texts: Items<string>,
     special: Special = "add",
     options: CallOptions<Int32Array> = {},
   ): Promise<Int32Array[]> {
-    const weights = await measureInSlices(texts, ({ length }) => length);
-    const call = new TextCall(texts, weights, undefined, options);
+    const costs = await measureInSlices(texts, ({ length }) => length);
+    const call = new TextCall(texts, costs, undefined, options);
     call.special = special;
-    return await this.#submit<string, Int32Array, TextCall>(this.#texts, call, options.signal);
+    return await this.#enqueue<string, Int32Array, TextCall>(this.#texts, call, options.signal);
   }
 
   /**
-   * Computes a row for each sequence: `width` numbers, or tokens × `width` with pooling none.
+   * Computes a row of `row.width` numbers for each sequence, or with `row.perToken` for each of its tokens.
    *
-   * @param sequences An array, or a list that knows its items' weights: how many of their tokens are their own.
+   * @param sequences An array, or a list that knows its items' costs: how many tokens are computed for each alone.
+   * @returns The rows of each sequence, one after another.
    */
   async encode(
-    sequences: Items<Sequence> & { readonly weights?: Uint32Array },
+    sequences: Items<Sequence> & { readonly costs?: Uint32Array },
     options: CallOptions<Float32Array> = {},
   ): Promise<Float32Array[]> {
-    const lengths = sequences.weights ?? await measureInSlices(sequences, ownTokens);
-    const call = new Call<Sequence, Float32Array>(sequences, lengths, longestFirst(lengths), options);
-    return await this.#submit<Sequence, Float32Array, SequenceCall>(this.#sequences, call, options.signal);
+    const costs = sequences.costs ?? await measureInSlices(sequences, ownTokens);
+    const call = new Call<Sequence, Float32Array>(sequences, costs, longestFirst(costs), options);
+    return await this.#enqueue<Sequence, Float32Array, SequenceCall>(this.#sequences, call, options.signal);
   }
 
   /**
-   * Rejects what still waits, and frees the lanes and the model: each lane when its job, which is asked to stop, has
-   * ended, since a call that was aborted or has failed leaves work behind.
+   * Rejects all waiting calls and frees the lanes and the model. A running job is asked to stop, and its lane is freed when it
+   * has ended: a call that was aborted or has failed leaves work behind.
    */
   async close(): Promise<void> {
     this.#closed = true;
     for (const call of this.#unsettled) call.fail(new LlamaError("closed", "Cannot go on: the model was closed"));
     for (const { lane } of this.#slots) lane.close();
     this.#contexts.close();
-    await Promise.all(this.#serving);
+    await Promise.all(this.#working);
     this.#model.close();
   }
 
-  async #submit<I, R extends Numbers, L extends Call<I, R>>(
-    turns: Turns<L>,
-    call: L,
+  /** Queues a call and waits for its results. */
+  async #enqueue<I, R extends Numbers, C extends Call<I, R>>(
+    scheduler: Scheduler<C>,
+    call: C,
     signal?: AbortSignal,
   ): Promise<R[]> {
     signal?.throwIfAborted();
     if (this.#closed) throw new LlamaError("closed", "Cannot call a model after close()");
     if (call.items.length === 0) return [];
     const abort = (): void => {
-      turns.remove(call);
+      scheduler.remove(call);
       call.fail(signal?.reason);
-      // A pass that others have a share in goes on: it is over in milliseconds.
+      // A pass that others share goes on: it is over in milliseconds.
       for (const slot of this.#slots) if (slot.calls.length && slot.calls.every((c) => c.settled)) slot.lane.abort();
     };
     signal?.addEventListener("abort", abort, { once: true });
     this.#unsettled.add(call);
-    turns.add(call);
-    this.#wakeSoon();
+    scheduler.add(call);
+    this.#assignSoon();
     try {
       return await call.promise;
     } finally {
       signal?.removeEventListener("abort", abort);
       this.#unsettled.delete(call);
-      turns.remove(call);
+      scheduler.remove(call);
     }
   }
 
-  /** Wakes lanes when all calls that are made at once are there, so that they are planned together. */
-  #wakeSoon(): void {
-    if (this.#waking) return;
-    this.#waking = true;
+  /** Assigns the work when all calls of this moment are queued, so that they are planned together. */
+  #assignSoon(): void {
+    if (this.#assignmentDue) return;
+    this.#assignmentDue = true;
     queueMicrotask(() => {
-      this.#waking = false;
-      this.#wake();
+      this.#assignmentDue = false;
+      this.#assignToLanes();
     });
   }
 
-  #wake(): void {
+  /** Starts idle lanes, and new ones, while there is work. */
+  #assignToLanes(): void {
     while (!this.#closed && this.#texts.size + this.#sequences.size > 0) {
-      const slot = this.#idle.pop() ?? this.#grow();
+      const slot = this.#idle.pop() ?? this.#openLane();
       if (!slot) return;
-      this.#start(slot);
+      this.#startWorking(slot);
     }
   }
 
-  #start(slot: Slot): void {
-    const served = this.#serve(slot).then(() => void this.#serving.delete(served));
-    this.#serving.add(served);
+  #startWorking(slot: Slot): void {
+    const working = this.#workUntilIdle(slot).then(() => void this.#working.delete(working));
+    this.#working.add(working);
   }
 
   get #allBusy(): boolean {
     return this.#idle.length === 0 && this.#slots.length >= this.#settings.contexts;
   }
 
-  #grow(): Slot | undefined {
+  #openLane(): Slot | undefined {
     if (this.#slots.length >= this.#settings.contexts) return undefined;
     try {
       return this.#addSlot(new Lane(this.#native, this.#settings.onLog));
     } catch {
-      return undefined; // the system has no more threads: those that there are do the work
+      return undefined; // the system has no more threads: the other lanes do the work
     }
   }
 
   #addSlot(lane: Lane, capacity = 0): Slot {
-    const slot: Slot = { lane, capacity, tokenised: false, calls: [] };
+    const slot: Slot = { lane, capacity, tokenizedLast: false, calls: [] };
     this.#slots.push(slot);
     return slot;
   }
 
-  async #serve(slot: Slot): Promise<void> {
+  async #workUntilIdle(slot: Slot): Promise<void> {
     do {
-      for (let job = this.#next(slot); job; job = this.#next(slot)) {
+      for (let job = this.#startJob(slot); job; job = this.#startJob(slot)) {
         await job;
         // A query whose text has just been tokenised joins the pass that begins now, if it gets the time to ask for it.
-        if (slot.tokenised && this.#sequences.size > 0 && this.#allBusy) await setImmediate();
+        if (slot.tokenizedLast && this.#sequences.size > 0 && this.#allBusy) await setImmediate();
       }
-      // No needless await before it is idle: what came meanwhile would wait for nobody.
-    } while (this.#contexts.wanted(slot) && await this.#contexts.release(slot));
+      // No needless await before the lane is idle: work that came meanwhile would wait for no one.
+    } while (this.#contexts.isContended(slot) && await this.#contexts.release(slot));
     this.#idle.push(slot);
-    // The last one is the next to work: one with a context, so that little work does not make others.
+    // The last one works next: one with a context, so that little work does not make others.
     this.#idle.sort((a, b) => a.capacity - b.capacity);
   }
 
-  #next(slot: Slot): Promise<void> | undefined {
+  /** Starts the lane's next job, tokenising and passes in turn; undefined without work. */
+  #startJob(slot: Slot): Promise<void> | undefined {
     if (this.#closed) return undefined;
     const { pass, contexts } = this.#settings;
-    const passNext = slot.tokenised || this.#texts.size === 0;
-    slot.tokenised = !(passNext && this.#sequences.size > 0);
-    if (!slot.tokenised) return this.#pass(slot, this.#sequences.take(pass, contexts));
-    return this.#texts.size > 0 ? this.#tokenise(slot, this.#texts.take(TEXTS, contexts)) : undefined;
+    const passNext = slot.tokenizedLast || this.#texts.size === 0;
+    slot.tokenizedLast = !(passNext && this.#sequences.size > 0);
+    if (!slot.tokenizedLast) return this.#encodeSequences(slot, this.#sequences.take(pass, contexts));
+    return this.#texts.size > 0 ? this.#tokenizeTexts(slot, this.#texts.take(TEXTS, contexts)) : undefined;
   }
 
-  async #tokenise(slot: Slot, shares: Share<TextCall>[]): Promise<void> {
-    await this.#run<string, Int32Array, TextCall>(slot, shares, async (shares) => {
-      const { prepare = (text) => text } = this.#settings;
-      const given = shares.flatMap(({ line, items }) => items.map((i) => line.items.at(i)!));
+  async #tokenizeTexts(slot: Slot, shares: Share<TextCall>[]): Promise<void> {
+    await this.#runJob<string, Int32Array, TextCall>(slot, shares, async (shares) => {
+      const { normalize = (text) => text } = this.#settings;
       const texts: string[] = [];
-      for (const text of given) texts.push(await prepare(text));
-      checkWanted(slot);
-      const bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length * 3, 1));
-      const lengths = new Int32Array(texts.length);
+      for (const text of itemsOf(shares)) texts.push(await normalize(text));
+      throwIfUnwanted(slot);
+      const { utf8, lengths } = packTexts(texts);
       const special = Int32Array.from(
-        shares.flatMap(({ line, items }) => Array<number>(items.length).fill(SPECIAL[line.special])),
+        shares.flatMap(({ queue, items }) => Array<number>(items.length).fill(SPECIAL[queue.special])),
       );
-      let at = 0;
-      texts.forEach((text, i) => at += lengths[i] = new TextEncoder().encodeInto(text, bytes.subarray(at)).written);
-      const { ids, counts } = await slot.lane.tokenize(this.#model, bytes, lengths, special);
+      const { ids, counts } = await slot.lane.tokenize(this.#model, utf8, lengths, special);
       return split(ids, counts);
     });
   }
 
-  async #pass(slot: Slot, shares: Share<SequenceCall>[]): Promise<void> {
-    const { width, pooling, answers } = this.#settings;
-    await this.#run<Sequence, Float32Array, SequenceCall>(slot, shares, async (shares) => {
-      const sequences = shares.flatMap(({ line, items }) => items.map((i) => line.items.at(i)!));
-      const lengths = Int32Array.from(sequences, ({ ids }) => ids.length);
-      const segmentB = Int32Array.from(sequences, ({ ids, segmentB }) => segmentB ?? ids.length);
-      const prefixLengths = Int32Array.from(sequences, ({ prefixLength }) => prefixLength ?? 0);
-      const tokens = joined(...sequences.map(({ ids }) => ids));
-      const longest = prefixLengths.reduce((most, length) => Math.max(most, length), 0);
-      const wanted = sequences.reduce((sum, sequence) => sum + ownTokens(sequence), longest);
-      await this.#contexts.fit(slot, wanted);
-      checkWanted(slot);
-      const sizes = lengths.map((length) => pooling === "none" && !answers ? length * width : width);
+  async #encodeSequences(slot: Slot, shares: Share<SequenceCall>[]): Promise<void> {
+    await this.#runJob<Sequence, Float32Array, SequenceCall>(slot, shares, async (shares) => {
+      const pass = packSequences(itemsOf(shares));
+      await this.#contexts.ensure(slot, pass.computed);
+      throwIfUnwanted(slot);
+      const sizes = resultSizes(pass.lengths, this.#settings.row);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
-      const job = { tokens, lengths, segmentB, prefixLengths };
-      await slot.lane.encode(job, rows).catch((e) => this.#contexts.explain(e, slot.capacity));
+      await slot.lane.encode(pass, rows).catch((e) => this.#contexts.rethrow(e, slot.capacity));
       return split(rows, sizes);
     });
   }
 
   /** Runs a job and gives each call its share of the results. */
-  async #run<I, R extends Numbers, L extends Call<I, R>>(
+  async #runJob<I, R extends Numbers, C extends Call<I, R>>(
     slot: Slot,
-    shares: Share<L>[],
-    job: (shares: Share<L>[]) => Promise<R[]>,
+    shares: Share<C>[],
+    job: (shares: Share<C>[]) => Promise<R[]>,
   ): Promise<void> {
-    slot.calls = shares.map(({ line }) => line);
+    slot.calls = shares.map(({ queue }) => queue);
     try {
       const results = await job(shares);
       let start = 0;
-      for (const { line, items } of shares) line.succeed(items, results.slice(start, start += items.length));
+      for (const { queue, items } of shares) queue.succeed(items, results.slice(start, start += items.length));
     } catch (error) {
-      const waiting = shares.filter(({ line }) => !line.settled);
+      const waiting = shares.filter(({ queue }) => !queue.settled);
       if (slot.lane.failed) slot.capacity = 0;
-      // What fails with one call's items must not fail another's: each is tried alone.
+      // One call's items must not make another call fail: each is tried alone.
       if (shares.length > 1) {
-        for (const share of waiting) if (!share.line.settled) await this.#run<I, R, L>(slot, [share], job);
+        for (const share of waiting) if (!share.queue.settled) await this.#runJob<I, R, C>(slot, [share], job);
       } else {
-        waiting[0]?.line.fail(error);
+        waiting[0]?.queue.fail(error);
       }
     } finally {
       slot.calls = [];
@@ -276,13 +274,7 @@ export class Pool {
   }
 }
 
-/** Views of numbers, one after another, of these lengths. */
-function split<R extends Numbers>(numbers: R, lengths: Int32Array): R[] {
-  let start = 0;
-  return Array.from(lengths, (length) => numbers.subarray(start, start += length) as R);
-}
-
-/** Between two steps of a job: an abort reaches the lane only while it runs one. */
-function checkWanted({ calls }: Slot): void {
-  if (calls.every(({ settled }) => settled)) throw new Error("nobody waits for it any more");
+/** Ends a job between two of its steps, once all its calls are settled: an abort reaches a lane only while it runs. */
+function throwIfUnwanted({ calls }: Slot): void {
+  if (calls.every(({ settled }) => settled)) throw new Error("no call waits for this job any more");
 }

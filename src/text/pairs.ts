@@ -1,12 +1,12 @@
 /**
- * A query and a document as one sequence, joined as the model was trained.
+ * Joins a query and a document into one sequence, as the model was trained.
  *
  * Sources: transformers `BertTokenizer` ([CLS] q [SEP] d [SEP], token type 1 from d on), `RobertaTokenizer` and
  * `XLMRobertaTokenizer` (<s> q </s></s> d </s>), `ModernBert` (as BERT, without types).
  */
 import type { ModelNumbers } from "../../ffi/mod.ts";
-import type { Cutter, PairTruncate } from "./sequences.ts";
 import type { Items } from "../slices.ts";
+import type { PairTruncate, SplitOptions, Splitter } from "./sequences.ts";
 import { joined, type Specials, type TruncatedTokens, truncateTokens, windowAt, windowCount } from "./tokens.ts";
 
 /** The special tokens before, between and after the two texts of a pair. */
@@ -14,11 +14,11 @@ export interface PairFormat {
   readonly opening: readonly number[];
   readonly middle: readonly number[];
   readonly closing: readonly number[];
-  /** Whether the second text is told apart by its token type. */
+  /** Whether the second text is segment B: its tokens have token type 1. */
   readonly segments: boolean;
 }
 
-/** What tells how a model's pairs are joined. */
+/** What decides how a model's pairs are joined. */
 export interface PairFamily {
   /** llama.cpp's name of the architecture; `bert` is RoBERTa and XLM-R too. */
   readonly architecture: string;
@@ -28,7 +28,7 @@ export interface PairFamily {
   readonly types: number;
 }
 
-/** How pairs are joined by family; for one that is not known, by what the vocabulary asks for around texts. */
+/** How a family joins pairs; an unknown family does as its vocabulary asks for around texts. */
 export function pairFormat({ architecture, tokenizer, types }: PairFamily, vocabulary: ModelNumbers): PairFormat {
   const { bos, eos, sep, addBos, addEos, addSep } = vocabulary;
   const separator = sep >= 0 ? sep : eos;
@@ -53,24 +53,21 @@ export function withoutSpecials(ids: Int32Array, { bos, eos, sep }: Specials): I
 }
 
 /**
- * Joins a query and each of many documents. What does not fit is cut from the document, never from the query.
+ * Joins a query with each of many documents. Only documents are truncated, never the query.
  *
  * @param query The query's tokens, without special ones.
- * @param documents The documents' tokens, with the special ones that a text alone has.
- * @param limit Tokens of the whole.
- * @param name A document's name, for messages.
- * @returns Of each document one sequence, or with `truncate: "windows"` one for each window of it.
+ * @param documents The documents' tokens, with the special ones of a text that stands alone.
+ * @param options `limit` counts the tokens of the whole pair; `name` is a document's.
+ * @returns One sequence for each document, or with `truncate: "windows"` one for each window of it.
  * @throws {RangeError} when the query alone leaves no room, or with `truncate: "error"` a document does not fit.
  */
-export function pairCutter(
+export function pairSplitter(
   query: Int32Array,
   documents: Items<Int32Array>,
   { opening, middle, closing, segments }: PairFormat,
-  limit: number,
-  truncate: PairTruncate,
   specials: Specials,
-  name: (document: number) => string,
-): Cutter {
+  { limit, truncate, name }: SplitOptions,
+): Splitter {
   const room = limit - query.length - opening.length - middle.length - closing.length;
   if (room < 1) {
     throw new RangeError(
@@ -81,9 +78,9 @@ export function pairCutter(
   const tokensOf = (i: number): Int32Array => withoutSpecials(documents.at(i)!, specials);
   return {
     length: documents.length,
-    pieces: (i) => pieceCount(tokensOf(i), room, truncate, () => name(i)),
-    cut: (i, piece) => {
-      const { ids: kept, truncated } = pieceOf(tokensOf(i), room, truncate, piece);
+    count: (i) => documentWindows(tokensOf(i), room, truncate, () => name(i)),
+    sequence: (i, window) => {
+      const { ids: kept, truncated } = documentWindow(tokensOf(i), room, truncate, window);
       const ids = joined(before, kept, closing);
       return { ids, truncated, segmentB: segments ? before.length : ids.length };
     },
@@ -93,12 +90,19 @@ export function pairCutter(
 const NONE: Specials = { bos: -1, eos: -1, sep: -1 };
 
 /**
- * How many sequences a document makes, whose tokens have no special ones at their ends, beside what leaves it this room.
+ * How many windows a document makes, which is 1 unless `truncate` is `"windows"`.
  *
+ * @param document Its tokens, without special ones at the ends.
+ * @param room Tokens that the rest of the sequence leaves it.
  * @param name Gives its name, for the message.
  * @throws {RangeError} with `truncate: "error"`, when it does not fit.
  */
-export function pieceCount(document: Int32Array, room: number, truncate: PairTruncate, name: () => string): number {
+export function documentWindows(
+  document: Int32Array,
+  room: number,
+  truncate: PairTruncate,
+  name: () => string,
+): number {
   if (document.length > room && truncate === "error") {
     throw new RangeError(
       `Cannot rank ${name()}: it has ${document.length} tokens and the query leaves room for ${room}; ` +
@@ -108,8 +112,13 @@ export function pieceCount(document: Int32Array, room: number, truncate: PairTru
   return truncate === "windows" ? windowCount(document, room, NONE) : 1;
 }
 
-/** What of a document is in one of them. */
-export function pieceOf(document: Int32Array, room: number, truncate: PairTruncate, piece: number): TruncatedTokens {
-  if (truncate === "windows") return { ids: windowAt(document, room, NONE, piece), truncated: false };
+/** The tokens of one of a document's windows, or of the document, truncated to the room. */
+export function documentWindow(
+  document: Int32Array,
+  room: number,
+  truncate: PairTruncate,
+  window: number,
+): TruncatedTokens {
+  if (truncate === "windows") return { ids: windowAt(document, room, NONE, window), truncated: false };
   return truncateTokens(document, room, truncate === "start" ? "start" : "end", NONE);
 }

@@ -4,31 +4,39 @@ import type { LogLine } from "../options.ts";
 import { forEachInSlices } from "../slices.ts";
 import type { Sequences } from "./sequences.ts";
 
+/** The distinct texts of a list. */
+export interface DistinctTexts {
+  readonly unique: string[];
+  /** For each text of the list the index of its equal in `unique` (NumPy's `return_inverse`). */
+  readonly inverse: number[];
+}
+
 /**
- * Checks texts, and gives the distinct ones and for each text the index of its equal among them.
+ * Checks texts and finds the distinct ones.
  *
  * @param nameOf The argument's name of a text by its index, for messages.
- * @param textOf What the text of an item is.
+ * @param textOf The text of an item.
+ * @throws {TypeError} when a text is no string or has a lone surrogate.
  */
 export async function readTexts<T>(
   items: readonly T[],
   nameOf: (index: number) => string,
   textOf: (item: T) => unknown = (item) => item,
-): Promise<{ unique: string[]; places: number[] }> {
+): Promise<DistinctTexts> {
   const unique: string[] = [];
-  const places: number[] = [];
+  const inverse: number[] = [];
   const seen = new Map<string, number>();
   await forEachInSlices(items.length, (i) => {
     const given = textOf(items[i]!);
     const text = typeof given === "string" && given.isWellFormed() ? given : checkText(nameOf(i), given);
-    let place = seen.get(text);
-    if (place === undefined) seen.set(text, place = unique.push(text) - 1);
-    places.push(place);
+    let index = seen.get(text);
+    if (index === undefined) seen.set(text, index = unique.push(text) - 1);
+    inverse.push(index);
   });
-  return { unique, places };
+  return { unique, inverse };
 }
 
-/** One warning a call, to the log, if any of its texts was cut. */
+/** Logs one warning if any text of a call was truncated. */
 export function warnOfTruncation(
   { truncated }: Sequences,
   maxTokens: number,

@@ -1,18 +1,18 @@
 /**
- * The sequences of the texts of a call: one of each, or of a long one several windows.
+ * Splits the texts of a call into sequences: one for each text, or several windows of a long one.
  *
- * Each is made when a pass wants it and is garbage after that. 100,000 that live until the call ends would be moved by every
- * collection of the young, which holds the event loop meanwhile.
+ * A sequence is made when a pass takes it and is garbage after that. 100,000 that live until the call ends would be moved by
+ * every collection of the young generation, which holds the event loop meanwhile.
  */
-import { forEachInSlices, type Items } from "../slices.ts";
 import type { Truncate } from "../options.ts";
+import { forEachInSlices, type Items } from "../slices.ts";
 import { fitTokens, type Specials, type TruncatedTokens, windowAt, windowCount } from "./tokens.ts";
 
 /** The tokens of a text as they go into the model. */
 export interface Sequence extends TruncatedTokens {
-  /** Where segment B begins, for models that tell a pair's two texts apart; by default there is none. */
+  /** Where segment B begins (token type 1), for models that tell a pair's two texts apart; by default there is none. */
   readonly segmentB?: number;
-  /** How many of its first tokens other sequences of its call begin with, too, where those can be computed once for all. */
+  /** How many of its first tokens other sequences of its call begin with, too, if those can be computed once for all. */
   readonly prefixLength?: number;
 }
 
@@ -24,103 +24,109 @@ export function ownTokens({ ids, prefixLength = 0 }: Sequence): number {
 /** What becomes of a text that does not fit: `windows` makes several sequences of it. */
 export type PairTruncate = Truncate | "windows";
 
-/** How texts become sequences. */
-export interface Cutter {
+/** How texts are split. */
+export interface SplitOptions {
+  /** Tokens of one sequence at most, special ones included. */
+  readonly limit: number;
+  readonly truncate: PairTruncate;
+  /** A text's name, for messages. */
+  readonly name: (text: number) => string;
+}
+
+/** Splits texts into sequences. */
+export interface Splitter {
   /** How many texts. */
   readonly length: number;
   /**
-   * How many sequences a text makes; asked for each text once, in order.
+   * How many sequences a text makes; asked once for each text, in order.
    *
-   * @throws {RangeError} when it is refused.
+   * @throws {RangeError} when the text is refused.
    */
-  readonly pieces: (text: number) => number;
-  /** One of them. */
-  readonly cut: (text: number, piece: number) => Sequence;
+  readonly count: (text: number) => number;
+  /** One of a text's sequences. */
+  readonly sequence: (text: number, index: number) => Sequence;
 }
 
-/** The sequences that a cutter makes, and what is to be known of all of them. */
+/** The sequences that a splitter makes, and the numbers that are needed of all of them. */
 export class Sequences implements Items<Sequence> {
   readonly length: number;
   /** Tokens of each sequence. */
   readonly lengths: Uint32Array;
-  /** Of those, how many are computed for it alone. */
-  readonly weights: Uint32Array;
-  /** The text that each is of. */
-  readonly owners: Uint32Array;
-  /** 1 for each text that was cut off. */
+  /** Tokens that are computed for each sequence alone. */
+  readonly costs: Uint32Array;
+  /** Index of each sequence's text. */
+  readonly textOf: Uint32Array;
+  /** 1 for each text that was truncated. */
   readonly truncated: Uint8Array;
-  readonly #cutter: Cutter;
+  readonly #splitter: Splitter;
   readonly #firsts: Uint32Array;
 
-  private constructor(cutter: Cutter, firsts: Uint32Array, length: number) {
+  private constructor(splitter: Splitter, firsts: Uint32Array, length: number) {
     this.length = length;
     this.lengths = new Uint32Array(length);
-    this.weights = new Uint32Array(length);
-    this.owners = new Uint32Array(length);
-    this.truncated = new Uint8Array(cutter.length);
-    this.#cutter = cutter;
+    this.costs = new Uint32Array(length);
+    this.textOf = new Uint32Array(length);
+    this.truncated = new Uint8Array(splitter.length);
+    this.#splitter = splitter;
     this.#firsts = firsts;
   }
 
   /** Looks at all texts once. */
-  static async of(cutter: Cutter): Promise<Sequences> {
-    const firsts = new Uint32Array(cutter.length);
+  static async of(splitter: Splitter): Promise<Sequences> {
+    const firsts = new Uint32Array(splitter.length);
     let length = 0;
-    await forEachInSlices(cutter.length, (i) => {
+    await forEachInSlices(splitter.length, (i) => {
       firsts[i] = length;
-      length += cutter.pieces(i);
+      length += splitter.count(i);
     });
-    const sequences = new Sequences(cutter, firsts, length);
-    let owner = 0;
+    const sequences = new Sequences(splitter, firsts, length);
+    let text = 0;
     await forEachInSlices(length, (i) => {
-      while (owner + 1 < cutter.length && firsts[owner + 1]! <= i) owner++;
-      sequences.#look(i, owner);
+      while (text + 1 < splitter.length && firsts[text + 1]! <= i) text++;
+      sequences.#measure(i, text);
     });
     return sequences;
   }
 
   /** A sequence, made anew each time. */
   at(index: number): Sequence {
-    return this.#cutter.cut(this.owners[index]!, this.piece(index));
+    return this.#splitter.sequence(this.textOf[index]!, this.indexInText(index));
   }
 
-  /** Which piece of its text a sequence is. */
-  piece(index: number): number {
-    return index - this.#firsts[this.owners[index]!]!;
+  /** Which of its text's sequences it is. */
+  indexInText(index: number): number {
+    return index - this.#firsts[this.textOf[index]!]!;
   }
 
-  #look(index: number, owner: number): void {
-    this.owners[index] = owner;
+  #measure(index: number, text: number): void {
+    this.textOf[index] = text;
     const sequence = this.at(index);
     this.lengths[index] = sequence.ids.length;
-    this.weights[index] = ownTokens(sequence);
-    if (sequence.truncated) this.truncated[owner] = 1;
+    this.costs[index] = ownTokens(sequence);
+    if (sequence.truncated) this.truncated[text] = 1;
   }
 }
 
 /**
- * Texts alone, each with the special tokens that the model wants around it.
+ * Splits texts that stand alone.
  *
- * @param limit Tokens of one sequence.
- * @param name A text's name, for messages.
+ * @param texts Each text's tokens, with the special ones that the model wants around it.
  */
-export function textCutter(
+export function textSplitter(
   texts: Items<Int32Array>,
-  limit: number,
-  truncate: PairTruncate,
   specials: Specials,
-  name: (text: number) => string,
-): Cutter {
+  { limit, truncate, name }: SplitOptions,
+): Splitter {
   if (truncate === "windows") {
     return {
       length: texts.length,
-      pieces: (i) => windowCount(texts.at(i)!, limit, specials),
-      cut: (i, piece) => ({ ids: windowAt(texts.at(i)!, limit, specials, piece), truncated: false }),
+      count: (i) => windowCount(texts.at(i)!, limit, specials),
+      sequence: (i, window) => ({ ids: windowAt(texts.at(i)!, limit, specials, window), truncated: false }),
     };
   }
   return {
     length: texts.length,
-    pieces: () => 1,
-    cut: (i) => fitTokens(() => name(i), texts.at(i)!, limit, truncate, specials),
+    count: () => 1,
+    sequence: (i) => fitTokens(() => name(i), texts.at(i)!, limit, truncate, specials),
   };
 }

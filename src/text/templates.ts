@@ -1,29 +1,30 @@
 /**
- * The template that some rerankers' files carry (`tokenizer.chat_template.rerank`), such as Qwen3-Reranker's: text with
- * `{query}` and `{document}` in it, and special tokens.
+ * Fills the template that some rerankers' files carry (`tokenizer.chat_template.rerank`), such as Qwen3-Reranker's: text
+ * with `{query}`, `{document}` and special tokens.
  *
- * Query, document and instruction are put in in one pass, so that none can hold a placeholder, and only the special
- * tokens that the template itself spells out become tokens: what a user's text spells is plain text. Between special
- * tokens, template and user text are tokenised as one text, as the original tokenizer does: a query's "?" and the line
- * break after it are one token of Qwen's.
+ * Query, document and instruction replace their placeholders at once, so that none can hold a placeholder. Only special
+ * tokens that the template itself spells become tokens: those in a user's text are plain text. Between special tokens,
+ * template and user text are tokenised as one text, as the original tokenizer does: in Qwen's vocabulary a query's "?" and
+ * the line break after it are one token.
  */
-import { pieceCount, pieceOf } from "./pairs.ts";
-import type { Cutter, PairTruncate } from "./sequences.ts";
+import { documentWindow, documentWindows } from "./pairs.ts";
+import type { SplitOptions, Splitter } from "./sequences.ts";
 import { forEachInSlices, type Items } from "../slices.ts";
 import { joined, type Special } from "./tokens.ts";
 
-/** A stretch of a template: a special token, or text with placeholders as its odd parts. */
-export type Stretch = { readonly token: number } | { readonly parts: readonly string[] };
+/** A part of a template: a special token, or text, split at its placeholders, which are the pieces of odd index. */
+export type TemplatePart = { readonly token: number } | { readonly pieces: readonly string[] };
+
 /** Tokenises texts. */
 export type Tokenize = (texts: readonly string[], special: Special) => Promise<Int32Array[]>;
 
-// How vocabularies spell special tokens. What is none by the vocabulary's word stays text.
+// How vocabularies spell special tokens. A match that the vocabulary does not know as one stays text.
 const SPELLED_SPECIAL = /(<\|[^|<>]+\|>|<\/?[a-z_]+>|\[[A-Z]+\])/;
 const PLACEHOLDER = /\{(query|document|instruction)\}/;
-// The line with the task, as Qwen3-Embedding ("Instruct: ") and Qwen3-Reranker ("<Instruct>: ") have it.
+// The line with the task, as Qwen3-Embedding ("Instruct: ") and Qwen3-Reranker ("<Instruct>: ") write it.
 const INSTRUCTION = /((?:^|\n)<?Instruct>?: )([^\n]*)/;
 
-/** What Qwen3-Embedding and Qwen3-Reranker take where no instruction is given (their model cards). */
+/** The instruction of Qwen3-Embedding and Qwen3-Reranker where none is given (their model cards). */
 export const DEFAULT_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query";
 
 /** Qwen3-Reranker's prompt (its model card), for causal models whose files carry none. */
@@ -33,14 +34,14 @@ export const YES_NO_TEMPLATE: string =
   "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}<|im_end|>\n" +
   "<|im_start|>assistant\n<think>\n\n</think>\n\n";
 
-/** What is put in a template, by placeholder. */
+/** The texts that replace placeholders, but for the document. */
 export interface Values {
   readonly query: string;
   readonly instruction: string;
 }
 
 /**
- * A template or prompt with another text in the place of its instruction.
+ * Replaces the instruction of a template or prompt.
  *
  * @throws {RangeError} when it has no line for one.
  */
@@ -54,12 +55,12 @@ export function withInstruction(template: string | undefined, text: string): str
 }
 
 /**
- * Reads a template.
+ * Splits a template into special tokens and texts.
  *
- * @param tokenize Asked for each thing that is spelled like a special token whether it is one.
+ * @param tokenize Asked of everything that is spelled like a special token whether it is one.
  * @throws {RangeError} when it has no `{query}` or no `{document}`, or more than one of either.
  */
-export async function parseTemplate(template: string, tokenize: Tokenize): Promise<Stretch[]> {
+export async function parseTemplate(template: string, tokenize: Tokenize): Promise<TemplatePart[]> {
   const pieces = template.split(SPELLED_SPECIAL).filter((piece) => piece !== "");
   const spelled = pieces.map((piece) => SPELLED_SPECIAL.test(piece));
   const asked = pieces.filter((_, i) => spelled[i]);
@@ -68,10 +69,10 @@ export async function parseTemplate(template: string, tokenize: Tokenize): Promi
   const token = new Map(
     asked.map((text, i) => [text, parsed[i]!.length === 1 && plain[i]!.length !== 1 ? parsed[i]![0]! : -1]),
   );
-  const stretches: Stretch[] = [];
+  const parts: TemplatePart[] = [];
   let text = "";
   const flush = (): void => {
-    if (text) stretches.push({ parts: text.split(PLACEHOLDER) });
+    if (text) parts.push({ pieces: text.split(PLACEHOLDER) });
     text = "";
   };
   pieces.forEach((piece, i) => {
@@ -81,80 +82,102 @@ export async function parseTemplate(template: string, tokenize: Tokenize): Promi
       return;
     }
     flush();
-    stretches.push({ token: id });
+    parts.push({ token: id });
   });
   flush();
-  const slots = stretches.flatMap((stretch) => "parts" in stretch ? stretch.parts.filter((_, i) => i % 2 === 1) : []);
-  for (const slot of ["query", "document"]) {
-    if (slots.filter((one) => one === slot).length !== 1) {
-      throw new RangeError(`Cannot use the model's rerank template: it must have {${slot}} once`);
+  const placeholders = parts.flatMap((part) => "pieces" in part ? part.pieces.filter((_, i) => i % 2 === 1) : []);
+  for (const name of ["query", "document"]) {
+    if (placeholders.filter((one) => one === name).length !== 1) {
+      throw new RangeError(`Cannot use the model's rerank template: it must have {${name}} once`);
     }
   }
-  return stretches;
+  return parts;
 }
 
 /**
- * How documents go into a template with one query: each as one sequence, or with `truncate: "windows"` as one for each
- * window. What does not fit is cut from the document.
+ * Puts one query and each of many documents into a template. Only documents are truncated, never the query.
  *
+ * @param options `limit` counts the tokens of the whole; `name` is a document's.
  * @param tokenizeList As `tokenize`, of a list that may be long.
+ * @returns One sequence for each document, or with `truncate: "windows"` one for each window of it.
  * @throws {RangeError} when the query alone leaves no room, or with `truncate: "error"` a document does not fit.
  */
 export async function fillTemplate(
-  stretches: readonly Stretch[],
+  parts: readonly TemplatePart[],
   values: Values,
   documents: readonly string[],
-  limit: number,
-  truncate: PairTruncate,
-  name: (index: number) => string,
+  { limit, truncate, name }: SplitOptions,
   tokenize: Tokenize,
   tokenizeList: (texts: Items<string>, special: Special) => Promise<Items<Int32Array>>,
-): Promise<Cutter> {
-  const fill = (part: string, i: number): string => i % 2 === 0 ? part : values[part as keyof Values] ?? "";
-  const texts = stretches.map((stretch) => "parts" in stretch ? stretch.parts : []);
-  const wanted = texts.findIndex((parts) => parts.some((part, i) => i % 2 === 1 && part === "document"));
-  const at = texts[wanted]!.findIndex((part, i) => i % 2 === 1 && part === "document");
-  const before = texts[wanted]!.slice(0, at).map(fill).join("");
-  const after = texts[wanted]!.slice(at + 1).map((part, i) => fill(part, i)).join("");
+): Promise<Splitter> {
+  const { texts, part, before, after } = fillPieces(parts, values);
   const { length } = documents;
   const [fixed, [head, tail], whole] = await Promise.all([
-    tokenize(texts.map((parts) => parts.map(fill).join("")), "none"),
+    tokenize(texts, "none"),
     tokenize([before, after], "none") as Promise<[Int32Array, Int32Array]>,
     tokenizeList({ length, at: (i) => before + documents[i]! + after }, "none"),
   ]);
-  const around = stretches.map((stretch, i) => "token" in stretch ? [stretch.token] : Array.from(fixed[i]!));
-  const [opening, closing] = [around.slice(0, wanted).flat(), around.slice(wanted + 1).flat()];
+  const tokens = parts.map((part, i) => "token" in part ? [part.token] : Array.from(fixed[i]!));
+  const [opening, closing] = [tokens.slice(0, part).flat(), tokens.slice(part + 1).flat()];
   const room = limit - opening.length - closing.length - head.length - tail.length;
   if (room < 1) {
     throw new RangeError(`Cannot rank with this query: its tokens leave no room for a document, the limit is ${limit}`);
   }
   const [starts, ends] = [new Uint32Array(length), new Uint32Array(length)];
-  // The last token before the document is often another with it: where one document's is not, it is computed for each.
+  // The last token before the document often depends on the document, so it is computed for each. So is all from the first
+  // token on that is another one for any document.
   let least = Math.max(0, head.length - 1);
   await forEachInSlices(length, (i) => {
     [starts[i], ends[i]] = documentIn(whole.at(i)!, head, tail);
     least = Math.min(least, starts[i]!);
   });
   const prefixLength = opening.length + least;
-  const spaceOf = (ids: Int32Array, i: number): number =>
+  const roomOf = (ids: Int32Array, i: number): number =>
     limit - opening.length - closing.length - starts[i]! - (ids.length - ends[i]!);
   return {
     length,
-    pieces: (i) => {
+    count: (i) => {
       const ids = whole.at(i)!;
-      return pieceCount(ids.subarray(starts[i]!, ends[i]!), spaceOf(ids, i), truncate, () => name(i));
+      return documentWindows(ids.subarray(starts[i]!, ends[i]!), roomOf(ids, i), truncate, () => name(i));
     },
-    cut: (i, piece) => {
+    sequence: (i, window) => {
       const ids = whole.at(i)!;
       const [from, to] = [starts[i]!, ends[i]!];
-      const { ids: kept, truncated } = pieceOf(ids.subarray(from, to), spaceOf(ids, i), truncate, piece);
-      const joint = joined(opening, ids.subarray(0, from), kept, ids.subarray(to), closing);
-      return { ids: joint, truncated, prefixLength };
+      const { ids: kept, truncated } = documentWindow(ids.subarray(from, to), roomOf(ids, i), truncate, window);
+      const all = joined(opening, ids.subarray(0, from), kept, ids.subarray(to), closing);
+      return { ids: all, truncated, prefixLength };
     },
   };
 }
 
-/** Where the document's tokens begin and end. A token may be of both the document and what is beside it: it is taken as the document's. */
+/** A template's texts with all values but the document. */
+interface FilledPieces {
+  /** The text of each part; empty for a special token. */
+  readonly texts: readonly string[];
+  /** Index of the part that has the document. */
+  readonly part: number;
+  /** What goes before the document in its part. */
+  readonly before: string;
+  /** What goes after it. */
+  readonly after: string;
+}
+
+function fillPieces(parts: readonly TemplatePart[], values: Values): FilledPieces {
+  const fill = (piece: string, i: number): string => i % 2 === 0 ? piece : values[piece as keyof Values] ?? "";
+  const isDocument = (piece: string, i: number): boolean => i % 2 === 1 && piece === "document";
+  const texts = parts.map((part) => "pieces" in part ? part.pieces : []);
+  const part = texts.findIndex((pieces) => pieces.some(isDocument));
+  const at = texts[part]!.findIndex(isDocument);
+  const filled = texts.map((pieces) => pieces.map(fill));
+  return {
+    texts: filled.map((pieces) => pieces.join("")),
+    part,
+    before: filled[part]!.slice(0, at).join(""),
+    after: filled[part]!.slice(at + 1).join(""),
+  };
+}
+
+/** Where the document's tokens begin and end. A token that spans the document and its surroundings counts as the document's. */
 function documentIn(ids: Int32Array, head: Int32Array, tail: Int32Array): [from: number, to: number] {
   let from = 0;
   while (from < head.length && from < ids.length && ids[from] === head[from]) from++;

@@ -1,8 +1,11 @@
-/** The tokens of many texts, with no object for each: a garbage collection takes as long as there are objects that live. */
+/**
+ * Keeps the tokens of many texts in few buffers: the time of a garbage collection grows with the number of live objects, so
+ * there is no object for each text.
+ */
 import type { Items } from "../slices.ts";
 import type { Special } from "./tokens.ts";
 
-const CHUNK = 64 * 1024; // tokens of one buffer at most, but for a longer list alone
+const CHUNK = 64 * 1024; // tokens of one buffer at most, unless one list is longer
 
 /** Lists of token ids, copied into few buffers. */
 export class TokenLists implements Items<Int32Array> {
@@ -15,7 +18,7 @@ export class TokenLists implements Items<Int32Array> {
   #used = 0;
   #left: number;
 
-  /** @param length How many lists there will be; each is empty until it is set. */
+  /** @param length How many lists there are; each is empty until it is set. */
   constructor(length: number) {
     this.length = length;
     this.#left = length;
@@ -27,7 +30,7 @@ export class TokenLists implements Items<Int32Array> {
   /** Sets a list: once, in any order. */
   set(index: number, ids: Int32Array): void {
     if (this.#used + ids.length > this.#room) {
-      // As much as there will be if the others are as long: a call with one text has no more than its tokens.
+      // Enough if the other lists are as long: a call with one text allocates no more than its tokens.
       this.#room = Math.max(ids.length, Math.min(CHUNK, ids.length * this.#left));
       this.#chunks.push(new Int32Array(this.#room));
       this.#used = 0;

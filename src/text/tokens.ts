@@ -1,8 +1,8 @@
-/** Texts to token ids, cut to what the model takes without losing the special tokens at the ends. */
+/** Truncates token ids, or splits them into windows, and keeps the special tokens at their ends. */
 import type { ModelNumbers, SPECIAL } from "../../ffi/mod.ts";
 import type { Truncate } from "../options.ts";
 
-/** What is done about special tokens; see `SPECIAL` of ffi/symbols.ts. */
+/** Which special tokens a text gets or keeps; see `SPECIAL` of ffi/symbols.ts. */
 export type Special = keyof typeof SPECIAL;
 
 /** A text's tokens after truncation. */
@@ -17,12 +17,12 @@ export interface TruncatedTokens {
 export type Specials = Pick<ModelNumbers, "bos" | "eos" | "sep">;
 
 /**
- * Cuts a sequence to a number of tokens. The first token stays if it is BOS (CLS), the last if it is EOS or SEP: a
+ * Truncates a sequence to a number of tokens. The first token stays if it is BOS (CLS), the last if it is EOS or SEP: a
  * model that was trained with them gives other vectors without.
  *
  * @param ids Token ids, special ones included.
  * @param limit Tokens to keep at most, special ones included.
- * @param side Which end to cut.
+ * @param side Which end is cut off.
  * @param specials The model's special tokens.
  */
 export function truncateTokens(
@@ -38,7 +38,7 @@ export function truncateTokens(
 }
 
 /**
- * How many overlapping windows a sequence makes. They overlap by a quarter; what Hugging Face calls `stride`.
+ * How many overlapping windows a sequence makes. They overlap by a quarter (Hugging Face's `stride`).
  *
  * @param ids Token ids, special ones included.
  * @param limit Tokens of one window, special ones included.
@@ -51,10 +51,10 @@ export function windowCount(ids: Int32Array, limit: number, specials: Specials):
 }
 
 /**
- * One of the overlapping windows of a sequence that is too long, with the special tokens at its ends, so that a passage in
- * the middle is whole in one of them.
+ * One of the overlapping windows of a long sequence, with the special tokens at its ends. Because they overlap, a short
+ * passage is whole in one of them.
  *
- * @param index Which, of as many as `windowCount` says.
+ * @param index Which window, below `windowCount`.
  */
 export function windowAt(ids: Int32Array, limit: number, specials: Specials, index: number): Int32Array {
   if (ids.length <= limit) return ids;
@@ -62,14 +62,14 @@ export function windowAt(ids: Int32Array, limit: number, specials: Specials, ind
   return window(ids, Math.min(opening + index * step, last), size, opening, closing);
 }
 
-/** Where the windows of a sequence begin: at `opening`, each a step further, and the last at `last`. */
+/** Where a sequence's windows begin: the first at `opening`, each a step further, and the last at `last`. */
 function layout(ids: Int32Array, limit: number, specials: Specials) {
   const { opening, closing } = limit > 2 ? ends(ids, limit, specials) : { opening: 0, closing: 0 };
   const size = limit - opening - closing;
   return { opening, closing, size, step: Math.max(1, size - Math.floor(size / 4)), last: ids.length - closing - size };
 }
 
-/** How many special tokens are at either end and can stay within the limit: 0 or 1. */
+/** How many special tokens stay at either end within the limit: 0 or 1. */
 function ends(ids: Int32Array, limit: number, specials: Specials): { opening: number; closing: number } {
   const opening = ids[0] === specials.bos && limit > 1 ? 1 : 0;
   const last = ids[ids.length - 1]!;
@@ -82,7 +82,7 @@ function window(ids: Int32Array, from: number, size: number, opening: number, cl
   return joined(ids.subarray(0, opening), ids.subarray(from, from + size), ids.subarray(ids.length - closing));
 }
 
-/** The tokens of several lists, one after another. */
+/** Joins lists of tokens. */
 export function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
   const ids = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -96,7 +96,7 @@ export function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
 /**
  * Applies the `truncate` option to a text's tokens.
  *
- * @param name Gives the argument's name with its index, for the message; asked only then, since it searches for it.
+ * @param name Gives the argument's name with its index, for the message; it is slow, so it is asked only then.
  * @throws {RangeError} when the text is too long and `truncate` is `"error"`, or when it has no tokens at all.
  */
 export function fitTokens(

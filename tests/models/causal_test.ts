@@ -213,7 +213,7 @@ for (const [name, path, reranker] of [["answers", RERANKER, "yes-no"], ["a head"
     assertEquals(llama.info.reranker, reranker);
     const engine = await loadEngine(path, { contexts: 1 });
     await engine.pool.close();
-    assert(engine.shares, "each pair is computed whole");
+    assert(engine.sharesPrefix, "each pair is computed whole");
     const documents = ["Paris is a city.", "bananas are yellow", "", "1 2 3", " a space first", "long ".repeat(150)];
     const logits = (ranked: Ranked<string>[]): number[] => {
       return ranked.toSorted((a, b) => a.index - b.index).map(({ logit }) => logit);

@@ -16,7 +16,7 @@ export const POISONS: ReadonlyMap<number, number> = new Map([
   [14, STATUS.OUT_OF_MEMORY],
   [15, STATUS.ABORTED], // though nobody asked
 ]);
-export const LIMITS = { best: 48, least: 16, weight: 64, count: 8 };
+export const LIMITS = { targetCost: 48, minCost: 16, maxCost: 64, maxItems: 8 };
 const WIDTH = 3;
 /** What a context of any size takes: 64 rows of outputs. */
 const SIZE = { weights: 0, cache: 0, compute: 0, row: 1000, perToken: true, head: 0 };
@@ -77,10 +77,10 @@ export class FakeNative {
       threads: 1,
       pooling: "mean",
       kernels: false,
-      width: WIDTH,
+      row: { width: WIDTH, perToken: false },
       pass: LIMITS,
       memory: { sizes: { of: () => Promise.resolve(SIZE) }, weights: 0, limit },
-      prepare: undefined,
+      normalize: undefined,
       onLog: undefined,
     });
   }
@@ -194,7 +194,7 @@ export class FakeNative {
     if (lane.lost || !lane.context) this.wrong.push("a pass without a context");
     if (lengths.length > (lane.context?.sequences ?? 0)) this.wrong.push(`${lengths.length} sequences in a pass`);
     if (tokens.length > (lane.context?.tokens ?? 0)) this.wrong.push(`${tokens.length} tokens in a pass`);
-    if (tokens.length > LIMITS.weight && lengths.length > 1) this.wrong.push(`${tokens.length} tokens of several`);
+    if (tokens.length > LIMITS.maxCost && lengths.length > 1) this.wrong.push(`${tokens.length} tokens of several`);
     let at = 0;
     lane.encoded = Array.from(lengths, (length) => tokens.slice(at, at += length));
     this.passes.push(lane.encoded);
@@ -208,7 +208,7 @@ export class FakeNative {
 
 /** What a context of the fake takes. */
 export function contextSize(tokens: number): number {
-  return contextBytes(SIZE, tokens, tokens, LIMITS.count);
+  return contextBytes(SIZE, tokens, tokens, LIMITS.maxItems);
 }
 
 /** What the fake computes of a sequence. */

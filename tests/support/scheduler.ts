@@ -148,7 +148,7 @@ export async function passesBeforeQuery(seed: number, lists: number): Promise<nu
   const pool = fake.pool(draw(1, 3));
   const long = Array.from({ length: lists }, () => {
     const sequences = Array.from({ length: draw(60, 120) }, () => {
-      return { ids: new Int32Array(draw(1, LIMITS.weight)).fill(20), truncated: false };
+      return { ids: new Int32Array(draw(1, LIMITS.maxCost)).fill(20), truncated: false };
     });
     return pool.encode(sequences);
   });
@@ -156,7 +156,7 @@ export async function passesBeforeQuery(seed: number, lists: number): Promise<nu
   const begun = draw(10, 20);
   while (fake.passes.length < begun) await later(1);
   const before = fake.passes.length;
-  await pool.encode([{ ids: new Int32Array(draw(1, LIMITS.weight)).fill(21), truncated: false }]);
+  await pool.encode([{ ids: new Int32Array(draw(1, LIMITS.maxCost)).fill(21), truncated: false }]);
   const found = fake.passes.findIndex((pass) => pass.some(([first]) => first === 21));
   await Promise.all(long);
   pool.close();

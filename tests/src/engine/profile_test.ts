@@ -2,59 +2,32 @@
 import { test } from "node:test";
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { LlamaError } from "../../../ffi/errors.ts";
-import type { Model, ModelNumbers } from "../../../ffi/mod.ts";
-import type { LoadOptions, Pooling } from "../../../src/options.ts";
-import { isCausal, type Known, profileOf } from "../../../src/engine/profile.ts";
+import type { LoadOptions } from "../../../src/options.ts";
+import { type CatalogueFacts, isCausal, profileOf } from "../../../src/engine/profile.ts";
 import { YES_NO_TEMPLATE } from "../../../src/text/templates.ts";
+import { BERT, fakeModel, type ModelFile, QWEN3, XLM_R } from "../../support/fake_model.ts";
 
-interface File {
-  readonly meta?: Record<string, string>;
-  readonly tensors?: readonly string[];
-  readonly numbers?: Partial<ModelNumbers>;
-  readonly pooling?: Exclude<Pooling, undefined>;
-}
-
-const NUMBERS = { contextLength: 512, pooling: -1, hasDecoder: 1, hasEncoder: 0, addBos: 1, addEos: 1, addSep: 0 };
-
-function model({ meta = {}, tensors = [], numbers = {}, pooling }: File): Model {
-  return {
-    meta: (key: string) => meta[key],
-    hasTensor: (name: string) => tensors.includes(name),
-    numbers: { ...NUMBERS, ...numbers },
-    pooling,
-  } as unknown as Model;
-}
-
-const BERT: File = {
-  meta: { "general.architecture": "bert", "tokenizer.ggml.model": "bert", "bert.attention.causal": "false" },
-  pooling: "mean",
-};
-const XLM_R: File = { meta: { ...BERT.meta, "tokenizer.ggml.model": "t5" }, pooling: "cls" };
-const QWEN3: File = {
-  meta: { "general.architecture": "qwen3", "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen2" },
-};
-
-function decide(file: File, options: LoadOptions = {}, known?: Known) {
-  const { pooling, reranker, exact, warnings, maxTokens } = profileOf(model(file), options, known);
+function profiled(file: ModelFile, options: LoadOptions = {}, known?: CatalogueFacts) {
+  const { pooling, reranker, exact, warnings, maxTokens } = profileOf(fakeModel(file), options, known);
   return { pooling, reranker, exact, warnings, maxTokens };
 }
 
 test("profileOf() finds nothing wrong with a file that has what its family needs", () => {
   const right = { exact: true, warnings: [], maxTokens: 512 };
-  assertEquals(decide(BERT), { ...right, pooling: "mean", reranker: "cosine" });
-  assertEquals(decide(XLM_R), { ...right, pooling: "cls", reranker: "cosine" });
-  assertEquals(decide({ ...QWEN3, pooling: "last" }), { ...right, pooling: "last", reranker: "cosine" });
-  assertEquals(decide(QWEN3), { ...right, pooling: "none", reranker: "yes-no" });
+  assertEquals(profiled(BERT), { ...right, pooling: "mean", reranker: "cosine" });
+  assertEquals(profiled(XLM_R), { ...right, pooling: "cls", reranker: "cosine" });
+  assertEquals(profiled({ ...QWEN3, pooling: "last" }), { ...right, pooling: "last", reranker: "cosine" });
+  assertEquals(profiled(QWEN3), { ...right, pooling: "none", reranker: "yes-no" });
   const head = { ...BERT, pooling: "rank", tensors: ["cls.weight", "cls.output.weight"] } as const;
-  assertEquals(decide(head), { ...right, pooling: "rank", reranker: "cross-encoder" });
+  assertEquals(profiled(head), { ...right, pooling: "rank", reranker: "cross-encoder" });
 });
 
 /** The one warning of a file that changes its results, and that an option for it silences it. */
-function assertWarned(file: File, words: string[], remedy: LoadOptions = {}): void {
-  const { exact, warnings } = decide(file);
+function assertWarned(file: ModelFile, words: string[], remedy: LoadOptions = {}): void {
+  const { exact, warnings } = profiled(file);
   assertEquals([exact, warnings.length], [false, 1], warnings.join());
   for (const word of words) assertStringIncludes(warnings[0]!, word);
-  if (Object.keys(remedy).length > 0) assertEquals(decide(file, remedy).warnings, []);
+  if (Object.keys(remedy).length > 0) assertEquals(profiled(file, remedy).warnings, []);
 }
 
 test("profileOf() warns by name of what a file lacks, with the remedy", () => {
@@ -69,70 +42,70 @@ test("profileOf() warns by name of what a file lacks, with the remedy", () => {
   });
   const gemma = { "general.architecture": "gemma-embedding", "general.name": "EmbeddingGemma" };
   assertWarned({ meta: gemma, pooling: "mean" }, ["EmbeddingGemma lacks the dense head", "dense-modules"]);
-  assertEquals(decide({ meta: gemma, pooling: "mean", tensors: ["dense_2.weight"] }).warnings, []);
+  assertEquals(profiled({ meta: gemma, pooling: "mean", tensors: ["dense_2.weight"] }).warnings, []);
   assertWarned({ meta: { "general.architecture": "jina-bert-v3" }, pooling: "mean" }, ["LoRA adapters"]);
   assertWarned({ meta: { "general.architecture": "nomic-bert-moe" }, pooling: "mean" }, ["experts whose bias"]);
   const { "tokenizer.ggml.pre": _, ...unsplit } = QWEN3.meta!;
   assertWarned({ meta: unsplit, pooling: "last" }, ["tokenizer.ggml.pre", "convert the original again"]);
-  const { exact, warnings } = decide({ meta: BERT.meta! });
+  const { exact, warnings } = profiled({ meta: BERT.meta! });
   assertEquals([exact, warnings.length], [true, 1]);
   assertStringIncludes(warnings[0]!, "names no pooling");
-  assertEquals(decide({ meta: BERT.meta! }, { pooling: "none" }).warnings, []);
+  assertEquals(profiled({ meta: BERT.meta! }, { pooling: "none" }).warnings, []);
 });
 
 test("profileOf() takes a file that has a head and names no pooling for a reranker", () => {
   const head = { tensors: ["cls.weight", "cls.output.weight"] };
-  assertEquals(decide({ meta: XLM_R.meta!, ...head }), {
+  assertEquals(profiled({ meta: XLM_R.meta!, ...head }), {
     pooling: "rank",
     reranker: "cross-encoder",
     exact: true,
     warnings: [],
     maxTokens: 512,
   });
-  const { exact, reranker, warnings } = decide({ meta: { "general.architecture": "modern-bert" }, ...head });
+  const { exact, reranker, warnings } = profiled({ meta: { "general.architecture": "modern-bert" }, ...head });
   assertEquals([exact, reranker, warnings.length], [true, "cross-encoder", 1]);
   assertStringIncludes(warnings[0]!, "classifier_pooling");
-  assertEquals(decide({ meta: XLM_R.meta!, ...head }, { pooling: "cls" }).reranker, "cosine");
+  assertEquals(profiled({ meta: XLM_R.meta!, ...head }, { pooling: "cls" }).reranker, "cosine");
 });
 
 test("profileOf() takes the catalogue's word where the file is silent, and the option's before all", () => {
-  const known: Known = { maxTokens: 128, prompts: { query: "q: ", document: "" }, pooling: "cls" };
+  const known: CatalogueFacts = { maxTokens: 128, prompts: { query: "q: ", document: "" }, pooling: "cls" };
   const silent = { meta: BERT.meta! };
-  assertEquals(decide(silent, {}, known), {
+  assertEquals(profiled(silent, {}, known), {
     pooling: "cls",
     reranker: "cosine",
     exact: true,
     warnings: [],
     maxTokens: 128,
   });
-  assertEquals(decide(BERT, {}, known).pooling, "mean");
-  assertEquals(decide(BERT, { pooling: "last", contextSize: 64 }, known).pooling, "last");
-  assertEquals(decide(BERT, { contextSize: 64 }, known).maxTokens, 64);
-  assertEquals(decide({ ...BERT, meta: { ...BERT.meta, "llamasaur.max_seq_length": "256" } }).maxTokens, 256);
-  assertThrows(() => decide(BERT, { contextSize: 513 }), RangeError, "positions for 512 tokens");
-  const { prompts } = profileOf(model(BERT), {}, known);
+  assertEquals(profiled(BERT, {}, known).pooling, "mean");
+  assertEquals(profiled(BERT, { pooling: "last", contextSize: 64 }, known).pooling, "last");
+  assertEquals(profiled(BERT, { contextSize: 64 }, known).maxTokens, 64);
+  assertEquals(profiled({ ...BERT, meta: { ...BERT.meta, "llamasaur.max_seq_length": "256" } }).maxTokens, 256);
+  assertThrows(() => profiled(BERT, { contextSize: 513 }), RangeError, "positions for 512 tokens");
+  const { prompts } = profileOf(fakeModel(BERT), {}, known);
   assertEquals(prompts, known.prompts);
-  const own = model({ ...BERT, meta: { ...BERT.meta, "llamasaur.prompt.query": "find: " } });
+  const own = fakeModel({ ...BERT, meta: { ...BERT.meta, "llamasaur.prompt.query": "find: " } });
   assertEquals(profileOf(own, {}, known).prompts, { query: "find: ", document: "" });
 });
 
 test("profileOf() ranks by yes and no where a reranker's file has no head, and refuses where it cannot", () => {
-  const known: Known = { maxTokens: 512, prompts: { query: "", document: "" }, pooling: "rank" };
-  assertEquals(decide(QWEN3, {}, known).reranker, "yes-no");
-  assertEquals(decide({ ...QWEN3, pooling: "rank" }).reranker, "yes-no");
-  assertEquals(profileOf(model(QWEN3), {}, undefined).template, YES_NO_TEMPLATE);
-  const own = model({ meta: { ...QWEN3.meta, "tokenizer.chat_template.rerank": "{query} {document}" } });
+  const known: CatalogueFacts = { maxTokens: 512, prompts: { query: "", document: "" }, pooling: "rank" };
+  assertEquals(profiled(QWEN3, {}, known).reranker, "yes-no");
+  assertEquals(profiled({ ...QWEN3, pooling: "rank" }).reranker, "yes-no");
+  assertEquals(profileOf(fakeModel(QWEN3), {}, undefined).template, YES_NO_TEMPLATE);
+  const own = fakeModel({ meta: { ...QWEN3.meta, "tokenizer.chat_template.rerank": "{query} {document}" } });
   assertEquals(profileOf(own, {}, undefined).template, "{query} {document}");
   assertEquals(profileOf(own, { template: "{document}{query}" }, undefined).template, "{document}{query}");
-  assertThrows(() => decide(QWEN3, { pooling: "rank" }), LlamaError, "no classification head");
-  assertThrows(() => decide({ ...BERT, pooling: "rank" }), LlamaError, "no classification head");
-  assertThrows(() => decide({ ...BERT, numbers: { pooling: -2 } }), LlamaError, "pass pooling");
-  assertEquals(decide(QWEN3, { pooling: "mean" }).reranker, "cosine");
+  assertThrows(() => profiled(QWEN3, { pooling: "rank" }), LlamaError, "no classification head");
+  assertThrows(() => profiled({ ...BERT, pooling: "rank" }), LlamaError, "no classification head");
+  assertThrows(() => profiled({ ...BERT, numbers: { pooling: -2 } }), LlamaError, "pass pooling");
+  assertEquals(profiled(QWEN3, { pooling: "mean" }).reranker, "cosine");
 });
 
 test("isCausal() goes by the file, else by the architecture", () => {
   const of = (architecture: string, more: Record<string, string> = {}) =>
-    isCausal(model({ meta: { "general.architecture": architecture, ...more } }));
+    isCausal(fakeModel({ meta: { "general.architecture": architecture, ...more } }));
   assertEquals([of("qwen3"), of("llama"), of("gemma3")], [true, true, true]);
   assertEquals([of("gemma-embedding"), of("nomic-bert"), of("modern-bert")], [false, false, false]);
   assertEquals(of("llama", { "llama.attention.causal": "false" }), false);

@@ -1,16 +1,17 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { LlamaError } from "../../../ffi/errors.ts";
+import { extrapolate } from "../../../src/pool/context_sizes.ts";
 import {
   capacityFor,
   contextBytes,
-  extrapolate,
+  estimateMemory,
   outputsBytes,
   passesOf,
+  planMemory,
   smallerPass,
   weightsBytes,
 } from "../../../src/pool/memory.ts";
-import { estimateMemory, planMemory } from "../../../src/pool/memory_plan.ts";
 import { passLimits } from "../../../src/pool/plan.ts";
 
 const MB = 1024 * 1024;
@@ -49,7 +50,7 @@ test("passesOf() holds every token once, in passes no larger than the limits but
   for (const [count, length] of [[0, 1], [1, 5], [64, 4], [10_000, 12], [3, 1000]] as const) {
     const passes = await passesOf(new Uint32Array(count).fill(length), PASS, 1);
     assertEquals(passes.reduce((sum, tokens) => sum + tokens, 0), count * length);
-    assert(passes.every((tokens) => tokens <= Math.max(PASS.weight, length)));
+    assert(passes.every((tokens) => tokens <= Math.max(PASS.maxCost, length)));
   }
   assertEquals((await passesOf([500, 2, 2], PASS, 1))[0], 500);
 });
@@ -58,7 +59,7 @@ test("planMemory() takes all that is wanted without a limit, or below one", asyn
   for (const limit of [undefined, 100 * MB]) {
     const { contexts, pass, info } = await planMemory({ contexts: 2, pass: PASS, limit }, SIZES, MODEL);
     assertEquals([contexts, pass], [2, PASS]);
-    assertEquals(info, { weights: 50 * MB, contexts: 2 * fullContext(capacityFor(0, PASS), PASS.count), limit });
+    assertEquals(info, { weights: 50 * MB, contexts: 2 * fullContext(capacityFor(0, PASS), PASS.maxItems), limit });
   }
 });
 
@@ -66,17 +67,17 @@ test("planMemory() gives up large passes before lanes, and lanes before the load
   const smaller = smallerPass(PASS)!;
   let smallest = smaller;
   for (let next = smallerPass(smallest); next; next = smallerPass(next)) smallest = next;
-  const bytes = (pass: typeof PASS): number => fullContext(capacityFor(0, pass), pass.count);
+  const bytes = (pass: typeof PASS): number => fullContext(capacityFor(0, pass), pass.maxItems);
   const plan = async (room: number): Promise<[number, number]> => {
     const limit = Math.ceil(50 * MB + room);
     const { contexts, pass, info } = await planMemory({ contexts: 2, pass: PASS, limit }, SIZES, MODEL);
     assert(info.weights + info.contexts <= limit);
-    return [contexts, pass.weight];
+    return [contexts, pass.maxCost];
   };
-  assertEquals(await plan(2 * bytes(PASS)), [2, PASS.weight]);
-  assertEquals(await plan(2 * bytes(PASS) - 10), [2, smaller.weight]);
+  assertEquals(await plan(2 * bytes(PASS)), [2, PASS.maxCost]);
+  assertEquals(await plan(2 * bytes(PASS) - 10), [2, smaller.maxCost]);
   assertEquals((await plan(2 * bytes(smallest) - 10))[0], 1);
-  assertEquals(await plan(bytes(smallest)), [1, smallest.weight]);
+  assertEquals(await plan(bytes(smallest)), [1, smallest.maxCost]);
   const error = await assertRejects(() => plan(bytes(smallest) - 10), LlamaError, "memoryLimit");
   assertEquals(error.code, "out-of-memory");
   assert(/weights take 50 MB and the smallest context \d+ MB; raise it to \d+/.test(error.message), error.message);
@@ -91,32 +92,31 @@ test("planMemory() loads a model whose contexts cannot be had, but not under a l
 
 test("estimateMemory() counts a context for each lane that has a pass, as large as its passes", async () => {
   const memory = await planMemory({ contexts: 2, pass: PASS, limit: undefined }, SIZES, MODEL);
-  const info = { pooling: "mean", reranker: "cosine", maxTokens: 2048 } as const;
-  const of = (lengths: number[]): ReturnType<typeof estimateMemory> =>
-    estimateMemory({ memory, info, width: 10 }, lengths);
+  const [info, row] = [{ maxTokens: 2048 }, { width: 10, perToken: false }];
+  const of = (lengths: number[]): ReturnType<typeof estimateMemory> => estimateMemory({ memory, info, row }, lengths);
   const [one, many, long] = [await of([8]), await of(Array(1000).fill(8)), await of([1000, 8, 8])];
   assert(one.contexts < many.contexts / 2);
   assert(many.contexts <= memory.info.contexts);
   const capacity = capacityFor(1000, PASS);
-  assert(long.contexts > contextBytes(sizeOf(capacity), capacity, 1000, PASS.count));
+  assert(long.contexts > contextBytes(sizeOf(capacity), capacity, 1000, PASS.maxItems));
   assert(
-    long.contexts < 2 * contextBytes(sizeOf(capacity), capacity, 1000, PASS.count),
+    long.contexts < 2 * contextBytes(sizeOf(capacity), capacity, 1000, PASS.maxItems),
     "only one lane has the long text",
   );
-  assertEquals(many.outputs, outputsBytes(Array(1000).fill(8), 10, false));
+  assertEquals(many.outputs, outputsBytes(Array(1000).fill(8), row));
   for (const { weights, contexts, outputs, total } of [one, many, long]) {
     assertEquals(total, weights + contexts + outputs);
   }
   assertEquals((await of([])).contexts, 0);
-  const rows = await estimateMemory({ memory, info: { ...info, pooling: "none" }, width: 10 }, [8]);
+  const rows = await estimateMemory({ memory, info, row: { ...row, perToken: true } }, [8]);
   assertEquals(rows.outputs - one.outputs, 7 * 10 * 4);
 });
 
 test("estimateMemory() counts no contexts side by side that a limit keeps apart", async () => {
-  const limit = 50 * MB + 3 * fullContext(capacityFor(1000, PASS), PASS.count) / 2;
+  const limit = 50 * MB + 3 * fullContext(capacityFor(1000, PASS), PASS.maxItems) / 2;
   const memory = await planMemory({ contexts: 2, pass: PASS, limit }, SIZES, MODEL);
   const { total } = await estimateMemory(
-    { memory, info: { pooling: "mean", reranker: "cosine", maxTokens: 2048 }, width: 1 },
+    { memory, info: { maxTokens: 2048 }, row: { width: 1, perToken: false } },
     [1000, 1000, 1000],
   );
   assert(total <= limit + 10_000, `${total} > ${limit}`);

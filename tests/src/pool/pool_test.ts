@@ -23,7 +23,7 @@ test("Pool puts calls that are made at once into shared passes", async () => {
   const pool = fake.pool(1);
   await Promise.all(Array.from({ length: 80 }, () => pool.encode(one(40))));
   console.log(`${fake.passes.length} passes`);
-  assert(fake.passes.length <= 12, `${fake.passes.length} passes for 80 texts, ${LIMITS.count} a pass`);
+  assert(fake.passes.length <= 12, `${fake.passes.length} passes for 80 texts, ${LIMITS.maxItems} a pass`);
   await pool.close();
 });
 

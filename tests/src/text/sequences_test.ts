@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { pairCutter } from "../../../src/text/pairs.ts";
-import { type Cutter, type Sequence, Sequences, textCutter } from "../../../src/text/sequences.ts";
+import { pairSplitter } from "../../../src/text/pairs.ts";
+import { type Sequence, Sequences, type Splitter, textSplitter } from "../../../src/text/sequences.ts";
 
 const BERT = { bos: 101, eos: -1, sep: 102 };
 const FORMAT = { opening: [101], middle: [102], closing: [102], segments: true };
@@ -17,16 +17,18 @@ function listed(sequences: Sequences): number[][] {
 }
 
 test("Sequences.of() makes one of each text, and says what was cut", async () => {
-  const sequences = await Sequences.of(textCutter(texts(1, 4, 2), 4, "end", BERT, name));
+  const sequences = await Sequences.of(textSplitter(texts(1, 4, 2), BERT, { limit: 4, truncate: "end", name }));
   assertEquals(listed(sequences), [[101, 1000, 102], [101, 1000, 1001, 102], [101, 1000, 1001, 102]]);
   assertEquals([...sequences.truncated], [0, 1, 0]);
   assertEquals([...sequences.lengths], [3, 4, 4]);
-  assertEquals([...sequences.owners], [0, 1, 2]);
+  assertEquals([...sequences.textOf], [0, 1, 2]);
 });
 
 test("Sequences.of() makes windows, each of which knows its text and its place in it", async () => {
   const documents = texts(2, 7, 0, 5);
-  const sequences = await Sequences.of(pairCutter(Int32Array.of(7), documents, FORMAT, 8, "windows", BERT, name));
+  const sequences = await Sequences.of(
+    pairSplitter(Int32Array.of(7), documents, FORMAT, BERT, { limit: 8, truncate: "windows", name }),
+  );
   const pair = (...ids: number[]): number[] => [101, 7, 102, ...ids, 102];
   assertEquals(listed(sequences), [
     pair(1000, 1001),
@@ -36,37 +38,38 @@ test("Sequences.of() makes windows, each of which knows its text and its place i
     pair(1000, 1001, 1002, 1003),
     pair(1001, 1002, 1003, 1004),
   ]);
-  assertEquals([...sequences.owners], [0, 1, 1, 2, 3, 3]);
-  assertEquals([0, 1, 2, 3, 4, 5].map((i) => sequences.piece(i)), [0, 0, 1, 0, 0, 1]);
+  assertEquals([...sequences.textOf], [0, 1, 1, 2, 3, 3]);
+  assertEquals([0, 1, 2, 3, 4, 5].map((i) => sequences.indexInText(i)), [0, 0, 1, 0, 0, 1]);
   assertEquals([...sequences.truncated], [0, 0, 0, 0]);
   assertEquals(sequences.at(2).segmentB, 3);
 });
 
 test("Sequences.of() counts what others have, too, as no token of a sequence's own", async () => {
-  const cut = (text: number): Sequence => ({ ids: new Int32Array(5 + text), truncated: false, prefixLength: 4 });
-  const sequences = await Sequences.of({ length: 3, pieces: () => 1, cut });
-  assertEquals([...sequences.weights], [1, 2, 3]);
+  const sequence = (text: number): Sequence => ({ ids: new Int32Array(5 + text), truncated: false, prefixLength: 4 });
+  const sequences = await Sequences.of({ length: 3, count: () => 1, sequence });
+  assertEquals([...sequences.costs], [1, 2, 3]);
   assertEquals([...sequences.lengths], [5, 6, 7]);
 });
 
 test("Sequences makes a sequence anew each time, and keeps none", async () => {
-  const sequences = await Sequences.of(textCutter(texts(9), 4, "end", BERT, name));
+  const sequences = await Sequences.of(textSplitter(texts(9), BERT, { limit: 4, truncate: "end", name }));
   const first = sequences.at(0);
   assert(first.ids !== sequences.at(0).ids);
 });
 
 test("Sequences.of() throws for the first text that is refused, and asks for none behind it", async () => {
   const asked: number[] = [];
-  const whole = pairCutter(Int32Array.of(7), texts(2, 9, 9), FORMAT, 8, "error", BERT, name);
-  const cutter: Cutter = {
+  const options = { limit: 8, truncate: "error", name } as const;
+  const whole = pairSplitter(Int32Array.of(7), texts(2, 9, 9), FORMAT, BERT, options);
+  const splitter: Splitter = {
     ...whole,
-    pieces: (i) => {
+    count: (i) => {
       asked.push(i);
-      return whole.pieces(i);
+      return whole.count(i);
     },
   };
-  await assertRejects(() => Sequences.of(cutter), RangeError, "Cannot rank documents[1]: it has 9 tokens");
+  await assertRejects(() => Sequences.of(splitter), RangeError, "Cannot rank documents[1]: it has 9 tokens");
   assertEquals(asked, [0, 1]);
-  const alone = textCutter([...texts(2, 9), new Int32Array()], 8, "error", BERT, name);
+  const alone = textSplitter([...texts(2, 9), new Int32Array()], BERT, options);
   await assertRejects(() => Sequences.of(alone), RangeError, "Cannot embed documents[1]: it has 11 tokens");
 });

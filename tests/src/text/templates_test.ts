@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { pairFormat } from "../../../src/text/pairs.ts";
 import type { Special } from "../../../src/text/tokens.ts";
-import type { Cutter, PairTruncate, Sequence } from "../../../src/text/sequences.ts";
+import type { PairTruncate, Sequence, Splitter } from "../../../src/text/sequences.ts";
 import type { Items } from "../../../src/slices.ts";
 import { fillTemplate, parseTemplate, withInstruction, YES_NO_TEMPLATE } from "../../../src/text/templates.ts";
 
@@ -22,15 +22,16 @@ const TEMPLATE = "<|im_start|>Q: {query}\nD: {document}.<|im_end|>\n<think>";
 const name = (i: number): string => `documents[${i}]`;
 
 async function fillAll(query: string, documents: string[], limit: number, truncate: PairTruncate, template = TEMPLATE) {
-  const stretches = await parseTemplate(template, tokenize);
+  const parts = await parseTemplate(template, tokenize);
   const values = { query, instruction: "<|im_end|>{query}" };
-  const cutter = await fillTemplate(stretches, values, documents, limit, truncate, name, tokenize, tokenizeAll);
-  return groupsOf(cutter).map((group) => group.map(({ ids, truncated }) => [spell(ids), truncated]));
+  const options = { limit, truncate, name };
+  const splitter = await fillTemplate(parts, values, documents, options, tokenize, tokenizeAll);
+  return groupsOf(splitter).map((group) => group.map(({ ids, truncated }) => [spell(ids), truncated]));
 }
 
 /** The sequences of each document. */
-function groupsOf({ length, pieces, cut }: Cutter): Sequence[][] {
-  return Array.from({ length }, (_, i) => Array.from({ length: pieces(i) }, (_, piece) => cut(i, piece)));
+function groupsOf({ length, count, sequence }: Splitter): Sequence[][] {
+  return Array.from({ length }, (_, i) => Array.from({ length: count(i) }, (_, window) => sequence(i, window)));
 }
 
 async function fill(query: string, documents: string[], limit = 1000, truncate: PairTruncate = "end") {
@@ -74,19 +75,11 @@ test("fillTemplate() tokenises query, document and what is between them as one t
     asked.push(...texts);
     return tokenize(texts, special);
   };
-  const stretches = await parseTemplate(TEMPLATE, tokenize);
-  await fillTemplate(
-    stretches,
-    { query: "what?", instruction: "" },
-    ["that"],
-    100,
-    "end",
-    name,
-    listen,
-    (texts, special) => {
-      return listen(listed(texts), special);
-    },
-  );
+  const parts = await parseTemplate(TEMPLATE, tokenize);
+  const values = { query: "what?", instruction: "" };
+  const options = { limit: 100, truncate: "end", name } as const;
+  const listenAll = (texts: Items<string>, special: Special) => listen(listed(texts), special);
+  await fillTemplate(parts, values, ["that"], options, listen, listenAll);
   assertEquals(asked.filter((text) => text.includes("that")), ["Q: what?\nD: that."]);
 });
 
@@ -101,11 +94,12 @@ test("fillTemplate() keeps a token that is of the document and of what is before
       }
       return Int32Array.from(merged);
     });
-  const stretches = await parseTemplate("{query}: {document}", merging);
+  const parts = await parseTemplate("{query}: {document}", merging);
   const values = { query: "q", instruction: "" };
   const mergingAll = (texts: Items<string>, special: Special) => merging(listed(texts), special);
-  const cutter = await fillTemplate(stretches, values, ["abcdefghij"], 6, "windows", name, merging, mergingAll);
-  assertEquals(groupsOf(cutter).flat().map(({ ids }) => spell(ids)), ["q:abcd", "q:defg", "q:ghij"]);
+  const options = { limit: 6, truncate: "windows", name } as const;
+  const splitter = await fillTemplate(parts, values, ["abcdefghij"], options, merging, mergingAll);
+  assertEquals(groupsOf(splitter).flat().map(({ ids }) => spell(ids)), ["q:abcd", "q:defg", "q:ghij"]);
 });
 
 test("withInstruction() replaces the line of Qwen's prompts, and says where there is none", () => {

@@ -1,0 +1,52 @@
+// Models as their files describe them, without a native side.
+import type { Model, ModelNumbers } from "../../ffi/mod.ts";
+import type { Pooling } from "../../mod.ts";
+
+/** What a file says of itself. */
+export interface ModelFile {
+  readonly meta?: Record<string, string>;
+  readonly tensors?: readonly string[];
+  readonly numbers?: Partial<ModelNumbers>;
+  readonly pooling?: Pooling;
+  readonly labels?: readonly string[];
+}
+
+const NUMBERS: Partial<ModelNumbers> = {
+  contextLength: 512,
+  vocabularySize: 30_522,
+  dimensions: 384,
+  classes: 0,
+  pooling: -1,
+  hasDecoder: 1,
+  hasEncoder: 0,
+  isCausalDecoder: 0,
+  exposesHiddenStates: 0,
+  classifiesLastToken: 0,
+  bos: 101,
+  eos: -1,
+  sep: 102,
+  addBos: 1,
+  addEos: 1,
+  addSep: 0,
+  device: -1,
+};
+
+/** A model of that file. */
+export function fakeModel({ meta = {}, tensors = [], numbers = {}, pooling, labels = [] }: ModelFile): Model {
+  return {
+    meta: (key: string) => meta[key],
+    hasTensor: (name: string) => tensors.includes(name),
+    numbers: { ...NUMBERS, ...numbers },
+    pooling,
+    labels,
+  } as unknown as Model;
+}
+
+export const BERT: ModelFile = {
+  meta: { "general.architecture": "bert", "tokenizer.ggml.model": "bert", "bert.attention.causal": "false" },
+  pooling: "mean",
+};
+export const XLM_R: ModelFile = { meta: { ...BERT.meta, "tokenizer.ggml.model": "t5" }, pooling: "cls" };
+export const QWEN3: ModelFile = {
+  meta: { "general.architecture": "qwen3", "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen2" },
+};
