@@ -3,6 +3,8 @@ import { STATUS } from "./symbols.ts";
 
 export { STATUS };
 
+import { LONGEST_REASON, printable } from "./host/printable.ts";
+
 /** What kind of failure a {@linkcode LlamaError} is. */
 export type LlamaErrorCode =
   | "model-invalid"
@@ -150,6 +152,7 @@ export function statusError(status: number, action: string, lines: string, code?
     ? "model-unsupported"
     : code ?? "context-lost";
   const words = WORDS[status] ?? `unknown status ${status}`;
-  const tail = lines.trim().split("\n").map((line) => line.trim()).filter(Boolean).join(" | ");
+  const told = lines.trim().split("\n").map((line) => line.trim()).filter(Boolean);
+  const tail = told.map((line) => printable(line, undefined, LONGEST_REASON)).join(" | ");
   return new LlamaError(kind, `Cannot ${action}: ${words}${tail && `: ${tail}`}`);
 }

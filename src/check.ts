@@ -1,6 +1,7 @@
 /** What is wrong with an argument: a TypeError or RangeError that names it, its value and what is allowed. */
 import { fileURLToPath } from "node:url";
 import { type Check, type Checked, type Checks, readOptions } from "../ffi/host/options.ts";
+import { printable } from "../ffi/host/printable.ts";
 import { forEachInSlices } from "./slices.ts";
 
 const MOST_ITEMS = 2 ** 32 - 1; // of a JavaScript array
@@ -145,7 +146,9 @@ export function callback<Callback>(name: string, value: unknown): Callback {
 
 /** A value as it should appear in a message: short, and without running the value's own code. */
 export function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "string") {
+    return printable(JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value));
+  }
   if (typeof value === "bigint") return BigInt.asIntN(64, value) === value ? `${value}n` : "a bigint";
   if (typeof value === "function") return "a function";
   if (typeof value === "symbol") return "a symbol";

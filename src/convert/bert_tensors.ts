@@ -1,5 +1,6 @@
 /** The tensors of BERT and RoBERTa checkpoints under the names that llama.cpp looks for. */
 import { LlamaError } from "../../ffi/errors.ts";
+import { printable } from "../../ffi/host/printable.ts";
 import type { GgufTensor } from "./gguf.ts";
 import { checkFloat, floats, type Tensor } from "./safetensors.ts";
 
@@ -72,7 +73,7 @@ export function tensorsOf(
       /\.beta$/,
       ".bias",
     );
-    if (given.has(name)) throw new LlamaError("model-invalid", `${tensor.file}: ${name} is there twice`);
+    if (given.has(name)) throw new LlamaError("model-invalid", `${tensor.file}: ${printable(name)} is there twice`);
     given.set(name, tensor);
   }
   const found: [Tensor, GgufTensor][] = [];
@@ -94,7 +95,7 @@ export function tensorsOf(
   }
   for (const [name, tensor] of given) {
     if (!UNUSED.test(name)) {
-      throw new LlamaError("model-unsupported", `${tensor.file}: tensor ${tensor.name} is not known`);
+      throw new LlamaError("model-unsupported", `${tensor.file}: tensor ${printable(tensor.name)} is not known`);
     }
   }
   // The order of llama.cpp's converter.

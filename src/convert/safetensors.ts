@@ -8,6 +8,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { LlamaError } from "../../ffi/errors.ts";
+import { LONGEST_REASON, printable } from "../../ffi/host/printable.ts";
 import { Config } from "./config.ts";
 
 /** One tensor of a checkpoint: its shape, and the bytes of the file that hold it. */
@@ -238,5 +239,6 @@ function isCounts(value: unknown): value is number[] {
 }
 
 function invalid(file: string, reason: string, cause?: unknown): never {
-  throw new LlamaError("model-invalid", `${file} cannot be read: ${reason}`, { cause });
+  const words = printable(reason, undefined, LONGEST_REASON);
+  throw new LlamaError("model-invalid", `${file} cannot be read: ${words}`, { cause });
 }

@@ -174,6 +174,45 @@ test("download() shows no token, no password and no signature of a storage", asy
   });
 });
 
+const ECHOED = "hf_Echoed-9";
+const ECHOES: [what: string, form: (sent: string) => string][] = [
+  ["as it is", (sent) => sent],
+  ["in capitals", (sent) => sent.toUpperCase()],
+  ["encoded for a URL", (sent) => Array.from(sent, (c) => `%${c.charCodeAt(0).toString(16)}`).join("")],
+  ["encoded twice", (sent) => Array.from(sent, (c) => `%25${c.charCodeAt(0).toString(16)}`).join("")],
+  ["among 9,000 letters", (sent) => "E".repeat(4500) + sent + "E".repeat(4500)],
+  ["behind a terminal's escape", (sent) => `\u009b2J${sent}\u0085`],
+];
+
+test("download() shows no token that a hub or a proxy repeats, wherever and however", async () => {
+  const found: string[] = [];
+  for (const [how, form] of ECHOES) {
+    for (const status of [301, 302, 401, 403, 404, 418, 429, 500]) {
+      await withHub(async (hub) => {
+        hub.onHub = (request, response) => {
+          const said = form(request.headers.authorization?.slice("Bearer ".length) ?? ECHOED);
+          const url = encodeURI(said).replaceAll("%25", "%");
+          const location = status === 301
+            ? `http://127.0.0.1:1/${url}/x?${url}`
+            : `http://${url.slice(0, 60)}.invalid/${url}`;
+          // by hand: node:http refuses what a hostile server sends
+          const head = `HTTP/1.1 ${status} ${said}\r\nx-error-code: ${said}\r\n`;
+          response.socket!.end(`${head}location: ${location}\r\ncontent-length: 0\r\n\r\n`, "latin1");
+          return true;
+        };
+        const options = { endpoint: hub.endpoint, token: ECHOED, cache: "unused", offline: false };
+        const error = await download(NAME, options).then(() => undefined, (error) => error as Error);
+        const words = `${error?.message} ${error?.stack} ${error?.cause}`;
+        if (!error) found.push(`${status}, ${how}: no error`);
+        if (words.toLowerCase().includes(ECHOED.toLowerCase())) found.push(`${status}, ${how}: the token`);
+        if ((error?.message.length ?? 0) > 1200) found.push(`${status}, ${how}: ${error!.message.length} letters`);
+        if (/[\p{Cc}\p{Cf}]/u.test(error?.message ?? "")) found.push(`${status}, ${how}: what cannot be printed`);
+      });
+    }
+  }
+  assertEquals(found, []);
+});
+
 test("download() checks git's own digest of a file that has no sha256", async () => {
   for (const [digest, right] of [["eed2d8b8bd6a5f3c7b1d2ea4a1d1b3d6a5d0a9a0", false], ["", true]] as const) {
     await withHub(async (hub, _, get) => {

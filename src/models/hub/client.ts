@@ -1,5 +1,6 @@
 /** Asking the model hub: which file is meant, and its bytes. */
 import { ModelNotFoundError } from "../../../ffi/errors.ts";
+import { LONGEST_QUOTE, printable } from "../../../ffi/host/printable.ts";
 import { COMMIT } from "../cache.ts";
 import { type HubFile, showHubFile } from "../reference.ts";
 
@@ -56,7 +57,9 @@ export async function describeFile(hub: Hub, file: HubFile, signal: AbortSignal 
   // They become names of files, so nothing but what the hub is known to send: a sha256, or git's sha1 of a small file.
   if (!COMMIT.test(commit) || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag) || !/^\d{1,15}$/.test(size)) {
     throw new Error(
-      `Cannot use ${url}: the answer has no commit, digest and size of the file, so that it does not come from a model hub; ` +
+      `Cannot use ${
+        shownUrl(hub, url)
+      }: the answer has no commit, digest and size of the file, so that it does not come from a model hub; ` +
         "check HF_ENDPOINT and the proxy",
     );
   }
@@ -99,31 +102,38 @@ export async function request(
     if (status >= 300 && status < 400 && location !== null) {
       if (options.until?.(headers)) return { response, headers };
       await response.body?.cancel();
-      at = redirected(at, location);
+      at = redirected(hub, at, location);
       continue;
     }
     await response.body?.cancel();
-    throw refusal(hub, file, shownUrl(at), response);
+    throw refusal(hub, file, shownUrl(hub, at), response);
   }
-  throw new Error(`Cannot get ${url}: it redirects more than ${MAX_REDIRECTS} times`);
+  throw new Error(`Cannot get ${shownUrl(hub, url)}: it redirects more than ${MAX_REDIRECTS} times`);
 }
 
 /**
  * Where a redirect leads. A `file:` or `data:` URL, which fetch would read, is not the hub's to give, nor is a way out
  * of TLS.
  */
-function redirected(from: string, location: string): string {
+function redirected(hub: Hub, from: string, location: string): string {
   const to = URL.parse(location, from);
   const allowed = /^https:/.test(from) ? ["https:"] : ["https:", "http:"];
   if (to && allowed.includes(to.protocol)) return to.href;
-  const where = to ? `${to.protocol}${to.host && `//${to.host}`}` : "no URL";
-  throw new Error(`Cannot get ${shownUrl(from)}: it redirects to ${where}, only ${allowed.join(" and ")} are followed`);
+  const where = to ? quoted(hub, `${to.protocol}${to.host && `//${to.host}`}`) : "no URL";
+  throw new Error(
+    `Cannot get ${shownUrl(hub, from)}: it redirects to ${where}, only ${allowed.join(" and ")} are followed`,
+  );
 }
 
-/** A URL for a message: without what storages sign it with. */
-export function shownUrl(url: string): string {
+/** A URL for a message: without what storages sign it with, and as `quoted`. */
+export function shownUrl(hub: Hub, url: string): string {
   const { origin, pathname } = new URL(url);
-  return origin + pathname;
+  return quoted(hub, origin + pathname, 2 * LONGEST_QUOTE);
+}
+
+/** What a hub, a storage or a proxy says, for a message: printable, bounded, and without the token that it was sent. */
+function quoted(hub: Hub, text: string, most?: number): string {
+  return printable(text, hub.token, most);
 }
 
 async function ask(hub: Hub, url: string, { method = "GET", range, signal }: RequestOptions): Promise<Response> {
@@ -142,7 +152,7 @@ async function ask(hub: Hub, url: string, { method = "GET", range, signal }: Req
   } catch (error) {
     signal?.throwIfAborted();
     if (isPermissionError(error)) throw error;
-    throw new HubUnavailableError(`Cannot reach ${new URL(url).origin}: ${reasonOf(error)}`, { cause: error });
+    throw new HubUnavailableError(`Cannot reach ${quoted(hub, new URL(url).origin)}: ${reasonOf(hub, error)}`);
   } finally {
     clearTimeout(timer);
   }
@@ -150,7 +160,7 @@ async function ask(hub: Hub, url: string, { method = "GET", range, signal }: Req
 
 function refusal(hub: Hub, file: HubFile, url: string, response: Response): Error {
   const { status, headers } = response;
-  const answer = `the hub answers ${status} ${headers.get("x-error-code") ?? response.statusText}`.trim();
+  const answer = `the hub answers ${status} ${quoted(hub, headers.get("x-error-code") ?? response.statusText)}`.trim();
   if (status === 404) {
     const model = showHubFile(file);
     return new ModelNotFoundError(`Cannot find ${model}: ${answer} for ${url}; check its name and revision`, model);
@@ -170,9 +180,12 @@ export function isPermissionError(error: unknown): boolean {
   return error instanceof Error && ["NotCapable", "PermissionDenied"].includes(error.name);
 }
 
-/** One line, of the innermost cause: what is outside says only "fetch failed". */
-export function reasonOf(error: unknown): string {
+/**
+ * One line, of the innermost cause: what is outside says only "fetch failed". The error itself becomes nobody's `cause`: its
+ * message and its stack may have the URL of a redirect, and so whatever a server put there.
+ */
+export function reasonOf(hub: Hub, error: unknown): string {
   let at = error instanceof Error ? error : new Error(String(error));
   while (at.cause instanceof Error) at = at.cause;
-  return at.message.split("\n")[0]!.replace(/^error sending request for url \(.*?\): /, "");
+  return quoted(hub, at.message.split("\n")[0]!.replace(/^error sending request for url \(.*?\): /, ""));
 }

@@ -63,7 +63,8 @@ export async function transfer(hub: Hub, wanted: Transfer, watch: Watch): Promis
 }
 
 async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Watch): Promise<void> {
-  const { url, size, file } = wanted;
+  const { size, file } = wanted;
+  const url = shownUrl(hub, wanted.url);
   let done = (await handle.stat()).size;
   if (done > size) await handle.truncate(done = 0);
   let hash = await hashOf(wanted, handle, done, watch.signal);
@@ -72,20 +73,25 @@ async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Wa
     const stalled = new AbortController();
     const signals = watch.signal ? [watch.signal, stalled.signal] : [stalled.signal];
     const signal = AbortSignal.any(signals);
-    const { response } = await request(hub, file, url, resumed ? { range: `bytes=${done}-`, signal } : { signal });
+    const { response } = await request(
+      hub,
+      file,
+      wanted.url,
+      resumed ? { range: `bytes=${done}-`, signal } : { signal },
+    );
     if (resumed && !isRest(response, done)) {
       hash = newHash(wanted);
       await handle.truncate(done = 0);
     }
     try {
       if (response.status === 416) throw new HubUnavailableError(`Cannot get ${url}: the hub answers 416`);
-      for await (const chunk of chunksOf(url, response, hub.times.stalled, stalled)) {
+      for await (const chunk of chunksOf(hub, wanted.url, response, stalled)) {
         if (done + chunk.length > size) throw invalid(url, `more than the ${size} bytes came that were promised`);
         for (let at = 0; at < chunk.length;) {
           at += (await handle.write(chunk, at, chunk.length - at, done + at)).bytesWritten;
         }
         hash.update(chunk);
-        if (done < MAGIC.length) await checkMagic(wanted, handle, done + chunk.length);
+        if (done < MAGIC.length) await checkMagic(hub, wanted, handle, done + chunk.length);
         done += chunk.length;
         watch.onBytes?.(done);
       }
@@ -94,7 +100,7 @@ async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Wa
     }
   }
   if (done < size) throw new HubUnavailableError(`Cannot get ${url}: it broke off after ${done} of ${size} bytes`);
-  await checkMagic(wanted, handle, done);
+  await checkMagic(hub, wanted, handle, done);
   const found = hash.digest("hex");
   if (found === wanted.digest) return;
   const words = `its ${isSha256(wanted) ? "sha256" : "git id"} is ${found} instead of ${wanted.digest}`;
@@ -118,11 +124,12 @@ function isRest(response: Response, from: number): boolean {
 }
 
 async function* chunksOf(
+  hub: Hub,
   url: string,
   response: Response,
-  patience: number,
   stalled: AbortController,
 ): AsyncGenerator<Uint8Array> {
+  const patience = hub.times.stalled;
   const late = new Error(`nothing came for ${patience / 1000} s`);
   let timer = setTimeout(() => stalled.abort(late), patience);
   try {
@@ -132,8 +139,8 @@ async function* chunksOf(
       timer = setTimeout(() => stalled.abort(late), patience);
     }
   } catch (error) {
-    const from = shownUrl(response.url || url); // of what fetch was told to follow, the last
-    throw new HubUnavailableError(`Cannot get ${from}: it broke off (${reasonOf(error)})`, { cause: error });
+    const from = shownUrl(hub, response.url || url); // of what fetch was told to follow, the last
+    throw new HubUnavailableError(`Cannot get ${from}: it broke off (${reasonOf(hub, error)})`);
   } finally {
     clearTimeout(timer);
   }
@@ -158,13 +165,16 @@ async function hashOf(
 }
 
 /** Looks at a model's first bytes as soon as they are there: a proxy's page is not worth the rest. */
-async function checkMagic({ file, url }: Transfer, handle: FileHandle, length: number): Promise<void> {
+async function checkMagic(hub: Hub, { file, url }: Transfer, handle: FileHandle, length: number): Promise<void> {
   if (!/\.gguf$/i.test(file.path)) return;
   const start = new Uint8Array(MAGIC.length);
   await handle.read(start, 0, Math.min(length, start.length), 0);
   const found = new TextDecoder().decode(start.subarray(0, length));
   if (length < MAGIC.length ? !MAGIC.startsWith(found) : found !== MAGIC) {
-    throw invalid(url, `it begins with ${JSON.stringify(found)} instead of "${MAGIC}", so that it is no GGUF file`);
+    throw invalid(
+      shownUrl(hub, url),
+      `it begins with ${JSON.stringify(found)} instead of "${MAGIC}", so that it is no GGUF file`,
+    );
   }
 }
 

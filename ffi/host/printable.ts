@@ -1,0 +1,52 @@
+/** Makes text from outside (a server, a file, llama.cpp's log) fit for an error message: bounded and printable. */
+
+// Control characters begin a terminal's escapes, format characters turn the reading direction, and half a surrogate pair
+// or a line separator breaks the line that the message is.
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
+const HIDDEN = "***";
+
+/** How long, in UTF-16 units, one piece of text from outside gets in a message. */
+export const LONGEST_QUOTE = 200;
+/** And a whole reason, in which names of a file stand. */
+export const LONGEST_REASON = 500;
+
+/**
+ * Text from outside as it may stand in a message: what cannot be printed as its code point, a long text cut in its middle.
+ *
+ * @param secret What must not be shown, however it is written: as it is, in another case, or encoded for a URL.
+ * @param most UTF-16 units at most.
+ */
+export function printable(text: string, secret?: string, most: number = LONGEST_QUOTE): string {
+  const shown = strike(text, secret).replaceAll(UNPRINTABLE, (odd) => `\\u{${odd.codePointAt(0)!.toString(16)}}`);
+  if (shown.length <= most) return shown;
+  const half = Math.floor((most - 1) / 2);
+  return `${shown.slice(0, half).toWellFormed()}…${shown.slice(shown.length - half).toWellFormed()}`;
+}
+
+/** A text without a secret. */
+function strike(text: string, secret: string | undefined): string {
+  if (!secret) return text;
+  let struck = text;
+  for (const form of new Set([secret, encodeURIComponent(secret), encodeURI(secret)])) {
+    for (let at = position(struck, form); at >= 0; at = position(struck, form)) {
+      struck = struck.slice(0, at) + HIDDEN + struck.slice(at + form.length);
+    }
+  }
+  return position(decoded(struck), secret) >= 0 ? HIDDEN : struck;
+}
+
+/** Where a text has a word, in any case: a host's name comes back in small letters. */
+function position(text: string, word: string): number {
+  return text.toLowerCase().indexOf(word.toLowerCase());
+}
+
+/** A text with every %XX of ASCII read, as often as it was written so. */
+function decoded(text: string): string {
+  let before = "";
+  for (let now = text; now !== before;) {
+    before = now;
+    now = now.replaceAll(/%([0-7][0-9a-f])/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+    text = now;
+  }
+  return text;
+}
