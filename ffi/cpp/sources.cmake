@@ -48,7 +48,6 @@ set(SAUR_KERNELS
 set(SAUR_SHIM
   shim/batch.cpp
   shim/context.cpp
-  shim/context_memory.cpp
   shim/cores.cpp
   shim/decoder.cpp
   shim/decoder.h
@@ -65,6 +64,7 @@ set(SAUR_SHIM
   shim/pass.cpp
   shim/pass.h
   shim/pooling.h
+  shim/quantize.cpp
   shim/shim.h
   shim/vocab.cpp)
 

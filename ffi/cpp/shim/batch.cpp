@@ -9,22 +9,19 @@ using namespace saur;
 namespace {
 
 // llama.cpp asserts on these, on whatever thread it is on, or answers with numbers that mean nothing.
-int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths,
+int32_t refuse(const LaneContext & context, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths,
                const int32_t * prefix_lengths, int32_t n_sequences) {
-    if (!lane->context) {
-        return SAUR_NO_CONTEXT;
-    }
-    if (lane->lost) {
+    if (context.lost) {
         return SAUR_LOST;
     }
     if (n_tokens < 1 || n_sequences < 1) {
         return SAUR_EMPTY;
     }
-    if (n_sequences > std::min((int32_t) llama_n_seq_max(lane->context), lane->shares_prefix ? prefix_sequence() : INT32_MAX)) {
+    if (n_sequences > std::min((int32_t) llama_n_seq_max(context.llama), context.shares_prefix ? prefix_sequence() : INT32_MAX)) {
         return SAUR_TOO_MANY_SEQUENCES;
     }
-    const llama_model * model   = llama_get_model(lane->context);
-    const int32_t       longest = std::min<int32_t>(llama_model_n_ctx_train(model), (int32_t) llama_n_ctx_seq(lane->context));
+    const llama_model * model   = llama_get_model(context.llama);
+    const int32_t       longest = std::min<int32_t>(llama_model_n_ctx_train(model), (int32_t) llama_n_ctx_seq(context.llama));
     int64_t             sum = 0, own = 0, longest_prefix = 0;
     for (int32_t s = 0; s < n_sequences; s++) {
         if (lengths[s] < 1) {
@@ -33,7 +30,7 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
         if (lengths[s] > longest) {
             return SAUR_SEQUENCE_TOO_LONG;
         }
-        const int32_t prefix = usable_prefix(lane, lengths[s], prefix_lengths[s]);
+        const int32_t prefix = usable_prefix(context, lengths[s], prefix_lengths[s]);
         sum += lengths[s];
         own += lengths[s] - prefix;
         longest_prefix = std::max<int64_t>(longest_prefix, prefix);
@@ -41,8 +38,8 @@ int32_t refuse(saur_lane * lane, const int32_t * tokens, int32_t n_tokens, const
     if (sum != n_tokens) {
         return SAUR_BAD_ARGUMENT;
     }
-    // An encoder must see a sequence whole, in one step.
-    if (own + longest_prefix > (int64_t) (lane->splits_batch ? llama_n_batch(lane->context) : llama_n_ubatch(lane->context))) {
+    // An encoder must see a sequence whole, in one ubatch.
+    if (own + longest_prefix > (int64_t) (context.splits_batch ? llama_n_batch(context.llama) : llama_n_ubatch(context.llama))) {
         return SAUR_BATCH_TOO_LARGE;
     }
     const int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
@@ -57,20 +54,24 @@ int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_to
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
+    if (!lane->context) {
+        return SAUR_NO_CONTEXT;
+    }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
-        const int32_t refusal = refuse(lane, tokens, n_tokens, lengths, prefix_lengths, n_sequences);
+        const int32_t refusal = refuse(*lane->context, tokens, n_tokens, lengths, prefix_lengths, n_sequences);
         if (refusal != SAUR_OK) {
             return refusal;
         }
-        lane->tokens.assign(tokens, tokens + n_tokens);
-        lane->lengths.assign(lengths, lengths + n_sequences);
-        lane->segment_b.assign(segment_b, segment_b + n_sequences);
-        lane->prefix_lengths.assign(prefix_lengths, prefix_lengths + n_sequences);
-        lane->abort = 0;
+        Slot & slot = lane->slot;
+        slot.tokens.assign(tokens, tokens + n_tokens);
+        slot.lengths.assign(lengths, lengths + n_sequences);
+        slot.segment_b.assign(segment_b, segment_b + n_sequences);
+        slot.prefix_lengths.assign(prefix_lengths, prefix_lengths + n_sequences);
         return lane->start([lane] {
-            lane->lost       = true;  // stays so if an assertion takes us out of here
-            const int32_t rc = compute_pass(lane);
-            lane->lost       = false;
+            LaneContext & context = *lane->context;
+            context.lost          = true;  // stays so if an assertion takes us out of here
+            const int32_t rc      = compute_pass(context, lane->slot, lane->abort);
+            context.lost          = false;
             return rc;
         });
     });
@@ -79,9 +80,10 @@ int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_to
 // Copies the rows of the last encode: sequences x dimensions, tokens x dimensions with pooling none, sequences x labels
 // with pooling rank, sequences x answers. Returns how many floats there are.
 int32_t saur_pooling_embeddings(saur_lane * lane, float * out, int32_t size) {
-    if (!lane->idle() || size < (int32_t) lane->embeddings.size()) {
+    const std::vector<float> & rows = lane->slot.embeddings;
+    if (!lane->idle() || size < (int32_t) rows.size()) {
         return SAUR_BAD_ARGUMENT;
     }
-    std::copy(lane->embeddings.begin(), lane->embeddings.end(), out);
-    return (int32_t) lane->embeddings.size();
+    std::copy(rows.begin(), rows.end(), out);
+    return (int32_t) rows.size();
 }

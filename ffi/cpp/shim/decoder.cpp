@@ -1,6 +1,7 @@
 #include "shim/decoder.h"
 
 #include "ggml-backend.h"
+#include "shim/loaded_model.h"
 
 #include <algorithm>
 #include <cctype>
@@ -8,22 +9,14 @@
 #include <string>
 
 namespace saur {
-namespace {
-
-std::string meta(const llama_model * model, const std::string & key) {
-    char text[256] = "";
-    return llama_model_meta_val_str(model, key.c_str(), text, sizeof(text)) < 0 ? "" : text;
-}
-
-}  // namespace
 
 // gte-Qwen2's tokens see the whole text (`is_causal` false in its config.json), which llama.cpp's converter does not write
 // down: its file is a Qwen2 like any other but for its name, "gte-Qwen2-1.5B-instruct" or "Gte Qwen2 1.5B Instruct".
 bool is_bidirectional(const llama_model * model) {
-    if (!meta(model, "qwen2.attention.causal").empty()) {
+    if (!metadata(model, "qwen2.attention.causal").empty()) {
         return false;
     }
-    std::string name = meta(model, "general.name");
+    std::string name = metadata(model, "general.name");
     for (char & c : name) {
         c = c == '-' || c == '_' ? ' ' : (char) tolower((unsigned char) c);
     }
@@ -33,13 +26,13 @@ bool is_bidirectional(const llama_model * model) {
 bool is_causal_decoder(const llama_model * model) {
     return llama_model_has_decoder(model) && !llama_model_has_encoder(model) && !llama_model_is_recurrent(model) &&
            !llama_model_is_hybrid(model) && !is_bidirectional(model) &&
-           meta(model, meta(model, "general.architecture") + ".attention.causal") != "false";
+           metadata(model, metadata(model, "general.architecture") + ".attention.causal") != "false";
 }
 
 // Those whose graph was read in the pinned llama.cpp (src/models): `res->t_embd`, which embeddings are made of, is the
 // tensor "result_norm", and only the head comes after it.
 bool exposes_hidden_states(const llama_model * model) {
-    const std::string architecture = meta(model, "general.architecture");
+    const std::string architecture = metadata(model, "general.architecture");
     for (const char * name : { "llama", "mistral3", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "gemma",
                                "gemma2", "gemma3", "phi3", "olmo2", "granite", "stablelm", "exaone4", "smollm3", "glm4" }) {
         if (architecture == name) {
@@ -52,7 +45,7 @@ bool exposes_hidden_states(const llama_model * model) {
 // Of the decoders, llama.cpp takes the last token for these only, and reads no other tensor of a head than cls.output
 // (`llm_graph_input_cls`, `build_pooling`, src/models/qwen3.cpp).
 bool classifies_last_token(const llama_model * model) {
-    const std::string architecture = meta(model, "general.architecture");
+    const std::string architecture = metadata(model, "general.architecture");
     return (architecture == "qwen3" || architecture == "qwen3vl") && llama_model_cls_label(model, 0);
 }
 

@@ -52,11 +52,24 @@ void saur_queue::set_notify(void (*callback)(int32_t)) {
     notify = callback;
 }
 
+saur::LaneContext::~LaneContext() {
+    if (llama) {
+        llama_free(llama);
+    }
+    if (threadpool) {
+        free_threadpool(threadpool);
+    }
+}
+
 saur_lane::saur_lane(saur_queue * queue, int32_t number, saur::LogLevel level) : queue(queue), number(number) {
     log.level = level;
     log.errors.reserve(2 * saur::ERROR_BYTES);  // words for when there is no memory
-    error.reserve(2 * saur::ERROR_BYTES);
+    result.error.reserve(2 * saur::ERROR_BYTES);
     queue->expect_one_more();
+    start_thread();
+}
+
+void saur_lane::start_thread() {
 #if defined(_WIN32)
     std::thread([this] { run(); }).detach();
 #else
@@ -88,6 +101,7 @@ int32_t saur_lane::start(std::function<int32_t()> job) {
     }
     state    = State::running;
     next     = std::move(job);
+    abort    = 0;
     progress = 0;
     wake.notify_one();
     return SAUR_OK;
@@ -132,9 +146,9 @@ void saur_lane::run() {
         if (saur::exiting()) {
             return;  // the statics that freeing needs may be gone; the system takes the memory back
         }
-        saur::guarded(error, [&] {
-            drop_context();
-            loaded.reset();
+        saur::guarded(result.error, [&] {
+            context.reset();
+            slot.loaded.reset();
             return SAUR_OK;
         });
     }
@@ -144,30 +158,16 @@ void saur_lane::run() {
 
 void saur_lane::work(std::function<int32_t()> job) {
     saur::InFlight in_flight;
+    std::string &  error = result.error;
     error.clear();
     log.errors.clear();
-    result = saur::exiting() ? SAUR_EXITING : saur::guarded(error, job);
-    if (result == SAUR_LOST || result == SAUR_NULL || result == SAUR_DECODE_FAILED) {
+    int32_t status = saur::exiting() ? SAUR_EXITING : saur::guarded(error, job);
+    if (status == SAUR_LOST || status == SAUR_NULL || status == SAUR_DECODE_FAILED) {
         if (saur::tells_of_memory(log.errors) || saur::tells_of_memory(error)) {
-            result = SAUR_OUT_OF_MEMORY;
+            status = SAUR_OUT_OF_MEMORY;
         }
     }
+    result.status = status;
     saur::append(log.errors, error.c_str());
     error.swap(log.errors);
-}
-
-void saur_lane::drop_context() {
-    if (context) {
-        llama_free(context);
-        context = nullptr;
-    }
-    if (threadpool) {
-        saur::free_threadpool(threadpool);
-        threadpool = nullptr;
-    }
-    model.reset();
-    hidden_states.reset();
-    prefix.clear();
-    kernels.reset();
-    lost = false;
 }

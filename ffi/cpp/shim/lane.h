@@ -1,14 +1,13 @@
-// Lanes: one native thread each, with one slot for a job's input and output.
+// A lane: one native thread that runs one job at a time, with the job's input and output and one context.
 //
 // llama_context is not thread-safe, and a thread pool belongs to the thread that uses it, so a context lives and dies
 // on its lane. The queue of waiting work is not here but in src/pool/pool.ts: a lane never has a second job.
 #pragma once
-#include "shim/decoder.h"
 #include "guard/guard.h"
 #include "kernels/kernels.h"
 #include "llama.h"
+#include "shim/decoder.h"
 #include "shim/loaded_model.h"
-#include "shim/pooling.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -19,6 +18,48 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace saur {
+
+// What a job is given and what it leaves. The job alone touches it while it runs, else only JavaScript's thread does.
+struct Slot {
+    std::string                  text;            // the texts to tokenise, back to back, or the path of a model to load
+    std::vector<int32_t>         lengths;         // of each text in bytes, of each sequence in tokens
+    std::vector<int32_t>         special;         // of each text: its special-token mode
+    std::vector<int32_t>         segment_b;       // of each sequence: where its segment B begins
+    std::vector<int32_t>         prefix_lengths;  // of each sequence: how many of its first tokens others begin with, too
+    std::vector<int32_t>         tokens;          // of all sequences, back to back; tokenising leaves those of all texts
+    std::vector<int32_t>         counts;          // left by tokenising: tokens of each text
+    std::vector<float>           embeddings;      // left by a pass
+    std::shared_ptr<LoadedModel> loaded;          // left by a load
+};
+
+// A llama_context and what a pass has to know of it. Touched on the lane's thread, or while the lane is idle.
+struct LaneContext {
+    LaneContext() = default;
+    ~LaneContext();  // on the lane's thread
+    LaneContext(const LaneContext &) = delete;
+
+    std::shared_ptr<LoadedModel>  model;
+    llama_context *               llama      = nullptr;
+    ggml_threadpool *             threadpool = nullptr;
+    Pooling                       pooling    = POOLING_UNSPECIFIED;
+    std::vector<int32_t>          answers;        // tokens whose logits a pass gives, in place of embeddings
+    std::optional<KernelOptions>  kernels;        // of our own kernels, where it computes with them
+    std::unique_ptr<HiddenStates> hidden_states;  // what embeddings are made of, where llama.cpp is not asked for them
+    bool                          splits_batch  = false;  // a pass may have more tokens than one ubatch
+    bool                          shares_prefix = false;  // a common prefix is computed once for several sequences
+    std::vector<int32_t>          cached_prefix;          // the tokens whose keys and values prefix_sequence() holds
+    bool                          lost = false;           // an assertion was caught in a pass: no other may be run
+};
+
+// What the last job came to.
+struct JobResult {
+    int32_t     status = SAUR_OK;
+    std::string error;  // the words of what failed
+};
+
+}  // namespace saur
 
 // The handle JavaScript holds; the model is freed when the last handle or context lets go of it.
 struct saur_model {
@@ -48,48 +89,27 @@ struct saur_lane {
     int32_t start(std::function<int32_t()> job);
     bool    idle();
     // The thread frees the context and then the lane, at once or when its job is done.
-    void free();
+    void    free();
 
-    saur_queue * const   queue;
-    const int32_t        number;
+    saur::Slot                         slot;
+    std::unique_ptr<saur::LaneContext> context;  // NULL: it has none
+    saur::JobResult                    result;
+
     saur::LogSink        log;
     std::atomic<int32_t> abort{ 0 };     // read by llama.cpp's callbacks
     std::atomic<int32_t> progress{ 0 };  // 0..1000
-    int32_t              result = SAUR_OK;
-    std::string          error;
-
-    // the slot
-    std::string                  text;
-    std::vector<int32_t>         tokens, lengths, counts;
-    std::vector<float>           embeddings;
-    std::vector<int32_t>         special;         // of each text to tokenise: its special-token mode
-    std::vector<int32_t>         segment_b;       // of each sequence: where its segment B begins
-    std::vector<int32_t>         prefix_lengths;  // of each sequence: how many of its first tokens others begin with, too
-    std::shared_ptr<saur::LoadedModel> loaded;
-
-    // the context, touched on the lane's thread or while the lane is idle
-    std::shared_ptr<saur::LoadedModel> model;
-    llama_context *              context    = nullptr;
-    ggml_threadpool *            threadpool = nullptr;
-    int32_t                      n_threads  = 0;
-    std::vector<int32_t>         answers;  // tokens whose logits a pass gives, in place of embeddings
-    std::optional<saur::KernelOptions> kernels;  // what the context computes with besides stock ggml
-    saur::Pooling                pooling    = saur::POOLING_UNSPECIFIED;
-    std::unique_ptr<saur::HiddenStates> hidden_states; // what vectors are made of, where the graph's own are not asked for
-    bool                         splits_batch = false;  // a pass may have more tokens than one step computes
-    bool                         shares_prefix = false;  // what sequences begin with is computed once for all
-    std::vector<int32_t>         prefix;    // what the context's memory holds of that, as prefix_sequence()
-    bool                         lost       = false;
-    void                         drop_context();
 
   private:
-    enum class State { idle, running, freed };
+    enum class State { idle, running };
+    void start_thread();
     void run();
     void work(std::function<int32_t()> job);
 
-    std::mutex              mutex;
-    std::condition_variable wake;
-    State                   state     = State::idle;
-    bool                    abandoned = false;
+    saur_queue * const       queue;
+    const int32_t            number;
+    std::mutex               mutex;
+    std::condition_variable  wake;
+    State                    state     = State::idle;
+    bool                     abandoned = false;
     std::function<int32_t()> next;
 };

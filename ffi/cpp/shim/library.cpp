@@ -1,5 +1,5 @@
 // The exported functions for the library itself, its logs, queues and lanes. Those for the nouns of llama.h are in
-// model.cpp, vocab.cpp, context.cpp and batch.cpp. None lets an exception out, and each checks what llama.cpp would
+// model.cpp, quantize.cpp, vocab.cpp, context.cpp and batch.cpp. None lets an exception out, and each checks what llama.cpp would
 // assert on before a lane gets the job.
 #include "shim/shim.h"
 
@@ -105,6 +105,6 @@ int32_t saur_lane_result(saur_lane * lane, char * error, int32_t size) {
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
-    copy_text(lane->error, error, size);
-    return lane->result;
+    copy_text(lane->result.error, error, size);
+    return lane->result.status;
 }

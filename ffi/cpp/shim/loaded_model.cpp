@@ -77,7 +77,18 @@ void to_float(int type, const uint8_t * data, float * out, int64_t n) {
 
 }  // namespace
 
-TokenRows::TokenRows(const std::string & path, const std::string & hash) {
+std::string metadata(const llama_model * model, const std::string & key) {
+    const int32_t n = llama_model_meta_val_str(model, key.c_str(), nullptr, 0);
+    if (n < 0) {
+        return "";
+    }
+    std::string value((size_t) n + 1, '\0');
+    llama_model_meta_val_str(model, key.c_str(), &value[0], value.size());
+    value.resize((size_t) n);
+    return value;
+}
+
+InputEmbeddings::InputEmbeddings(const std::string & path, const std::string & hash) {
     const SameFile      file(path, hash);
     const ggml_tensor * tokens = ggml_get_tensor(file.tensors, "token_embd.weight");
     const ggml_tensor * types  = ggml_get_tensor(file.tensors, "token_types.weight");
@@ -99,9 +110,9 @@ TokenRows::TokenRows(const std::string & path, const std::string & hash) {
     }
 }
 
-void TokenRows::row(int32_t token, bool second, float * out) const {
+void InputEmbeddings::row(int32_t token, bool in_segment_b, float * out) const {
     to_float(type, raw.data() + (size_t) token * row_bytes, out, n_embd);
-    for (int64_t i = 0; second && i < n_embd; i++) {
+    for (int64_t i = 0; in_segment_b && i < n_embd; i++) {
         out[i] += difference[i];
     }
 }
@@ -130,12 +141,12 @@ bool LoadedModel::has_tensor(const char * name) {
     return names->count(name) > 0;
 }
 
-const TokenRows & LoadedModel::token_rows() {
+const InputEmbeddings & LoadedModel::input_embeddings() {
     std::lock_guard<std::mutex> lock(mutex);
-    if (!rows) {
-        rows.reset(new TokenRows(path, hash));
+    if (!inputs) {
+        inputs.reset(new InputEmbeddings(path, hash));
     }
-    return *rows;
+    return *inputs;
 }
 
 void LoadedModel::read_head() {

@@ -1,4 +1,4 @@
-// A model in memory, with what llama.h does not give of its file: which tensors it has, and rows of two of them.
+// A model in memory, and what of its file llama.h does not give: the names of its tensors, and the numbers of three of them.
 #pragma once
 #include "kernels/panelled_weights.h"
 #include "llama.h"
@@ -14,22 +14,26 @@
 
 namespace saur {
 
-// Input embeddings for BERT pairs. llama.cpp adds the embedding of segment A (token type 0) to every token; a token of
-// segment B gets the difference of the two types on top, in an `embd` batch (proven in shared/prototype/ce.cpp).
-class TokenRows {
+// A value of the file's metadata as text; empty if it is not there.
+std::string metadata(const llama_model * model, const std::string & key);
+
+// Input embeddings of tokens in segment A or B. llama.cpp's graph adds the embedding of segment A (token type 0) to every
+// input row (src/models/bert.cpp: "token types are hardcoded to zero"). It takes rows in place of token ids where a batch
+// has `embd` (`build_inp_embd`): there a token of segment B gets the difference of the two types on top.
+class InputEmbeddings {
   public:
     // Throws std::runtime_error when the file has no token_embd.weight and token_types.weight of two rows, or is no
     // longer the one with this hash.
-    TokenRows(const std::string & path, const std::string & hash);
+    InputEmbeddings(const std::string & path, const std::string & hash);
     // Writes the row of a token, n_embd floats.
-    void    row(int32_t token, bool second, float * out) const;
+    void    row(int32_t token, bool in_segment_b, float * out) const;
     int64_t n_embd = 0;
 
   private:
     std::vector<uint8_t> raw;  // token_embd.weight as it is in the file
     size_t               row_bytes = 0;
     int                  type      = 0;
-    std::vector<float>   difference;
+    std::vector<float>   difference;  // of the two token types
 };
 
 struct LoadedModel {
@@ -38,10 +42,10 @@ struct LoadedModel {
     ~LoadedModel();
     LoadedModel(const LoadedModel &) = delete;
 
-    bool              has_tensor(const char * name);
-    const TokenRows & token_rows();  // read at the first call; any lane may make it
-    void              read_head();   // before there are lanes with it
-    bool              has_head() const { return !head.empty(); }
+    bool                    has_tensor(const char * name);
+    const InputEmbeddings & input_embeddings();  // read at the first call; any lane may make it
+    void                    read_head();         // before there are lanes with it
+    bool                    has_head() const { return !head.empty(); }
 
     llama_model * const model;
     const std::string   path;
@@ -53,7 +57,7 @@ struct LoadedModel {
 
   private:
     std::mutex                 mutex;
-    std::unique_ptr<TokenRows> rows;
+    std::unique_ptr<InputEmbeddings> inputs;
     std::optional<std::set<std::string>> names;  // of the file's tensors
 };
 

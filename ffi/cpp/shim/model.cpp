@@ -1,14 +1,14 @@
-// Models: load and quantise as jobs, and what a loaded model says of itself.
+// Models: loading, as a job, and what a loaded model says of itself.
+#include "guard/gguf/file.h"
 #include "shim/device.h"
 #include "shim/lane.h"
-#include "guard/gguf/file.h"
 #include "shim/owner.h"
 #include "shim/pooling.h"
 #include "shim/shim.h"
 #include "wraps/weights_memory.h"
 
 #include <algorithm>
-#include <cerrno>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -18,31 +18,22 @@ using namespace saur;
 
 namespace {
 
+using Options = std::array<int32_t, MODEL_OPTIONS>;
+
 bool on_load_progress(float fraction, void * user) {
     auto * lane    = (saur_lane *) user;
     lane->progress = (int32_t) (fraction * 1000);
     return lane->abort == 0 && !exiting();
 }
 
-std::string meta(const llama_model * model, const char * key) {
-    const int32_t n = llama_model_meta_val_str(model, key, nullptr, 0);
-    if (n < 0) {
-        return "";
-    }
-    std::string value((size_t) n + 1, '\0');
-    llama_model_meta_val_str(model, key, &value[0], value.size());
-    value.resize((size_t) n);
-    return value;
-}
-
 int32_t file_pooling(const llama_model * model) {
-    const std::string value = meta(model, (meta(model, "general.architecture") + ".pooling_type").c_str());
+    const std::string value = metadata(model, metadata(model, "general.architecture") + ".pooling_type");
     return value.empty() ? (int32_t) POOLING_UNSPECIFIED : from_llama(atoi(value.c_str()));
 }
 
 // llama.cpp's BERT tokenizer drops spacing marks too, which Hugging Face keeps; src/text/bert_normalizer.ts does it as they do.
 // The others are options: which special tokens go around a text, where the file is wrong or silent about it.
-std::vector<llama_model_kv_override> overrides(const int32_t * options) {
+std::vector<llama_model_kv_override> overrides_of(const Options & options) {
     std::vector<llama_model_kv_override> list;
     const auto                           add = [&](const char * key, int32_t value) {
         llama_model_kv_override one = { LLAMA_KV_OVERRIDE_TYPE_BOOL, "", { 0 } };
@@ -60,34 +51,42 @@ std::vector<llama_model_kv_override> overrides(const int32_t * options) {
     return list;
 }
 
-struct FileType {
-    const char * name;
-    llama_ftype  type;
-};
-const FileType FILE_TYPES[] = {
-    { "f32", LLAMA_FTYPE_ALL_F32 },          { "f16", LLAMA_FTYPE_MOSTLY_F16 },
-    { "bf16", LLAMA_FTYPE_MOSTLY_BF16 },     { "q8_0", LLAMA_FTYPE_MOSTLY_Q8_0 },
-    { "q4_0", LLAMA_FTYPE_MOSTLY_Q4_0 },     { "q4_1", LLAMA_FTYPE_MOSTLY_Q4_1 },
-    { "q5_0", LLAMA_FTYPE_MOSTLY_Q5_0 },     { "q5_1", LLAMA_FTYPE_MOSTLY_Q5_1 },
-    { "q2_k", LLAMA_FTYPE_MOSTLY_Q2_K },     { "q3_k_s", LLAMA_FTYPE_MOSTLY_Q3_K_S },
-    { "q3_k_m", LLAMA_FTYPE_MOSTLY_Q3_K_M }, { "q3_k_l", LLAMA_FTYPE_MOSTLY_Q3_K_L },
-    { "q4_k_s", LLAMA_FTYPE_MOSTLY_Q4_K_S }, { "q4_k_m", LLAMA_FTYPE_MOSTLY_Q4_K_M },
-    { "q5_k_s", LLAMA_FTYPE_MOSTLY_Q5_K_S }, { "q5_k_m", LLAMA_FTYPE_MOSTLY_Q5_K_M },
-    { "q6_k", LLAMA_FTYPE_MOSTLY_Q6_K },     { "iq4_nl", LLAMA_FTYPE_MOSTLY_IQ4_NL },
-    { "iq4_xs", LLAMA_FTYPE_MOSTLY_IQ4_XS },
-};
-
-// llama_model_quantize has no callback; it logs "[ 12/ 101] name …" before each tensor, which gives progress, and an
-// exception from here reaches its own catch, which gives cancellation.
-void watch_quantize(void * user, const char * text) {
-    auto * lane = (saur_lane *) user;
-    int    i = 0, n = 0;
-    if (sscanf(text, "[%d/%d]", &i, &n) == 2 && n > 0) {
-        lane->progress = std::min(1000, 1000 * i / n);
-        if (lane->abort || exiting()) {
-            throw std::runtime_error("cancelled");
-        }
+// The model goes into the lane's slot.
+int32_t load(saur_lane * lane, const Options & options) {
+    const std::string & path = lane->slot.text;
+    const int32_t       file = check_model_file(path, lane->result.error, options[MODEL_CHECK_HEADER] != 0);
+    if (file != SAUR_OK) {
+        return file;
     }
+    const auto         overrides  = overrides_of(options);
+    const int32_t      gpu_layers = options[MODEL_GPU_LAYERS];
+    llama_model_params p          = llama_model_default_params();
+    p.n_gpu_layers                = gpu_layers;
+    p.check_tensors               = options[MODEL_CHECK_TENSORS] != 0;
+    p.kv_overrides                = overrides.data();
+    // Read, not mapped: a mapped file that is truncated while it is used ends the process with SIGBUS, and one
+    // that is written over changes the vectors in silence (tests/runtime/changed_file_test.ts).
+    p.load_mode                   = LLAMA_LOAD_MODE_NONE;
+    p.lazy_mode                   = LLAMA_LAZY_MODE_OFF;
+    ggml_backend_dev_t devices[2] = { gpu_layers == 0 ? nullptr : choose_device(options[MODEL_DEVICE]), nullptr };
+    p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
+    p.progress_callback           = on_load_progress;
+    p.progress_callback_user_data = lane;
+    std::future<std::string> hash = hash_meanwhile(path);
+    std::error_code          unknown;
+    const WeightsMemory      weights(devices[0] ? 0 : std::filesystem::file_size(path, unknown));
+    llama_model *            model = llama_model_load_from_file(path.c_str(), p);
+    if (!model) {
+        return lane->abort ? SAUR_ABORTED : SAUR_NULL;
+    }
+    const auto loaded = std::make_shared<LoadedModel>(model, path, hash.get(), device_index(devices[0]));
+    lane->slot.loaded = loaded;
+    if (classifies_last_token(model)) {
+        loaded->read_head();
+    }
+    static std::once_flag once;
+    std::call_once(once, arm_exit_guard);
+    return SAUR_OK;
 }
 
 }  // namespace
@@ -100,53 +99,20 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
         return SAUR_BAD_ARGUMENT;
     }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
-        lane->text  = path;
-        lane->abort = 0;
-        lane->loaded.reset();
-        const int32_t gpu_layers = options[MODEL_GPU_LAYERS], wanted = options[MODEL_DEVICE];
-        const bool    check_tensors = options[MODEL_CHECK_TENSORS] != 0, check_header = options[MODEL_CHECK_HEADER] != 0;
-        return lane->start([lane, gpu_layers, wanted, check_tensors, check_header,
-                            overrides = overrides(options)]() -> int32_t {
-            const int32_t file = check_model_file(lane->text, lane->error, check_header);
-            if (file != SAUR_OK) {
-                return file;
-            }
-            llama_model_params p          = llama_model_default_params();
-            p.n_gpu_layers                = gpu_layers;
-            p.check_tensors               = check_tensors;
-            p.kv_overrides                = overrides.data();
-            // Read, not mapped: a mapped file that is truncated while it is used ends the process with SIGBUS, and one
-            // that is written over changes the vectors in silence (tests/runtime/changed_file_test.ts).
-            p.load_mode                   = LLAMA_LOAD_MODE_NONE;
-            p.lazy_mode                   = LLAMA_LAZY_MODE_OFF;
-            ggml_backend_dev_t devices[2] = { gpu_layers == 0 ? nullptr : choose_device(wanted), nullptr };
-            p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
-            p.progress_callback           = on_load_progress;
-            p.progress_callback_user_data = lane;
-            std::future<std::string>  hash = hash_meanwhile(lane->text);
-            std::error_code           unknown;
-            const WeightsMemory weights(devices[0] ? 0 : std::filesystem::file_size(lane->text, unknown));
-            llama_model *             model = llama_model_load_from_file(lane->text.c_str(), p);
-            if (!model) {
-                return lane->abort ? SAUR_ABORTED : SAUR_NULL;
-            }
-            lane->loaded = std::make_shared<LoadedModel>(model, lane->text, hash.get(), device_index(devices[0]));
-            if (classifies_last_token(model)) {
-                lane->loaded->read_head();
-            }
-            static std::once_flag once;
-            std::call_once(once, arm_exit_guard);
-            return SAUR_OK;
-        });
+        Options copy;
+        std::copy(options, options + MODEL_OPTIONS, copy.begin());
+        lane->slot.text = path;
+        lane->slot.loaded.reset();
+        return lane->start([lane, copy] { return load(lane, copy); });
     });
 }
 
 saur_model * saur_model_take(saur_lane * lane) {
-    if (!lane->idle() || !lane->loaded) {
+    if (!lane->idle() || !lane->slot.loaded) {
         return nullptr;
     }
     return answer<saur_model *>(nullptr, [&] {
-        auto * model = new saur_model{ std::move(lane->loaded) };
+        auto * model = new saur_model{ std::move(lane->slot.loaded) };
         own(model);
         return model;
     });
@@ -210,7 +176,7 @@ int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32
         if (llama_model_meta_val_str(m, key, nullptr, 0) < 0) {
             return -1;
         }
-        return copy_text(meta(m, key), out, size);
+        return copy_text(metadata(m, key), out, size);
     });
 }
 
@@ -227,39 +193,4 @@ int32_t saur_model_label(saur_model * handle, int32_t index, char * out, int32_t
 
 int32_t saur_model_has_tensor(saur_model * handle, const char * name) {
     return answer<int32_t>(SAUR_LOST, [&] { return (int32_t) handle->model->has_tensor(name); });
-}
-
-int32_t saur_model_quantize(saur_lane * lane, const char * input, const char * output, const char * type,
-                            int32_t threads) {
-    if (!lane->idle()) {
-        return SAUR_BUSY;
-    }
-    const auto * found =
-        std::find_if(std::begin(FILE_TYPES), std::end(FILE_TYPES), [&](const FileType & f) { return !strcmp(f.name, type); });
-    if (found == std::end(FILE_TYPES)) {
-        return SAUR_BAD_ARGUMENT;
-    }
-    return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
-        lane->abort = 0;
-        return lane->start([lane, in = std::string(input), out = std::string(output), ftype = found->type,
-                            threads]() -> int32_t {
-            llama_model_quantize_params p = llama_model_quantize_default_params();
-            const int32_t               file = check_model_file(in, lane->error);
-            if (file == SAUR_NOT_GGUF || file == SAUR_UNSOUND) {
-                return file;
-            }
-            p.ftype                       = ftype;
-            p.nthread                     = threads;
-            lane->log.watch_user          = lane;
-            lane->log.watch               = watch_quantize;
-            errno                         = 0;
-            const uint32_t rc             = llama_model_quantize(in.c_str(), out.c_str(), &p);
-            const int      why            = errno;
-            lane->log.watch               = nullptr;
-            if (rc != 0 && why != 0 && lane->log.errors.find("iostream error") != std::string::npos) {
-                append(lane->error, strerror(why));  // all that C++ streams say of a full disk
-            }
-            return rc == 0 ? SAUR_OK : lane->abort ? SAUR_ABORTED : SAUR_NULL;
-        });
-    });
 }

@@ -6,6 +6,13 @@
 namespace saur {
 namespace {
 
+// What the functions of a pass work on.
+struct Pass {
+    LaneContext &                context;
+    Slot &                       slot;
+    const std::atomic<int32_t> & abort;
+};
+
 // What llama.cpp is given to compute in one call.
 struct Batch {
     std::vector<llama_token>  tokens;
@@ -22,7 +29,8 @@ struct Batch {
     }
 };
 
-int32_t decode(saur_lane * lane, Batch & batch) {
+int32_t decode(const Pass & pass, Batch & batch) {
+    LaneContext &               context = pass.context;
     std::vector<int32_t>        n_ids(batch.tokens.size(), 1);
     std::vector<llama_seq_id *> ids(batch.tokens.size());
     std::transform(batch.sequences.begin(), batch.sequences.end(), ids.begin(), [](llama_seq_id & id) { return &id; });
@@ -33,16 +41,16 @@ int32_t decode(saur_lane * lane, Batch & batch) {
                                 n_ids.data(),
                                 ids.data(),
                                 batch.outputs.data() };
-    if (lane->hidden_states) {
-        lane->hidden_states->rows.clear();
+    if (context.hidden_states) {
+        context.hidden_states->rows.clear();
     }
     // An encoder has no memory object, and llama_decode becomes llama_encode for it. Only T5's kind needs the call by name.
-    const KernelScope   kernels(lane->kernels);
-    const SkipLogits    logits(lane->hidden_states != nullptr);
-    const int32_t       rc = llama_model_has_encoder(llama_get_model(lane->context)) ? llama_encode(lane->context, whole)
-                                                                                   : llama_decode(lane->context, whole);
+    const KernelScope kernels(context.kernels);
+    const SkipLogits  logits(context.hidden_states != nullptr);
+    const bool        encoder = llama_model_has_encoder(llama_get_model(context.llama));
+    const int32_t     rc      = encoder ? llama_encode(context.llama, whole) : llama_decode(context.llama, whole);
     if (rc != 0) {
-        return rc == 2 || lane->abort ? SAUR_ABORTED : rc == -2 ? SAUR_OUT_OF_MEMORY : SAUR_DECODE_FAILED;
+        return rc == 2 || pass.abort ? SAUR_ABORTED : rc == -2 ? SAUR_OUT_OF_MEMORY : SAUR_DECODE_FAILED;
     }
     static std::once_flag once;  // ggml has built the statics of its first pass by now
     std::call_once(once, arm_exit_guard);
@@ -50,39 +58,42 @@ int32_t decode(saur_lane * lane, Batch & batch) {
 }
 
 // The input embeddings of all tokens if a sequence has a segment B, else nothing: token ids do then.
-std::vector<float> segment_rows(saur_lane * lane) {
-    if (lane->segment_b == lane->lengths) {
+std::vector<float> segment_rows(const Pass & pass) {
+    const Slot & slot = pass.slot;
+    if (slot.segment_b == slot.lengths) {
         return {};
     }
-    const TokenRows &  table = lane->model->token_rows();
-    std::vector<float> rows(lane->tokens.size() * (size_t) table.n_embd);
-    size_t             k = 0;
-    for (size_t s = 0; s < lane->lengths.size(); s++) {
-        for (int32_t i = 0; i < lane->lengths[s]; i++, k++) {
-            table.row(lane->tokens[k], i >= lane->segment_b[s], rows.data() + k * (size_t) table.n_embd);
+    const InputEmbeddings & inputs = pass.context.model->input_embeddings();
+    std::vector<float>      rows(slot.tokens.size() * (size_t) inputs.n_embd);
+    size_t                  k = 0;
+    for (size_t s = 0; s < slot.lengths.size(); s++) {
+        for (int32_t i = 0; i < slot.lengths[s]; i++, k++) {
+            inputs.row(slot.tokens[k], i >= slot.segment_b[s], rows.data() + k * (size_t) inputs.n_embd);
         }
     }
     return rows;
 }
 
-// Some sequences of the pass, which begin with the same tokens.
+// Sequences of the pass that begin with the same tokens.
 struct Group {
     const llama_token *  prefix;
     int32_t              n_prefix;
     std::vector<int32_t> members;
 };
 
-// Whether the memory still holds what a group begins with, from a pass before.
-bool holds(const saur_lane * lane, const Group & group) {
-    return std::equal(lane->prefix.begin(), lane->prefix.end(), group.prefix, group.prefix + group.n_prefix);
+// Whether the memory still holds a group's prefix, from a pass before.
+bool is_cached(const LaneContext & context, const Group & group) {
+    const std::vector<int32_t> & cached = context.cached_prefix;
+    return std::equal(cached.begin(), cached.end(), group.prefix, group.prefix + group.n_prefix);
 }
 
-// The sequences by what they share; those first whose beginning the memory still holds.
-std::vector<Group> groups_of(const saur_lane * lane, const std::vector<const llama_token *> & sequences) {
+// The sequences by their prefix; those first whose prefix the memory still holds.
+std::vector<Group> groups_of(const Pass & pass, const std::vector<const llama_token *> & sequences) {
+    const Slot &       slot = pass.slot;
     std::vector<Group> groups;
     for (int32_t s = 0; s < (int32_t) sequences.size(); s++) {
         const llama_token * tokens = sequences[s];
-        const int32_t       n      = usable_prefix(lane, lane->lengths[s], lane->prefix_lengths[s]);
+        const int32_t       n      = usable_prefix(pass.context, slot.lengths[s], slot.prefix_lengths[s]);
         const auto          found  = std::find_if(groups.begin(), groups.end(), [&](const Group & group) {
             return group.n_prefix == n && std::equal(tokens, tokens + n, group.prefix);
         });
@@ -92,22 +103,23 @@ std::vector<Group> groups_of(const saur_lane * lane, const std::vector<const lla
             found->members.push_back(s);
         }
     }
-    std::stable_partition(groups.begin(), groups.end(), [&](const Group & group) { return holds(lane, group); });
+    std::stable_partition(groups.begin(), groups.end(), [&](const Group & group) { return is_cached(pass.context, group); });
     return groups;
 }
 
-// Leaves in the memory the tokens that a group begins with, and nothing else. They are in its first cells whether they
-// are computed now or were before, so the sums that follow have the same order.
-int32_t hold_prefix(saur_lane * lane, const Group & group) {
-    llama_memory_t memory = llama_get_memory(lane->context);
+// Leaves in the memory a group's prefix and nothing else. It is in the memory's first cells whether it is computed now or
+// was before, so the sums that follow have the same order.
+int32_t cache_prefix(const Pass & pass, const Group & group) {
+    LaneContext &  context = pass.context;
+    llama_memory_t memory  = llama_get_memory(context.llama);
     if (!memory) {
         return SAUR_OK;
     }
-    if (group.n_prefix > 0 && holds(lane, group)) {
+    if (group.n_prefix > 0 && is_cached(context, group)) {
         llama_memory_seq_keep(memory, prefix_sequence());
         return SAUR_OK;
     }
-    lane->prefix.clear();
+    context.cached_prefix.clear();
     llama_memory_clear(memory, false);
     if (group.n_prefix == 0) {
         return SAUR_OK;
@@ -116,15 +128,15 @@ int32_t hold_prefix(saur_lane * lane, const Group & group) {
     for (int32_t i = 0; i < group.n_prefix; i++) {
         batch.add(group.prefix[i], i, prefix_sequence(), false);
     }
-    const int32_t rc = decode(lane, batch);
+    const int32_t rc = decode(pass, batch);
     if (rc == SAUR_OK) {
-        lane->prefix.assign(group.prefix, group.prefix + group.n_prefix);
+        context.cached_prefix.assign(group.prefix, group.prefix + group.n_prefix);
     }
     return rc;
 }
 
-// What llama.cpp's graph makes of the last token's state with pooling rank: the head's outputs through a softmax.
-void score(const std::vector<float> & head, const float * state, size_t width, float * out) {
+// What llama.cpp's graph makes of the last token's hidden state with pooling rank: the head's outputs through a softmax.
+void classify(const std::vector<float> & head, const float * state, size_t width, float * out) {
     const size_t        n = head.size() / width;
     std::vector<double> logits(n);
     for (size_t i = 0; i < n; i++) {
@@ -140,13 +152,13 @@ void score(const std::vector<float> & head, const float * state, size_t width, f
     std::transform(logits.begin(), logits.end(), out, [&](double one) { return (float) (one / sum); });
 }
 
-// One vector of several, or as many.
-void pool(const saur_lane * lane, const float * states, int32_t n, size_t width, float * out) {
-    if (lane->pooling == POOLING_RANK) {
-        score(lane->model->head, states, width, out);
+// One row of the hidden states of several tokens, or as many rows.
+void pool(const LaneContext & context, const float * states, int32_t n, size_t width, float * out) {
+    if (context.pooling == POOLING_RANK) {
+        classify(context.model->head, states, width, out);
         return;
     }
-    if (lane->pooling != POOLING_MEAN) {
+    if (context.pooling != POOLING_MEAN) {
         std::copy(states, states + n * width, out);
         return;
     }
@@ -159,97 +171,107 @@ void pool(const saur_lane * lane, const float * states, int32_t n, size_t width,
     }
 }
 
-// The logits of the wanted tokens after one of the batch.
-int32_t read_answers(const saur_lane * lane, int32_t token, float * out) {
-    const float * logits = llama_get_logits_ith(lane->context, token);
+// The logits of the answers after one token of the batch.
+int32_t read_answers(const LaneContext & context, int32_t token, float * out) {
+    const float * logits = llama_get_logits_ith(context.llama, token);
     if (!logits) {
         return SAUR_NO_OUTPUT;
     }
-    std::transform(lane->answers.begin(), lane->answers.end(), out, [&](int32_t answer) { return logits[answer]; });
+    std::transform(context.answers.begin(), context.answers.end(), out, [&](int32_t answer) { return logits[answer]; });
     return SAUR_OK;
 }
 
-// Whether there is a row a token; then nothing is shared, and all sequences are one group.
-bool row_a_token(const saur_lane * lane) { return lane->answers.empty() && lane->pooling == POOLING_NONE; }
+// Whether there is a row a token; then no prefix is shared, and all sequences are one group.
+bool row_per_token(const LaneContext & context) { return context.answers.empty() && context.pooling == POOLING_NONE; }
 
-size_t row_width(const saur_lane * lane) {
-    const llama_model * model = llama_get_model(lane->context);
-    return !lane->answers.empty()          ? lane->answers.size()
-           : lane->pooling == POOLING_RANK ? (size_t) llama_model_n_cls_out(model)
-                                           : (size_t) llama_model_n_embd_out(model);
+size_t row_width(const LaneContext & context) {
+    const llama_model * model = llama_get_model(context.llama);
+    return !context.answers.empty()          ? context.answers.size()
+           : context.pooling == POOLING_RANK ? (size_t) llama_model_n_cls_out(model)
+                                             : (size_t) llama_model_n_embd_out(model);
+}
+
+// The embeddings that llama.cpp has made of a sequence, or of each of its tokens; `token` is its first of the batch.
+int32_t read_embeddings(const LaneContext & context, int32_t sequence, int32_t token, int32_t length, size_t width,
+                        float * out) {
+    const bool each = row_per_token(context);
+    for (int32_t r = 0; r < (each ? length : 1); r++) {
+        const float * row = each ? llama_get_embeddings_ith(context.llama, token + r)
+                                 : llama_get_embeddings_seq(context.llama, sequence);
+        if (!row) {
+            return SAUR_NO_OUTPUT;
+        }
+        std::copy(row, row + width, out + r * width);
+    }
+    return SAUR_OK;
 }
 
 // The rows of a group after its batch was computed, each to its sequence's place.
-int32_t read_rows(saur_lane * lane, const Group & group) {
-    const size_t width = row_width(lane);
-    const bool   each  = row_a_token(lane);
-    int32_t      token = 0;  // of the batch
-    size_t       state = 0;
+int32_t read_rows(const Pass & pass, const Group & group) {
+    const LaneContext & context = pass.context;
+    const size_t        width   = row_width(context);
+    int32_t             token   = 0;  // of the batch
+    size_t              state   = 0;
     for (const int32_t s : group.members) {
-        const int32_t length = lane->lengths[s] - group.n_prefix;
-        float *       out    = lane->embeddings.data() + (size_t) (each ? token : s) * width;
-        if (!lane->answers.empty()) {
-            const int32_t rc = read_answers(lane, token + length - 1, out);
-            if (rc != SAUR_OK) {
-                return rc;
-            }
-        } else if (lane->hidden_states) {
-            const int32_t n       = one_output(lane) ? 1 : length;
-            const size_t  numbers = (size_t) lane->hidden_states->width;
-            if (lane->hidden_states->rows.size() < (state + n) * numbers) {
+        const int32_t length = pass.slot.lengths[s] - group.n_prefix;
+        float *       out    = pass.slot.embeddings.data() + (size_t) (row_per_token(context) ? token : s) * width;
+        int32_t       rc     = SAUR_OK;
+        if (!context.answers.empty()) {
+            rc = read_answers(context, token + length - 1, out);
+        } else if (const HiddenStates * states = context.hidden_states.get()) {
+            const int32_t n = last_token_only(context) ? 1 : length;
+            if (states->rows.size() < (state + n) * (size_t) states->width) {
                 return SAUR_NO_OUTPUT;
             }
-            pool(lane, lane->hidden_states->rows.data() + state * numbers, n, numbers, out);
+            pool(context, states->rows.data() + state * (size_t) states->width, n, (size_t) states->width, out);
             state += n;
         } else {
-            for (int32_t r = 0; r < (each ? length : 1); r++) {
-                const float * row = each ? llama_get_embeddings_ith(lane->context, token + r)
-                                         : llama_get_embeddings_seq(lane->context, s);
-                if (!row) {
-                    return SAUR_NO_OUTPUT;
-                }
-                std::copy(row, row + width, out + r * width);
-            }
+            rc = read_embeddings(context, s, token, length, width, out);
+        }
+        if (rc != SAUR_OK) {
+            return rc;
         }
         token += length;
     }
     return SAUR_OK;
 }
 
-int32_t compute_group(saur_lane * lane, const Group & group, const std::vector<const llama_token *> & sequences) {
-    const int32_t held = hold_prefix(lane, group);
-    if (held != SAUR_OK) {
-        return held;
+int32_t compute_group(const Pass & pass, const Group & group, const std::vector<const llama_token *> & sequences) {
+    const int32_t cached = cache_prefix(pass, group);
+    if (cached != SAUR_OK) {
+        return cached;
     }
-    Batch batch;
+    const bool last_only = last_token_only(pass.context);
+    Batch      batch;
     for (const int32_t s : group.members) {
         if (group.n_prefix > 0) {
-            llama_memory_seq_cp(llama_get_memory(lane->context), prefix_sequence(), s, -1, -1);
+            llama_memory_seq_cp(llama_get_memory(pass.context.llama), prefix_sequence(), s, -1, -1);
         }
-        for (int32_t i = group.n_prefix; i < lane->lengths[s]; i++) {
-            batch.add(sequences[s][i], i, s, !one_output(lane) || i == lane->lengths[s] - 1);
+        for (int32_t i = group.n_prefix; i < pass.slot.lengths[s]; i++) {
+            batch.add(sequences[s][i], i, s, !last_only || i == pass.slot.lengths[s] - 1);
         }
     }
-    batch.rows       = segment_rows(lane);
-    const int32_t rc = decode(lane, batch);
-    return rc == SAUR_OK ? read_rows(lane, group) : rc;
+    batch.rows       = segment_rows(pass);
+    const int32_t rc = decode(pass, batch);
+    return rc == SAUR_OK ? read_rows(pass, group) : rc;
 }
 
 }  // namespace
 
-int32_t compute_pass(saur_lane * lane) {
+int32_t compute_pass(LaneContext & context, Slot & slot, const std::atomic<int32_t> & abort) {
+    const Pass                       pass{ context, slot, abort };
     std::vector<const llama_token *> sequences;
-    const llama_token *              next = lane->tokens.data();
-    for (const int32_t length : lane->lengths) {
+    const llama_token *              next = slot.tokens.data();
+    for (const int32_t length : slot.lengths) {
         sequences.push_back(next);
         next += length;
     }
-    const size_t n_rows = row_a_token(lane) ? lane->tokens.size() : sequences.size();
-    lane->embeddings.assign(n_rows * row_width(lane), 0.0f);
-    for (const Group & group : groups_of(lane, sequences)) {
-        const int32_t rc = compute_group(lane, group, sequences);
+    const size_t n_rows = row_per_token(context) ? slot.tokens.size() : sequences.size();
+    slot.embeddings.assign(n_rows * row_width(context), 0.0f);
+    for (const Group & group : groups_of(pass, sequences)) {
+        const int32_t rc = compute_group(pass, group, sequences);
         if (rc != SAUR_OK) {
-            lane->prefix.clear();  // what the memory holds now is not known
+            context.cached_prefix.clear();  // what the memory holds now is not known
             return rc;
         }
     }

@@ -1,5 +1,5 @@
-// One pass: sequences of tokens, back to back, become one vector each (or one a token with pooling none), or the logits of
-// some tokens after the last one.
+// One pass: sequences of tokens, back to back, become one row of numbers each (or one a token with pooling none): a vector,
+// a head's outputs, or the logits of some tokens after the last one.
 #pragma once
 #include "shim/lane.h"
 
@@ -9,17 +9,17 @@ namespace saur {
 
 // How many of a sequence's tokens are computed once for all sequences that begin with them. At least one token is a
 // sequence's own, since its output is that token's.
-inline int32_t usable_prefix(const saur_lane * lane, int32_t length, int32_t prefix_length) {
-    return lane->shares_prefix && prefix_length > 0 && prefix_length < length ? prefix_length : 0;
+inline int32_t usable_prefix(const LaneContext & context, int32_t length, int32_t prefix_length) {
+    return context.shares_prefix && prefix_length > 0 && prefix_length < length ? prefix_length : 0;
 }
 
-// Whether of each sequence only the last token is an output: where llama.cpp does not take all of them.
-inline bool one_output(const saur_lane * lane) {
-    return !lane->answers.empty() ||
-           (lane->hidden_states && (lane->pooling == POOLING_LAST || lane->pooling == POOLING_RANK));
+// Whether only the last token of each sequence is an output: where we do the pooling and nothing else is read.
+inline bool last_token_only(const LaneContext & context) {
+    return !context.answers.empty() ||
+           (context.hidden_states && (context.pooling == POOLING_LAST || context.pooling == POOLING_RANK));
 }
 
-// Computes what is in the lane's slot.
-int32_t compute_pass(saur_lane * lane);
+// Computes the sequences in the slot, and leaves their rows there. `abort` tells why a pass ended early.
+int32_t compute_pass(LaneContext & context, Slot & slot, const std::atomic<int32_t> & abort);
 
 }  // namespace saur

@@ -1,7 +1,7 @@
 // Tokenising: many texts in one job, since a thousand of them would hold the JavaScript thread for 40 ms.
+#include "guard/long_runs.h"
 #include "shim/lane.h"
 #include "shim/shim.h"
-#include "guard/long_runs.h"
 
 #include <algorithm>
 
@@ -29,15 +29,16 @@ std::vector<size_t> cuts_of(const llama_vocab * vocab, const char * text, size_t
     return cuts;
 }
 
-// Appends the tokens of a text to the lane's; returns how many, or a negative status.
-int32_t append(saur_lane * lane, const llama_vocab * vocab, const char * text, size_t length, bool add, bool parse) {
-    const size_t start = lane->tokens.size();
+// Appends the tokens of a text; returns how many, or a negative status.
+int32_t append(std::vector<int32_t> & tokens, const llama_vocab * vocab, const char * text, size_t length, bool add,
+               bool parse) {
+    const size_t start = tokens.size();
     int32_t      room  = (int32_t) length / 2 + 16;
     for (;;) {
-        lane->tokens.resize(start + (size_t) room);
-        const int32_t n = llama_tokenize(vocab, text, (int32_t) length, lane->tokens.data() + start, room, add, parse);
+        tokens.resize(start + (size_t) room);
+        const int32_t n = llama_tokenize(vocab, text, (int32_t) length, tokens.data() + start, room, add, parse);
         if (n >= 0) {
-            lane->tokens.resize(start + (size_t) n);
+            tokens.resize(start + (size_t) n);
             return n;
         }
         if (n == INT32_MIN || -n <= room) {
@@ -49,56 +50,58 @@ int32_t append(saur_lane * lane, const llama_vocab * vocab, const char * text, s
 
 // As `append`, in pieces where a text is cut.
 int32_t append_text(saur_lane * lane, const llama_vocab * vocab, const char * text, size_t length, bool add, bool parse) {
-    std::vector<size_t> cuts = cuts_of(vocab, text, length);
+    std::vector<int32_t> & tokens = lane->slot.tokens;
+    std::vector<size_t>    cuts   = cuts_of(vocab, text, length);
     if (cuts.empty()) {
-        return append(lane, vocab, text, length, add, parse);
+        return append(tokens, vocab, text, length, add, parse);
     }
-    const size_t start = lane->tokens.size();
+    const size_t start = tokens.size();
     // What goes around any text is what an empty one becomes.
     std::vector<int32_t> around;
     if (add) {
-        const int32_t n = append(lane, vocab, "", 0, true, false);
+        const int32_t n = append(tokens, vocab, "", 0, true, false);
         if (n < 0) {
             return n;
         }
-        around.assign(lane->tokens.begin() + (ptrdiff_t) start, lane->tokens.end());
+        around.assign(tokens.begin() + (ptrdiff_t) start, tokens.end());
         const bool opens = llama_vocab_get_add_bos(vocab) || llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_WPM;
-        lane->tokens.resize(start + (!around.empty() && opens ? 1 : 0));
+        tokens.resize(start + (!around.empty() && opens ? 1 : 0));
     }
-    const size_t opening = lane->tokens.size() - start;
+    const size_t opening = tokens.size() - start;
     cuts.push_back(length);
     size_t from = 0;
     for (size_t to : cuts) {
         if (lane->abort || exiting()) {
             return SAUR_ABORTED;
         }
-        const int32_t n = append(lane, vocab, text + from, to - from, false, parse);
+        const int32_t n = append(tokens, vocab, text + from, to - from, false, parse);
         if (n < 0) {
             return n;
         }
         from = to;
     }
-    lane->tokens.insert(lane->tokens.end(), around.begin() + (ptrdiff_t) opening, around.end());
-    return (int32_t) (lane->tokens.size() - start);
+    tokens.insert(tokens.end(), around.begin() + (ptrdiff_t) opening, around.end());
+    return (int32_t) (tokens.size() - start);
 }
 
 int32_t tokenize(saur_lane * lane, const llama_model * model) {
     const llama_vocab * vocab = llama_model_get_vocab(model);
-    lane->tokens.clear();
-    lane->counts.clear();
+    Slot &              slot  = lane->slot;
+    slot.tokens.clear();
+    slot.counts.clear();
     size_t at = 0;
-    for (size_t i = 0; i < lane->lengths.size(); i++) {
+    for (size_t i = 0; i < slot.lengths.size(); i++) {
         if (lane->abort || exiting()) {
             return SAUR_ABORTED;
         }
-        const int32_t length = lane->lengths[i], special = lane->special[i];
-        const int32_t n = append_text(lane, vocab, lane->text.data() + at, (size_t) length, special == SPECIAL_ADD,
-                                      special == SPECIAL_PARSE);
+        const bool    add = slot.special[i] == SPECIAL_ADD, parse = slot.special[i] == SPECIAL_PARSE;
+        const auto    length = (size_t) slot.lengths[i];
+        const int32_t n      = append_text(lane, vocab, slot.text.data() + at, length, add, parse);
         if (n < 0) {
             return n;
         }
-        lane->counts.push_back(n);
-        at += (size_t) length;
+        slot.counts.push_back(n);
+        at += length;
     }
     return SAUR_OK;
 }
@@ -120,26 +123,26 @@ int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * u
         for (int32_t i = 0; i < n_texts; i++) {
             bytes += (size_t) lengths[i];
         }
-        lane->text.assign(utf8, bytes);
-        lane->lengths.assign(lengths, lengths + n_texts);
-        lane->special.assign(special, special + n_texts);
-        lane->abort = 0;
+        Slot & slot = lane->slot;
+        slot.text.assign(utf8, bytes);
+        slot.lengths.assign(lengths, lengths + n_texts);
+        slot.special.assign(special, special + n_texts);
         return lane->start([lane, held = model->model] { return tokenize(lane, held->model); });
     });
 }
 
 int32_t saur_vocab_counts(saur_lane * lane, int32_t * out, int32_t size) {
-    if (!lane->idle() || size < (int32_t) lane->counts.size()) {
+    if (!lane->idle() || size < (int32_t) lane->slot.counts.size()) {
         return SAUR_BAD_ARGUMENT;
     }
-    std::copy(lane->counts.begin(), lane->counts.end(), out);
-    return (int32_t) lane->tokens.size();
+    std::copy(lane->slot.counts.begin(), lane->slot.counts.end(), out);
+    return (int32_t) lane->slot.tokens.size();
 }
 
 int32_t saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t size) {
-    if (!lane->idle() || size < (int32_t) lane->tokens.size()) {
+    if (!lane->idle() || size < (int32_t) lane->slot.tokens.size()) {
         return SAUR_BAD_ARGUMENT;
     }
-    std::copy(lane->tokens.begin(), lane->tokens.end(), out);
-    return (int32_t) lane->tokens.size();
+    std::copy(lane->slot.tokens.begin(), lane->slot.tokens.end(), out);
+    return (int32_t) lane->slot.tokens.size();
 }

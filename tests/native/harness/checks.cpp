@@ -180,7 +180,7 @@ void check_shared(Script & script, Lane & lane, const Model & model) {
 
 // An assertion inside a kernel: with one thread it runs on the lane's own, and is a result of the job.
 void check_kernel(Script & script, Lane & lane) {
-    ggml_threadpool * threadpool = lane.handle->threadpool;
+    ggml_threadpool * threadpool = lane.handle->context->threadpool;
     const int32_t     started    = lane.handle->start([threadpool]() -> int32_t {
         std::unique_ptr<ggml_context, void (*)(ggml_context *)> context(ggml_init({ 1 << 20, nullptr, false }), ggml_free);
         ggml_tensor * x     = ggml_set_f32(ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, 64), 1);
