@@ -1,4 +1,4 @@
-/** The class that users hold. Its methods read in the order that the data flows: load, tokens, vectors, ranking. */
+/** Gives users a loaded model. Its methods stand in the order of the data: load, tokens, vectors, ranking. */
 import { LlamaError } from "../ffi/errors.ts";
 import { type Device, devices, open } from "../ffi/mod.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
@@ -22,7 +22,7 @@ import { rankDocuments, type Ranked } from "./rerank.ts";
 import { mapInSlices } from "./slices.ts";
 import { embedIterable } from "./stream.ts";
 
-// Frees the native side of a Llama that was dropped without close().
+// Frees the native side of a Llama that was garbage-collected without close().
 const dropped = new FinalizationRegistry((pool: Pool) => void pool.close());
 
 /**
@@ -81,7 +81,9 @@ export class Llama {
    * The token ids of a text, with the special tokens that the model wants around it, not truncated.
    *
    * @param text The text; special tokens written in it are plain text.
-   * @returns Token ids.
+   * @returns Token ids, one for each token.
+   * @throws {TypeError} when the text is no string or has a lone surrogate.
+   * @throws {LlamaError} `closed` or `out-of-memory`.
    * @example
    * ```ts
    * import { Llama } from "@llamasaur/llamasaur";
@@ -100,7 +102,8 @@ export class Llama {
    * How many tokens a text has, special ones included, before any truncation.
    *
    * @param text The text.
-   * @returns The number of tokens; more than `info.maxTokens` means that `embed` truncates.
+   * @returns The number of tokens; `embed` truncates a text with more than `info.maxTokens`.
+   * @throws As `tokenize`.
    * @example
    * ```ts
    * import { Llama } from "@llamasaur/llamasaur";
@@ -114,12 +117,12 @@ export class Llama {
   }
 
   /**
-   * The vector of a text, or the vectors of many texts: those of one call, and of calls made at once, share passes.
+   * The vector of a text, or the vectors of many texts. Texts of one call, and of calls made at once, share passes.
    *
    * @param input A text, or a list of texts.
    * @param options See {@linkcode EmbedOptions}.
-   * @returns A vector of `info.dimensions` numbers and length 1, or a list of such in the order of the texts. With
-   * pooling `none`, tokens × dimensions numbers, one row a token.
+   * @returns For each text, in order, a vector of `dimensions` numbers and length 1; with pooling `none`, tokens × dimensions
+   * numbers: a row for each token.
    * @throws {TypeError} when a text is no string or has a lone surrogate (the message names its index), or an option does
    * not exist or is of the wrong type.
    * @throws {RangeError} when an option is out of range, or a text is too long with `truncate: "error"`.
@@ -147,7 +150,7 @@ export class Llama {
    *
    * @param input A text, or a list of texts.
    * @param options See {@linkcode EmbedOptions}.
-   * @returns A report, or a list of reports in the order of the texts.
+   * @returns An {@linkcode Embedding}, or a list of them in the order of the texts.
    * @throws As `embed`.
    * @example
    * ```ts
@@ -159,7 +162,7 @@ export class Llama {
    * ```
    */
   embedDetailed(input: string, options?: EmbedOptions): Promise<Embedding>;
-  /** The reports of many texts, in their order. */
+  /** The embeddings of many texts, in their order. */
   embedDetailed(input: readonly string[], options?: EmbedOptions): Promise<Embedding[]>;
   async embedDetailed(
     input: string | readonly string[],
@@ -172,12 +175,12 @@ export class Llama {
   }
 
   /**
-   * The vectors of texts that come one after another, from an iterable or async iterable of any length: in their order,
-   * in constant memory, and read no faster than the vectors are taken. Texts that come at once share passes.
+   * The vectors of the texts of an iterable or async iterable of any length, in their order and in constant memory. Texts are
+   * read no faster than the vectors are taken; texts that come at once share passes.
    *
    * @param texts The texts. The iterator is closed when the stream is left early.
    * @param options As of `embed`; `onProgress` is called after each chunk of texts.
-   * @returns The vectors; leaving the loop aborts what is under way.
+   * @returns The vectors, of the shape that `embed` gives; leaving the loop aborts running passes.
    * @throws As `embed`, when the text's turn comes.
    * @example
    * ```ts
@@ -251,11 +254,13 @@ export class Llama {
   }
 
   /**
-   * What `embed` takes in memory at its peak, of this process and of a GPU; it is not called for it.
+   * Peak memory of an `embed` call, of the process and of a GPU together, estimated without running it.
    *
-   * @param lengths Tokens of each text, as `countTokens` tells them, or of a single text.
-   * @returns Bytes of the weights, the contexts, the vectors with their token ids, and their sum; not of the texts.
-   * @throws {TypeError | RangeError} when lengths are no integers from 0, {LlamaError} `closed` or `out-of-memory`.
+   * @param lengths Tokens of each text, as `countTokens` counts them, or of a single text.
+   * @returns Bytes of the weights, of the contexts, of the vectors with their token ids, and their sum; the texts themselves
+   * are not counted.
+   * @throws {TypeError | RangeError} when a length is no integer from 0; the message names its index.
+   * @throws {LlamaError} `closed` or `out-of-memory`.
    * @example
    * ```ts
    * import { Llama } from "@llamasaur/llamasaur";
@@ -270,7 +275,7 @@ export class Llama {
   }
 
   /**
-   * Frees the model and its contexts once the calls that run have ended; later calls throw. Idempotent.
+   * Frees the model and its contexts when all running calls have ended; later calls throw `closed`. Idempotent.
    *
    * @returns A promise that resolves when everything is freed.
    */

@@ -1,10 +1,10 @@
-/** What a model gave for a pair as a score: pure arithmetic, in float64 and once. */
+/** Makes scores of the numbers that a model gives for a pair: pure arithmetic, in float64. */
 
-/** What a model says of one label. */
+/** One label's score. */
 export interface LabelScore {
   /** The label's name. */
   readonly label: string;
-  /** The model's own number for it; of a head that ends in a softmax, the probability's logarithm. */
+  /** The model's logit for it; of a head that ends in a softmax, the logarithm of the probability. */
   readonly logit: number;
   /** Its probability among the labels, 0 to 1. */
   readonly score: number;
@@ -12,11 +12,11 @@ export interface LabelScore {
 
 /** A score. */
 export interface Score {
-  /** The number before it was made a score: what to sort by, since scores near 1 run together. */
+  /** The score before the logistic function: sort by it, since scores near 1 run together. */
   readonly logit: number;
   /** 0 to 1. */
   readonly score: number;
-  /** Every label's, for models of several. */
+  /** Every label's score, for models with several. */
   readonly labels?: readonly LabelScore[];
 }
 
@@ -29,7 +29,7 @@ export interface Head {
 }
 
 /**
- * The score of a row of outputs.
+ * Scores a row of outputs.
  *
  * One output goes through the logistic function. Of several, the wanted label's probability counts, and its logit is
  * the logarithm of its odds against all others; of two labels that is the difference of their logits.

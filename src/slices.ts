@@ -1,17 +1,17 @@
-/** Long lists in short slices, so that whoever else waits for the event loop gets it in between. */
+/** Works through long lists in short slices, so that other users of the event loop run in between. */
 import { setImmediate } from "node:timers/promises";
 
-const SLICE = 5; // milliseconds
+const SLICE = 5; // milliseconds of work between two pauses
 const LOOK = 16; // items between two looks at the clock
 const RUN = 1024; // items that are sorted at once: less than a slice's time
 
-/** A list that is read one by one: an array, or one whose items are made when they are asked for. */
+/** A list that is read one by one: an array, or one that makes each item when it is asked for. */
 export interface Items<T> {
   readonly length: number;
   at(index: number): T | undefined;
 }
 
-/** Tells when a slice is over. */
+/** Times slices. */
 export class Slices {
   #start = performance.now();
 
@@ -20,7 +20,7 @@ export class Slices {
     return performance.now() - this.#start >= SLICE;
   }
 
-  /** Lets others have the event loop. */
+  /** Gives the event loop to others once. */
   async pause(): Promise<void> {
     await setImmediate();
     this.#start = performance.now();
@@ -40,14 +40,14 @@ export async function forEachInSlices(count: number, work: (index: number) => vo
   }
 }
 
-/** The list of what each item becomes, in their order. */
+/** Maps each item, in order. */
 export async function mapInSlices<T, R>(items: Items<T>, work: (item: T, index: number) => R): Promise<R[]> {
   const results: R[] = [];
   await forEachInSlices(items.length, (i) => results.push(work(items.at(i)!, i)));
   return results;
 }
 
-/** A whole number of each item, such as its length, in their order. */
+/** Measures each item by a whole number, such as its length, in order. */
 export async function measureInSlices<T>(items: Items<T>, measure: (item: T) => number): Promise<Uint32Array> {
   const numbers = new Uint32Array(items.length);
   await forEachInSlices(items.length, (i) => void (numbers[i] = measure(items.at(i)!)));
@@ -55,7 +55,7 @@ export async function measureInSlices<T>(items: Items<T>, measure: (item: T) => 
 }
 
 /**
- * The list in order; what is equal stays as it was. Runs are sorted, and merged by twos.
+ * Sorts a list; the sort is stable. Runs are sorted, then merged two by two.
  *
  * @param compare As of `Array.sort`.
  */

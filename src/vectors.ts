@@ -1,4 +1,4 @@
-/** Arithmetic on vectors, in float64 and without copies where it can be. */
+/** Computes with vectors: in float64, and without copies where possible. Imports nothing. */
 
 /**
  * The dot product of two vectors; of normalised ones it is their cosine. NaN where a vector has NaN.
@@ -45,13 +45,13 @@ export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): nu
   return cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;
 }
 
-/** The vector, or a multiple of it if its square would leave the range of numbers, as its cosine does not. */
+/** The vector, or a multiple with the same cosine if its square would overflow or underflow. */
 function tame(vector: ArrayLike<number>): ArrayLike<number> {
   const square = product(vector, vector);
   return square > 1e-200 && square < 1e200 ? vector : scaled(vector);
 }
 
-/** The vector divided by its largest number; one of all zeros stays, infinity gives NaN. */
+/** The vector divided by its largest number; zeros stay zeros, infinity gives NaN. */
 function scaled(vector: ArrayLike<number>): Float64Array {
   let most = 0;
   for (let i = 0; i < vector.length; i++) most = Math.max(most, Math.abs(vector[i]!));
@@ -62,7 +62,7 @@ function scaled(vector: ArrayLike<number>): Float64Array {
 export interface Match {
   /** The index in the list. */
   readonly index: number;
-  /** The dot product with the query. */
+  /** The dot product with the query; the cosine, if both have length 1. */
   readonly score: number;
 }
 
@@ -126,7 +126,11 @@ export function toBinary(vector: ArrayLike<number>): Uint8Array {
   return bits;
 }
 
-/** Divides a vector by its length, in place; one of all zeros stays. Returns false if a number in it is not finite. */
+/**
+ * Divides a vector by its length, in place; zeros stay zeros.
+ *
+ * @returns False, and leaves the vector as it is, if a number in it is not finite.
+ */
 export function normalize(vector: Float32Array): boolean {
   let sum = 0;
   for (let i = 0; i < vector.length; i++) sum += vector[i]! * vector[i]!;
@@ -149,7 +153,7 @@ function product(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return sum;
 }
 
-/** Checks that a value is a list of numbers; of what `embed` gives that is known without a look at each. */
+/** Checks that a value is a list of numbers; a typed array is one without a look at each. */
 function checkVector(name: string, vector: ArrayLike<number>, index?: number): void {
   if (vector instanceof Float32Array || vector instanceof Float64Array) return;
   const own = index === undefined ? name : `${name}[${index}]`;
