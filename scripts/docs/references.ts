@@ -1,5 +1,5 @@
-// Finds what a page names and the repository lacks: links, headings, paths, tasks.
-import { existsSync, readdirSync, statSync } from "node:fs";
+// Finds what a page names and the repository lacks: links, headings, paths, names in files, tasks.
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { proseOf, readPage, type Repository } from "./pages.ts";
 
@@ -11,6 +11,7 @@ export function deadReferences(page: string, text: string, repository: Repositor
     [
       ...linksOf(line).map((target) => deadLink(page, target, repository)),
       ...pathsOf(line).map((path) => deadPath(path, repository.root)),
+      ...symbolsOf(line).map(([name, path]) => deadSymbol(name, path, repository.root)),
       ...tasksOf(line).map((task) => repository.tasks.has(task) ? undefined : `there is no \`deno task ${task}\``),
     ].filter((what) => what !== undefined).map((what) => `${page}:${i + 1}: ${what}`)
   );
@@ -27,6 +28,12 @@ function pathsOf(line: string): string[] {
   const theirs = /^src\/.*\.(h|cpp)$/;
   return spans.map((word) => word.replace(/^\.\//, "").replace(/[.,:;]$/, ""))
     .filter((word) => FOLDERS.test(word) && !theirs.test(word) && !/[<>$…]|\b[A-Z]{3,}\b(?!\.md)/.test(word));
+}
+
+/** A name with its file, as in "`take` in `src/pool/plan.ts`" and "`take` (`src/pool/plan.ts`)". */
+function symbolsOf(line: string): [name: string, path: string][] {
+  const all = line.matchAll(/`#?(?:\w+\.)?([A-Za-z_]\w*)`(?: in | \()`([^`\s]+\.(?:ts|h|cpp))`/g);
+  return [...all].map(([, name, path]) => [name!, path!]);
 }
 
 function tasksOf(line: string): string[] {
@@ -59,6 +66,13 @@ function deadPath(path: string, root: string): string | undefined {
     if (!exists) return `there is no ${one}`;
   }
   return undefined;
+}
+
+/** A name that its file does not hold; that the file exists is checked with the paths. */
+function deadSymbol(name: string, path: string, root: string): string | undefined {
+  if (!FOLDERS.test(path) || !existsSync(join(root, path))) return undefined;
+  const text = readFileSync(join(root, path), "utf8");
+  return new RegExp(`\\b${name}\\b`).test(text) ? undefined : `${path} has no ${name}`;
 }
 
 /** `a/{b,c}.ts` as `a/b.ts` and `a/c.ts`. */

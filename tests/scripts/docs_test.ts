@@ -37,6 +37,12 @@ test("deadReferences() finds paths and tasks that are not there, and takes place
   assertEquals(dead("deno task no"), ["README.md:1: there is no `deno task no`"]);
 });
 
+test("deadReferences() finds names that their file does not have", () => {
+  assertEquals(dead("`Scheduler.take` in `src/pool/plan.ts`, `embedTexts` (`src/embed.ts`)"), []);
+  assertEquals(dead("`noSuch` in `src/embed.ts`"), ["README.md:1: src/embed.ts has no noSuch"]);
+  assertEquals(dead("`noSuch` (`src/embed.ts`)"), ["README.md:1: src/embed.ts has no noSuch"]);
+});
+
 test("wrongCommands() finds files, tasks, examples and flags that are not there", () => {
   const right = [
     "./examples/run.sh reranker # ranks",
