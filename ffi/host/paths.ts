@@ -1,6 +1,6 @@
 /** Where this package, its caches and its library are on this machine. */
 import process from "node:process";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { env } from "./permission.ts";
 
@@ -54,14 +54,18 @@ export function libraryCachePath(version: string, abi: number): string | undefin
   return cache && join(cache, `${version}-${abi}`, "lib", targetName(), libraryFileName());
 }
 
-/** The command that builds the library for whoever runs this package from where it is. */
-export function buildCommand(): string {
+/**
+ * The command that builds the library for whoever runs this package from where it is.
+ *
+ * @param here The folder that the command's path is told from, if the package is below it.
+ */
+export function buildCommand(here: string = process.cwd()): string {
   const root = packageRoot();
   const inDeno = "Deno" in globalThis;
   if (isCompiled()) return inDeno ? "deno run -A jsr:@llamasaur/llamasaur/build" : "bunx llamasaur-build";
   if (root.protocol !== "file:") return `deno run -A ${new URL("build/mod.ts", root)}`;
   if (!isCheckout()) return "bunx llamasaur-build";
   const script = join(fileURLToPath(root), "build", "mod.ts");
-  const shown = script.startsWith(process.cwd()) ? script.slice(process.cwd().length + 1) : script;
+  const shown = script.startsWith(join(here, sep)) ? script.slice(join(here, sep).length) : script;
   return inDeno ? `deno run -A ${shown}` : `bun ${shown}`;
 }

@@ -118,6 +118,16 @@ test("libraryCachePath() has the llama.cpp version and the table's number in it"
   });
 });
 
+test("buildCommand() tells the script from a folder that the checkout is in, and else its whole path", () => {
+  const root = fileURLToPath(packageRoot());
+  const script = join(root, "build", "mod.ts");
+  const shown = (here: string) => buildCommand(here).replace(/^(deno run -A|bun) /, "");
+  assertEquals(shown(root), join("build", "mod.ts"));
+  assertEquals(shown(root.slice(0, -1)), join("build", "mod.ts"));
+  assertEquals(shown(root.slice(0, -3)), script); // the beginning of its name is no folder above it
+  assertEquals(shown(join(root, "src")), script);
+});
+
 test("candidates() is the option alone, as path or file: URL", () => {
   const url = pathToFileURL(join(process.cwd(), "some where.so"));
   for (const option of [url, url.href]) {
