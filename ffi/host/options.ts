@@ -1,5 +1,7 @@
 /** Reads the options of a call: refuses those that do not exist, checks the others, and copies what it checked. */
 
+import { printable } from "./printable.ts";
+
 /** Checks an option that was given. Returns it as it is used, or throws an error that names it, its value and the remedy. */
 export type Check<T> = (name: string, value: unknown) => T;
 
@@ -36,10 +38,13 @@ export function readOptions<Options extends object>(options: Options, checks: Ch
 }
 
 function unknownOption(name: string, known: readonly string[]): TypeError {
-  const shown = JSON.stringify(name.length > SHOWN ? `${name.slice(0, SHOWN)}…` : name);
   const near = nearest(name, known);
   const guess = near === undefined ? ";" : `, did you mean "${near}"?`;
-  return new TypeError(`Cannot read options: ${shown} is not known${guess} the options are ${known.join(", ")}`);
+  return new TypeError(
+    `Cannot read options: "${printable(name, undefined, SHOWN)}" is not known${guess} the options are ${
+      known.join(", ")
+    }`,
+  );
 }
 
 /** The known name with the fewest edits from a name, upper and lower case being one; undefined when none is near. */
