@@ -67,22 +67,13 @@ export interface Plan {
  * @throws {BuildError} The backend does not exist here, or `source` is not llama.cpp.
  */
 export async function plan(options: BuildOptions): Promise<Plan> {
-  const { platform, arch } = process;
-  const prebuilt = options.llama === undefined ? undefined : await findPrebuilt(options.llama, { platform, arch });
+  const prebuilt = options.llama === undefined ? undefined : await findPrebuilt(options.llama, process);
   if (prebuilt) checkAlone(options);
-  const backend = prebuilt?.backend ?? checkBackend(options.backend) ?? defaultBackend({ platform, arch });
-  const impossible = unavailable(backend, { platform, arch });
-  if (impossible !== undefined) throw new BuildError(impossible);
+  const flags = flagsOf(options, prebuilt);
+  const { backend } = flags;
   const jobs = checkJobs(options.jobs) ?? availableParallelism();
-  const cache = cacheDirectory();
-  if (cache === undefined) {
-    throw new BuildError(
-      "the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA, and allow to read it (--allow-env)",
-    );
-  }
+  const cache = userCache();
   const onednn = oneDnn(options);
-  const { portable = false, debug = false } = options;
-  const flags: Flags = { backend, platform, arch, portable, debug, sanitize: checkSanitizer(options) };
   const root = packageRoot();
   const nvcc = backend === "cuda" && !prebuilt ? await findNvcc() : undefined;
   const programs = options.target === undefined ? undefined : await programAssets(root, options.target);
@@ -95,12 +86,7 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   ]);
   const linked = onednn === undefined ? [] : [`-DSAUR_ONEDNN=${onednn}`];
   const source = given?.directory ?? sourcePath(cache);
-  const settings = prebuilt
-    ? [
-      ...cmakeArguments({ ...flags, backend: "cpu", portable: false }),
-      `-DSAUR_PREBUILT=${prebuilt.libraries.join(";")}`,
-    ]
-    : [...cmakeArguments(flags), ...(nvcc === undefined ? [] : [`-DCMAKE_CUDA_COMPILER=${nvcc}`])];
+  const settings = settingsOf(flags, prebuilt, nvcc);
   const tree = given ? given.tree ?? null : TREE;
   const key = buildKey([
     source,
@@ -146,6 +132,33 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     product: join(cmake, "out", options.target === undefined ? libraryFileName() : programFileName(options.target)),
     destinations: options.target === undefined ? destinations(name, options.out) : [],
   };
+}
+
+/** What the library is compiled for, by the options and else by this machine. */
+function flagsOf(options: BuildOptions, prebuilt: Prebuilt | undefined): Flags {
+  const { platform, arch } = process;
+  const backend = prebuilt?.backend ?? checkBackend(options.backend) ?? defaultBackend({ platform, arch });
+  const impossible = unavailable(backend, { platform, arch });
+  if (impossible !== undefined) throw new BuildError(impossible);
+  const { portable = false, debug = false } = options;
+  return { backend, platform, arch, portable, debug, sanitize: checkSanitizer(options) };
+}
+
+function userCache(): string {
+  const cache = cacheDirectory();
+  if (cache !== undefined) return cache;
+  throw new BuildError(
+    "the user cache is unknown: set XDG_CACHE_HOME, HOME or LOCALAPPDATA, and allow to read it (--allow-env)",
+  );
+}
+
+/** The `-D` arguments that llama.cpp is compiled by; with a built one, those that our own files are. */
+function settingsOf(flags: Flags, prebuilt: Prebuilt | undefined, nvcc: string | undefined): string[] {
+  if (prebuilt === undefined) {
+    return [...cmakeArguments(flags), ...(nvcc === undefined ? [] : [`-DCMAKE_CUDA_COMPILER=${nvcc}`])];
+  }
+  const ours = cmakeArguments({ ...flags, backend: "cpu", portable: false });
+  return [...ours, `-DSAUR_PREBUILT=${prebuilt.libraries.join(";")}`];
 }
 
 function programFileName(name: string): string {

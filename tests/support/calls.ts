@@ -108,8 +108,17 @@ function keys(argument: number, refusals: Readonly<Record<string, Refusal>>): Re
  */
 export function callsOf(embedder: Llama, directory: string): Call[] {
   const model = join(directory, "tiny.gguf");
-  const out = join(directory, "out.gguf");
-  const offline = { cache: join(directory, "cache"), endpoint: "http://127.0.0.1:1", token: "secret", offline: true };
+  return [
+    ...libraryCalls(model, embedder.info.contextLength),
+    ...embeddingCalls(embedder),
+    ...textCalls(embedder),
+    ...vectorCalls(),
+    ...hubCalls(model, join(directory, "cache")),
+    ...conversionCalls(model, join(directory, "out.gguf")),
+  ];
+}
+
+function libraryCalls(model: string, positions: number): Call[] {
   return [
     {
       name: "Llama.load",
@@ -117,7 +126,7 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
       refusals: {
         "0": named("model", isModel),
         "1": options,
-        "1.contextSize": option("contextSize", within(1, embedder.info.contextLength)),
+        "1.contextSize": option("contextSize", within(1, positions)),
         "1.pooling": option("pooling", oneOf("none", "mean", "cls", "last", "rank")),
         "1.gpuLayers": option("gpuLayers", within(-1)),
         "1.device": option("device", (value) => typeof value === "string" && /^cpu$/i.test(value)),
@@ -139,23 +148,53 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
       run: async (...args) => await (await Llama.load(...args as Parameters<typeof Llama.load>)).close(),
     },
     {
+      name: "listDevices",
+      args: [{}],
+      refusals: { "0": options, "0.library": option("library", isPath) },
+      options: { at: 0 },
+      run: (value) => listDevices(value as object),
+    },
+    {
+      name: "build",
+      args: [{ dryRun: true, onLine: () => {} }],
+      refusals: {
+        "0.backend": option("backend", oneOf("cpu")),
+        "0.portable": option("portable", isBoolean),
+        "0.jobs": option("jobs", within(1)),
+        "0.source": option("source", isPath),
+        "0.llama": option("llama", isPath),
+        "0.out": option("out", isPath),
+        "0.target": option("target", (value) => typeof value === "string"),
+        "0.signal": option("signal", isSignal),
+        "0.onLine": option("onLine", isFunction),
+      },
+      options: { at: 0, more: ["dryRun", "debug", "clean", "onednn", "sanitize"] },
+      run: (value) => build(value as { dryRun: true }),
+    },
+  ];
+}
+
+function embeddingCalls(embedder: Llama): Call[] {
+  const { dimensions } = embedder.info;
+  return [
+    {
       name: "embed",
       args: [["one", "two"], {}],
-      refusals: embedding(embedder.info.dimensions),
+      refusals: embedding(dimensions),
       options: { at: 1 },
       run: (...args) => embedder.embed(...args as [string[]]),
     },
     {
       name: "embedDetailed",
       args: ["one", {}],
-      refusals: embedding(embedder.info.dimensions),
+      refusals: embedding(dimensions),
       options: { at: 1 },
       run: (...args) => embedder.embedDetailed(...args as [string]),
     },
     {
       name: "embedStream",
       args: [["one", "two"], {}],
-      refusals: keys(1, embedOptions(embedder.info.dimensions)),
+      refusals: keys(1, embedOptions(dimensions)),
       options: { at: 1 },
       run: async (...args) => {
         for await (const _ of embedder.embedStream(...args as [string[]]));
@@ -164,11 +203,16 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
     {
       name: "fingerprint",
       args: [{}],
-      refusals: { "0": options, ...keys(0, embedOptions(embedder.info.dimensions)) },
+      refusals: { "0": options, ...keys(0, embedOptions(dimensions)) },
       options: { at: 0 },
       sync: true,
       run: (value) => embedder.fingerprint(value as object),
     },
+  ];
+}
+
+function textCalls(embedder: Llama): Call[] {
+  return [
     {
       name: "rerank",
       args: ["one", ["two", "three"], {}],
@@ -197,6 +241,11 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
       refusals: { "0": lengths },
       run: (...args) => embedder.estimateMemory(...args as [number[]]),
     },
+  ];
+}
+
+function vectorCalls(): Call[] {
+  return [
     ...[dot, cosineSimilarity].map((call): Call => ({
       name: call.name,
       args: [[1, 2], [3, 4]],
@@ -222,13 +271,12 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
       sync: true,
       run: (value) => toBinary(value as number[]),
     },
-    {
-      name: "listDevices",
-      args: [{}],
-      refusals: { "0": options, "0.library": option("library", isPath) },
-      options: { at: 0 },
-      run: (value) => listDevices(value as object),
-    },
+  ];
+}
+
+function hubCalls(model: string, cache: string): Call[] {
+  const offline = { cache, endpoint: "http://127.0.0.1:1", token: "secret", offline: true };
+  return [
     {
       name: "resolveModel",
       args: [model],
@@ -253,6 +301,11 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
       options: { at: 1 },
       run: (...args) => download(...args as Parameters<typeof download>),
     },
+  ];
+}
+
+function conversionCalls(model: string, out: string): Call[] {
+  return [
     {
       name: "convert",
       args: [fixture("tiny_bert"), out, {}],
@@ -282,23 +335,6 @@ export function callsOf(embedder: Llama, directory: string): Call[] {
       },
       options: { at: 3 },
       run: (...args) => quantize(...args as Parameters<typeof quantize>),
-    },
-    {
-      name: "build",
-      args: [{ dryRun: true, onLine: () => {} }],
-      refusals: {
-        "0.backend": option("backend", oneOf("cpu")),
-        "0.portable": option("portable", isBoolean),
-        "0.jobs": option("jobs", within(1)),
-        "0.source": option("source", isPath),
-        "0.llama": option("llama", isPath),
-        "0.out": option("out", isPath),
-        "0.target": option("target", (value) => typeof value === "string"),
-        "0.signal": option("signal", isSignal),
-        "0.onLine": option("onLine", isFunction),
-      },
-      options: { at: 0, more: ["dryRun", "debug", "clean", "onednn", "sanitize"] },
-      run: (value) => build(value as { dryRun: true }),
     },
   ];
 }

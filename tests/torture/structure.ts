@@ -65,6 +65,7 @@ export function* cuts(gguf: Gguf): Generator<Mutation> {
   }
 }
 
+/** What is said of tensors: their names, shapes, places and types, and how many they are. */
 export function* tensors(gguf: Gguf): Generator<Mutation> {
   const changed = (name: string, change: (next: Gguf) => void): Mutation => ({
     name: `tensor: ${name}`,
@@ -74,6 +75,19 @@ export function* tensors(gguf: Gguf): Generator<Mutation> {
       return serialise(next);
     },
   });
+  yield* eachTensor(gguf, changed);
+  yield* shapesOfTensors(changed);
+  yield* placesOfTensors(gguf, changed);
+  yield* namesOfTensors(changed);
+  for (let type = 0; type < 48; type++) yield changed(`type ${type}`, (next) => next.tensors[0]!.type = type);
+  for (const type of [-1, -0x80000000, 0x7fffffff]) {
+    yield changed(`type ${type}`, (next) => next.tensors[0]!.type = type);
+  }
+}
+
+type Changed = (name: string, change: (next: Gguf) => void) => Mutation;
+
+function* eachTensor(gguf: Gguf, changed: Changed): Generator<Mutation> {
   for (const [i, { name, dimensions }] of gguf.tensors.entries()) {
     const shown = utf8(name);
     yield changed(`${shown} missing`, (next) => {
@@ -86,38 +100,45 @@ export function* tensors(gguf: Gguf): Generator<Mutation> {
     yield changed(`${shown} one wider`, (next) => next.tensors[i]!.dimensions[0] = dimensions[0]! + 1n);
     yield changed(`${shown} flat`, (next) => next.tensors[i]!.dimensions = [dimensions.reduce((a, b) => a * b)]);
   }
-  const [first, second, third] = gguf.tensors as [Gguf["tensors"][0], Gguf["tensors"][0], Gguf["tensors"][0]];
-  const shapes: bigint[][] = [
-    [],
-    [0n],
-    [0n, 0n],
-    [1n],
-    [-1n],
-    [2n ** 31n],
-    [2n ** 62n],
-    [2n ** 63n - 1n],
-    [2n ** 32n, 2n ** 32n],
-    [
-      2n ** 31n,
-      2n ** 31n,
-      4n,
-    ],
-    [2n ** 62n, 2n, 2n],
-    [64n, 285n, 0n],
-    [64n, 285n, 1n, 1n, 1n],
-    [1n, 1n, 1n, 1n, 2n ** 40n],
-    [64n, 2n ** 58n],
-    [
-      2n ** 16n,
-      2n ** 16n,
-      2n ** 16n,
-      2n ** 16n,
-    ],
-  ];
-  for (const shape of shapes) {
-    yield changed(`shape [${shape}]`, (next) => next.tensors[0]!.dimensions = shape);
-    yield changed(`last shape [${shape}]`, (next) => next.tensors.at(-1)!.dimensions = shape);
+}
+
+const SHAPES: readonly bigint[][] = [
+  [],
+  [0n],
+  [0n, 0n],
+  [1n],
+  [-1n],
+  [2n ** 31n],
+  [2n ** 62n],
+  [2n ** 63n - 1n],
+  [2n ** 32n, 2n ** 32n],
+  [
+    2n ** 31n,
+    2n ** 31n,
+    4n,
+  ],
+  [2n ** 62n, 2n, 2n],
+  [64n, 285n, 0n],
+  [64n, 285n, 1n, 1n, 1n],
+  [1n, 1n, 1n, 1n, 2n ** 40n],
+  [64n, 2n ** 58n],
+  [
+    2n ** 16n,
+    2n ** 16n,
+    2n ** 16n,
+    2n ** 16n,
+  ],
+];
+
+function* shapesOfTensors(changed: Changed): Generator<Mutation> {
+  for (const shape of SHAPES) {
+    yield changed(`shape [${shape}]`, (next) => next.tensors[0]!.dimensions = [...shape]);
+    yield changed(`last shape [${shape}]`, (next) => next.tensors.at(-1)!.dimensions = [...shape]);
   }
+}
+
+function* placesOfTensors(gguf: Gguf, changed: Changed): Generator<Mutation> {
+  const [first, second, third] = gguf.tensors as [Gguf["tensors"][0], Gguf["tensors"][0], Gguf["tensors"][0]];
   const offsets = [
     1n,
     8n,
@@ -140,6 +161,9 @@ export function* tensors(gguf: Gguf): Generator<Mutation> {
     next.tensors[1]!.offset = third.offset;
     next.tensors[2]!.offset = second.offset;
   });
+}
+
+function* namesOfTensors(changed: Changed): Generator<Mutation> {
   for (const length of [0, 63, 64, 200, 100_000]) {
     yield changed(`name of ${length} letters`, (next) => next.tensors[0]!.name = new Uint8Array(length).fill(120));
   }
@@ -152,8 +176,4 @@ export function* tensors(gguf: Gguf): Generator<Mutation> {
     }
     next.tensorCount = BigInt(next.tensors.length);
   });
-  for (let type = 0; type < 48; type++) yield changed(`type ${type}`, (next) => next.tensors[0]!.type = type);
-  for (const type of [-1, -0x80000000, 0x7fffffff]) {
-    yield changed(`type ${type}`, (next) => next.tensors[0]!.type = type);
-  }
 }

@@ -33,7 +33,9 @@ export async function writeBases(directory: string): Promise<void> {
   await convert(fixture("tiny_cross_encoder"), path("rerank"));
   await quantize(path("bert"), path("q8_0"), "q8_0");
   await quantize(path("bert"), path("q4_k"), "q4_k_m");
-  for (const [name, gguf] of Object.entries(written())) writeFileSync(path(name as Base), serialise(gguf));
+  for (const [name, gguf] of Object.entries({ ...decoders(), ...encoders() })) {
+    writeFileSync(path(name as Base), serialise(gguf));
+  }
 }
 
 /** The bytes of one of them. */
@@ -55,17 +57,17 @@ function shape(architecture: string, layers: number, more: readonly [string, Val
   ];
 }
 
-function written(): Partial<Record<Base, Gguf>> {
-  const rms: [string, Value] = ["attention.layer_norm_rms_epsilon", value.f32(1e-6)];
-  const eps: [string, Value] = ["attention.layer_norm_epsilon", value.f32(1e-12)];
-  const [words, wordEntries] = wordPiece();
+const RMS: [string, Value] = ["attention.layer_norm_rms_epsilon", value.f32(1e-6)];
+const EPS: [string, Value] = ["attention.layer_norm_epsilon", value.f32(1e-12)];
+
+function decoders(): Partial<Record<Base, Gguf>> {
   const [pieces] = sentencePiece("llama");
   const [letters, letterEntries] = letterPairs();
   const w = weights();
   return {
     llama: build(
       shape("llama", 1, [
-        rms,
+        RMS,
         ["rope.dimension_count", value.u32(HEAD)],
         ["pooling_type", value.u32(3)],
         ...sentencePiece("llama")[1],
@@ -74,7 +76,7 @@ function written(): Partial<Record<Base, Gguf>> {
     ),
     qwen3: build(
       shape("qwen3", 1, [
-        rms,
+        RMS,
         ["attention.key_length", value.u32(HEAD)],
         ["attention.value_length", value.u32(HEAD)],
         ["pooling_type", value.u32(4)],
@@ -84,40 +86,9 @@ function written(): Partial<Record<Base, Gguf>> {
       ]),
       decoder(letters.length, 1, { attn_k_norm: HEAD, attn_q_norm: HEAD }, w("cls.output.weight", WIDTH, 2)),
     ),
-    nomic: build(
-      shape("nomic-bert", 1, [eps, ["rope.freq_base", value.f32(1000)], ["attention.causal", value.bool(0)], [
-        "pooling_type",
-        value.u32(1),
-      ], ...wordEntries]),
-      encoder(words.length, true, 0),
-    ),
-    moe: build(
-      shape("nomic-bert-moe", 2, [
-        eps,
-        ["moe_every_n_layers", value.u32(2)],
-        ["expert_count", value.u32(4)],
-        ["expert_used_count", value.u32(2)],
-        ["attention.causal", value.bool(0)],
-        ["pooling_type", value.u32(1)],
-        ...wordEntries,
-      ]),
-      encoder(words.length, false, 4),
-    ),
-    t5: build(
-      shape("t5encoder", 1, [
-        rms,
-        ["attention.relative_buckets_count", value.u32(32)],
-        ["attention.key_length", value.u32(HEAD)],
-        ["attention.value_length", value.u32(HEAD)],
-        ["pooling_type", value.u32(1)],
-        ...sentencePiece("t5")[1],
-        ["tokenizer.ggml.precompiled_charsmap", value.array(0, 1032, Uint8Array.of(0, 4, ...new Uint8Array(1030)))],
-      ]),
-      t5(pieces.length),
-    ),
     gemma: build(
       shape("gemma-embedding", 6, [
-        rms,
+        RMS,
         ["attention.key_length", value.u32(HEAD)],
         ["attention.value_length", value.u32(HEAD)],
         ["attention.sliding_window", value.u32(16)],
@@ -133,9 +104,58 @@ function written(): Partial<Record<Base, Gguf>> {
         post_ffw_norm: WIDTH,
       }),
     ),
+    lfm2: build(
+      shape("lfm2", 2, [
+        RMS,
+        ["attention.head_count_kv", value.i32s([0, HEADS])],
+        ["shortconv.l_cache", value.u32(3)],
+        ["vocab_size", value.u32(pieces.length)],
+        ["pooling_type", value.u32(3)],
+        ...sentencePiece("llama")[1],
+      ]),
+      lfm2(pieces.length),
+    ),
+  };
+}
+
+function encoders(): Partial<Record<Base, Gguf>> {
+  const [words, wordEntries] = wordPiece();
+  const [pieces] = sentencePiece("llama");
+  return {
+    nomic: build(
+      shape("nomic-bert", 1, [EPS, ["rope.freq_base", value.f32(1000)], ["attention.causal", value.bool(0)], [
+        "pooling_type",
+        value.u32(1),
+      ], ...wordEntries]),
+      encoder(words.length, true, 0),
+    ),
+    moe: build(
+      shape("nomic-bert-moe", 2, [
+        EPS,
+        ["moe_every_n_layers", value.u32(2)],
+        ["expert_count", value.u32(4)],
+        ["expert_used_count", value.u32(2)],
+        ["attention.causal", value.bool(0)],
+        ["pooling_type", value.u32(1)],
+        ...wordEntries,
+      ]),
+      encoder(words.length, false, 4),
+    ),
+    t5: build(
+      shape("t5encoder", 1, [
+        RMS,
+        ["attention.relative_buckets_count", value.u32(32)],
+        ["attention.key_length", value.u32(HEAD)],
+        ["attention.value_length", value.u32(HEAD)],
+        ["pooling_type", value.u32(1)],
+        ...sentencePiece("t5")[1],
+        ["tokenizer.ggml.precompiled_charsmap", value.array(0, 1032, Uint8Array.of(0, 4, ...new Uint8Array(1030)))],
+      ]),
+      t5(pieces.length),
+    ),
     modern: build(
       shape("modern-bert", 3, [
-        eps,
+        EPS,
         ["attention.sliding_window", value.u32(8)],
         ["rope.freq_base_swa", value.f32(1000)],
         ["attention.causal", value.bool(0)],
@@ -146,23 +166,12 @@ function written(): Partial<Record<Base, Gguf>> {
     ),
     jina: build(
       shape("jina-bert-v2", 1, [
-        eps,
+        EPS,
         ["attention.causal", value.bool(0)],
         ["pooling_type", value.u32(1)],
         ...wordEntries,
       ]),
       jina(words.length),
-    ),
-    lfm2: build(
-      shape("lfm2", 2, [
-        rms,
-        ["attention.head_count_kv", value.i32s([0, HEADS])],
-        ["shortconv.l_cache", value.u32(3)],
-        ["vocab_size", value.u32(pieces.length)],
-        ["pooling_type", value.u32(3)],
-        ...sentencePiece("llama")[1],
-      ]),
-      lfm2(pieces.length),
     ),
   };
 }
