@@ -12,7 +12,7 @@
  *
  * @module
  */
-export { listDevices, Llama } from "./src/llama.ts";
+export { type Device, listDevices, Llama } from "./src/llama.ts";
 export type { Embedding } from "./src/embed.ts";
 export type { Ranked } from "./src/rerank.ts";
 export type { LabelScore } from "./src/scores.ts";
@@ -21,4 +21,3 @@ export type { LlamaInfo, Reranker } from "./src/engine/info.ts";
 export type { EmbedOptions, LoadOptions, LogLine, Pooling, Progress, RerankOptions, Truncate } from "./src/options.ts";
 export { cosineSimilarity, dot, type Match, toBinary, topK } from "./src/vectors.ts";
 export { LibraryNotFoundError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";
-export type { Device } from "./ffi/mod.ts";

@@ -1,8 +1,10 @@
 /** What is wrong with an argument: a TypeError or RangeError that names it, its value and what is allowed. */
 import { fileURLToPath } from "node:url";
 import { type Check, type Checked, type Checks, readOptions } from "../ffi/host/options.ts";
-import { printable } from "../ffi/host/printable.ts";
+import { LONGEST_REASON, printable } from "../ffi/host/printable.ts";
 import { forEachInSlices } from "./slices.ts";
+
+export { type Check, type Checked, type Checks, LONGEST_REASON, printable };
 
 const MOST_ITEMS = 2 ** 32 - 1; // of a JavaScript array
 

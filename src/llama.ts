@@ -22,6 +22,8 @@ import { rankDocuments, type Ranked } from "./rerank.ts";
 import { mapInSlices } from "./slices.ts";
 import { embedIterable } from "./stream.ts";
 
+export type { Device };
+
 // Frees the native side of a Llama that was garbage-collected without close().
 const dropped = new FinalizationRegistry((pool: Pool) => void pool.close());
 

@@ -1,6 +1,17 @@
 /** The options of every call: types, defaults and checks. Wrong ones throw TypeError or RangeError, before any work. */
-import type { Checked, Checks } from "../ffi/host/options.ts";
-import { boolean, callback, checkOptions, checkPath, checkText, checkTexts, integer, signal, word } from "./check.ts";
+import {
+  boolean,
+  callback,
+  type Checked,
+  checkOptions,
+  checkPath,
+  type Checks,
+  checkText,
+  checkTexts,
+  integer,
+  signal,
+  word,
+} from "./check.ts";
 
 /** How the vectors of a text's tokens become one vector; `none` keeps one a token, `rank` is a classification head. */
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";

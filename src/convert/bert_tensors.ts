@@ -1,6 +1,6 @@
 /** The tensors of BERT and RoBERTa checkpoints under the names that llama.cpp looks for. */
 import { LlamaError } from "../../ffi/errors.ts";
-import { printable } from "../../ffi/host/printable.ts";
+import { printable } from "../check.ts";
 import type { GgufTensor } from "./gguf.ts";
 import { checkFloat, floats, type Tensor } from "./safetensors.ts";
 

@@ -2,7 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LlamaError } from "../../ffi/errors.ts";
-import { LONGEST_REASON, printable } from "../../ffi/host/printable.ts";
+import { LONGEST_REASON, printable } from "../check.ts";
 
 /** The largest real file, a tokenizer.json with 250,000 tokens, has 17 MB; parsing takes some ten times its size in memory. */
 const MAX_BYTES = 200_000_000;

@@ -2,8 +2,7 @@
 import { basename } from "node:path";
 import { readBert } from "./bert.ts";
 import { writeGguf } from "./gguf.ts";
-import type { Checks } from "../../ffi/host/options.ts";
-import { checkOptions, checkText, word } from "../check.ts";
+import { checkOptions, type Checks, checkText, word } from "../check.ts";
 import { pathOf, QUANTIZE, quantize, type QuantizeOptions, type WeightType, weightType } from "./quantize.ts";
 import { withTemporary } from "./replace.ts";
 import { CHECKPOINT_POOLINGS, type CheckpointPooling } from "./sentence_transformers.ts";

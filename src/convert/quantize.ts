@@ -1,8 +1,7 @@
 /** Making a GGUF file with other weights out of one with f32 weights, by llama.cpp's own llama_model_quantize. */
 import { resolve } from "node:path";
-import type { Check, Checks } from "../../ffi/host/options.ts";
 import { Lane, open } from "../../ffi/mod.ts";
-import { callback, checkOptions, checkPath, integer, signal, word } from "../check.ts";
+import { callback, type Check, checkOptions, checkPath, type Checks, integer, signal, word } from "../check.ts";
 import { replaceFile } from "./replace.ts";
 
 /**

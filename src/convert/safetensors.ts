@@ -8,7 +8,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { LlamaError } from "../../ffi/errors.ts";
-import { LONGEST_REASON, printable } from "../../ffi/host/printable.ts";
+import { LONGEST_REASON, printable } from "../check.ts";
 import { Config } from "./config.ts";
 
 /** One tensor of a checkpoint: its shape, and the bytes of the file that hold it. */

@@ -14,10 +14,9 @@ import {
   snapshotPath,
 } from "../cache.ts";
 import { type HubFile, partsOf, showHubFile } from "../reference.ts";
-import { boolean, callback, checkOptions, checkPath, checkText, show, signal } from "../../check.ts";
+import { boolean, callback, checkOptions, checkPath, type Checks, checkText, show, signal } from "../../check.ts";
 import { parseModel } from "../find.ts";
 import { withLock } from "../../../ffi/host/lock.ts";
-import type { Checks } from "../../../ffi/host/options.ts";
 import { env } from "../../../ffi/host/permission.ts";
 import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer, HubUnavailableError } from "./client.ts";
 import { type DownloadProgress, progressBar } from "./progress.ts";
