@@ -14,10 +14,20 @@
  */
 export { type Device, listDevices, Llama } from "./src/llama.ts";
 export type { Embedding } from "./src/embed.ts";
+export type { ItemEmbedding } from "./src/stream.ts";
 export type { Ranked } from "./src/rerank.ts";
 export type { LabelScore } from "./src/scores.ts";
 export type { MemoryEstimate, MemoryInfo } from "./src/pool/memory.ts";
 export type { LlamaInfo, Reranker } from "./src/engine/info.ts";
-export type { EmbedOptions, LoadOptions, LogLine, Pooling, Progress, RerankOptions, Truncate } from "./src/options.ts";
+export type {
+  EmbedOptions,
+  EmbedStreamOptions,
+  LoadOptions,
+  LogLine,
+  Pooling,
+  Progress,
+  RerankOptions,
+  Truncate,
+} from "./src/options.ts";
 export { cosineSimilarity, dot, type Match, toBinary, topK } from "./src/vectors.ts";
 export { LibraryNotFoundError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";

@@ -1,5 +1,5 @@
 /** Runs jobs on a lane: a native thread with one job at a time, and the context that lives on it. */
-import { type LlamaErrorCode, ModelNotFoundError, statusError } from "./errors.ts";
+import { LlamaError, type LlamaErrorCode, ModelNotFoundError, statusError } from "./errors.ts";
 import { Model } from "./model.ts";
 import type { Native } from "./native.ts";
 import {
@@ -118,7 +118,7 @@ type Watch = Pick<Job<unknown>, "signal" | "onProgress">;
 /** A native thread; see shim.h. Its methods start jobs: never two at a time. */
 export class Lane {
   readonly #native: Native;
-  readonly #handle: Handle;
+  #pointer: Handle | undefined;
   readonly #number: number;
   readonly #onLog: ((line: LogLine) => void) | undefined;
   #running = false;
@@ -130,7 +130,7 @@ export class Lane {
     this.#native = native;
     this.#onLog = onLog;
     const { handle, number } = native.jobs.newLane(onLog ? LOG_LEVEL.info : LOG_LEVEL.none);
-    this.#handle = handle;
+    this.#pointer = handle;
     this.#number = number;
   }
 
@@ -253,9 +253,9 @@ export class Lane {
     return this.#failed;
   }
 
-  /** Asks the running job to stop; it ends as aborted. */
+  /** Asks the running job to stop; it ends as aborted. Without one, nothing happens. */
   abort(): void {
-    this.#native.functions.saur_lane_abort(this.#handle, 1);
+    if (this.#pointer !== undefined) this.#native.functions.saur_lane_abort(this.#pointer, 1);
   }
 
   /**
@@ -269,8 +269,16 @@ export class Lane {
     else this.#free();
   }
 
+  /** The native pointer; throws once it was freed. */
+  get #handle(): Handle {
+    if (this.#pointer === undefined) throw new LlamaError("closed", "Cannot use a lane after close()");
+    return this.#pointer;
+  }
+
   #free(): void {
-    this.#native.functions.saur_lane_free(this.#handle);
+    const handle = this.#handle;
+    this.#pointer = undefined;
+    this.#native.functions.saur_lane_free(handle);
   }
 
   async #run<Result>(job: Job<Result>): Promise<Result> {
@@ -318,6 +326,7 @@ export class Lane {
     this.#drainLog();
     if (status === STATUS.OK) {
       onProgress?.(1); // may throw: what is read here would be lost
+      signal?.throwIfAborted(); // by the log's reader or by that of the progress: what the job made goes with the lane
       return read();
     }
     if (status === STATUS.NOT_FOUND) {

@@ -1,4 +1,5 @@
 /** A loaded model's handle and what its file says of itself. */
+import { LlamaError } from "./errors.ts";
 import type { Native } from "./native.ts";
 import { byName, type Handle, MODEL_INFO, POOLING, type PoolingName } from "./symbols.ts";
 
@@ -10,18 +11,27 @@ const POOLINGS: readonly PoolingName[] = ["none", "mean", "cls", "last", "rank"]
 /** A loaded model. The weights go when it and every context made from it are closed. */
 export class Model {
   readonly #native: Native;
-  /** The native pointer; only for ffi/. */
-  readonly handle: Handle;
+  #handle: Handle | undefined;
   /** What the model says of itself, in numbers. */
   readonly numbers: ModelNumbers;
 
   /** Only ffi/lane.ts makes one. */
   constructor(native: Native, handle: Handle) {
     this.#native = native;
-    this.handle = handle;
+    this.#handle = handle;
     const values = new Float64Array(MODEL_INFO.length);
     native.functions.saur_model_info(handle, values, values.length);
     this.numbers = byName(MODEL_INFO, values);
+  }
+
+  /**
+   * The native pointer; only for ffi/. Whoever needs the model asks here, and learns here that it was freed.
+   *
+   * @throws {LlamaError} `closed` after `close()`.
+   */
+  get handle(): Handle {
+    if (this.#handle === undefined) throw new LlamaError("closed", "Cannot call a model after close()");
+    return this.#handle;
   }
 
   /** A scalar of the file's metadata as text, or undefined; `:file_type` and `:description` are llama.cpp's words. */
@@ -59,8 +69,10 @@ export class Model {
     return this.#native.functions.saur_model_has_tensor(this.handle, new TextEncoder().encode(`${name}\0`)) === 1;
   }
 
-  /** Lets go of the weights. The model must not be used again. */
+  /** Lets go of the weights; later uses throw. Idempotent. */
   close(): void {
-    this.#native.functions.saur_model_free(this.handle);
+    const handle = this.#handle;
+    this.#handle = undefined;
+    if (handle !== undefined) this.#native.functions.saur_model_free(handle);
   }
 }

@@ -11,16 +11,18 @@ import { checkText, copyInput } from "./check.ts";
 import {
   checkDevicesOptions,
   checkEmbedOptions,
+  checkEmbedStreamOptions,
   checkLoadOptions,
   checkRerankOptions,
   type EmbedOptions,
+  type EmbedStreamOptions,
   type LoadOptions,
   type RerankOptions,
 } from "./options.ts";
 import type { Pool } from "./pool/pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
 import { mapInSlices } from "./slices.ts";
-import { embedIterable } from "./stream.ts";
+import { embedIterable, type ItemEmbedding } from "./stream.ts";
 
 export type { Device };
 
@@ -180,7 +182,11 @@ export class Llama {
    * The vectors of the texts of an iterable or async iterable of any length, in their order and in constant memory. Texts are
    * read no faster than the vectors are taken; texts that come at once share passes.
    *
-   * @param texts The texts. The iterator is closed when the stream is left early.
+   * The first vector comes as soon as that of an `embed` call. If a text is bad, or the iterable throws, the vectors of all
+   * texts before it come first. Leaving the loop or aborting the signal ends the stream at once, also while the iterable has
+   * nothing to give; the iterable is closed.
+   *
+   * @param texts The texts.
    * @param options As of `embed`; `onProgress` is called after each chunk of texts.
    * @returns The vectors, of the shape that `embed` gives; leaving the loop aborts running passes.
    * @throws As `embed`, when the text's turn comes.
@@ -193,12 +199,45 @@ export class Llama {
    * for await (const vector of llama.embedStream(lines)) console.log(vector.length); // 384, three times
    * ```
    */
-  async *embedStream(
+  embedStream(
     texts: Iterable<string> | AsyncIterable<string>,
     options: EmbedOptions = {},
   ): AsyncGenerator<Float32Array, void, undefined> {
-    const checked = checkEmbedOptions(options, this.info.dimensions);
-    for await (const { embedding } of embedIterable(texts, this.#embed.bind(this), checked)) yield embedding;
+    return embedIterable(texts, () => ({
+      name: "texts",
+      textOf: (text) => text,
+      embed: this.#embed.bind(this),
+      options: checkEmbedOptions(options, this.info.dimensions),
+    }), ({ embedding }) => embedding);
+  }
+
+  /**
+   * As `embedStream`, of items of any kind: each comes back with its vector, its place, its number of tokens and whether its
+   * text was truncated.
+   *
+   * @param items The items: strings, or anything with the `text` option.
+   * @param options As of `embedStream`, and `text`, the text of an item.
+   * @returns A generator of `{ item, index, embedding, tokens, truncated }` in the order of the items.
+   * @throws As `embedStream`, or what `text` throws, when the item's turn comes.
+   * @example
+   * ```ts
+   * import { Llama } from "@llamasaur/llamasaur";
+   *
+   * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
+   * const rows = [{ id: 7, body: "a cat" }, { id: 9, body: "a car" }];
+   * for await (const { item, embedding } of llama.embedStreamDetailed(rows, { text: ({ body }) => body })) {
+   *   console.log(item.id, embedding.length); // 7 384, then 9 384
+   * }
+   * ```
+   */
+  embedStreamDetailed<T = string>(
+    items: Iterable<T> | AsyncIterable<T>,
+    options: EmbedStreamOptions<T> = {},
+  ): AsyncGenerator<ItemEmbedding<T>, void, undefined> {
+    return embedIterable(items, () => {
+      const { text = (item: T): unknown => item, ...rest } = checkEmbedStreamOptions(options, this.info.dimensions);
+      return { name: "items", textOf: text, embed: this.#embed.bind(this), options: rest };
+    }, (embedded) => embedded);
   }
 
   /**
@@ -243,6 +282,7 @@ export class Llama {
    * @returns 16 hex digits; without options `info.fingerprint`.
    * @throws {TypeError} when an option does not exist or is of the wrong type; the message names it.
    * @throws {RangeError} when an option is out of range.
+   * @throws {LlamaError} `closed` after `close()`.
    * @example
    * ```ts
    * import { Llama } from "@llamasaur/llamasaur";
@@ -252,7 +292,9 @@ export class Llama {
    * ```
    */
   fingerprint(options: EmbedOptions = {}): string {
-    return this.#engine.fingerprint(checkEmbedOptions(options, this.info.dimensions));
+    const checked = checkEmbedOptions(options, this.info.dimensions);
+    this.#throwIfClosed();
+    return this.#engine.fingerprint(checked);
   }
 
   /**
@@ -299,14 +341,19 @@ export class Llama {
     return this.#call(() => embedTexts(this.#engine, nameOf, texts, options));
   }
 
-  async #call<T>(run: () => Promise<T>): Promise<T> {
+  #throwIfClosed(): void {
     if (this.#closed) throw new LlamaError("closed", "Cannot call a model after close()");
-    const promise = run();
-    this.#running.add(promise);
+  }
+
+  async #call<T>(run: () => Promise<T>): Promise<T> {
+    this.#throwIfClosed();
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    this.#running.add(ended); // before any code of the caller runs: it may call close()
     try {
-      return await promise;
+      return await run();
     } finally {
-      this.#running.delete(promise);
+      this.#running.delete(ended);
+      end();
     }
   }
 }

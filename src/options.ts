@@ -109,6 +109,12 @@ export interface EmbedOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
+/** Options of `llama.embedStreamDetailed`. */
+export interface EmbedStreamOptions<T> extends EmbedOptions {
+  /** The text of an item. Default: the item itself, which must then be a string. */
+  readonly text?: ((item: T) => string) | undefined;
+}
+
 /** Options of `llama.rerank`. */
 export interface RerankOptions<T> {
   /** How many of the best to return. Default: all. */
@@ -200,6 +206,18 @@ export function checkDevicesOptions(options: Pick<LoadOptions, "library">): Chec
  */
 export function checkEmbedOptions(options: EmbedOptions, most: number): Checked<EmbedOptions> {
   return checkOptions(options, { ...EMBED, dimensions: integer(1, most) });
+}
+
+/**
+ * Checks the options of a stream of items.
+ *
+ * @param most The model's dimensions.
+ */
+export function checkEmbedStreamOptions<T>(
+  options: EmbedStreamOptions<T>,
+  most: number,
+): Checked<EmbedStreamOptions<T>> {
+  return checkOptions<EmbedStreamOptions<T>>(options, { ...EMBED, dimensions: integer(1, most), text: callback });
 }
 
 /** Checks the options of a rerank call. */

@@ -1,16 +1,39 @@
-/** Embeds texts of an iterable in chunks: in order, in constant memory, and no faster than the vectors are taken. */
+/** Embeds the items of an iterable in chunks: in order, in constant memory, and no faster than the vectors are taken. */
 import { checkText, show } from "./check.ts";
 import type { Embedding } from "./embed.ts";
 import { ProgressReporter } from "./progress.ts";
 import type { EmbedOptions } from "./options.ts";
 import { Slices } from "./slices.ts";
 
-/** Embeds one chunk; `from` is the index of its first text in the stream. */
-export type EmbedChunk = (texts: string[], from: number, signal: AbortSignal) => Promise<Embedding[]>;
+/** The vector of an item of a stream, and what became of its text. */
+export interface ItemEmbedding<T> extends Embedding {
+  /** The item, as the source gave it. */
+  readonly item: T;
+  /** Its place in the stream, from 0. */
+  readonly index: number;
+}
+
+/** Embeds one chunk; `nameOf` is asked for the name of the text that an error is about, and for no other. */
+export type EmbedChunk = (
+  nameOf: (index: number) => string,
+  texts: string[],
+  options: EmbedOptions,
+) => Promise<Embedding[]>;
+
+/** What is done with the items of a stream. */
+export interface StreamRequest<T> {
+  /** The argument's name, for messages. */
+  readonly name: string;
+  /** The text of an item; it is checked here. */
+  readonly textOf: (item: T) => unknown;
+  readonly embed: EmbedChunk;
+  readonly options: EmbedOptions;
+  readonly limits?: ChunkLimits;
+}
 
 /** How large a chunk is. */
 export interface ChunkLimits {
-  /** Texts of a chunk: enough to sort by length and fill passes. */
+  /** Texts of a chunk: enough to sort by length and fill passes. The first chunks are smaller. */
   readonly count: number;
   /** UTF-16 units of a chunk, unless one text is longer. */
   readonly length: number;
@@ -23,138 +46,253 @@ export const CHUNK: ChunkLimits = { count: 512, length: 512 * 1024, patience: 10
 
 const CHUNKS_AHEAD = 2;
 
+// The first chunk is one text, so that its vector comes as soon as that of an embed call; each next one is larger by this
+// factor, so that 10,000 texts lose less than a hundredth of their speed.
+const GROWTH = 4;
+
 // Microtasks within which a generator yields a value that it has, or readline a line that it has read.
 const MICROTASKS = 8;
 
-/** Embeds an iterable and reports progress. */
-export function embedIterable(
-  texts: Iterable<string> | AsyncIterable<string>,
-  embed: (names: (index: number) => string, texts: string[], options: EmbedOptions) => Promise<Embedding[]>,
-  { onProgress, signal, ...options }: EmbedOptions,
-): AsyncGenerator<Embedding, void, undefined> {
-  const progress = new ProgressReporter(onProgress);
-  let [done, read] = [0, 0];
-  return embedChunks(texts, async (chunk, from, signal) => {
-    read = from + chunk.length;
-    const embedded = await embed((i) => `texts[${from + i}]`, chunk, { ...options, signal });
-    for (const { tokens } of embedded) progress.tokens += tokens;
-    progress.report(done += chunk.length, read);
-    return embedded;
-  }, signal);
+const LATE = Symbol("late");
+
+/**
+ * Embeds an iterable.
+ *
+ * @param prepare Checks the arguments; called with the first `next()`, as the body of a generator is.
+ * @param resultOf What the stream yields.
+ * @returns A generator that also hears `return()` while a `next()` waits: it ends at once.
+ */
+export function embedIterable<T, R>(
+  items: Iterable<T> | AsyncIterable<T>,
+  prepare: () => StreamRequest<T>,
+  resultOf: (embedded: ItemEmbedding<T>) => R,
+): AsyncGenerator<R, void, undefined> {
+  const leaving = new AbortController();
+  const inner = embedChunks(items, prepare, resultOf, leaving);
+  const stream: AsyncGenerator<R, void, undefined> = {
+    async next() {
+      try {
+        return await inner.next();
+      } catch (error) {
+        if (error === leaving.signal.reason) return { done: true, value: undefined };
+        throw error;
+      }
+    },
+    return() {
+      leaving.abort();
+      return inner.return();
+    },
+    throw(error) {
+      leaving.abort();
+      return inner.throw(error);
+    },
+    async [Symbol.asyncDispose]() {
+      await stream.return();
+    },
+    [Symbol.asyncIterator]: () => stream,
+  };
+  return stream;
 }
 
 /**
- * Embeds an iterable, whatever `embed` does with a chunk.
+ * Embeds chunk by chunk. The next items are read when the vectors of the chunk before the last have been taken. Whatever ends
+ * the stream, the vectors before it come first; a reader that leaves ends it at once, and aborts what runs.
  *
- * The next texts are read when the vectors of the chunk before the last have been taken. When the reader stops, running
- * chunks are aborted and the source is closed.
+ * @param leaving Aborted when the reader leaves, and here when the stream ends.
  */
-export async function* embedChunks(
-  texts: Iterable<string> | AsyncIterable<string>,
-  embed: EmbedChunk,
-  signal: AbortSignal | undefined,
-  limits: ChunkLimits = CHUNK,
-): AsyncGenerator<Embedding, void, undefined> {
-  const source = new Source(texts);
-  const left = new AbortController();
-  const stop = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
-  const ahead: Promise<Embedding[]>[] = [];
+async function* embedChunks<T, R>(
+  items: Iterable<T> | AsyncIterable<T>,
+  prepare: () => StreamRequest<T>,
+  resultOf: (embedded: ItemEmbedding<T>) => R,
+  leaving: AbortController,
+): AsyncGenerator<R, void, undefined> {
+  const request = prepare();
+  const { limits = CHUNK, options: { signal, onProgress, ...options } } = request;
+  const source = new Source(items, request);
+  const stop = signal ? AbortSignal.any([signal, leaving.signal]) : leaving.signal;
+  const progress = new ProgressReporter(onProgress);
+  const ahead: { readonly chunk: Chunk<T>; readonly embedded: Promise<EmbeddedPrefix> }[] = [];
   const slices = new Slices();
   try {
-    for (;;) {
+    for (let [count, done] = [1, 0];;) {
       while (ahead.length < CHUNKS_AHEAD && !source.ended) {
-        const from = source.count;
-        const chunk = await source.take(limits, ahead.length === 0, stop);
-        if (chunk.length === 0) break;
-        const embedded = embed(chunk, from, stop);
-        embedded.catch(() => {}); // it is thrown when its turn comes
-        ahead.push(embedded);
+        const chunk = await source.take({ ...limits, count: Math.min(count, limits.count) }, ahead.length === 0, stop);
+        if (chunk.items.length === 0) break;
+        count = Math.min(count * GROWTH, limits.count);
+        const embedded = embedPrefix(request, chunk, { ...options, signal: stop });
+        embedded.catch(() => {}); // thrown when its turn comes
+        ahead.push({ chunk, embedded });
       }
-      const first = ahead.shift();
-      if (!first) return;
-      for (const embedding of await first) {
+      const next = ahead.shift();
+      if (!next) break;
+      const { chunk: { items, from }, embedded } = next;
+      const { embeddings, failure } = await embedded;
+      for (const { tokens } of embeddings) progress.tokens += tokens;
+      progress.report(done += embeddings.length, source.count);
+      for (const [i, embedding] of embeddings.entries()) {
         if (slices.due) await slices.pause();
-        signal?.throwIfAborted(); // also where the vectors are already there
-        yield embedding;
+        stop.throwIfAborted(); // also if the vectors are there already
+        yield resultOf({ item: items[i]!, index: from + i, ...embedding });
       }
+      if (failure) throw failure.error;
     }
+    if (source.failure) throw source.failure.error;
   } finally {
-    left.abort();
+    leaving.abort();
     await source.close();
   }
 }
 
-/** An iterable of either kind, read one text at a time. */
-class Source {
-  /** Texts that were read. */
-  count = 0;
-  ended = false;
-  readonly #sync: Iterator<string> | undefined;
-  readonly #async: AsyncIterator<string> | undefined;
-  #pending: Promise<IteratorResult<string>> | undefined;
+/** The vectors of a chunk's first texts: of all, or of those before the one that failed. */
+interface EmbeddedPrefix {
+  readonly embeddings: Embedding[];
+  readonly failure?: { readonly error: unknown };
+}
 
-  constructor(texts: Iterable<string> | AsyncIterable<string>) {
-    if (typeof texts === "object" && texts !== null) {
-      if (Symbol.asyncIterator in texts) this.#async = texts[Symbol.asyncIterator]();
-      else if (Symbol.iterator in texts) this.#sync = texts[Symbol.iterator]();
+/** Embeds a chunk; if one of its texts fails, those before it are embedded alone. */
+async function embedPrefix<T>(
+  { name, embed }: StreamRequest<T>,
+  { texts, from }: Chunk<T>,
+  options: EmbedOptions,
+): Promise<EmbeddedPrefix> {
+  let failure: { readonly error: unknown } | undefined;
+  for (let count = texts.length; count > 0;) {
+    let failed: number | undefined;
+    const nameOf = (i: number): string => `${name}[${from + (failed = i)}]`;
+    try {
+      const embeddings = await embed(nameOf, texts.slice(0, count), options);
+      return failure ? { embeddings, failure } : { embeddings };
+    } catch (error) {
+      if (failed === undefined) throw error; // no text's fault
+      options.signal?.throwIfAborted();
+      failure = { error };
+      count = failed;
+    }
+  }
+  return { embeddings: [], ...(failure && { failure }) };
+}
+
+/** Items that were read, with their texts. */
+interface Chunk<T> {
+  readonly items: T[];
+  readonly texts: string[];
+  /** The index of the first in the stream. */
+  readonly from: number;
+}
+
+/** An iterable of either kind, read one item at a time. */
+class Source<T> {
+  /** How many items were read. */
+  count = 0;
+  /** Whether no more will come. */
+  ended = false;
+  /** What the item behind the last one met, or the source itself. */
+  failure: { readonly error: unknown } | undefined;
+  readonly #request: StreamRequest<T>;
+  readonly #sync: Iterator<T> | undefined;
+  readonly #async: AsyncIterator<T> | undefined;
+  #open = true; // as a for-await loop has it: neither at its end nor thrown
+  #coming: Promise<IteratorResult<T>> | undefined;
+
+  constructor(items: Iterable<T> | AsyncIterable<T>, request: StreamRequest<T>) {
+    this.#request = request;
+    if (typeof items === "object" && items !== null) {
+      if (Symbol.asyncIterator in items) this.#async = items[Symbol.asyncIterator]();
+      else if (Symbol.iterator in items) this.#sync = items[Symbol.iterator]();
     }
     if (this.#sync || this.#async) return;
-    throw new TypeError(`Cannot read texts: it must be an iterable or async iterable of strings, is ${show(texts)}`);
+    const { name } = request;
+    throw new TypeError(`Cannot read ${name}: it must be an iterable or async iterable of ${name}, is ${show(items)}`);
   }
 
   /**
-   * Reads the next texts, up to the limits: all that come without a pause.
+   * The next items, up to the limits: all that come without a pause. Fewer if one fails: then `failure` is set.
    *
-   * @param wait Whether to wait for the first text however long it takes; otherwise the chunk may be empty.
+   * @param wait Whether to wait for the first one however long it takes; otherwise there may be none yet.
+   * @throws The reason of the signal, at any moment.
    */
-  async take({ count, length, patience }: ChunkLimits, wait: boolean, signal: AbortSignal): Promise<string[]> {
-    const chunk: string[] = [];
-    for (let size = 0; chunk.length < count && size < length;) {
+  async take({ count, length, patience }: ChunkLimits, wait: boolean, signal: AbortSignal): Promise<Chunk<T>> {
+    const chunk: Chunk<T> = { items: [], texts: [], from: this.count };
+    for (let size = 0; chunk.items.length < count && size < length;) {
       signal.throwIfAborted();
-      // A text that is already there needs no promise and no timer, which would be garbage for every text.
-      const next = this.#sync?.next() ?? await this.#next(chunk.length > 0 || !wait ? patience : undefined);
-      if (next === undefined) break;
-      if (next.done) {
+      try {
+        const next = await this.#next(chunk.items.length > 0 || !wait ? patience : undefined, signal);
+        if (next === LATE) break;
+        this.ended = next.done === true;
+        if (next.done) break;
+        const { name, textOf } = this.#request;
+        const text = checkText(`${name}[${this.count}]`, textOf(next.value));
+        chunk.items.push(next.value);
+        chunk.texts.push(text);
+        this.count++;
+        size += text.length;
+      } catch (error) {
+        signal.throwIfAborted();
+        this.failure = { error };
         this.ended = true;
-        break;
       }
-      chunk.push(checkText(`texts[${this.count}]`, next.value));
-      this.count++;
-      size += next.value.length;
+      if (this.failure) break;
     }
     return chunk;
   }
 
+  /** Closes the source, if it has more. One that does not answer is told, and not waited for. */
   async close(): Promise<void> {
-    if (!this.ended) await (this.#sync ?? this.#async)?.return?.();
+    if (!this.#open) return;
+    this.#open = false;
+    if (!this.#coming) {
+      await (this.#sync ?? this.#async)?.return?.();
+      return;
+    }
+    (async () => await this.#async?.return?.())().catch(() => {}); // nobody is there any more to be told
   }
 
-  /** The next result of an async iterator; undefined if it takes longer than so many milliseconds. */
-  async #next(patience: number | undefined): Promise<IteratorResult<string> | undefined> {
-    this.#pending ??= Promise.resolve(this.#async!.next());
-    const next = patience === undefined
-      ? await this.#pending
-      : await withinMicrotasks(this.#pending) ?? await withinTime(this.#pending, patience);
-    if (next) this.#pending = undefined;
+  /** The next result; LATE if it takes longer than so many milliseconds. */
+  async #next(patience: number | undefined, signal: AbortSignal): Promise<IteratorResult<T> | typeof LATE> {
+    let next: IteratorResult<T> | typeof LATE;
+    try {
+      if (this.#sync) next = this.#sync.next();
+      else next = await within(this.#coming ??= Promise.resolve(this.#async!.next()), patience, signal);
+    } catch (error) {
+      if (this.#sync || !signal.aborted) this.#open = false;
+      throw error;
+    }
+    if (next === LATE) return next;
+    this.#coming = undefined;
+    if (typeof next !== "object" || next === null) {
+      this.#open = false;
+      throw new TypeError(`Cannot read ${this.#request.name}: its iterator gave ${show(next)}, not a result object`);
+    }
+    if (next.done) this.#open = false;
     return next;
   }
 }
 
-/** A promise's value, or undefined if it takes more than a few microtasks: a timer for each text would cost more than the wait. */
-async function withinMicrotasks<T>(promise: Promise<T>): Promise<T | undefined> {
-  let value: T | undefined;
-  promise.then((given) => value = given, () => {}); // the one that awaits it gets the error
-  for (let turn = 0; turn < MICROTASKS && value === undefined; turn++) await undefined;
-  return value;
-}
-
-/** A promise's value, or undefined if it takes longer. */
-async function withinTime<T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => timer = setTimeout(() => resolve(undefined), milliseconds));
+/**
+ * What a promise gives, or LATE if it takes longer than so many milliseconds. What is there within a few microtasks needs no
+ * timer: a timer for each text costs more than the wait.
+ *
+ * @throws The reason of the signal, as soon as it is aborted.
+ */
+async function within<T>(
+  promise: Promise<T>,
+  milliseconds: number | undefined,
+  signal: AbortSignal,
+): Promise<T | typeof LATE> {
+  let settled = false;
+  const settle = (): void => void (settled = true);
+  promise.then(settle, settle);
+  for (let turn = 0; turn < MICROTASKS && !settled; turn++) await undefined;
+  if (settled) return await promise;
+  const { promise: ended, resolve, reject } = Promise.withResolvers<typeof LATE>();
+  const timer = milliseconds === undefined ? undefined : setTimeout(() => resolve(LATE), milliseconds);
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
   try {
-    return await Promise.race([promise, late]);
+    signal.throwIfAborted(); // during the microtasks
+    return await Promise.race([promise, ended]);
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
   }
 }

@@ -75,6 +75,7 @@ export async function writeGguf(
           await writeAll(file, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
           written += values.byteLength;
           options.onProgress?.(written / total);
+          options.signal?.throwIfAborted(); // in onProgress, of the last piece too
         }
         if (written !== end) {
           const values = (byteLength(tensor) + written - end) / 4;

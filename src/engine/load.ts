@@ -53,7 +53,9 @@ export async function loadEngine(path: string, options: LoadOptions, known?: Cat
       const machine = { cores: cores(native), kernels: kernels(native) };
       const decision = decide(model, machine, options, known);
       for (const message of decision.profile.warnings) onLog?.({ level: "warn", message });
-      return await start(native, model, lane, list, options, decision);
+      const engine = await start(native, model, lane, list, options, decision);
+      signal?.throwIfAborted(); // in onLog, since the weights were there
+      return engine;
     } catch (error) {
       model.close();
       throw error;

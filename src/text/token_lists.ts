@@ -29,13 +29,14 @@ export class TokenLists implements Items<Int32Array> {
 
   /** Sets a list: once, in any order. */
   set(index: number, ids: Int32Array): void {
+    this.#left--;
+    if (ids.length === 0) return; // it takes no room, and there may be no buffer yet
     if (this.#used + ids.length > this.#room) {
       // Enough if the other lists are as long: a call with one text allocates no more than its tokens.
-      this.#room = Math.max(ids.length, Math.min(CHUNK, ids.length * this.#left));
+      this.#room = Math.max(ids.length, Math.min(CHUNK, ids.length * (this.#left + 1)));
       this.#chunks.push(new Int32Array(this.#room));
       this.#used = 0;
     }
-    this.#left--;
     const chunk = this.#chunks.length - 1;
     this.#chunks[chunk]!.set(ids, this.#used);
     this.#chunk[index] = chunk;

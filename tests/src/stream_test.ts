@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { Llama, LlamaError, type Progress } from "../../mod.ts";
-import { CHUNK, type EmbedChunk, embedChunks } from "../../src/stream.ts";
+import { CHUNK, type EmbedChunk, embedIterable, type ItemEmbedding } from "../../src/stream.ts";
 import { cannotLoad, modelPath } from "../support/references.ts";
 
 const LIMITS = { count: 4, length: 100, patience: 5 };
@@ -12,21 +12,36 @@ class Fake {
   running = 0;
   chunks: string[][] = [];
   most = 0;
-  readonly embed: EmbedChunk = async (texts, _from, signal) => {
+  readonly embed: EmbedChunk = async (nameOf, texts, { signal }) => {
     this.chunks.push(texts);
     this.most = Math.max(this.most, ++this.running);
     await sleep(1);
     this.running--;
-    signal.throwIfAborted();
+    signal?.throwIfAborted();
+    const bad = texts.findIndex((text) => Number.isNaN(Number(text)));
+    if (bad >= 0) throw new RangeError(`Cannot embed ${nameOf(bad)}: it is no number`);
     return texts.map((text) => ({ embedding: Float32Array.of(Number(text)), tokens: 1, truncated: false }));
   };
+}
+
+type Texts = Iterable<string> | AsyncIterable<string>;
+
+/** Streams texts through a fake. */
+function embedChunks(
+  texts: Texts,
+  embed: EmbedChunk,
+  signal?: AbortSignal,
+  limits = LIMITS,
+): AsyncGenerator<ItemEmbedding<string>, void, undefined> {
+  const request = { name: "texts", textOf: (text: string) => text, embed, options: { signal }, limits };
+  return embedIterable(texts, () => request, (embedded) => embedded);
 }
 
 function* numbers(count: number): Generator<string, void, undefined> {
   for (let i = 0; i < count; i++) yield `${i}`;
 }
 
-test("embedChunks() gives every text's vector in order, from iterables of both kinds and any length", async () => {
+test("embedIterable() gives every text's vector in order, from iterables of both kinds and any length", async () => {
   async function* slowly(): AsyncGenerator<string, void, undefined> {
     for (const text of numbers(23)) {
       if (Number(text) % 7 === 0) await sleep(8);
@@ -36,14 +51,18 @@ test("embedChunks() gives every text's vector in order, from iterables of both k
   for (const texts of [numbers(0), numbers(1), numbers(4), numbers(23), slowly(), Array.from(numbers(23))]) {
     const fake = new Fake();
     const found: number[] = [];
-    for await (const { embedding } of embedChunks(texts, fake.embed, undefined, LIMITS)) found.push(embedding[0]!);
+    for await (const { item, index, embedding } of embedChunks(texts, fake.embed)) {
+      found.push(embedding[0]!);
+      assertEquals([item, index], [`${embedding[0]}`, embedding[0]]);
+    }
     assertEquals(found, found.map((_, i) => i));
     assertEquals(found.length, fake.chunks.flat().length);
+    assertEquals(fake.chunks[0]?.length ?? 1, 1); // the first vector does not wait for others
     assert(fake.most <= 2 && fake.chunks.every(({ length }) => length >= 1 && length <= 4));
   }
 });
 
-test("embedChunks() reads two chunks ahead of the reader, and no more", async () => {
+test("embedIterable() reads two chunks ahead of the reader, and no more", async () => {
   let read = 0;
   function* watched(): Generator<string, void, undefined> {
     for (const text of numbers(1000)) {
@@ -52,7 +71,7 @@ test("embedChunks() reads two chunks ahead of the reader, and no more", async ()
     }
   }
   const fake = new Fake();
-  const stream = embedChunks(watched(), fake.embed, undefined, LIMITS);
+  const stream = embedChunks(watched(), fake.embed);
   for (let taken = 1; taken <= 100; taken++) {
     await stream.next();
     await sleep(0);
@@ -61,7 +80,7 @@ test("embedChunks() reads two chunks ahead of the reader, and no more", async ()
   await stream.return();
 });
 
-test("embedChunks() does not keep vectors back when the next text is slow to come", async () => {
+test("embedIterable() does not keep vectors back when the next text is slow to come", async () => {
   let release = (): void => {};
   async function* stalling(): AsyncGenerator<string, void, undefined> {
     yield "0";
@@ -69,7 +88,7 @@ test("embedChunks() does not keep vectors back when the next text is slow to com
     await new Promise<void>((resolve) => release = resolve);
     yield "2";
   }
-  const stream = embedChunks(stalling(), new Fake().embed, undefined, LIMITS);
+  const stream = embedChunks(stalling(), new Fake().embed);
   assertEquals((await stream.next()).value?.embedding[0], 0);
   assertEquals((await stream.next()).value?.embedding[0], 1);
   release();
@@ -77,7 +96,7 @@ test("embedChunks() does not keep vectors back when the next text is slow to com
   assertEquals((await stream.next()).done, true);
 });
 
-test("embedChunks() left early closes the source and aborts what is under way", async () => {
+test("embedIterable() left early closes the source and aborts what is under way", async () => {
   let closed = 0;
   function* texts(): Generator<string, void, undefined> {
     try {
@@ -87,23 +106,137 @@ test("embedChunks() left early closes the source and aborts what is under way", 
     }
   }
   const fake = new Fake();
-  for await (const _ of embedChunks(texts(), fake.embed, undefined, LIMITS)) break;
+  for await (const _ of embedChunks(texts(), fake.embed)) break;
   await sleep(5);
   assertEquals([closed, fake.running, fake.chunks.length <= 2], [1, 0, true]);
 });
 
-test("embedChunks() names the text that is none, by its index in the stream, when its turn comes", async () => {
-  const found: number[] = [];
-  const read = async (texts: Iterable<string>): Promise<void> => {
-    for await (const { embedding } of embedChunks(texts, new Fake().embed, undefined, LIMITS)) {
-      found.push(embedding[0]!);
+/** Reads a stream; what it gave, and what it threw. */
+async function outcome(stream: AsyncIterable<{ readonly index: number }>): Promise<[number, unknown]> {
+  let count = 0;
+  try {
+    for await (const { index } of stream) assertEquals(index, count++);
+  } catch (error) {
+    return [count, error];
+  }
+  return [count, undefined];
+}
+
+test("embedIterable() gives all before what fails, wherever and whatever that is, and then throws", async () => {
+  const failures: [what: RegExp, next: (i: number) => unknown][] = [
+    [/texts\[(\d+)\]: it must be a string, is null/, () => null],
+    [/texts\[(\d+)\]: it has a lone surrogate/, () => "\ud800"],
+    [/Cannot embed texts\[(\d+)\]: it is no number/, () => "bad"],
+    [/source (\d+) failed/, (i) => {
+      throw new Error(`source ${i} failed`);
+    }],
+  ];
+  for (const [words, fail] of failures) {
+    for (const bad of [0, 1, 2, 4, 5, 6, 20, 23]) {
+      let closed = 0;
+      function* sync(): Generator<string, void, undefined> {
+        try {
+          for (let i = 0; i < 40; i++) yield i === bad || i === bad + 2 ? fail(i) as string : `${i}`;
+        } finally {
+          closed++;
+        }
+      }
+      async function* async(): AsyncGenerator<string, void, undefined> {
+        for (const text of sync()) yield text;
+      }
+      for (const texts of [sync(), async()]) {
+        const [count, error] = await outcome(embedChunks(texts, new Fake().embed));
+        const message = (error as Error | undefined)?.message ?? "";
+        assertEquals([count, words.exec(message)?.[1]], [bad, `${bad}`], `${words} at ${bad}: ${message}`);
+      }
+      assertEquals(closed, 2);
     }
-  };
-  await assertRejects(() => read(["0", "1", 2 as unknown as string]), TypeError, "texts[2]: it must be a string, is 2");
-  await assertRejects(() => read("abc"), TypeError, 'an iterable or async iterable of strings, is "abc"');
-  await assertRejects(() => read(7 as unknown as string[]), TypeError, "is 7");
-  await assertRejects(() => read([..."0123456789", "\ud800"]), TypeError, "texts[10]: it has a lone surrogate");
+  }
+  await assertRejects(() => embedChunks("abc", new Fake().embed).next(), TypeError, 'is "abc"');
+  await assertRejects(() => embedChunks(7 as unknown as string[], new Fake().embed).next(), TypeError, "is 7");
 });
+
+test("embedIterable() refuses an iterator whose result is none, after what came before it", async () => {
+  for (const wrong of [undefined, null, 3, "x"]) {
+    for (const kind of [Symbol.iterator, Symbol.asyncIterator]) {
+      let i = 0;
+      const texts = { [kind]: () => ({ next: () => i < 7 ? { value: `${i++}` } : wrong }) } as unknown as Texts;
+      const [count, error] = await outcome(embedChunks(texts, new Fake().embed));
+      assertEquals(count, 7);
+      assert(error instanceof TypeError && error.message.includes("Cannot read texts: its iterator gave"), `${error}`);
+    }
+  }
+});
+
+/** Sources that give some texts and then nothing; `asked` resolves when the reader waits for more. */
+const SILENT: Record<string, (count: number, onClose: () => void) => { texts: Texts; asked: Promise<void> }> = {
+  "a generator": (count, onClose) => {
+    const { promise: asked, resolve } = Promise.withResolvers<void>();
+    async function* texts(): AsyncGenerator<string, void, undefined> {
+      try {
+        yield* numbers(count);
+        resolve();
+        await new Promise(() => {});
+      } finally {
+        onClose(); // never: nothing can end a generator that waits
+      }
+    }
+    return { texts: texts(), asked };
+  },
+  "a web stream": (count, onClose) => {
+    const { promise: asked, resolve } = Promise.withResolvers<void>();
+    let i = 0;
+    const texts = new ReadableStream<string>({
+      pull: (controller) => i < count ? controller.enqueue(`${i++}`) : (resolve(), new Promise(() => {})),
+      cancel: onClose,
+    });
+    return { texts: texts as unknown as AsyncIterable<string>, asked };
+  },
+  "a queue": (count, onClose) => {
+    const { promise: asked, resolve } = Promise.withResolvers<void>();
+    let i = 0;
+    const next = (): Promise<IteratorResult<string>> => {
+      if (i < count) return Promise.resolve({ done: false, value: `${i++}` });
+      resolve();
+      return new Promise(() => {});
+    };
+    const close = (): Promise<IteratorResult<string>> => {
+      onClose();
+      return Promise.resolve({ done: true, value: undefined });
+    };
+    return { texts: { [Symbol.asyncIterator]: () => ({ next, return: close }) }, asked };
+  },
+};
+
+for (const [kind, make] of Object.entries(SILENT)) {
+  test(`embedIterable() hears an abort, a break and return() while ${kind} is silent`, async () => {
+    for (const count of [0, 1, 3, 12]) {
+      const reason = new Error("mine");
+      const controller = new AbortController();
+      const aborted = make(count, () => {});
+      const heard = embedChunks(aborted.texts, new Fake().embed, controller.signal);
+      for (let i = 0; i < count; i++) assertEquals((await heard.next()).value?.index, i);
+      const waiting = heard.next().catch((error) => error);
+      await aborted.asked;
+      await sleep(20);
+      controller.abort(reason);
+      assertEquals(await waiting, reason);
+
+      const left = make(count, () => {});
+      const stream = embedChunks(left.texts, new Fake().embed);
+      for (let i = 0; i < count; i++) assertEquals((await stream.next()).value?.index, i);
+      const pending = stream.next();
+      await left.asked;
+      await sleep(20);
+      assertEquals(await stream.return(), { done: true, value: undefined });
+      assertEquals(await pending, { done: true, value: undefined });
+      assertEquals(await stream.next(), { done: true, value: undefined });
+
+      if (count === 0) continue;
+      for await (const _ of embedChunks(make(count, () => {}).texts, new Fake().embed)) break;
+    }
+  });
+}
 
 const MINILM = "all-minilm-l6-v2-q8_0.gguf";
 const options = { skip: cannotLoad(MINILM) };
@@ -118,8 +251,8 @@ test("embedStream() gives what embed() gives, with progress, and can be aborted"
     assertAlmostEquals(vector.reduce((sum, x, j) => sum + x * expected[i]![j]!, 0), 1, 1e-3);
     i++;
   }
-  assertEquals([i, seen.length, seen[1]!.done], [texts.length, 2, texts.length]);
-  assert(seen[0]!.done < seen[1]!.done);
+  assertEquals([i, seen.at(-1)!.done, seen[0]!.done], [texts.length, texts.length, 1]);
+  assert(seen.every(({ done }, i) => i === 0 || done > seen[i - 1]!.done), JSON.stringify(seen));
   const { total, tokens, rate } = seen.at(-1)!;
   assert(total === texts.length && tokens >= 4 * total && rate > 0, JSON.stringify(seen));
   const controller = new AbortController();
@@ -138,4 +271,33 @@ test("embedStream() after close() is a closed error", options, async () => {
   await llama.close();
   const error = await assertRejects(() => llama.embedStream(["a"]).next(), LlamaError, "after close()");
   assertEquals(error.code, "closed");
+});
+
+test("embedStreamDetailed() gives each item with its vector, place and tokens", options, async () => {
+  await using llama = await Llama.load(modelPath(MINILM), { contextSize: 16 });
+  const items = Array.from({ length: 60 }, (_, i) => ({ id: i, body: "word ".repeat(i) }));
+  const expected = await llama.embedDetailed(items.map(({ body }) => body), { dimensions: 32 });
+  let i = 0;
+  for await (const found of llama.embedStreamDetailed(items, { text: ({ body }) => body, dimensions: 32 })) {
+    const { tokens, truncated, embedding } = expected[i]!;
+    assertEquals([found.item, found.index, found.tokens, found.truncated], [items[i], i, tokens, truncated]);
+    const largest = found.embedding.reduce((most, x, j) => Math.max(most, Math.abs(x - embedding[j]!)), 0);
+    assert(largest <= 1e-6, `item ${i} differs by ${largest}`);
+    i++;
+  }
+  assertEquals(i, items.length);
+  const untold = llama.embedStreamDetailed(items as unknown as string[]);
+  await assertRejects(() => untold.next(), TypeError, "items[0]: it must be a string, is an object");
+});
+
+test("embedStream() gives what is before a text that is too long or has no tokens", options, async () => {
+  await using llama = await Llama.load(modelPath(MINILM), { contextSize: 16 });
+  for (const bad of [0, 1, 7, 600]) {
+    const texts = Array.from({ length: 700 }, (_, i) => i === bad ? "long ".repeat(40) : `row ${i}`);
+    let count = 0;
+    const error = await assertRejects(async () => {
+      for await (const _ of llama.embedStream(texts, { truncate: "error" })) count++;
+    }, RangeError);
+    assertEquals([count, error.message.includes(`texts[${bad}]`)], [bad, true], error.message);
+  }
 });

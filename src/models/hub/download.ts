@@ -93,7 +93,10 @@ export async function download(model: string, options: DownloadOptions = {}): Pr
   const alone = offline ?? /^(1|on|yes|true)$/i.test(env("HF_HUB_OFFLINE") ?? "");
   const watch = { signal, onProgress: onProgress ?? (process.stderr.isTTY ? progressBar() : undefined) };
   const paths: string[] = [];
-  for (const part of partsOf(wanted.file)) paths.push(await getFile(alone ? undefined : hub, cache, part, watch));
+  for (const part of partsOf(wanted.file)) {
+    paths.push(await getFile(alone ? undefined : hub, cache, part, watch));
+    signal?.throwIfAborted(); // in onProgress, when the last byte was there
+  }
   return paths[0]!;
 }
 
