@@ -1,8 +1,11 @@
 // The native ceiling: what libllama gives to C++ alone, with nothing of ours between.
 //
-//   ceiling MODEL TEXTS [--limit N] [--packs N,N] [--lanes N,N] [--threads N,N] [--flash -1,0,1] [--rounds N]
-//   ceiling MODEL TEXTS ... --serve     one configuration, asked by a driver: see the protocol in bench/README.md
-//   ceiling MODEL TEXTS ... --first     the first text alone, then the end: what a start takes
+//   ceiling MODEL TEXTS [options]             asked by a driver: see the protocol in bench/README.md
+//   ceiling MODEL TEXTS [options] --first     the first text alone, then the end: what a start takes
+//     --limit N         tokens of a text
+//     --packs N         tokens of a pass
+//     --lanes N         contexts, of --threads N each
+//     --flash N         flash attention: 1 on, 0 off, -1 as llama.cpp chooses
 //     --pooling N       llama.h's number, where the file does not say
 //     --query FILE      a cross-encoder's, whose documents the texts are
 //     --answers N,N     a causal model's tokens for yes and no: the texts are whole prompts, of which the score is the
@@ -25,15 +28,8 @@ const size_t WARMING = 32;  // texts
 struct Arguments {
     std::string      model, texts;
     Task             task;
-    int              rounds = 3;
-    bool             serve = false, first = false;
-    std::vector<int> packs{ 256 }, lanes{ 1 }, threads{ 1 }, flash{ LLAMA_FLASH_ATTN_TYPE_AUTO };
-
-    std::vector<Configuration> grid() const {
-        std::vector<Configuration> all;
-        for (int l : lanes) for (int t : threads) for (int f : flash) for (int p : packs) all.push_back({ p, l, t, f });
-        return all;
-    }
+    bool             first = false;
+    Configuration    configuration{ 256, 1, 1, LLAMA_FLASH_ATTN_TYPE_AUTO };
 };
 
 double since(std::chrono::steady_clock::time_point start) {
@@ -104,18 +100,18 @@ std::vector<int> numbers(const std::string & name, const std::string & list) {
 
 Arguments parse(int argc, char ** argv) {
     if (argc < 3) {
-        throw std::runtime_error("usage: ceiling MODEL TEXTS [--limit N] [--packs N,N] [--lanes N,N] [--threads N,N] "
-                                 "[--flash -1,0,1] [--pooling N] [--query FILE] [--answers N,N] "
-                                 "[--rounds N | --serve | --first]");
+        throw std::runtime_error("usage: ceiling MODEL TEXTS [--limit N] [--packs N] [--lanes N] [--threads N] [--flash N] "
+                                 "[--pooling N] [--query FILE] [--answers N,N] [--first]");
     }
     Arguments a;
     a.model = argv[1];
     a.texts = argv[2];
     for (int i = 3; i < argc; i++) {
         const std::string name = argv[i];
-        a.serve = a.serve || name == "--serve";
-        a.first = a.first || name == "--first";
-        if (name == "--serve" || name == "--first") continue;
+        if (name == "--first") {
+            a.first = true;
+            continue;
+        }
         const std::string value = i + 1 < argc ? argv[++i] : "";
         if (name == "--query") {
             a.task.query = lines(value)[0];
@@ -123,11 +119,10 @@ Arguments parse(int argc, char ** argv) {
         }
         const std::vector<int> values = numbers(name, value);
         if (name == "--limit") a.task.limit = values[0];
-        else if (name == "--rounds") a.rounds = values[0];
-        else if (name == "--packs") a.packs = values;
-        else if (name == "--lanes") a.lanes = values;
-        else if (name == "--threads") a.threads = values;
-        else if (name == "--flash") a.flash = values;
+        else if (name == "--packs") a.configuration.pack = values[0];
+        else if (name == "--lanes") a.configuration.lanes = values[0];
+        else if (name == "--threads") a.configuration.threads = values[0];
+        else if (name == "--flash") a.configuration.flash = values[0];
         else if (name == "--pooling") a.task.pooling = values[0];
         else if (name == "--answers" && values.size() == 2) a.task.answers = values;
         else throw std::runtime_error("cannot take " + name + " " + value);
@@ -146,23 +141,16 @@ void run(const Arguments & arguments) {
     }
     const double                   load  = since(start);
     const std::vector<std::string> texts = lines(arguments.texts);
-    for (const Configuration & configuration : arguments.grid()) {
-        Embedder embedder(model.get(), configuration, arguments.task);
-        if (arguments.first) {
-            const std::vector<float> vector = embedder.embed({ texts[0] });
-            std::cout << "{\"first\":" << vector[0] << ",\"load\":" << load << "}" << std::endl;
-            return;
-        }
-        embedder.embed({ texts.begin(), texts.begin() + (ptrdiff_t) std::min(texts.size(), WARMING) });
-        if (arguments.serve) {
-            std::cout << "{\"load\":" << load << ",\"versions\":\"llama.cpp " << llama_version() << "\","
-                      << configuration.json() << "}" << std::endl;
-            return serve(embedder, texts);
-        }
-        for (int i = 0; i < arguments.rounds; i++) {
-            std::cout << "{" << configuration.json() << "," << measure(embedder, texts) << "}" << std::endl;
-        }
+    Embedder embedder(model.get(), arguments.configuration, arguments.task);
+    if (arguments.first) {
+        const std::vector<float> vector = embedder.embed({ texts[0] });
+        std::cout << "{\"first\":" << vector[0] << ",\"load\":" << load << "}" << std::endl;
+        return;
     }
+    embedder.embed({ texts.begin(), texts.begin() + (ptrdiff_t) std::min(texts.size(), WARMING) });
+    std::cout << "{\"load\":" << load << ",\"versions\":\"llama.cpp " << llama_version() << "\","
+              << arguments.configuration.json() << "}" << std::endl;
+    serve(embedder, texts);
 }
 
 }  // namespace

@@ -46,11 +46,8 @@ export const CEILING: Peer = {
       writeFileSync(`${jobPath}.query`, `${job.query}\n`);
       options["query"] = `${jobPath}.query`;
     }
-    return [
-      ...[program, job.model, texts],
-      ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
-      "--serve",
-    ];
+    const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    return [program, job.model, texts, ...flags];
   },
 };
 

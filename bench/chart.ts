@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writ
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { benchCache, ROOT } from "./models.ts";
+import { isOurs } from "./ours_peer.ts";
 import { type Results, speedup, type WorkloadResult } from "./results.ts";
 
 const BULK = ["titles", "paragraphs", "passages", "many", "causal", "rerank", "yes-no"];
@@ -43,7 +44,7 @@ function rowsOf({ title, contenders, reference }: WorkloadResult): Row[] {
   const bars = contenders.flatMap((one): Row[] => {
     const ratio = base && speedup(one, base);
     if (!ratio) return [];
-    const kind = one === base ? "ceiling" : /^(Deno|Bun)/.test(one.name) ? "ours" : "others";
+    const kind = one === base ? "ceiling" : isOurs(one.name) ? "ours" : "others";
     return [{ label: one.name, value: Number(ratio.median.toFixed(2)), colour: COLOURS[kind] }];
   });
   return bars.length === 0 ? [] : [{ label: title, value: null, colour: "" }, ...bars];

@@ -1,7 +1,9 @@
 // Us, libllama in C++ alone, and every peer, on every workload: `deno task bench [options]`
 //   --full               the full size; default: the smoke size, minutes
 //   --workloads LIST     of titles, paragraphs, passages, query, many, causal, rerank, yes-no, stream, start, two, mixed
-//   --contenders LIST    of Deno, Bun, ceiling and the peers' names, as far as they are unambiguous
+//   --contenders LIST    of Deno, Bun, ceiling, before and the peers' names, as far as they are unambiguous
+//   --against DIR        another checkout or installed version of this package, with a library of its own: the contenders
+//                        "before, Deno" and "before, Bun", in the settings of Deno and Bun, and how fast we are against them
 //   --rounds N           turns of each contender at most (default: 5; full: 9)
 //   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 12)
 //   --write              keeps the paragraphs and an overview of the others in bench/results, for `deno task docs`
@@ -18,7 +20,7 @@ import { CEILING } from "./ceiling_peer.ts";
 import { drawChart } from "./chart.ts";
 import { commitOf, describeMachine } from "./machine.ts";
 import { ROOT } from "./models.ts";
-import { OURS } from "./ours_peer.ts";
+import { before, OURS } from "./ours_peer.ts";
 import { type Peer, type WorkloadName, WORKLOADS } from "./peer.ts";
 import { PEERS } from "./peers/mod.ts";
 import type { Results, WorkloadResult } from "./results.ts";
@@ -39,6 +41,7 @@ interface Options {
   readonly contenders: readonly string[];
   readonly out: string;
   readonly write: boolean;
+  readonly against: string | undefined;
 }
 
 async function main(): Promise<void> {
@@ -48,11 +51,12 @@ async function main(): Promise<void> {
   const out = options.out || join(ROOT, "bench-results", date.replaceAll(":", "-"));
   mkdirSync(out, { recursive: true });
   const workloads: WorkloadResult[] = [];
-  const all = [CEILING, ...OURS, ...PEERS];
+  const all = [CEILING, ...OURS, ...(options.against === undefined ? [] : before(options.against)), ...PEERS];
   const chosen = all.filter(({ name }) =>
     options.contenders.length === 0 || options.contenders.some((word) => fits(name, word))
   );
   const reasons = await prepared(all, chosen);
+  if (options.against !== undefined) say(`before is ${commitOf(options.against)} in ${options.against}`);
   const results: Results = { date, commit: commitOf(ROOT), size: bench.size, machine, workloads };
   try {
     for (const name of options.workloads) {
@@ -154,6 +158,7 @@ function parseOptions(): { bench: Bench; options: Options } {
       budget: { type: "string" },
       out: { type: "string", default: "" },
       write: { type: "boolean", default: false },
+      against: { type: "string" },
     },
   });
   if (values.smoke && values.full) throw new RangeError("--smoke and --full exclude each other");
@@ -168,7 +173,8 @@ function parseOptions(): { bench: Bench; options: Options } {
   const scratch = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
   const size = values.full ? "full" : "smoke";
   const bench: Bench = { size, cores: availableParallelism(), budget, rounds, scratch };
-  return { bench, options: { workloads, contenders: listOf(values.contenders), out: values.out, write: values.write } };
+  const { out, write, against } = values;
+  return { bench, options: { workloads, contenders: listOf(values.contenders), out, write, against } };
 }
 
 function listOf(value: string): string[] {

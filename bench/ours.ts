@@ -1,10 +1,11 @@
-// What users get, as a process that the driver talks to, on Deno or on Bun: `ours.ts JOB.json`. See bench/README.md for
-// the protocol. Besides that: "singles" is a call for each text, all at once; with the setting `stream`, a file of one
-// text a line, "go" reads that through embedStream and drops the vectors.
+// What users get, as a process that the driver talks to, on Deno or on Bun: `ours.ts JOB.json [MOD.ts]`. See
+// bench/README.md for the protocol. MOD.ts is the entry of another checkout of this package, which is then measured
+// instead. With the setting `stream`, a file of one text a line, "go" reads that through embedStream and drops the vectors.
 import { createReadStream, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { Llama, type LlamaInfo } from "../mod.ts";
+import { pathToFileURL } from "node:url";
+import type { Llama, LlamaInfo } from "../mod.ts";
 import { loadEngine } from "../src/engine/load.ts";
 import type { LoadOptions, RerankOptions } from "../src/options.ts";
 import { rankDocuments, type Ranked } from "../src/rerank.ts";
@@ -51,8 +52,11 @@ interface Model extends AsyncDisposable, Pick<Llama, "embed" | "embedStream"> {
 }
 
 /** A model as users have it or, with the setting `shares: false`, one that computes no prefix once for many pairs. */
-async function modelOf(job: Job): Promise<Model> {
-  if (job.settings?.["shares"] !== false) return await Llama.load(job.model, loadOptions(job));
+async function modelOf(job: Job, entry: string): Promise<Model> {
+  if (job.settings?.["shares"] !== false) {
+    const { Llama } = await import(entry) as typeof import("../mod.ts");
+    return await Llama.load(job.model, loadOptions(job));
+  }
   const engine = Object.assign(await loadEngine(job.model, loadOptions(job)), { shares: false });
   const only = (): never => {
     throw new Error("Cannot embed with shares: false");
@@ -79,11 +83,11 @@ async function stream(llama: Model, path: string): Promise<void> {
   if (count === 0) throw new Error(`${path} has no texts`);
 }
 
-async function main(path: string): Promise<void> {
+async function main(path: string, entry?: string): Promise<void> {
   const job: Job = JSON.parse(readFileSync(path, "utf8"));
   const { texts, settings = {} } = job;
   const start = performance.now();
-  await using llama = await modelOf(job);
+  await using llama = await modelOf(job, entry === undefined ? "../mod.ts" : pathToFileURL(entry).href);
   const load = (performance.now() - start) / 1000;
   if (settings["stream"] === undefined) await callOf(llama, job, texts.slice(0, WARMING));
   const { maxTokens: limit, contexts, threads } = llama.info;
@@ -95,8 +99,6 @@ async function main(path: string): Promise<void> {
         return await timed(() =>
           settings["stream"] === undefined ? callOf(llama, job, texts) : stream(llama, String(settings["stream"]))
         );
-      case "singles":
-        return await timed(() => Promise.all(texts.map((text) => llama.embed(text))));
       case "one": {
         const seconds: number[] = [];
         for (let i = 0; i < Number(rest); i++) {
@@ -114,7 +116,7 @@ async function main(path: string): Promise<void> {
         return { bytes: all.byteLength };
       }
       default:
-        return { error: `stdin has ${JSON.stringify(line)}: write go, one N, singles, or vectors PATH` };
+        return { error: `stdin has ${JSON.stringify(line)}: write go, one N, or vectors PATH` };
     }
   });
 }
@@ -124,4 +126,4 @@ function runtime(): string {
   return bun ? `Bun ${bun}` : `Deno ${deno}`;
 }
 
-if (import.meta.main) await main(process.argv[2]!);
+if (import.meta.main) await main(process.argv[2]!, process.argv[3]);

@@ -1,6 +1,6 @@
-/** Us, on Deno and on Bun. */
+/** Us, on Deno and on Bun, and another checkout of us. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { libraryFileName, targetName } from "../ffi/host/paths.ts";
 import { modelFor, ROOT } from "./models.ts";
 import { type Candidate, isCausal, type Peer } from "./peer.ts";
@@ -21,6 +21,30 @@ export const OURS: readonly Peer[] = [
   ...RUNTIMES.map(({ name, command }) => peer(name, command, ["embed", "rerank"], candidates)),
   ...RUNTIMES.map(({ name, command }) => peer(`${name}, no shared prefix`, command, ["rerank"], withoutSharing)),
 ];
+
+const BEFORE = "before, ";
+
+/** Another version, a contender for each runtime: what this one runs by, with that one's library. */
+export function before(directory: string): readonly Peer[] {
+  const entry = join(resolve(directory), "mod.ts");
+  return RUNTIMES.map(({ name, command }): Peer => ({
+    ...peer(`${BEFORE}${name}`, command, ["embed", "rerank"], candidates),
+    set: name,
+    prepare: () => existsSync(entry) ? Promise.resolve() : Promise.reject(new Error(`${entry} is missing`)),
+    command: (jobPath) => [...command, script("ours.ts"), jobPath, entry],
+  }));
+}
+
+/** The name that another version has beside this one's. */
+export function nameBefore(name: string): string {
+  return BEFORE + name;
+}
+
+/** Whether a contender is this package, in any version and setting. */
+export function isOurs(name: string): boolean {
+  const own = name.startsWith(BEFORE) ? name.slice(BEFORE.length) : name;
+  return RUNTIMES.some((runtime) => own === runtime.name || own.startsWith(`${runtime.name}, `));
+}
 
 function peer(name: string, command: readonly string[], kinds: Peer["kinds"], candidates: Peer["candidates"]): Peer {
   return {

@@ -71,6 +71,8 @@ export interface Peer {
   candidates(workload: string, cores: number): readonly Candidate[];
   /** What goes into `Job.model`. */
   model(type: string, workload: string): Promise<string>;
+  /** Another contender's name, whose best setting is taken, so that the two differ in nothing else. */
+  readonly set?: string;
   /** The program with its arguments. */
   command(jobPath: string): readonly string[];
 }

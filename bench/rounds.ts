@@ -70,7 +70,7 @@ export async function measure(
       continue;
     }
     const cells = searched.get(`${workload.like}/${peer.name}`) ??
-      await search(bench, peer, workload, { content: { ...content, texts: few }, truth: fewRows });
+      await search(bench, asSet(peer, entries), workload, { content: { ...content, texts: few }, truth: fewRows });
     searched.set(`${workload.name}/${peer.name}`, cells);
     const candidate = best(cells, workload.floor);
     const error = candidate ? undefined : cells[0]!.error ?? "no candidate ran";
@@ -99,6 +99,12 @@ export async function measure(
       ...(entry.error !== undefined && { error: entry.error }),
     })),
   };
+}
+
+/** A contender with one candidate only, where another's setting is to be taken. */
+function asSet(peer: Peer, entries: readonly Entry[]): Peer {
+  const candidate = entries.find(({ name }) => name === peer.set)?.candidate;
+  return candidate ? { ...peer, candidates: () => [candidate] } : peer;
 }
 
 /** What goes wrong with one contender is its row, and stops no other. */

@@ -43,11 +43,12 @@ export function quantile(values: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1)] ?? NaN;
 }
 
-/** A ratio by round, in three numbers. */
+/** A ratio by round, in three numbers, and how many rounds there were. */
 export interface Ratio {
   readonly median: number;
   readonly least: number;
   readonly most: number;
+  readonly rounds: number;
 }
 
 /** First by second, of the rounds that have both; undefined where none has. */
@@ -60,7 +61,7 @@ export function ratioOf(
     return a !== undefined && b !== undefined && b > 0 ? [a / b] : [];
   });
   if (all.length === 0) return undefined;
-  return { median: median(all), least: Math.min(...all), most: Math.max(...all) };
+  return { median: median(all), least: Math.min(...all), most: Math.max(...all), rounds: all.length };
 }
 
 /** Spearman's rank correlation: 1 when both lists sort alike. Equal values share their ranks' mean. */

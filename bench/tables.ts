@@ -1,5 +1,6 @@
 /** The results as Markdown. */
 import { accuracyLine } from "./bench.ts";
+import { isOurs, nameBefore, RUNTIMES } from "./ours_peer.ts";
 import { machineLine, table } from "./report.ts";
 import { type Accuracy, latencyOf, type Measured, type Results, secondsOf, speedup } from "./results.ts";
 import type { WorkloadResult } from "./results.ts";
@@ -33,6 +34,7 @@ export function workloadSection(result: WorkloadResult): string {
     `## ${title}`,
     ...(about.length > 0 ? [about.join(" ")] : []),
     ...(shown ? [tableOf(latency ? latencyFigures(result) : speedFigures(result))] : []),
+    ...sinceBefore(contenders),
     ...failures(contenders),
     ...searches(contenders),
   ].join("\n\n");
@@ -73,7 +75,7 @@ export function overview(workloads: readonly WorkloadResult[]): Figures {
       return latency ? (seconds * 1000).toFixed(2) : plain(one!.texts / seconds);
     };
     const rate = (one: Measured) => one.texts / secondsOf(one)!;
-    const peers = able.filter((one) => ![base, deno, bun].includes(one)).sort((a, b) => rate(b) - rate(a));
+    const peers = able.filter((one) => one !== base && !isOurs(one.name)).sort((a, b) => rate(b) - rate(a));
     const of = (one: Measured | undefined) => ratio(one && base && speedup(one, base));
     const name = `${title}, ${latency ? "ms" : "texts/s"}`;
     const best = peers[0] ? `${figure(peers[0])} (${peers[0].name})` : "";
@@ -98,6 +100,20 @@ function latencyFigures({ contenders, reference }: WorkloadResult): Figures {
   });
   const columns = ["", "setting", "ms, p50", "p99", `times ${reference || "the first"}`, ...COMMON];
   return { columns, rows, words: 2 };
+}
+
+/** How fast this version is against another one on the same runtime, where there is one. */
+function sinceBefore(contenders: readonly Measured[]): string[] {
+  const rows = RUNTIMES.flatMap(({ name }) => {
+    const [now, before] = [name, nameBefore(name)].map((one) => contenders.find((other) => other.name === one));
+    const [time, cpu] = now && before ? [speedup(now, before), speedup(now, before, "cpu")] : [];
+    return time ? [[name, exactly(time), cpu ? exactly(cpu) : "", String(time.rounds)]] : [];
+  });
+  return rows.length === 0 ? [] : [table(["", "times as fast as before", "by processor time", "rounds"], rows)];
+}
+
+function exactly({ median, least, most }: Ratio): string {
+  return `${median.toFixed(3)} (${least.toFixed(2)}–${most.toFixed(2)})`;
 }
 
 const COMMON = ["cosine min / mean", "max abs", "peak MB", "load s"];

@@ -1,4 +1,5 @@
 /** What was promised (issue C), and whether it was measured so. */
+import { isOurs } from "./ours_peer.ts";
 import { type Measured, secondsOf, speedup, type WorkloadResult } from "./results.ts";
 
 /** A promise and what was found. */
@@ -65,8 +66,8 @@ export function targets(results: readonly WorkloadResult[]): Verdict[] {
 
 /** Peers of others, the fastest first. */
 function bestPeers(paragraphs: WorkloadResult | undefined): Measured[] {
-  const own: readonly string[] = [...RUNTIMES, "ceiling"];
-  const others = paragraphs?.contenders.filter((one) => !own.includes(one.name) && secondsOf(one) !== undefined) ?? [];
+  const others = paragraphs?.contenders
+    .filter((one) => one.name !== "ceiling" && !isOurs(one.name) && secondsOf(one) !== undefined) ?? [];
   return others.sort((a, b) => secondsOf(a)! - secondsOf(b)!);
 }
 

@@ -65,7 +65,7 @@ async function row(ceiling: string, type: string, work: string, texts: string, r
   ];
   // a pack of one token is a pack of one text
   const pack = work === "query" ? "1" : work === "passages" ? "512" : "256";
-  const flags = ["--packs", pack, "--lanes", "1", "--threads", "1", "--flash", "1", "--limit", "512", "--serve"];
+  const flags = ["--packs", pack, "--lanes", "1", "--threads", "1", "--flash", "1", "--limit", "512"];
   const contenders = [
     await Contender.start("kernels", ours(true)),
     await Contender.start("no kernels", ours(false)),

@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { isOurs } from "../../bench/ours_peer.ts";
 import type { Candidate } from "../../bench/peer.ts";
 import { accuracyOf, type Cell, type Measured, speedup, type WorkloadResult } from "../../bench/results.ts";
 import { treeOf } from "../../bench/resources.ts";
@@ -24,7 +25,7 @@ test("quantile() gives what a part of the numbers does not exceed", () => {
 });
 
 test("ratioOf() compares only rounds that both have", () => {
-  assertEquals(ratioOf([2, undefined, 6], [1, 5, 2]), { median: 2.5, least: 2, most: 3 });
+  assertEquals(ratioOf([2, undefined, 6], [1, 5, 2]), { median: 2.5, least: 2, most: 3, rounds: 2 });
   assertEquals(ratioOf([undefined], [1]), undefined);
 });
 
@@ -77,7 +78,7 @@ function paragraphs(...contenders: Measured[]): WorkloadResult {
 
 test("speedup() is the median of the rounds' ratios, by text", () => {
   const [one, other] = [measured("Deno", [1, 2, 1]), measured("ceiling", [2, 2, undefined])];
-  assertEquals(speedup(one, other), { median: 1.5, least: 1, most: 2 });
+  assertEquals(speedup(one, other), { median: 1.5, least: 1, most: 2, rounds: 2 });
   assertEquals(speedup(one, { ...other, texts: 20 })?.median, 0.75);
 });
 
@@ -104,8 +105,17 @@ test("workloadSection() shows ratios, the search, and why a contender is missing
   assert(text.includes("- other failed: Cannot be had") && text.includes("| Deno | q8_0 | 2.000 |"), text);
 });
 
-test("overview() names the best peer of each workload", () => {
+test("workloadSection() compares with another version of the same runtime, round by round", () => {
+  const both = [measured("Deno", [1, 2]), measured("before, Deno", [2, 2]), measured("Bun", [1, 1])];
+  const text = workloadSection(paragraphs(measured("ceiling", [2, 2]), ...both));
+  assert(text.includes("| Deno | 1.500 (1.00–2.00) | 1.500 (1.00–2.00) | 2 |"), text);
+  assertEquals(text.match(/^\| Bun \|/gm)?.length, 1, "Bun has no other version");
+  assertEquals(["before, Bun", "Deno, no shared prefix", "Denote"].map(isOurs), [true, true, false]);
+});
+
+test("overview() names the best peer of each workload, which is no version of us", () => {
   const all = [measured("ceiling", [2]), measured("slow", [5]), measured("near", [4]), measured("Deno", [1])];
+  all.push(measured("before, Deno", [1]));
   const { columns, rows } = overview([paragraphs(...all), { ...paragraphs(all[0]!), latency: true }]);
   assertEquals(rows.map((row) => row.length), [columns.length, columns.length]);
   assertEquals(rows[0], ["Mixed paragraphs, texts/s", "5.00", "2.50 (near)", "10.0", "", "2.00 (2.00–2.00)", ""]);
