@@ -134,16 +134,16 @@ test("embedIterable() gives all before what fails, wherever and whatever that is
   for (const [words, fail] of failures) {
     for (const bad of [0, 1, 2, 4, 5, 6, 20, 23]) {
       let closed = 0;
-      function* sync(): Generator<string, void, undefined> {
+      const sync = function* (): Generator<string, void, undefined> {
         try {
           for (let i = 0; i < 40; i++) yield i === bad || i === bad + 2 ? fail(i) as string : `${i}`;
         } finally {
           closed++;
         }
-      }
-      async function* async(): AsyncGenerator<string, void, undefined> {
+      };
+      const async = async function* (): AsyncGenerator<string, void, undefined> {
         for (const text of sync()) yield text;
-      }
+      };
       for (const texts of [sync(), async()]) {
         const [count, error] = await outcome(embedChunks(texts, new Fake().embed));
         const message = (error as Error | undefined)?.message ?? "";
