@@ -20,7 +20,15 @@ set(SAUR_GUARD
   guard/gguf/file.h
   guard/gguf/header.cpp
   guard/gguf/header.h
-  guard/gguf/limits.h)
+  guard/gguf/limits.h
+  guard/gguf/model_files.cpp
+  guard/gguf/model_files.h
+  guard/gguf/reader.cpp
+  guard/gguf/reader.h
+  guard/gguf/unsound.cpp
+  guard/gguf/unsound.h
+  guard/gguf/vocabulary.cpp
+  guard/gguf/vocabulary.h)
 
 set(SAUR_KERNELS
   kernels/backend.cpp

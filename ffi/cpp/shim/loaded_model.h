@@ -1,5 +1,6 @@
 // A model in memory, and what of its file llama.h does not give: the names of its tensors, and the numbers of three of them.
 #pragma once
+#include "guard/gguf/model_files.h"
 #include "kernels/panelled_weights.h"
 #include "llama.h"
 #include "kernels/reordered.h"
@@ -7,8 +8,6 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -22,34 +21,34 @@ std::string metadata(const llama_model * model, const std::string & key);
 // has `embd` (`build_inp_embd`): there a token of segment B gets the difference of the two types on top.
 class InputEmbeddings {
   public:
-    // Throws std::runtime_error when the file has no token_embd.weight and token_types.weight of two rows, or is no
-    // longer the one with this hash.
-    InputEmbeddings(const std::string & path, const std::string & hash);
+    // Throws std::runtime_error when the files have no token_embd.weight and token_types.weight of two rows, or are no
+    // longer those with this hash.
+    InputEmbeddings(const ModelFiles & files, const std::string & hash);
     // Writes the row of a token, n_embd floats.
     void    row(int32_t token, bool in_segment_b, float * out) const;
     int64_t n_embd = 0;
 
   private:
-    std::vector<uint8_t> raw;  // token_embd.weight as it is in the file
+    std::vector<uint8_t> raw;  // token_embd.weight as it is in its file
     size_t               row_bytes = 0;
     int                  type      = 0;
     std::vector<float>   difference;  // of the two token types
 };
 
 struct LoadedModel {
-    LoadedModel(llama_model * model, std::string path, std::string hash, int32_t device) :
-        model(model), path(std::move(path)), hash(std::move(hash)), device(device) {}
+    LoadedModel(llama_model * model, ModelFiles files, std::string hash, int32_t device) :
+        model(model), files(std::move(files)), hash(std::move(hash)), device(device) {}
     ~LoadedModel();
     LoadedModel(const LoadedModel &) = delete;
 
-    bool                    has_tensor(const char * name);
+    bool                    has_tensor(const char * name) const { return files.find(name) != nullptr; }
     const InputEmbeddings & input_embeddings();  // read at the first call; any lane may make it
     void                    read_head();         // before there are lanes with it
     bool                    has_head() const { return !head.empty(); }
 
     llama_model * const model;
-    const std::string   path;
-    const std::string   hash;    // of the file; see guard/gguf/file.h
+    const ModelFiles    files;
+    const std::string   hash;    // of the files as they were loaded
     const int32_t       device;  // index of the GPU that holds the layers, or -1 for the CPU
     std::unique_ptr<Reordered> reordered{ new Reordered };
     PanelledWeights            panelled;
@@ -58,7 +57,6 @@ struct LoadedModel {
   private:
     std::mutex                 mutex;
     std::unique_ptr<InputEmbeddings> inputs;
-    std::optional<std::set<std::string>> names;  // of the file's tensors
 };
 
 }  // namespace saur

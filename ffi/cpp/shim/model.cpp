@@ -1,5 +1,5 @@
 // Models: loading, as a job, and what a loaded model says of itself.
-#include "guard/gguf/file.h"
+#include "guard/gguf/check.h"
 #include "shim/device.h"
 #include "shim/lane.h"
 #include "shim/owner.h"
@@ -54,9 +54,10 @@ std::vector<llama_model_kv_override> overrides_of(const Options & options) {
 // The model goes into the lane's slot.
 int32_t load(saur_lane * lane, const Options & options) {
     const std::string & path = lane->slot.text;
-    const int32_t       file = check_model_file(path, lane->result.error, options[MODEL_CHECK_HEADER] != 0);
-    if (file != SAUR_OK) {
-        return file;
+    ModelFiles          files;
+    const int32_t       opened = open_model_files(path, options[MODEL_CHECK_HEADER] != 0, files, lane->result.error);
+    if (opened != SAUR_OK) {
+        return opened;
     }
     const auto         overrides  = overrides_of(options);
     const int32_t      gpu_layers = options[MODEL_GPU_LAYERS];
@@ -72,14 +73,14 @@ int32_t load(saur_lane * lane, const Options & options) {
     p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
     p.progress_callback           = on_load_progress;
     p.progress_callback_user_data = lane;
-    std::future<std::string> hash = hash_meanwhile(path);
+    std::future<std::string> hash = hash_meanwhile(files);
     std::error_code          unknown;
     const WeightsMemory      weights(devices[0] ? 0 : std::filesystem::file_size(path, unknown));
     llama_model *            model = llama_model_load_from_file(path.c_str(), p);
     if (!model) {
         return lane->abort ? SAUR_ABORTED : SAUR_NULL;
     }
-    const auto loaded = std::make_shared<LoadedModel>(model, path, hash.get(), device_index(devices[0]));
+    const auto loaded = std::make_shared<LoadedModel>(model, files, hash.get(), device_index(devices[0]));
     lane->slot.loaded = loaded;
     if (classifies_last_token(model)) {
         loaded->read_head();

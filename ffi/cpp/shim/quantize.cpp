@@ -1,5 +1,5 @@
 // Quantising, as a job: a GGUF file into another of a smaller type.
-#include "guard/gguf/file.h"
+#include "guard/gguf/check.h"
 #include "shim/lane.h"
 #include "shim/shim.h"
 
@@ -43,9 +43,10 @@ void watch_quantize(void * user, const char * text) {
 }
 
 int32_t quantize(saur_lane * lane, const std::string & input, const std::string & output, llama_ftype type, int32_t threads) {
-    const int32_t file = check_model_file(input, lane->result.error);
-    if (file == SAUR_NOT_GGUF || file == SAUR_UNSOUND) {
-        return file;
+    ModelFiles    files;
+    const int32_t opened = open_model_files(input, true, files, lane->result.error);
+    if (opened == SAUR_NOT_GGUF || opened == SAUR_UNSOUND) {
+        return opened;
     }
     llama_model_quantize_params p = llama_model_quantize_default_params();
     p.ftype                       = type;

@@ -15,35 +15,25 @@
 // - the rarer numbers of architectures that neither embed nor rerank (audio, state-space, diffusion): read, but with
 //   their divisors only.
 // - a crafted precompiled charsmap, and regular expressions of a pre-tokenizer that take long on some texts.
+//
+// docs/internals/files.md lists where llama.cpp and this check could read a file differently.
 #include "guard/gguf/check.h"
 
 #include "ggml.h"
 #include "gguf.h"
-#include "guard/gguf/header.h"
 #include "guard/gguf/limits.h"
-#include "llama.h"
-#include "guard/gguf/file.h"
+#include "guard/gguf/vocabulary.h"
+#include "status.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
 
 namespace saur {
 namespace {
 
 bool has_heads(const std::string & architecture) {
     return std::none_of(std::begin(WITHOUT_HEADS), std::end(WITHOUT_HEADS), [&](const char * name) { return architecture == name; });
-}
-
-std::string shown(double value) {
-    char text[32];
-    snprintf(text, sizeof(text), "%.15g", value);
-    return text;
-}
-
-[[noreturn]] void refuse(const std::string & key, double value, const std::string & allowed) {
-    throw Unsound(key + " is " + shown(value) + ", and " + allowed);
 }
 
 void check_range(const std::string & key, double value, double min, double max) {
@@ -59,12 +49,6 @@ bool is_whole(int32_t type) {
 bool ends_with(const std::string & text, const char * end) {
     const size_t n = strlen(end);
     return text.size() >= n && text.compare(text.size() - n, n, end) == 0;
-}
-
-// The first number under a key, whether it holds one or a list with one entry a layer.
-double first(const GgufHeader & header, const std::string & key, double otherwise) {
-    const GgufField * field = header.find(key);
-    return field && !field->numbers.empty() ? field->numbers[0] : otherwise;
 }
 
 void check_numbers(const GgufHeader & header, const std::string & own) {
@@ -94,6 +78,12 @@ void check_numbers(const GgufHeader & header, const std::string & own) {
     }
 }
 
+// A number of a layer, where a file gives one for all layers or a list; 0 behind the end of a list, which llama.cpp refuses.
+double of_layer(const GgufField & field, size_t il) {
+    const size_t at = field.array ? il : 0;
+    return at < field.numbers.size() ? field.numbers[at] : 0;
+}
+
 // ggml asserts on these in its kernels, or they are divided by.
 void check_attention(const GgufHeader & header, const std::string & own, const std::string & architecture) {
     const std::string heads_key = own + "attention.head_count", kv_key = own + "attention.head_count_kv";
@@ -109,11 +99,14 @@ void check_attention(const GgufHeader & header, const std::string & own, const s
             }
         }
     }
-    const double heads = first(header, heads_key, 0), kv = first(header, kv_key, heads);
-    if (heads > 0 && kv > 0 && std::fmod(heads, kv) != 0) {
-        refuse(heads_key, heads, "must be a multiple of " + kv_key + ", which is " + shown(kv));
+    const double heads = header.first(heads_key, 0);
+    for (size_t il = 0; list && il < std::max(list->numbers.size(), kv_list ? kv_list->numbers.size() : 0); il++) {
+        const double own_heads = of_layer(*list, il), kv = kv_list ? of_layer(*kv_list, il) : own_heads;
+        if (own_heads > 0 && kv > 0 && std::fmod(own_heads, kv) != 0) {
+            refuse(heads_key, own_heads, "must be a multiple of " + kv_key + ", which is " + shown(kv));
+        }
     }
-    const double width = first(header, own + "embedding_length", 0);
+    const double width = header.first(own + "embedding_length", 0);
     const double head  = heads > 0 ? std::floor(width / heads) : 0;
     if (heads > 0 && head < 1) {
         refuse(heads_key, heads, "the embedding has " + shown(width) + " dimensions only");
@@ -121,8 +114,8 @@ void check_attention(const GgufHeader & header, const std::string & own, const s
     for (const std::string suffix : { "", "_swa" }) {
         const std::string key = own + "rope.dimension_count" + suffix;
         double            dimensions;
-        const double      size = first(header, own + "attention.key_length" + suffix,
-                                       first(header, own + "attention.key_length", head));
+        const double      size = header.first(own + "attention.key_length" + suffix,
+                                       header.first(own + "attention.key_length", head));
         if (heads > 0 && header.number(key, dimensions) &&
             (dimensions < 2 || dimensions > size || std::fmod(dimensions, 2) != 0)) {
             refuse(key, dimensions, "must be even and from 2 to " + shown(size) + ", the length of a head's key");
@@ -141,12 +134,12 @@ void check_attention(const GgufHeader & header, const std::string & own, const s
 }
 
 void check_layers(const GgufHeader & header, const std::string & own) {
-    const double layers = first(header, own + "block_count", 1);
+    const double layers = header.first(own + "block_count", 1);
     double       value;
     if (header.number(own + "nextn_predict_layers", value) && value >= layers) {
         refuse(own + "nextn_predict_layers", value, "must be below " + own + "block_count, which is " + shown(layers));
     }
-    const double experts = first(header, own + "expert_count", 0);
+    const double experts = header.first(own + "expert_count", 0);
     if (const GgufField * used = header.find(own + "expert_used_count")) {
         for (double n : used->numbers) {
             if (n > experts || (n == 0 && experts > 0 && !used->array)) {
@@ -160,39 +153,11 @@ void check_layers(const GgufHeader & header, const std::string & own) {
     }
 }
 
-void check_vocabulary(const GgufHeader & header, const std::string & own) {
+void check_labels(const GgufHeader & header, const std::string & own) {
     const GgufField * labels = header.find(own + "classifier.output_labels");
     if (labels && labels->count > MAX_LABELS) {
         refuse("the number of " + own + "classifier.output_labels", (double) labels->count,
                "may be at most " + std::to_string(MAX_LABELS));
-    }
-    const GgufField * tokens = header.find("tokenizer.ggml.tokens");
-    if (!tokens) {
-        return;
-    }
-    if (!tokens->array || tokens->type != GGUF_TYPE_STRING) {
-        throw Unsound("tokenizer.ggml.tokens must be a list of strings");
-    }
-    if (tokens->count < 1 || tokens->count > MAX_TOKENS) {
-        refuse("the number of tokenizer.ggml.tokens", (double) tokens->count, "must be from 1 to " + std::to_string(MAX_TOKENS));
-    }
-    if (tokens->longest > MAX_TOKEN_BYTES) {
-        refuse("the longest of tokenizer.ggml.tokens", (double) tokens->longest,
-               "may have " + std::to_string(MAX_TOKEN_BYTES) + " bytes");
-    }
-    if (header.text("tokenizer.ggml.model") != "bert") {
-        return;
-    }
-    // WordPiece puts these two around every text and asserts that they are there; the defaults are llama.cpp's.
-    const struct {
-        const char * key;
-        double       otherwise;
-    } specials[] = { { "tokenizer.ggml.bos_token_id", 101 }, { "tokenizer.ggml.seperator_token_id", 102 } };
-    for (const auto & special : specials) {
-        const double id = first(header, special.key, special.otherwise);
-        if (id >= (double) tokens->count) {
-            refuse(special.key, id, "the vocabulary has " + std::to_string(tokens->count) + " tokens");
-        }
     }
 }
 
@@ -210,26 +175,24 @@ void check_tensor(const GgufTensor & tensor) {
     }
 }
 
-void check_required(const GgufHeader & header, const std::string & architecture) {
+void check_required(const ModelFiles & files, const std::string & architecture) {
     for (const auto & required : REQUIRED) {
-        if (architecture == required.architecture &&
-            std::none_of(header.tensors.begin(), header.tensors.end(),
-                         [&](const GgufTensor & tensor) { return tensor.name == required.tensor; })) {
+        if (architecture == required.architecture && !files.find(required.tensor)) {
             throw Unsound(std::string("the tensor '") + required.tensor + "' is missing");
         }
     }
 }
 
-void check_part(FILE * file, uint64_t size, bool whole, GgufHeader & header) {
-    header = read_gguf_header(file, size);
-    for (const GgufTensor & tensor : header.tensors) {
+void check_model(const ModelFiles & files) {
+    for (const ModelTensor & tensor : files.tensors()) {
         check_tensor(tensor);
     }
-    const std::string architecture = header.text("general.architecture");
-    const std::string own          = architecture + ".";
+    const GgufHeader & header       = files.keys();
+    const std::string  architecture = header.text("general.architecture");
+    const std::string  own          = architecture + ".";
     // Without a key of its architecture llama.cpp refuses the file by itself, with better words.
     const auto first_own = header.fields.lower_bound(own);
-    if (!whole || first_own == header.fields.end() || first_own->first.compare(0, own.size(), own) != 0) {
+    if (first_own == header.fields.end() || first_own->first.compare(0, own.size(), own) != 0) {
         return;
     }
     check_numbers(header, own);
@@ -237,38 +200,29 @@ void check_part(FILE * file, uint64_t size, bool whole, GgufHeader & header) {
         check_attention(header, own, architecture);
         check_layers(header, own);
     }
-    check_vocabulary(header, own);
-    double parts = 1;
-    header.number("split.count", parts);
-    if (parts < 2) {
-        check_required(header, architecture);
-    }
+    check_labels(header, own);
+    check_vocabulary(files);
+    check_required(files, architecture);
 }
 
 }  // namespace
 
-void check_gguf(FILE * file, uint64_t size, const std::string & path) {
-    GgufHeader header;
-    check_part(file, size, true, header);
-    double parts = 0;
-    header.number("split.count", parts);
-    if (parts < 2 || parts > UINT16_MAX) {
-        return;
-    }
-    std::vector<char> buffer(path.size() + 64);
-    if (llama_split_prefix(buffer.data(), buffer.size(), path.c_str(), 0, (int) parts) == 0) {
-        return;  // llama.cpp says so itself
-    }
-    const std::string prefix = buffer.data();
-    for (int i = 1; i < (int) parts; i++) {
-        llama_split_path(buffer.data(), buffer.size(), prefix.c_str(), i, (int) parts);
-        std::unique_ptr<FILE, int (*)(FILE *)> part(open_regular(buffer.data()), fclose);
-        if (!part) {
-            return;  // likewise
+int32_t open_model_files(const std::string & path, bool check, ModelFiles & files, std::string & error) {
+    try {
+        files = ModelFiles(path);
+        if (check) {
+            check_model(files);
         }
-        GgufHeader other;
-        check_part(part.get(), file_size(part.get()), false, other);
+    } catch (const NoFile &) {
+        return SAUR_NOT_FOUND;
+    } catch (const NotGguf & e) {
+        error = e.what();
+        return SAUR_NOT_GGUF;
+    } catch (const Unsound & e) {
+        error = e.what();
+        return SAUR_UNSOUND;
     }
+    return SAUR_OK;
 }
 
 }  // namespace saur

@@ -2,10 +2,9 @@
 
 #include "ggml.h"
 #include "gguf.h"
-#include "guard/gguf/file.h"
+#include "guard/gguf/reader.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace saur {
 namespace {
@@ -18,91 +17,10 @@ constexpr uint64_t MAX_ELEMENTS    = 1 << 24;
 constexpr size_t   MAX_TEXT        = 256;
 constexpr size_t   MAX_NUMBERS     = 512;
 
-// A name from the file as it can stand in a message.
-std::string quoted(const std::string & name) {
-    std::string text;
-    for (char c : name.substr(0, 80)) {
-        text += c >= 32 && c < 127 ? c : '?';
-    }
-    return "'" + text + "'";
-}
+// llama.cpp compares and hands on names and texts as C strings (gguf_find_key, ggml_set_name, gguf_get_val_str).
+const char ENDS_AT_ZERO[] = " with a byte 0 in it, where llama.cpp would end it";
 
-// The file in order, never beyond its end.
-class Reader {
-  public:
-    Reader(FILE * file, uint64_t size) : file(file), size(size) {}
-
-    uint64_t at() const { return offset; }
-    uint64_t left() const { return size - offset; }
-
-    void read(void * out, uint64_t n, const std::string & what) {
-        need(n, what);
-        uint8_t * to = (uint8_t *) out;
-        while (n > 0) {
-            if (next == filled) {
-                fill(what);
-            }
-            const size_t part = std::min<uint64_t>(n, filled - next);
-            memcpy(to, buffer + next, part);
-            next += part;
-            offset += part;
-            to += part;
-            n -= part;
-        }
-    }
-
-    void skip(uint64_t n, const std::string & what) {
-        need(n, what);
-        offset += n;
-        if (n <= filled - next) {
-            next += (size_t) n;
-            return;
-        }
-        next = filled = 0;
-        if (!seek_from_start(file, (int64_t) offset)) {
-            throw Unsound("it cannot be read at " + what);
-        }
-    }
-
-    template <class T> T get(const std::string & what) {
-        T value;
-        read(&value, sizeof(value), what);
-        return value;
-    }
-
-    std::string text(uint64_t max, const std::string & what) {
-        const uint64_t n = get<uint64_t>(what);
-        need(n, what);
-        if (n > max) {
-            throw Unsound(what + " has " + std::to_string(n) + " bytes, at most " + std::to_string(max) + " are allowed");
-        }
-        std::string value((size_t) n, '\0');
-        read(&value[0], n, what);
-        return value;
-    }
-
-    void need(uint64_t n, const std::string & what) const {
-        if (n > left()) {
-            throw Unsound("it ends in " + what + ", which needs " + std::to_string(n) + " bytes where " + std::to_string(left()) +
-                          " are left: the file is cut off or damaged");
-        }
-    }
-
-  private:
-    void fill(const std::string & what) {
-        next   = 0;
-        filled = fread(buffer, 1, sizeof(buffer), file);
-        if (filled == 0) {
-            throw Unsound("it cannot be read at " + what);
-        }
-    }
-
-    FILE *         file;
-    const uint64_t size;
-    uint64_t       offset = 0;
-    size_t         next = 0, filled = 0;
-    uint8_t        buffer[65536];
-};
+bool has_zero(const std::string & text) { return text.find('\0') != std::string::npos; }
 
 size_t size_of(int32_t type) {
     switch (type) {
@@ -137,6 +55,28 @@ double read_number(Reader & in, int32_t type, const std::string & what) {
     }
 }
 
+// Reads the length and text of each string of a value; keeps a short one that stands alone.
+void read_strings(Reader & in, GgufField & field, const std::string & key) {
+    in.need(field.count * sizeof(uint64_t), key);
+    for (uint64_t i = 0; i < field.count; i++) {
+        const uint64_t n = in.get<uint64_t>(key);
+        in.need(n, key);
+        field.longest = std::max(field.longest, n);
+        field.squares += (double) n * (double) n;
+        if (field.array) {
+            in.skip(n, key);
+            continue;
+        }
+        if (n <= MAX_TEXT) {
+            field.text.resize((size_t) n);
+            in.read(&field.text[0], n, key);
+        }
+        if (n <= MAX_TEXT ? has_zero(field.text) : in.skip_zero(n, key)) {
+            throw Unsound(key + " has a text" + ENDS_AT_ZERO);
+        }
+    }
+}
+
 GgufField read_field(Reader & in, const std::string & key) {
     GgufField field;
     field.type = in.get<int32_t>(key);
@@ -149,19 +89,9 @@ GgufField read_field(Reader & in, const std::string & key) {
                           " are allowed");
         }
     }
+    field.at = in.at();
     if (field.type == GGUF_TYPE_STRING) {
-        in.need(field.count * sizeof(uint64_t), key);
-        for (uint64_t i = 0; i < field.count; i++) {
-            const uint64_t n = in.get<uint64_t>(key);
-            in.need(n, key);
-            field.longest = std::max(field.longest, n);
-            if (!field.array && n <= MAX_TEXT) {
-                field.text.resize((size_t) n);
-                in.read(&field.text[0], n, key);
-            } else {
-                in.skip(n, key);
-            }
-        }
+        read_strings(in, field, key);
         return field;
     }
     const size_t bytes = size_of(field.type);
@@ -177,10 +107,13 @@ GgufField read_field(Reader & in, const std::string & key) {
     return field;
 }
 
-// Reads a tensor's entry and returns the bytes of its data.
-uint64_t read_tensor(Reader & in, GgufTensor & tensor, uint64_t & offset) {
+// Reads a tensor's entry; its offset is that from the beginning of the data.
+void read_tensor(Reader & in, GgufTensor & tensor) {
     tensor.name             = in.text(GGML_MAX_NAME - 1, "a tensor's name");
     const std::string shown = "the tensor " + quoted(tensor.name);
+    if (has_zero(tensor.name)) {
+        throw Unsound(shown + " has a name" + ENDS_AT_ZERO);
+    }
     tensor.n_dims           = in.get<uint32_t>(shown);
     if (tensor.n_dims > GGML_MAX_DIMS) {
         throw Unsound(shown + " has " + std::to_string(tensor.n_dims) + " dimensions, at most 4 are allowed");
@@ -191,8 +124,8 @@ uint64_t read_tensor(Reader & in, GgufTensor & tensor, uint64_t & offset) {
             throw Unsound(shown + " has a dimension of " + std::to_string(tensor.ne[i]));
         }
     }
-    tensor.type = in.get<int32_t>(shown);
-    offset      = in.get<uint64_t>(shown);
+    tensor.type   = in.get<int32_t>(shown);
+    tensor.offset = in.get<uint64_t>(shown);
     if (tensor.type < 0 || tensor.type >= GGML_TYPE_COUNT || ggml_blck_size((ggml_type) tensor.type) == 0) {
         throw Unsound(shown + " is of type " + std::to_string(tensor.type) + ", which this llama.cpp does not know");
     }
@@ -210,7 +143,58 @@ uint64_t read_tensor(Reader & in, GgufTensor & tensor, uint64_t & offset) {
         }
         bytes *= n;
     }
-    return bytes;
+    tensor.bytes = bytes;
+}
+
+void read_fields(Reader & in, uint64_t n, GgufHeader & header) {
+    for (uint64_t i = 0; i < n; i++) {
+        const std::string key   = in.text(MAX_KEY_BYTES, "a key's name");
+        const std::string shown = "the key " + quoted(key);
+        if (has_zero(key)) {
+            throw Unsound(shown + " has a name" + ENDS_AT_ZERO);
+        }
+        if (!header.fields.emplace(key, read_field(in, shown)).second) {
+            throw Unsound(shown + " is there twice");
+        }
+    }
+}
+
+uint64_t alignment_of(const GgufHeader & header) {
+    double alignment = GGUF_DEFAULT_ALIGNMENT;
+    header.number("general.alignment", alignment);
+    const uint64_t step = alignment >= 1 && alignment <= 1 << 30 ? (uint64_t) alignment : 0;
+    if (step == 0 || (step & (step - 1)) != 0) {
+        throw Unsound("general.alignment must be a power of 2");
+    }
+    return step;
+}
+
+void read_tensors(Reader & in, uint64_t n, uint64_t size, GgufHeader & header) {
+    const uint64_t step     = alignment_of(header);
+    uint64_t       expected = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        GgufTensor tensor;
+        read_tensor(in, tensor);
+        if (tensor.offset != expected) {
+            throw Unsound("the tensor " + quoted(tensor.name) + " is at " + std::to_string(tensor.offset) + " where " +
+                          std::to_string(expected) + " is expected");
+        }
+        if (tensor.bytes > size) {
+            in.need(tensor.bytes, "the tensor " + quoted(tensor.name));
+        }
+        expected += (tensor.bytes + step - 1) / step * step;
+        header.tensors.push_back(std::move(tensor));
+    }
+    // All of them are inside if the last is; the padding behind it may be missing.
+    const uint64_t start = (in.at() + step - 1) / step * step;
+    for (GgufTensor & tensor : header.tensors) {
+        tensor.offset += start;
+        const uint64_t end = tensor.offset + tensor.bytes;
+        if (end > size) {
+            throw Unsound("it ends in the tensor " + quoted(tensor.name) + ": it has " + std::to_string(size) +
+                          " bytes and needs " + std::to_string(end) + ": the file is cut off");
+        }
+    }
 }
 
 }  // namespace
@@ -229,17 +213,18 @@ bool GgufHeader::number(const std::string & key, double & out) const {
     return true;
 }
 
+double GgufHeader::first(const std::string & key, double otherwise) const {
+    const GgufField * field = find(key);
+    return field && !field->numbers.empty() ? field->numbers[0] : otherwise;
+}
+
 std::string GgufHeader::text(const std::string & key) const {
     const GgufField * field = find(key);
     return field ? field->text : "";
 }
 
 GgufHeader read_gguf_header(FILE * file, uint64_t size) {
-    if (!seek_from_start(file, 0)) {
-        throw Unsound("it cannot be read");
-    }
-    Reader     in(file, size);
-    GgufHeader header;
+    Reader in(file, size);
     in.skip(4, "the magic");
     const uint32_t version = in.get<uint32_t>("the version");
     if (version != 2 && version != 3) {
@@ -253,47 +238,19 @@ GgufHeader read_gguf_header(FILE * file, uint64_t size) {
         throw Unsound("it has " + std::to_string(n_tensors) + " tensors and " + std::to_string(n_keys) + " keys, at most " +
                       std::to_string(MAX_TENSORS) + " and " + std::to_string(MAX_KEYS) + " are allowed");
     }
-    for (uint64_t i = 0; i < n_keys; i++) {
-        const std::string key   = in.text(MAX_KEY_BYTES, "a key's name");
-        const std::string shown = "the key " + quoted(key);
-        if (!header.fields.emplace(key, read_field(in, shown)).second) {
-            throw Unsound(shown + " is there twice");
-        }
-    }
-    double alignment = GGUF_DEFAULT_ALIGNMENT;
-    header.number("general.alignment", alignment);
-    const uint64_t step = alignment >= 1 && alignment <= 1 << 30 ? (uint64_t) alignment : 0;
-    if (step == 0 || (step & (step - 1)) != 0) {
-        throw Unsound("general.alignment must be a power of 2");
-    }
-    std::vector<uint64_t> sizes;
-    uint64_t              expected = 0;
-    for (uint64_t i = 0; i < n_tensors; i++) {
-        GgufTensor     tensor;
-        uint64_t       offset = 0;
-        const uint64_t bytes  = read_tensor(in, tensor, offset);
-        if (offset != expected) {
-            throw Unsound("the tensor " + quoted(tensor.name) + " is at " + std::to_string(offset) + " where " +
-                          std::to_string(expected) + " is expected");
-        }
-        if (bytes > size) {
-            in.need(bytes, "the tensor " + quoted(tensor.name));
-        }
-        expected += (bytes + step - 1) / step * step;
-        sizes.push_back(bytes);
-        header.tensors.push_back(std::move(tensor));
-    }
-    // All of them are inside if the last is; the padding behind it may be missing.
-    const uint64_t start = (in.at() + step - 1) / step * step;
-    uint64_t       end   = start;
-    for (size_t i = 0; i < sizes.size(); i++) {
-        if (end + sizes[i] > size) {
-            throw Unsound("it ends in the tensor " + quoted(header.tensors[i].name) + ": it has " + std::to_string(size) +
-                          " bytes and needs " + std::to_string(end + sizes[i]) + ": the file is cut off");
-        }
-        end += (sizes[i] + step - 1) / step * step;
-    }
+    GgufHeader header;
+    read_fields(in, n_keys, header);
+    read_tensors(in, n_tensors, size, header);
     return header;
+}
+
+void each_text(FILE * file, uint64_t size, const GgufField & list,
+               const std::function<void(uint64_t index, const std::string & text)> & each) {
+    Reader in(file, size, list.at);
+    for (uint64_t i = 0; i < list.count; i++) {
+        const std::string text = in.text(list.longest, "a list of texts");
+        each(i, text.substr(0, text.find('\0')));
+    }
 }
 
 }  // namespace saur
