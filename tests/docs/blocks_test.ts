@@ -50,11 +50,13 @@ function moduleOf({ code }: Block): string {
   }\nexport async function block(console: { log(...values: unknown[]): void }): Promise<void> {\n${body}\n}\n`;
 }
 
-/** What the comments behind console.log say that it prints; undefined where one has none. */
+/** What the comments behind console.log say that it prints, a loop's lines apart by ", then "; undefined where one has none. */
 function promised(code: string): string[] | undefined {
   const prints = code.split("\n").filter((line) => /\bconsole\.log\(/.test(line));
   const comments = prints.map((line) => /; \/\/ (.*)$/.exec(line)?.[1]);
-  return comments.every((comment) => comment !== undefined) ? comments : undefined;
+  return comments.every((comment) => comment !== undefined)
+    ? comments.flatMap((comment) => comment.split(", then "))
+    : undefined;
 }
 
 /** What Deno says of the blocks' types. */
