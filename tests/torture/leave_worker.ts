@@ -68,7 +68,7 @@ async function makeProduct(): Promise<boolean> {
         if (code !== 0) throw new Error(output);
       }
     },
-    lockTimes: { renew: 50, stale: 60_000, poll: 20 },
+    lockTimes: { renew: 50, stale: 3_000, poll: 20 },
   });
 }
 
