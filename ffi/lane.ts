@@ -92,7 +92,6 @@ export interface ContextMemory {
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 const AS_IN_FILE = -1;
-const GET_A_MODEL = "In a checkout, scripts/download_models.sh gets models; elsewhere download() of ./models does";
 
 /** One job of a lane, and what is done for its owner while it runs. */
 interface Job<Result> {
@@ -330,7 +329,7 @@ export class Lane {
       return read();
     }
     if (status === STATUS.NOT_FOUND) {
-      throw new ModelNotFoundError(`Cannot ${action}: there is no such file. ${GET_A_MODEL}`, model ?? "");
+      throw new ModelNotFoundError(`Cannot ${action}: there is no such file`, model ?? "");
     }
     throw statusError(status, action, new TextDecoder().decode(words.subarray(0, words.indexOf(0))), code);
   }

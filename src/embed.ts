@@ -4,11 +4,18 @@ import { promptOf } from "./engine/fingerprint.ts";
 import type { Engine } from "./engine/load.ts";
 import { ProgressReporter } from "./progress.ts";
 import type { EmbedOptions } from "./options.ts";
-import { Sequences, textSplitter } from "./text/sequences.ts";
+import { Sequences, type SplitOptions, textSplitter } from "./text/sequences.ts";
 import { type Items, mapInSlices } from "./slices.ts";
 import { readTexts, warnOfTruncation } from "./text/read.ts";
 import { tokenizeList } from "./text/token_lists.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
+
+/** Why a model embeds nothing, by how it ranks, and what to do. */
+const NO_EMBEDDER = {
+  "cross-encoder": "this model scores pairs of texts and gives no vectors; use rerank, or load an embedding model",
+  "yes-no": "this file is a causal language model that names no pooling, so it is no embedding model; pass pooling: " +
+    '"last" or "mean" to Llama.load if it was trained as one, or load an embedding model',
+} as const;
 
 /** The vector of a text, and what became of the text. */
 export interface Embedding {
@@ -32,30 +39,35 @@ export async function embedTexts(
   engine: Engine,
   nameOf: (index: number) => string,
   texts: readonly unknown[],
-  options: EmbedOptions,
+  options: EmbedOptions & Pick<SplitOptions, "tooLong">,
 ): Promise<Embedding[]> {
   const { info, model, pool } = engine;
   if (info.reranker !== "cosine") {
-    const remedy = info.reranker === "yes-no" ? ", or pass pooling to Llama.load" : "";
-    throw new LlamaError("model-unsupported", `Cannot embed: this model scores pairs of texts; use rerank${remedy}`);
+    throw new LlamaError("model-unsupported", `Cannot embed: ${NO_EMBEDDER[info.reranker]}`);
   }
   const prompt = promptOf(engine, options);
-  const { signal, onProgress, truncate = "end" } = options;
+  const { signal, onProgress, truncate = "end", tooLong } = options;
   const progress = new ProgressReporter(onProgress);
   const { unique, inverse } = await readTexts(texts, nameOf);
   const name = (i: number): string => nameOf(inverse.indexOf(i));
   const prompted: Items<string> = prompt ? { length: unique.length, at: (i) => prompt + unique[i]! } : unique;
   const ids = await tokenizeList(pool, prompted, "add", signal);
-  const sequences = await Sequences.of(textSplitter(ids, model.numbers, { limit: info.maxTokens, truncate, name }));
+  const sequences = await Sequences.of(
+    textSplitter(ids, model.numbers, { limit: info.maxTokens, truncate, name, tooLong }),
+  );
   warnOfTruncation(sequences, info.maxTokens, engine.onLog);
+  const copies = new Uint32Array(unique.length);
+  for (const i of inverse) copies[i]!++;
+  let done = 0; // of the caller's texts: equal ones are computed once, and are done together
   const vectors = await pool.encode(sequences, {
     signal,
     finish: (row, i) => {
+      done += copies[i]!;
       progress.tokens += sequences.lengths[i]!;
       checkFinite(row, () => `embed ${name(i)}`);
       return vectorOf(row, info.dimensions, options);
     },
-    onDone: (done) => progress.report(done, unique.length),
+    onDone: () => progress.report(done, inverse.length),
   });
   const returned = new Uint8Array(unique.length);
   return await mapInSlices(inverse, (i): Embedding => {

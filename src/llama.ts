@@ -1,11 +1,11 @@
 /** Gives users a loaded model. Its methods stand in the order of the data: load, tokens, vectors, ranking. */
-import { LlamaError } from "../ffi/errors.ts";
+import { LlamaError, ModelNotFoundError } from "../ffi/errors.ts";
 import { type Device, devices, open } from "../ffi/mod.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine/load.ts";
 import type { LlamaInfo } from "./engine/info.ts";
 import { estimateMemory, type MemoryEstimate } from "./pool/memory.ts";
-import { parseModel, pathOf } from "./models/find.ts";
+import { missingFile, parseModel, pathOf } from "./models/find.ts";
 import { catalogueEntryOf } from "./models/catalogue.ts";
 import { checkText, copyInput } from "./check.ts";
 import {
@@ -49,6 +49,8 @@ export class Llama {
   #closed: Promise<void> | undefined;
 
   private constructor(engine: Engine) {
+    // Only from JavaScript, or with a cast: the type has no constructor to call.
+    if (!engine?.pool) throw new TypeError("Cannot make a Llama with new: use await Llama.load(model)");
     this.#engine = engine;
     this.info = engine.info;
     dropped.register(this, engine.pool, this);
@@ -78,7 +80,12 @@ export class Llama {
     const checked = checkLoadOptions(options);
     const reference = parseModel(model);
     const known = reference.kind === "hub" ? catalogueEntryOf(reference.file.repository) : undefined;
-    return new Llama(await loadEngine(pathOf(reference, String(model)), checked, known));
+    const path = pathOf(reference, String(model));
+    return new Llama(
+      await loadEngine(path, checked, known).catch((error) => {
+        throw error instanceof ModelNotFoundError ? missingFile(path) : error;
+      }),
+    );
   }
 
   /**

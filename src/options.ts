@@ -27,7 +27,7 @@ export interface LogLine {
   readonly message: string;
 }
 
-/** Progress of a call. Equal texts of a call are one. */
+/** Progress of a call, in the caller's texts: equal ones, which are computed once, count each. */
 export interface Progress {
   /** Texts whose result is there. */
   readonly done: number;

@@ -5,7 +5,7 @@ import { checkFinite, embedTexts } from "./embed.ts";
 import type { Engine } from "./engine/load.ts";
 import { ProgressReporter } from "./progress.ts";
 import type { RerankOptions } from "./options.ts";
-import { pairSplitter, withoutSpecials } from "./text/pairs.ts";
+import { longQuery, pairSplitter, withoutSpecials } from "./text/pairs.ts";
 import { type LabelScore, type Score, scoreOf } from "./scores.ts";
 import { DEFAULT_INSTRUCTION, fillTemplate, parseTemplate, withInstruction } from "./text/templates.ts";
 import { Sequences, type SplitOptions, type Splitter, textSplitter } from "./text/sequences.ts";
@@ -150,8 +150,12 @@ async function planCosine(
   const before = prompts?.document ?? "";
   const texts: Items<string> = { length: documents.length, at: (i) => before + documents[i]! };
   const [[wanted], found] = await Promise.all([
-    // Only documents are truncated, never the query.
-    embedTexts(engine, () => "query", [query], { signal, truncate: "error", prompt }),
+    embedTexts(engine, () => "query", [query], {
+      signal,
+      truncate: "error",
+      prompt,
+      tooLong: (tokens) => longQuery(tokens, info.maxTokens, "are more than the model takes"),
+    }),
     tokenizeList(pool, texts, "add", signal),
   ]);
   return {

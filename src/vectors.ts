@@ -175,5 +175,6 @@ function sameLength(a: ArrayLike<number>, b: ArrayLike<number>): void {
 
 /** What a value is, for a message. This file imports nothing. */
 function kind(value: unknown): string {
+  if (value instanceof Promise) return "a promise: await it";
   return value === null ? "null" : typeof value;
 }

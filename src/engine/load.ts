@@ -37,6 +37,10 @@ export interface Engine extends Pick<Decision, "head" | "pair" | "row" | "shares
   readonly onLog: LoadOptions["onLog"];
 }
 
+const NO_GPU =
+  "gpuLayers has no effect: this model is computed on the CPU; listDevices() names the devices of the library, " +
+  "and build it with --metal, --cuda or --vulkan for a GPU";
+
 /** Opens the library, loads the model and starts its lanes. */
 export async function loadEngine(path: string, options: LoadOptions, known?: CatalogueFacts): Promise<Engine> {
   const { signal, onProgress, onLog, gpuLayers = -1, checkTensors = false, addBos, addEos, addSep } = options;
@@ -52,7 +56,8 @@ export async function loadEngine(path: string, options: LoadOptions, known?: Cat
     try {
       const machine = { cores: cores(native), kernels: kernels(native) };
       const decision = decide(model, machine, options, known);
-      for (const message of decision.profile.warnings) onLog?.({ level: "warn", message });
+      const idle = gpuLayers > 0 && !decision.gpu ? [NO_GPU] : [];
+      for (const message of [...idle, ...decision.profile.warnings]) onLog?.({ level: "warn", message });
       const engine = await start(native, model, lane, list, options, decision);
       signal?.throwIfAborted(); // in onLog, since the weights were there
       return engine;

@@ -1,5 +1,5 @@
 /** Where the file of a model is, however the model was named. Looks at this machine only. */
-import { join } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { ModelNotFoundError } from "../../ffi/errors.ts";
@@ -80,12 +80,39 @@ export function pathOf(found: ModelReference, model: string): string {
   const tried: string[] = [];
   const path = inFolder(found.file, found.name, tried) ?? inCache(found.file, tried);
   if (path !== undefined) return path;
+  // Where nothing may be read, the file may well be there: say that first.
+  const blind = tried.some((line) => line.includes("no permission"));
+  const first = blind ? "allow to look for it with --allow-read and --allow-env, or " : "";
   throw new ModelNotFoundError(
-    `Cannot find model ${JSON.stringify(model)}: ${remedy(model)}; looked at:\n${
+    `Cannot find model ${JSON.stringify(model)}: ${first}${remedy(model)}; looked at:\n${
       tried.map((line) => `  ${line}`).join("\n")
     }`,
     model,
   );
+}
+
+/** The error for a path where there is no file: what was probably meant. */
+export function missingFile(path: string): ModelNotFoundError {
+  const file = /\.gguf$/i.test(path);
+  const repository = !file && /^[\w-][\w.-]*\/[\w.-]+$/.test(path);
+  const name = repository ? catalogueName(path.slice(path.indexOf("/") + 1)) : undefined;
+  const remedy = path.startsWith("~")
+    ? '"~" is not expanded here: write the home folder out'
+    : name
+    ? `for that model of the hub give ${JSON.stringify(name)}, its name in the catalogue`
+    : repository
+    ? `for a model of the hub give a name of the catalogue, or hf:${path}/FILE.gguf`
+    : `give the path of a file that is there, or a name of the catalogue, which ${howToGet("NAME")} gets`;
+  return new ModelNotFoundError(
+    `Cannot load the model ${path}: there is no such file${resolved(path)}; ${remedy}`,
+    path,
+  );
+}
+
+/** Where a relative path leads, if the working directory may be known. */
+function resolved(path: string): string {
+  if (isAbsolute(path) || path.startsWith("~") || !granted({ name: "read", path: "." })) return "";
+  return ` (${resolve(path)})`;
 }
 
 /** The folder of models: LLAMASAUR_MODELS, or `models/` of the checkout; undefined when this package is installed. */
@@ -124,11 +151,13 @@ function inCache(file: HubFile, tried: string[]): string | undefined {
 
 /** The one command or call that gets a model. */
 function remedy(model: string): string {
-  if (!isCheckout()) {
-    return `get it with \`await download(${JSON.stringify(model)})\` of "@llamasaur/llamasaur/models"`;
-  }
+  return `get it with ${howToGet(model)}`;
+}
+
+function howToGet(model: string): string {
+  if (!isCheckout()) return `\`await download(${JSON.stringify(model)})\` of "@llamasaur/llamasaur/models"`;
   const script = fileURLToPath(new URL("../../scripts/download_models.sh", import.meta.url));
   const here = granted({ name: "read", path: "." }) ? process.cwd() : undefined;
   const shown = here !== undefined && script.startsWith(`${here}/`) ? `.${script.slice(here.length)}` : script;
-  return `get it with \`${shown} ${model}\``;
+  return `\`${shown} ${model}\``;
 }

@@ -53,6 +53,20 @@ export function withoutSpecials(ids: Int32Array, { bos, eos, sep }: Specials): I
 }
 
 /**
+ * The error for a query that is too long: no option helps, since only documents are truncated.
+ *
+ * @param tokens Its tokens; undefined where they are not counted apart.
+ * @param limit What the model takes, the special tokens of a pair included.
+ * @param what What its tokens do.
+ */
+export function longQuery(tokens: number | undefined, limit: number, what: string): RangeError {
+  const count = tokens === undefined ? "its tokens" : `its ${tokens} tokens`;
+  return new RangeError(
+    `Cannot rank with this query: ${count} ${what}, the limit is ${limit}, and a query is never truncated; shorten it`,
+  );
+}
+
+/**
  * Joins a query with each of many documents. Only documents are truncated, never the query.
  *
  * @param query The query's tokens, without special ones.
@@ -70,9 +84,7 @@ export function pairSplitter(
 ): Splitter {
   const room = limit - query.length - opening.length - middle.length - closing.length;
   if (room < 1) {
-    throw new RangeError(
-      `Cannot rank with this query: its ${query.length} tokens leave no room for a document, the limit is ${limit}`,
-    );
+    throw longQuery(query.length, limit, "leave no room for a document");
   }
   const before = Int32Array.of(...opening, ...query, ...middle);
   const tokensOf = (i: number): Int32Array => withoutSpecials(documents.at(i)!, specials);

@@ -31,6 +31,8 @@ export interface SplitOptions {
   readonly truncate: PairTruncate;
   /** A text's name, for messages. */
   readonly name: (text: number) => string;
+  /** The error for a text of so many tokens with `truncate: "error"`, where that is not the caller's own choice. */
+  readonly tooLong?: ((tokens: number) => RangeError) | undefined;
 }
 
 /** Splits texts into sequences. */
@@ -115,7 +117,7 @@ export class Sequences implements Items<Sequence> {
 export function textSplitter(
   texts: Items<Int32Array>,
   specials: Specials,
-  { limit, truncate, name }: SplitOptions,
+  { limit, truncate, name, tooLong }: SplitOptions,
 ): Splitter {
   if (truncate === "windows") {
     return {
@@ -127,6 +129,6 @@ export function textSplitter(
   return {
     length: texts.length,
     count: () => 1,
-    sequence: (i) => fitTokens(() => name(i), texts.at(i)!, limit, truncate, specials),
+    sequence: (i) => fitTokens(() => name(i), texts.at(i)!, limit, truncate, specials, tooLong),
   };
 }

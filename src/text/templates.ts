@@ -7,7 +7,7 @@
  * template and user text are tokenised as one text, as the original tokenizer does: in Qwen's vocabulary a query's "?" and
  * the line break after it are one token.
  */
-import { documentWindow, documentWindows } from "./pairs.ts";
+import { documentWindow, documentWindows, longQuery } from "./pairs.ts";
 import type { SplitOptions, Splitter } from "./sequences.ts";
 import { forEachInSlices, type Items } from "../slices.ts";
 import { joined, type Special } from "./tokens.ts";
@@ -121,7 +121,7 @@ export async function fillTemplate(
   const [opening, closing] = [tokens.slice(0, part).flat(), tokens.slice(part + 1).flat()];
   const room = limit - opening.length - closing.length - head.length - tail.length;
   if (room < 1) {
-    throw new RangeError(`Cannot rank with this query: its tokens leave no room for a document, the limit is ${limit}`);
+    throw longQuery(undefined, limit, "leave no room for a document");
   }
   const [starts, ends] = [new Uint32Array(length), new Uint32Array(length)];
   // The last token before the document often depends on the document, so it is computed for each. So is all from the first

@@ -97,6 +97,7 @@ export function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
  * Applies the `truncate` option to a text's tokens.
  *
  * @param name Gives the argument's name with its index, for the message; it is slow, so it is asked only then.
+ * @param tooLong The error for a text of so many tokens.
  * @throws {RangeError} when the text is too long and `truncate` is `"error"`, or when it has no tokens at all.
  */
 export function fitTokens(
@@ -105,16 +106,16 @@ export function fitTokens(
   limit: number,
   truncate: Truncate,
   specials: Specials,
+  tooLong: (tokens: number) => RangeError = (tokens) =>
+    new RangeError(
+      `Cannot embed ${name()}: it has ${tokens} tokens, the limit is ${limit}; shorten it, or pass truncate: "end"`,
+    ),
 ): TruncatedTokens {
   if (ids.length === 0) {
     throw new RangeError(
       `Cannot embed ${name()}: it is empty, and this model has no special token to stand for nothing`,
     );
   }
-  if (ids.length > limit && truncate === "error") {
-    throw new RangeError(
-      `Cannot embed ${name()}: it has ${ids.length} tokens, the limit is ${limit}; shorten it, or pass truncate: "end"`,
-    );
-  }
+  if (ids.length > limit && truncate === "error") throw tooLong(ids.length);
   return truncateTokens(ids, limit, truncate === "start" ? "start" : "end", specials);
 }

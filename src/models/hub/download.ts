@@ -66,6 +66,7 @@ function secret(name: string, value: unknown): string {
  * @throws {TypeError} when the model is a path or URL, or an option does not exist or is of the wrong type.
  * @throws {RangeError} when it is an `hf:` name of the wrong form, or `endpoint`, `token` or `cache` is.
  * @throws {ModelNotFoundError} when there is no such model, or it is not in the cache and nobody may be asked.
+ * @throws {HubUnavailableError} when the hub gives no answer, or not all of it.
  * @throws {LlamaError} `model-invalid` when what comes is not the file that the hub promises.
  * @example
  * ```ts ignore

@@ -38,6 +38,26 @@ std::string beginning(const char * bytes, size_t n) {
     return text;
 }
 
+// What a file that is no GGUF file probably is, and the remedy; "" where its first bytes do not tell.
+std::string kind_of(const char * block, size_t n) {
+    const auto begins = [&](size_t from, const char * words) {
+        return n >= from + strlen(words) && memcmp(block + from, words, strlen(words)) == 0;
+    };
+    if (begins(0, "version https://git-lfs")) {
+        return ", a Git LFS pointer and not the file: get that by git lfs pull, or by download()";
+    }
+    if (begins(0, "<")) {
+        return ", an HTML page: the download was an error or login page";
+    }
+    if (begins(8, "{\"")) {
+        return ", a safetensors checkpoint: make a GGUF file of its folder by convert()";
+    }
+    if (begins(0, "PK\3\4") || begins(0, "\x80\2")) {
+        return ", a PyTorch checkpoint: convert() takes folders with safetensors";
+    }
+    return "";
+}
+
 // Opens a file that begins as a GGUF file does.
 File open_gguf(const std::string & path) {
     File file = open(path);
@@ -45,16 +65,16 @@ File open_gguf(const std::string & path) {
         if (errno == ENOENT || errno == ENOTDIR) {
             throw NoFile("there is no such file");
         }
-        throw NotGguf(errno == ENOTSUP ? "it is a pipe or a device" : strerror(errno));
+        throw NotGguf(errno == ENOTSUP  ? "it is a pipe or a device"
+                      : errno == EISDIR ? "it is a directory; name a .gguf file in it, or make one of a checkpoint by convert()"
+                                        : strerror(errno));
     }
     char         block[64];
     const size_t n = fread(block, 1, sizeof(block), file.get());
     if (n < 4 || memcmp(block, "GGUF", 4) != 0) {
-        const bool html = n > 0 && block[0] == '<';
         throw NotGguf(ferror(file.get()) ? strerror(errno)
                       : n == 0           ? "it is empty"
-                                         : "it begins with \"" + beginning(block, n < 16 ? n : 16) + "\"" +
-                                     (html ? ", an HTML page: the download was an error or login page" : ""));
+                                         : "it begins with \"" + beginning(block, n < 16 ? n : 16) + "\"" + kind_of(block, n));
     }
     return file;
 }

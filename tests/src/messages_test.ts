@@ -1,0 +1,181 @@
+// The words for a newcomer's mistakes: each names what was wrong and a remedy that works.
+import { test } from "node:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { dot, Llama, LlamaError, type LogLine, ModelNotFoundError, topK } from "../../mod.ts";
+import { download, HubUnavailableError } from "../../models.ts";
+import { fixture, inDirectory } from "../support/checkpoint.ts";
+import { findProgram, ROOT, runChild } from "../support/child.ts";
+import { cannotLoad, libraryMissing, modelPath } from "../support/references.ts";
+
+const skip = libraryMissing;
+const MINILM = "all-minilm-l6-v2-q8_0.gguf";
+
+/** The message of what a call throws. */
+async function words(call: () => unknown): Promise<string> {
+  try {
+    await call();
+  } catch (error) {
+    return `${(error as Error).name}: ${(error as Error).message}`;
+  }
+  throw new Error("nothing was thrown");
+}
+
+const PATHS: [path: string, right: RegExp, wrong?: RegExp][] = [
+  ["BAAI/bge-small-en-v1.5", /no such file .*give "bge-small-en-v1.5", its name in the catalogue$/],
+  ["sentence-transformers/all-MiniLM-L6-v2", /give "all-minilm-l6-v2", its name in the catalogue$/],
+  ["somebody/some-model", /a name of the catalogue, or hf:somebody\/some-model\/FILE\.gguf$/],
+  ["~/models/x.gguf", /"~" is not expanded here: write the home folder out$/],
+  ["models/none.gguf", /no such file \(\/.*models\/none\.gguf\); give the path.* gets$/, /\.\/models does/],
+  [
+    "/no/such/model.gguf",
+    /^ModelNotFoundError: Cannot load the model \/no\/such\/model\.gguf: there is no such file; give/,
+  ],
+];
+
+for (const [path, right, wrong = /undefined/] of PATHS) {
+  test(`Llama.load("${path}") says what is meant and how to get it`, { skip }, async () => {
+    const message = await words(() => Llama.load(path));
+    assertMatch(message, right);
+    assert(!wrong.test(message), message);
+  });
+}
+
+const CONTENTS: [name: string, content: string | Uint8Array, right: RegExp][] = [
+  [
+    "model.safetensors",
+    '\x40\0\0\0\0\0\0\0{"__metadata__":{}}',
+    /a safetensors checkpoint: make a GGUF file .* convert\(\)/,
+  ],
+  ["pointer.gguf", "version https://git-lfs.github.com/spec/v1\noid sha256:0", /a Git LFS pointer and not the file/],
+  ["page.gguf", "<!doctype html><title>login</title>", /an HTML page: the download was an error or login page/],
+  ["model.pt", new Uint8Array([80, 75, 3, 4, 20, 0, 0, 0]), /a PyTorch checkpoint: convert\(\) takes/],
+  ["empty.gguf", "", /it is empty/],
+];
+
+test("Llama.load() of what is no GGUF file says what it is, and the remedy", { skip }, async () => {
+  await inDirectory(async (directory) => {
+    for (const [name, content, right] of CONTENTS) {
+      writeFileSync(join(directory, name), content);
+      assertMatch(await words(() => Llama.load(join(directory, name))), right);
+    }
+    const folder = join(directory, "folder.gguf");
+    mkdirSync(folder);
+    assertMatch(await words(() => Llama.load(folder)), /it is a directory; name a \.gguf file in it, or make one/);
+  });
+});
+
+test("a catalogue's name without permission to look for it leads with the permissions", {
+  skip: skip || !("Deno" in globalThis),
+}, async () => {
+  const code = 'import { Llama } from "./mod.ts"; await Llama.load("all-minilm-l6-v2");';
+  await inDirectory(async (directory) => {
+    const script = join(directory, "load.ts");
+    writeFileSync(script, code.replace("./mod.ts", `file://${join(ROOT, "mod.ts")}`));
+    const { stderr } = await runChild(findProgram("deno")!, ["run", "--no-prompt", "--allow-ffi", script]);
+    assertMatch(
+      stderr,
+      /Cannot find model "all-minilm-l6-v2": allow to look for it with --allow-read and --allow-env, or/,
+    );
+  });
+});
+
+test("new Llama() says what to call in its place", () => {
+  const Constructor = Llama as unknown as new (...args: unknown[]) => unknown;
+  for (const args of [[], [undefined], [{}], ["model.gguf"]]) {
+    let message = "";
+    try {
+      new Constructor(...args);
+    } catch (error) {
+      message = String(error);
+    }
+    assertEquals(message, "TypeError: Cannot make a Llama with new: use await Llama.load(model)");
+  }
+});
+
+test("a query that is too long is told to be shortened, by every kind of reranker", { skip }, async () => {
+  const query = "many words ".repeat(400);
+  for (const family of ["bert_mean", "xlm_roberta_reranker", "modern_bert_reranker", "qwen3_reranker_plain"]) {
+    await using llama = await Llama.load(fixture(`families/${family}.gguf`), { contextSize: 128 });
+    for (const truncate of ["end", "start", "error", "windows"] as const) {
+      const message = await words(() => llama.rerank(query, ["a document"], { truncate }));
+      assertMatch(
+        message,
+        /^RangeError: Cannot rank with this query: its .*limit is \d+, and a query is never truncated; shorten/,
+      );
+      assert(!message.includes("pass truncate"), message);
+    }
+  }
+});
+
+test("embed() of a model that is no embedder says why, by its kind", { skip }, async () => {
+  await using chat = await Llama.load(fixture("families/qwen3_reranker_plain.gguf"));
+  assertMatch(
+    await words(() => chat.embed("a")),
+    /a causal language model that names no pooling.*pass pooling: "last" or "mean" to Llama\.load/,
+  );
+  await using reranker = await Llama.load(fixture("families/xlm_roberta_reranker.gguf"));
+  assertMatch(
+    await words(() => reranker.embed("a")),
+    /scores pairs of texts and gives no vectors; use rerank, or load/,
+  );
+});
+
+test("download() without a hub throws a class that is exported", async () => {
+  await inDirectory(async (cache) => {
+    const options = { endpoint: "http://127.0.0.1:9", cache, fetch: () => Promise.reject(new Error("offline")) };
+    const error = await assertRejects(() => download("hf:o/r/x.gguf", options), HubUnavailableError);
+    assertMatch(error.message, /Cannot reach http:\/\/127\.0\.0\.1:9: offline/);
+  });
+});
+
+test("an option that does not exist is refused with the one that was meant", { skip }, async () => {
+  await using llama = await Llama.load(fixture("families/bert_mean.gguf"));
+  for (const [option, meant] of [["topK", "topN"], ["top_n", "topN"], ["Truncate", "truncate"]]) {
+    const message = await words(() => llama.rerank("q", ["d"], { [option!]: 1 }));
+    assertMatch(message, new RegExp(`^TypeError: .*"?${option}"?.*${meant}`, "s"));
+  }
+});
+
+test("a promise in the place of a vector is told to be awaited", async () => {
+  const promise = Promise.resolve(Float32Array.of(1)) as unknown as Float32Array;
+  assertMatch(await words(() => dot(promise, promise)), /is a promise: await it$/);
+  assertMatch(await words(() => topK(promise, [], 1)), /is a promise: await it$/);
+});
+
+test("gpuLayers without a GPU is told", { skip: cannotLoad(MINILM) }, async () => {
+  const lines: LogLine[] = [];
+  await using _llama = await Llama.load(modelPath(MINILM), {
+    device: "CPU",
+    gpuLayers: 99,
+    onLog: (l) => void lines.push(l),
+  });
+  assert(lines.some(({ level, message }) => level === "warn" && message.startsWith("gpuLayers has no effect")));
+});
+
+test("onProgress counts the caller's texts, equal ones too", { skip }, async () => {
+  await using llama = await Llama.load(fixture("families/bert_mean.gguf"));
+  const texts = Array.from({ length: 300 }, (_, i) => `text ${i % 70} `.repeat(1 + i % 7));
+  const seen: number[] = [];
+  await llama.embed(texts, {
+    onProgress: ({ done, total }) => {
+      assertEquals(total, texts.length);
+      seen.push(done);
+    },
+  });
+  assertEquals(seen.at(-1), texts.length);
+  assert(seen.every((done, i) => i === 0 || done > seen[i - 1]!), seen.join());
+});
+
+test(
+  "Llama.load() of a file that is gone is a ModelNotFoundError with the path as it was given",
+  { skip },
+  async () => {
+    const error = await assertRejects(() => Llama.load("./gone.gguf"), ModelNotFoundError);
+    assertEquals(error.model, "./gone.gguf");
+    assert(error.message.includes(resolve(process.cwd(), "gone.gguf")), error.message);
+    assert(!(error instanceof LlamaError));
+  },
+);
