@@ -201,6 +201,15 @@ function embeddingCalls(embedder: Llama): Call[] {
       },
     },
     {
+      name: "embedStreamDetailed",
+      args: [["one", "two"], {}],
+      refusals: keys(1, { ...embedOptions(dimensions), "text": option("text", isFunction) }),
+      options: { at: 1 },
+      run: async (...args) => {
+        for await (const _ of embedder.embedStreamDetailed(...args as [string[]]));
+      },
+    },
+    {
       name: "fingerprint",
       args: [{}],
       refusals: { "0": options, ...keys(0, embedOptions(dimensions)) },

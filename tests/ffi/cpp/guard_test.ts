@@ -73,7 +73,10 @@ test("Llama.load() of a directory, an empty file, a text and an HTML page says w
       ["GG", /it is no GGUF file: it begins with "GG"/],
       ["Dear reader,\nthis is a text.\n", /it begins with "Dear reader,\?thi"$/],
       ["<!doctype html><html><title>404</title></html>", /an HTML page: the download was an error or login page/],
-      ["version https://git-lfs.github.com/spec/v1\noid sha256:0\n", /it begins with "version https:\/\/", a Git LFS pointer/],
+      [
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        /it begins with "version https:\/\/", a Git LFS pointer/,
+      ],
     ];
     for (const [content, words] of contents) {
       writeFileSync(path, content);
