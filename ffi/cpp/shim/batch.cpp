@@ -9,41 +9,38 @@ using namespace saur;
 namespace {
 
 // llama.cpp asserts on these, on whatever thread it is on, or answers with numbers that mean nothing.
-int32_t refuse(const LaneContext & context, const int32_t * tokens, int32_t n_tokens, const int32_t * lengths,
-               const int32_t * prefix_lengths, int32_t n_sequences) {
-    if (context.lost) {
-        return SAUR_LOST;
-    }
-    if (n_tokens < 1 || n_sequences < 1) {
-        return SAUR_EMPTY;
-    }
-    if (n_sequences > std::min((int32_t) llama_n_seq_max(context.llama), context.shares_prefix ? prefix_sequence() : INT32_MAX)) {
+int32_t refuse(const LaneContext & context, const Slot & slot) {
+    const auto    n_sequences = (int32_t) slot.sequences.size();
+    const int32_t n_seq_max   = (int32_t) llama_n_seq_max(context.llama);
+    if (n_sequences > std::min(n_seq_max, context.shares_prefix ? prefix_sequence() : INT32_MAX)) {
         return SAUR_TOO_MANY_SEQUENCES;
     }
     const llama_model * model   = llama_get_model(context.llama);
     const int32_t       longest = std::min<int32_t>(llama_model_n_ctx_train(model), (int32_t) llama_n_ctx_seq(context.llama));
     int64_t             sum = 0, own = 0, longest_prefix = 0;
-    for (int32_t s = 0; s < n_sequences; s++) {
-        if (lengths[s] < 1) {
+    for (const Sequence & sequence : slot.sequences) {
+        if (sequence.length < 1) {
             return SAUR_EMPTY;
         }
-        if (lengths[s] > longest) {
+        if (sequence.length > longest) {
             return SAUR_SEQUENCE_TOO_LONG;
         }
-        const int32_t prefix = usable_prefix(context, lengths[s], prefix_lengths[s]);
-        sum += lengths[s];
-        own += lengths[s] - prefix;
+        const int32_t prefix = usable_prefix(context, sequence);
+        sum += sequence.length;
+        own += sequence.length - prefix;
         longest_prefix = std::max<int64_t>(longest_prefix, prefix);
     }
-    if (sum != n_tokens) {
+    if (sum != (int64_t) slot.tokens.size()) {
         return SAUR_BAD_ARGUMENT;
     }
     // An encoder must see a sequence whole, in one ubatch.
     if (own + longest_prefix > (int64_t) (context.splits_batch ? llama_n_batch(context.llama) : llama_n_ubatch(context.llama))) {
         return SAUR_BATCH_TOO_LARGE;
     }
-    const int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
-    const bool    inside  = std::all_of(tokens, tokens + n_tokens, [&](int32_t t) { return t >= 0 && t < n_vocab; });
+    const auto n_vocab = (uint32_t) llama_vocab_n_tokens(llama_model_get_vocab(model));
+    const bool inside  = std::all_of(slot.tokens.begin(), slot.tokens.end(), [&](int32_t t) {
+        return (uint32_t) t < n_vocab;  // a negative one is larger than any
+    });
     return inside ? SAUR_OK : SAUR_BAD_TOKEN;
 }
 
@@ -57,16 +54,23 @@ int32_t saur_batch_encode(saur_lane * lane, const int32_t * tokens, int32_t n_to
     if (!lane->context) {
         return SAUR_NO_CONTEXT;
     }
+    if (lane->context->lost) {
+        return SAUR_LOST;
+    }
+    if (n_tokens < 1 || n_sequences < 1) {
+        return SAUR_EMPTY;
+    }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
-        const int32_t refusal = refuse(*lane->context, tokens, n_tokens, lengths, prefix_lengths, n_sequences);
+        Slot & slot = lane->slot;
+        slot.tokens.assign(tokens, tokens + n_tokens);
+        slot.sequences.resize((size_t) n_sequences);
+        for (int32_t s = 0; s < n_sequences; s++) {
+            slot.sequences[s] = { lengths[s], segment_b[s], prefix_lengths[s] };
+        }
+        const int32_t refusal = refuse(*lane->context, slot);
         if (refusal != SAUR_OK) {
             return refusal;
         }
-        Slot & slot = lane->slot;
-        slot.tokens.assign(tokens, tokens + n_tokens);
-        slot.lengths.assign(lengths, lengths + n_sequences);
-        slot.segment_b.assign(segment_b, segment_b + n_sequences);
-        slot.prefix_lengths.assign(prefix_lengths, prefix_lengths + n_sequences);
         return lane->start([lane] {
             LaneContext & context = *lane->context;
             context.lost          = true;  // stays so if an assertion takes us out of here

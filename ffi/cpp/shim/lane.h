@@ -21,17 +21,29 @@
 
 namespace saur {
 
+// A text to tokenise.
+struct Text {
+    int32_t bytes;
+    int32_t special;  // its special-token mode
+};
+
+// A sequence of a pass.
+struct Sequence {
+    int32_t length;         // in tokens
+    int32_t segment_b;      // where its segment B begins; its length if it has none
+    int32_t prefix_length;  // how many of its first tokens other sequences begin with, too
+};
+
 // What a job is given and what it leaves. The job alone touches it while it runs, else only JavaScript's thread does.
 struct Slot {
-    std::string                  text;            // the texts to tokenise, back to back, or the path of a model to load
-    std::vector<int32_t>         lengths;         // of each text in bytes, of each sequence in tokens
-    std::vector<int32_t>         special;         // of each text: its special-token mode
-    std::vector<int32_t>         segment_b;       // of each sequence: where its segment B begins
-    std::vector<int32_t>         prefix_lengths;  // of each sequence: how many of its first tokens others begin with, too
-    std::vector<int32_t>         tokens;          // of all sequences, back to back; tokenising leaves those of all texts
-    std::vector<int32_t>         counts;          // left by tokenising: tokens of each text
-    std::vector<float>           embeddings;      // left by a pass
-    std::shared_ptr<LoadedModel> loaded;          // left by a load
+    std::string                  path;        // of a model to load
+    std::shared_ptr<LoadedModel> loaded;      // left by a load
+    std::string                  utf8;        // of all texts, back to back
+    std::vector<Text>            texts;
+    std::vector<int32_t>         counts;      // left by tokenising: tokens of each text
+    std::vector<int32_t>         tokens;      // left by tokenising, or those of a pass; back to back
+    std::vector<Sequence>        sequences;
+    std::vector<float>           embeddings;  // left by a pass
 };
 
 // A llama_context and what a pass has to know of it. Touched on the lane's thread, or while the lane is idle.

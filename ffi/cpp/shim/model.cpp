@@ -53,7 +53,7 @@ std::vector<llama_model_kv_override> overrides_of(const Options & options) {
 
 // The model goes into the lane's slot.
 int32_t load(saur_lane * lane, const Options & options) {
-    const std::string & path = lane->slot.text;
+    const std::string & path = lane->slot.path;
     ModelFiles          files;
     const int32_t       opened = open_model_files(path, options[MODEL_CHECK_HEADER] != 0, files, lane->result.error);
     if (opened != SAUR_OK) {
@@ -102,7 +102,7 @@ int32_t saur_model_load(saur_lane * lane, const char * path, const int32_t * opt
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
         Options copy;
         std::copy(options, options + MODEL_OPTIONS, copy.begin());
-        lane->slot.text = path;
+        lane->slot.path = path;
         lane->slot.loaded.reset();
         return lane->start([lane, copy] { return load(lane, copy); });
     });

@@ -8,9 +8,10 @@ namespace {
 
 // What the functions of a pass work on.
 struct Pass {
-    LaneContext &                context;
-    Slot &                       slot;
-    const std::atomic<int32_t> & abort;
+    LaneContext &                    context;
+    Slot &                           slot;
+    const std::atomic<int32_t> &     abort;
+    std::vector<const llama_token *> starts;  // the tokens of each sequence
 };
 
 // What llama.cpp is given to compute in one call.
@@ -60,15 +61,15 @@ int32_t decode(const Pass & pass, Batch & batch) {
 // The input embeddings of all tokens if a sequence has a segment B, else nothing: token ids do then.
 std::vector<float> segment_rows(const Pass & pass) {
     const Slot & slot = pass.slot;
-    if (slot.segment_b == slot.lengths) {
+    if (std::all_of(slot.sequences.begin(), slot.sequences.end(), [](const Sequence & s) { return s.segment_b == s.length; })) {
         return {};
     }
     const InputEmbeddings & inputs = pass.context.model->input_embeddings();
     std::vector<float>      rows(slot.tokens.size() * (size_t) inputs.n_embd);
     size_t                  k = 0;
-    for (size_t s = 0; s < slot.lengths.size(); s++) {
-        for (int32_t i = 0; i < slot.lengths[s]; i++, k++) {
-            inputs.row(slot.tokens[k], i >= slot.segment_b[s], rows.data() + k * (size_t) inputs.n_embd);
+    for (const Sequence & sequence : slot.sequences) {
+        for (int32_t i = 0; i < sequence.length; i++, k++) {
+            inputs.row(slot.tokens[k], i >= sequence.segment_b, rows.data() + k * (size_t) inputs.n_embd);
         }
     }
     return rows;
@@ -88,12 +89,11 @@ bool is_cached(const LaneContext & context, const Group & group) {
 }
 
 // The sequences by their prefix; those first whose prefix the memory still holds.
-std::vector<Group> groups_of(const Pass & pass, const std::vector<const llama_token *> & sequences) {
-    const Slot &       slot = pass.slot;
+std::vector<Group> groups_of(const Pass & pass) {
     std::vector<Group> groups;
-    for (int32_t s = 0; s < (int32_t) sequences.size(); s++) {
-        const llama_token * tokens = sequences[s];
-        const int32_t       n      = usable_prefix(pass.context, slot.lengths[s], slot.prefix_lengths[s]);
+    for (int32_t s = 0; s < (int32_t) pass.starts.size(); s++) {
+        const llama_token * tokens = pass.starts[s];
+        const int32_t       n      = usable_prefix(pass.context, pass.slot.sequences[s]);
         const auto          found  = std::find_if(groups.begin(), groups.end(), [&](const Group & group) {
             return group.n_prefix == n && std::equal(tokens, tokens + n, group.prefix);
         });
@@ -213,7 +213,7 @@ int32_t read_rows(const Pass & pass, const Group & group) {
     int32_t             token   = 0;  // of the batch
     size_t              state   = 0;
     for (const int32_t s : group.members) {
-        const int32_t length = pass.slot.lengths[s] - group.n_prefix;
+        const int32_t length = pass.slot.sequences[s].length - group.n_prefix;
         float *       out    = pass.slot.embeddings.data() + (size_t) (row_per_token(context) ? token : s) * width;
         int32_t       rc     = SAUR_OK;
         if (!context.answers.empty()) {
@@ -236,7 +236,7 @@ int32_t read_rows(const Pass & pass, const Group & group) {
     return SAUR_OK;
 }
 
-int32_t compute_group(const Pass & pass, const Group & group, const std::vector<const llama_token *> & sequences) {
+int32_t compute_group(const Pass & pass, const Group & group) {
     const int32_t cached = cache_prefix(pass, group);
     if (cached != SAUR_OK) {
         return cached;
@@ -247,8 +247,9 @@ int32_t compute_group(const Pass & pass, const Group & group, const std::vector<
         if (group.n_prefix > 0) {
             llama_memory_seq_cp(llama_get_memory(pass.context.llama), prefix_sequence(), s, -1, -1);
         }
-        for (int32_t i = group.n_prefix; i < pass.slot.lengths[s]; i++) {
-            batch.add(sequences[s][i], i, s, !last_only || i == pass.slot.lengths[s] - 1);
+        const int32_t length = pass.slot.sequences[s].length;
+        for (int32_t i = group.n_prefix; i < length; i++) {
+            batch.add(pass.starts[s][i], i, s, !last_only || i == length - 1);
         }
     }
     batch.rows       = segment_rows(pass);
@@ -259,17 +260,16 @@ int32_t compute_group(const Pass & pass, const Group & group, const std::vector<
 }  // namespace
 
 int32_t compute_pass(LaneContext & context, Slot & slot, const std::atomic<int32_t> & abort) {
-    const Pass                       pass{ context, slot, abort };
-    std::vector<const llama_token *> sequences;
-    const llama_token *              next = slot.tokens.data();
-    for (const int32_t length : slot.lengths) {
-        sequences.push_back(next);
-        next += length;
+    Pass                pass{ context, slot, abort, {} };
+    const llama_token * next = slot.tokens.data();
+    for (const Sequence & sequence : slot.sequences) {
+        pass.starts.push_back(next);
+        next += sequence.length;
     }
-    const size_t n_rows = row_per_token(context) ? slot.tokens.size() : sequences.size();
+    const size_t n_rows = row_per_token(context) ? slot.tokens.size() : slot.sequences.size();
     slot.embeddings.assign(n_rows * row_width(context), 0.0f);
-    for (const Group & group : groups_of(pass, sequences)) {
-        const int32_t rc = compute_group(pass, group, sequences);
+    for (const Group & group : groups_of(pass)) {
+        const int32_t rc = compute_group(pass, group);
         if (rc != SAUR_OK) {
             context.cached_prefix.clear();  // what the memory holds now is not known
             return rc;

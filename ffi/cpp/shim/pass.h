@@ -9,8 +9,9 @@ namespace saur {
 
 // How many of a sequence's tokens are computed once for all sequences that begin with them. At least one token is a
 // sequence's own, since its output is that token's.
-inline int32_t usable_prefix(const LaneContext & context, int32_t length, int32_t prefix_length) {
-    return context.shares_prefix && prefix_length > 0 && prefix_length < length ? prefix_length : 0;
+inline int32_t usable_prefix(const LaneContext & context, const Sequence & sequence) {
+    const int32_t n = sequence.prefix_length;
+    return context.shares_prefix && n > 0 && n < sequence.length ? n : 0;
 }
 
 // Whether only the last token of each sequence is an output: where we do the pooling and nothing else is read.

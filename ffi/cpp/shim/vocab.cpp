@@ -90,18 +90,17 @@ int32_t tokenize(saur_lane * lane, const llama_model * model) {
     slot.tokens.clear();
     slot.counts.clear();
     size_t at = 0;
-    for (size_t i = 0; i < slot.lengths.size(); i++) {
+    for (const Text & text : slot.texts) {
         if (lane->abort || exiting()) {
             return SAUR_ABORTED;
         }
-        const bool    add = slot.special[i] == SPECIAL_ADD, parse = slot.special[i] == SPECIAL_PARSE;
-        const auto    length = (size_t) slot.lengths[i];
-        const int32_t n      = append_text(lane, vocab, slot.text.data() + at, length, add, parse);
+        const bool    add = text.special == SPECIAL_ADD, parse = text.special == SPECIAL_PARSE;
+        const int32_t n   = append_text(lane, vocab, slot.utf8.data() + at, (size_t) text.bytes, add, parse);
         if (n < 0) {
             return n;
         }
         slot.counts.push_back(n);
-        at += length;
+        at += (size_t) text.bytes;
     }
     return SAUR_OK;
 }
@@ -113,20 +112,22 @@ int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * u
     if (!lane->idle()) {
         return SAUR_BUSY;
     }
-    const auto in_range = [](int32_t mode) { return mode >= SPECIAL_NONE && mode <= SPECIAL_PARSE; };
-    if (n_texts < 0 || std::any_of(lengths, lengths + n_texts, [](int32_t n) { return n < 0; }) ||
-        !std::all_of(special, special + n_texts, in_range)) {
+    if (n_texts < 0) {
         return SAUR_BAD_ARGUMENT;
     }
     return answer<int32_t>(SAUR_OUT_OF_MEMORY, [&] {
+        Slot & slot = lane->slot;
+        slot.texts.resize((size_t) n_texts);
         size_t bytes = 0;
         for (int32_t i = 0; i < n_texts; i++) {
-            bytes += (size_t) lengths[i];
+            const Text text = { lengths[i], special[i] };
+            if (text.bytes < 0 || text.special < SPECIAL_NONE || text.special > SPECIAL_PARSE) {
+                return (int32_t) SAUR_BAD_ARGUMENT;
+            }
+            slot.texts[i] = text;
+            bytes += (size_t) text.bytes;
         }
-        Slot & slot = lane->slot;
-        slot.text.assign(utf8, bytes);
-        slot.lengths.assign(lengths, lengths + n_texts);
-        slot.special.assign(special, special + n_texts);
+        slot.utf8.assign(utf8, bytes);
         return lane->start([lane, held = model->model] { return tokenize(lane, held->model); });
     });
 }
