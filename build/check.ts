@@ -9,7 +9,6 @@ const OPTIONS: Checks<BuildOptions> = {
   jobs: kind("an integer", (value) => typeof value === "number"),
   source: path,
   llama: path,
-  onednn: (name, value) => isBoolean(value) ? value : path(name, value, "true, false or a path"),
   out: path,
   debug: kind("true or false", isBoolean),
   clean: kind("true or false", isBoolean),
@@ -37,8 +36,8 @@ function kind<T>(words: string, right: (value: unknown) => boolean): Check<T> {
   return (name, value) => right(value) ? value as T : refuse(name, words, value);
 }
 
-function path(name: string, value: unknown, words = "a string"): string {
-  if (!isString(value)) return refuse(name, words, value);
+function path(name: string, value: unknown): string {
+  if (!isString(value)) return refuse(name, "a string", value);
   if (value !== "" && !value.includes("\0") && value.isWellFormed()) return value;
   throw new RangeError(`${name} is ${JSON.stringify(value)}: use a path, not empty, without NUL and lone surrogates`);
 }

@@ -25,7 +25,6 @@ How:
   --jobs N         compile N files at once (default: the number of processors)
   --source DIR     compile this copy of llama.cpp and get none
   --llama DIR      use the libllama and the backends in DIR, of the same release, and compile nothing but the shim
-  --onednn [DIR]   multiply by oneDNN, the system's or that in DIR (with include/ and lib/); x64
   --out DIR        put the library below DIR instead of lib/
   --debug          with debug information, without optimisation
   --clean          throw away what an earlier build with the same flags compiled
@@ -47,7 +46,7 @@ export function parseCommandLine(args: readonly string[] = process.argv.slice(2)
   let parsed;
   try {
     parsed = parseArgs({
-      args: withValue(args, "--onednn"),
+      args: [...args],
       strict: true,
       allowPositionals: false,
       options: {
@@ -60,7 +59,6 @@ export function parseCommandLine(args: readonly string[] = process.argv.slice(2)
         jobs: value,
         source: value,
         llama: value,
-        onednn: value, // "" for the system's
         out: value,
         target: value, // for maintainers: a program of scripts/ instead of the library
         sanitize: value, // and that under "address" (with UBSan) or "thread"
@@ -85,17 +83,8 @@ export function parseCommandLine(args: readonly string[] = process.argv.slice(2)
     jobs: text("jobs") === undefined ? undefined : Number(text("jobs")),
     source: text("source"),
     llama: text("llama"),
-    onednn: text("onednn") === "" ? true : text("onednn"),
     out: text("out"),
     target: text("target"),
     sanitize: text("sanitize") as BuildOptions["sanitize"], // plan() checks it
   };
-}
-
-/** The arguments with a value for a flag that may have none, which parseArgs does not know: "" where none follows. */
-function withValue(args: readonly string[], flag: string): string[] {
-  return args.flatMap((arg, i) => {
-    if (arg === flag) return args[i + 1]?.startsWith("-") === false ? [] : [`${flag}=`];
-    return args[i - 1] === flag && !arg.startsWith("-") ? [`${flag}=${arg}`] : [arg];
-  });
 }

@@ -16,11 +16,6 @@ export interface BuildOptions {
    * few files are compiled, and the libraries are used where they are. Linux and macOS.
    */
   readonly llama?: string | undefined;
-  /**
-   * Computes the products of f32 and bf16 weights by oneDNN: true for the system's (Debian: libdnnl-dev), or a directory
-   * with its include/ and lib/. It is used where it is. Linux and macOS on x64. Default: false.
-   */
-  readonly onednn?: boolean | string | undefined;
   /** Where `<os>-<arch>/` is made. Default: `lib/` of the package, or the user cache when the package is no checkout. */
   readonly out?: string | undefined;
   /** With debug information and without optimisation. Default: false. */

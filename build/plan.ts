@@ -73,7 +73,6 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   const { backend } = flags;
   const jobs = checkJobs(options.jobs) ?? availableParallelism();
   const cache = userCache();
-  const onednn = oneDnn(options);
   const root = packageRoot();
   const nvcc = backend === "cuda" && !prebuilt ? await findNvcc() : undefined;
   const programs = options.target === undefined ? undefined : await programAssets(root, options.target);
@@ -84,7 +83,6 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     compilerVersions(nvcc),
     flags.portable || prebuilt ? "" : processor(),
   ]);
-  const linked = onednn === undefined ? [] : [`-DSAUR_ONEDNN=${onednn}`];
   const source = given?.directory ?? sourcePath(cache);
   const settings = settingsOf(flags, prebuilt, nvcc);
   const tree = given ? given.tree ?? null : TREE;
@@ -92,13 +90,12 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     source,
     tree,
     generator,
-    [...settings, ...linked],
+    settings,
     compilers,
     cpu,
     ...(prebuilt ? [prebuilt.identity] : []),
   ]);
-  const device = onednn === undefined ? backend : `${backend}-onednn`;
-  const name = prebuilt ? `prebuilt-${device}` : flags.sanitize ? `${device}-${flags.sanitize}` : device;
+  const name = prebuilt ? `prebuilt-${backend}` : flags.sanitize ? `${backend}-${flags.sanitize}` : backend;
   const directory = join(cache, "build", `${name}-${key}`);
   const cmake = join(directory, "cmake");
   // not in the key: they concern our own few files, and llama.cpp need not be compiled again for them
@@ -125,7 +122,6 @@ export async function plan(options: BuildOptions): Promise<Plan> {
       ...generator,
       `-DLLAMA_CPP_DIR=${source}`,
       ...settings,
-      ...linked,
       ...ours,
     ],
     compile: ["cmake", "--build", cmake, ...buildArguments(flags, options.target ?? "llamasaur", jobs)],
@@ -178,15 +174,6 @@ function destinations(name: string, out: string | undefined): string[] {
 function checkAlone({ backend, portable, target }: BuildOptions): void {
   const asked = backend ? `--${backend}` : portable ? "--portable" : target === undefined ? undefined : "--target";
   if (asked) throw new BuildError(`--llama and ${asked} exclude each other: only our own few files are compiled`);
-}
-
-/** What CMake is told of oneDNN. */
-function oneDnn({ onednn }: BuildOptions): string | undefined {
-  if (onednn === undefined || onednn === false) return undefined;
-  if (process.arch !== "x64" || process.platform === "win32") {
-    throw new BuildError(`--onednn is for Linux and macOS on x64, and this is ${targetName()}: nothing would call it`);
-  }
-  return onednn === true ? "SYSTEM" : resolve(onednn);
 }
 
 function checkBackend(backend: Backend | undefined): Backend | undefined {

@@ -37,7 +37,6 @@ export async function libraryAssets(root: URL): Promise<Assets> {
   const list = await read(root, LIST);
   const paths = [
     ["CMakeLists.txt", "build/CMakeLists.txt"],
-    ["onednn.cmake", "build/onednn.cmake"],
     ["prebuilt.cmake", "build/prebuilt.cmake"],
     ...nativeSources(new TextDecoder().decode(list)).map((path) => [path, path]),
   ];

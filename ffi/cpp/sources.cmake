@@ -34,10 +34,8 @@ set(SAUR_KERNELS
   kernels/backend.cpp
   kernels/graph.cpp
   kernels/kernels.h
-  kernels/onednn.cpp
   kernels/panelled_weights.cpp
   kernels/panelled_weights.h
-  kernels/reordered.h
   kernels/arch/avx2.cpp
   kernels/arch/avx512.cpp
   kernels/arch/neon.cpp

@@ -140,7 +140,7 @@ test("unavailable() refuses what a system cannot have, and never the default", (
 
 test("parseCommandLine() reads every flag", () => {
   const options = parseCommandLine(
-    "--vulkan --portable --debug --clean --dry-run --jobs 3 --source a --llama c --onednn d --out b --target ceiling --sanitize thread"
+    "--vulkan --portable --debug --clean --dry-run --jobs 3 --source a --llama c --out b --target ceiling --sanitize thread"
       .split(" "),
   );
   assertEquals(options, {
@@ -152,15 +152,10 @@ test("parseCommandLine() reads every flag", () => {
     jobs: 3,
     source: "a",
     llama: "c",
-    onednn: "d",
     out: "b",
     target: "ceiling",
     sanitize: "thread",
   });
-  assertEquals(parseCommandLine(["--onednn", "--debug"])?.onednn, true);
-  assertEquals(parseCommandLine(["--debug", "--onednn"])?.onednn, true);
-  assertEquals(parseCommandLine(["--onednn=a"])?.onednn, "a");
-  assertEquals(parseCommandLine([])?.onednn, undefined);
   assertEquals(parseCommandLine([])?.backend, undefined);
   for (const backend of BACKENDS) assertEquals(parseCommandLine([`--${backend}`])?.backend, backend);
   assertEquals(parseCommandLine(["--help"]), undefined);
@@ -180,7 +175,6 @@ test("HELP names every flag", () => {
     "jobs",
     "source",
     "llama",
-    "onednn",
     "out",
     "debug",
     "clean",

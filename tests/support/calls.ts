@@ -168,7 +168,7 @@ function libraryCalls(model: string, positions: number): Call[] {
         "0.signal": option("signal", isSignal),
         "0.onLine": option("onLine", isFunction),
       },
-      options: { at: 0, more: ["dryRun", "debug", "clean", "onednn", "sanitize"] },
+      options: { at: 0, more: ["dryRun", "debug", "clean", "sanitize"] },
       run: (value) => build(value as { dryRun: true }),
     },
   ];

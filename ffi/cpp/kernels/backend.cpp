@@ -189,7 +189,6 @@ std::string kernel_names() {
         add("f32", kernels->f32.product);
         add("q8_0", kernels->product);
         add("bf16", kernels->bf16.product);
-        add("onednn", has_onednn());
     }
     return names;
 }

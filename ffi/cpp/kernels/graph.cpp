@@ -85,9 +85,6 @@ bool is_row(const ggml_tensor * t) { return ggml_nrows(t) == 1 && ggml_is_contig
 int multiply(const Kernels & kernels, const KernelOptions & options, ggml_cgraph * graph, int at, Scratch & scratch) {
     Chain         chain(graph, at);
     ggml_tensor * op = chain.node();
-    if (options.reordered && options.reordered->wants(kernels, op) && options.reordered->multiply(kernels, op, scratch)) {
-        return chain.end();
-    }
     Product product{ op, op };
     if (op->ne[2] * op->ne[3] == 1) {
         ggml_tensor * add = chain.next(kernels, options, GGML_OP_ADD);
@@ -137,8 +134,7 @@ bool can_compute(const Kernels & kernels, const KernelOptions & options, const g
     const ggml_tensor *a = op->src[0], *b = op->src[1];
     switch (op->op) {
         case GGML_OP_MUL_MAT:
-            return can_multiply(kernels, op, options.panelled && PanelledWeights::wants(kernels, a)) ||
-                   (options.reordered && options.reordered->wants(kernels, op));
+            return can_multiply(kernels, op, options.panelled && PanelledWeights::wants(kernels, a));
         case GGML_OP_UNARY: return is_gelu(op) && has_float_rows(a) && has_float_rows(op);
         case GGML_OP_GLU:
             return (ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU || ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU_ERF) &&

@@ -6,7 +6,6 @@
 #pragma once
 #include "ggml.h"
 #include "kernels/panelled_weights.h"
-#include "kernels/reordered.h"
 
 #include <cstddef>
 #include <optional>
@@ -80,7 +79,6 @@ struct Kernels {
         void (*product)(const Product & product, Scratch & scratch);
         bool (*put_in_panels)(const ggml_tensor * weights, Scratch & scratch);
     } f32, bf16;
-    void (*to_bf16)(const float * x, uint16_t * out, int64_t n);  // NULL where there is no product of bf16
     bool (*may_be_used)();  // asks the operating system; NULL: there is no need
 };
 
@@ -92,7 +90,6 @@ const Kernels * kernels_of_cpu();
 // What they compute, "name\0name\0"; empty where there are none.
 std::string kernel_names();
 
-
 // Makes the backend known to ggml; idempotent. Call it after every other backend is there.
 void register_kernels();
 
@@ -101,8 +98,7 @@ struct KernelOptions {
     Gelu gelu;
     bool bf16 = false;  // nearly all weights are, so numbers are rounded to it anyway
     // The model's, which outlives the context. NULL: its weights are left as they are.
-    Reordered *       reordered = nullptr;
-    PanelledWeights * panelled  = nullptr;
+    PanelledWeights * panelled = nullptr;
 };
 
 // Whether the kernels can compute an operator.

@@ -40,8 +40,7 @@ std::optional<KernelOptions> kernels_for(LoadedModel & model, const Options & op
         return {};
     }
     return KernelOptions{ gelu_of(metadata(model.model, "general.architecture")),
-                          llama_model_ftype(model.model) == LLAMA_FTYPE_MOSTLY_BF16, model.reordered.get(),
-                          has_onednn() ? nullptr : &model.panelled };
+                          llama_model_ftype(model.model) == LLAMA_FTYPE_MOSTLY_BF16, &model.panelled };
 }
 
 llama_context_params params_of(const Options & options) {

@@ -71,7 +71,6 @@ void InputEmbeddings::row(int32_t token, bool in_segment_b, float * out) const {
 // glibc keeps what a thread has freed for that thread's arena; lanes and their workers come and go, and what was 25 MB of
 // weights would stay with each.
 LoadedModel::~LoadedModel() {
-    reordered.reset();
     llama_model_free(model);
 #if defined(__GLIBC__)
     malloc_trim(0);

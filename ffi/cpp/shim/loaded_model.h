@@ -3,7 +3,6 @@
 #include "guard/gguf/model_files.h"
 #include "kernels/panelled_weights.h"
 #include "llama.h"
-#include "kernels/reordered.h"
 
 #include <cstdint>
 #include <memory>
@@ -50,9 +49,8 @@ struct LoadedModel {
     const ModelFiles    files;
     const std::string   hash;    // of the files as they were loaded
     const int32_t       device;  // index of the GPU that holds the layers, or -1 for the CPU
-    std::unique_ptr<Reordered> reordered{ new Reordered };
-    PanelledWeights            panelled;
-    std::vector<float>         head;  // labels x dimensions, where classifies_last_token (shim/decoder.h) and the file has it; else empty
+    PanelledWeights     panelled;
+    std::vector<float>  head;  // labels x dimensions, where classifies_last_token (shim/decoder.h) and the file has it; else empty
 
   private:
     std::mutex                 mutex;

@@ -127,8 +127,8 @@ int main(int argc, char ** argv) {
                 continue;
             }
             check_not_finite(kernels, type);
-            for (const auto how : { AS_GIVEN, BY_ONEDNN, IN_PANELS }) {
-                if (how == AS_GIVEN || (type != GGML_TYPE_Q8_0 && (how == IN_PANELS || saur::has_onednn()))) {
+            for (const auto how : { AS_GIVEN, IN_PANELS }) {
+                if (how == AS_GIVEN || type != GGML_TYPE_Q8_0) {
                     check_products(kernels, type, how);
                     check_rows(kernels, type, how);
                 }

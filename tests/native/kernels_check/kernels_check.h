@@ -93,7 +93,7 @@ ggml_tensor * random_view(ggml_context * c, ggml_type type, int64_t n0, int64_t 
     }
 }
 
-// What a model's weights are in; oneDNN multiplies no others, and no others are put into panels.
+// What a model's weights are in; no others are put into panels.
 struct Weights {
     Weights() : buffer(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), 64)) {
         ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);

@@ -10,15 +10,15 @@ double activation(ggml_type weights, double x) {
 }
 
 // How a product's weights are kept.
-enum Keeping { AS_GIVEN, BY_ONEDNN, IN_PANELS };
-const char * const KEEPING_NAMES[] = { "", ", oneDNN", ", in panels" };
+enum Keeping { AS_GIVEN, IN_PANELS };
+const char * const KEEPING_NAMES[] = { "", ", in panels" };
 
 // A model's.
 struct Kept {
     explicit Kept(Keeping how) : how(how) {}
-    KernelOptions options() { return { Gelu::erf, false, how == BY_ONEDNN ? &reordered : nullptr, how == IN_PANELS ? &panelled : nullptr }; }
+    KernelOptions options() { return { Gelu::erf, false, how == IN_PANELS ? &panelled : nullptr }; }
     // Weights to multiply with; those in panels are no longer what they were.
-    ggml_tensor * of(ggml_context * c, ggml_tensor * t) const { return how == AS_GIVEN ? t : owned.of(how == IN_PANELS ? copied(c, t) : t); }
+    ggml_tensor * of(ggml_context * c, ggml_tensor * t) const { return how == AS_GIVEN ? t : owned.of(copied(c, t)); }
 
   private:
     static ggml_tensor * copied(ggml_context * c, const ggml_tensor * t) {
@@ -28,7 +28,6 @@ struct Kept {
     }
     const Keeping         how;
     const Weights         owned;
-    saur::Reordered       reordered;
     saur::PanelledWeights panelled;
 };
 
@@ -44,7 +43,6 @@ void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
         const int64_t most = how == AS_GIVEN ? 2 : 1, w2 = some(1, most), w3 = some(1, most), x2 = w2 * some(1, 2), x3 = w3 * some(1, most);
         ggml_tensor * weights = how == AS_GIVEN ? random_view(c, type, k, columns, w2, w3) : random_tensor(c, type, k, columns);
         ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
-        if (how == BY_ONEDNN && x2 > 1) continue;
         // ggml-cpu computes with the weights as they were given
         ggml_tensor *             op = ggml_mul_mat(c, weights, x);
         const std::vector<double> all_w = values(weights), all_x = values(x);

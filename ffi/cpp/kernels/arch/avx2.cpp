@@ -73,5 +73,5 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 #    include "kernels/inl/q8-inl.h"
 
 extern const saur::Kernels kernels_avx2;
-const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr, nullptr };
+const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr };
 #endif

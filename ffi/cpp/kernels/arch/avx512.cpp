@@ -75,11 +75,11 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 
 extern const saur::Kernels kernels_avx512, kernels_avx512_bf16, kernels_amx;
 
-const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr, nullptr };
+const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr };
 const saur::Kernels kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 },
-                                            { product_bf16, put_in_panels_bf16 }, to_bf16, nullptr };
+                                            { product_bf16, put_in_panels_bf16 }, nullptr };
 #    ifdef HAS_AMX
 const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, attention_amx, norm, combine, product, { product_f32, put_in_panels_f32 },
-                                    { product_amx, put_in_panels_bf16 }, to_bf16, may_use_amx };
+                                    { product_amx, put_in_panels_bf16 }, may_use_amx };
 #    endif
 #endif

@@ -18,5 +18,5 @@ inline float      largest_of(FourFloats v) { return vmaxvq_f32((float32x4_t) v);
 #    include "kernels/inl/gelu-inl.h"
 
 extern const saur::Kernels kernels_neon;
-const saur::Kernels        kernels_neon = { "NEON", gelu, attention, nullptr, norm, combine, nullptr, {}, {}, nullptr, nullptr };
+const saur::Kernels        kernels_neon = { "NEON", gelu, attention, nullptr, norm, combine, nullptr, {}, {}, nullptr };
 #endif

@@ -14,14 +14,6 @@ inline Shorts rounded(Floats v) {
     return __builtin_convertvector(v == v ? near : quiet, Shorts);
 }
 
-void to_bf16(const float * x, uint16_t * out, int64_t n) {
-    for (int64_t i = 0; i < n; i += WIDTH) {
-        const Shorts  low  = rounded(load_part(x + i, n - i));
-        const int64_t some = n - i < WIDTH ? n - i : WIDTH;
-        memcpy(out + i, &low, (size_t) some * sizeof(uint16_t));
-    }
-}
-
 void pack_row_bf16(const float * x, int64_t numbers, int32_t * pairs, float *, int64_t stride) {
     for (int64_t b = 0; b < numbers / BLOCK; b++, x += BLOCK) {
         int32_t packed[WORDS];
