@@ -4,9 +4,6 @@
 set(SAUR_GROUND
   status.h)
 
-set(SAUR_OS
-  os/pages.h)
-
 set(SAUR_GUARD
   guard/cpu_check.cpp
   guard/cpu_features.c
@@ -76,6 +73,4 @@ set(SAUR_SHIM
 
 set(SAUR_WRAPS
   wraps/linux.cpp
-  wraps/vocab_load.cpp
-  wraps/weights_memory.cpp
-  wraps/weights_memory.h)
+  wraps/wraps.h)

@@ -5,6 +5,7 @@
 #include "shim/pass.h"
 #include "shim/pooling.h"
 #include "shim/shim.h"
+#include "wraps/wraps.h"
 
 #include <algorithm>
 #include <array>
@@ -17,13 +18,6 @@ using Options = std::array<int32_t, CONTEXT_OPTIONS>;
 
 // A causal pass of more tokens is computed in several ubatches, with the same result.
 constexpr int32_t CAUSAL_UBATCH = 512;
-
-// Whether pages that llama.cpp clears and nobody writes to take no memory; see wraps/linux.cpp.
-#if defined(__linux__) && defined(SAUR_OWN_GGML)
-constexpr bool CLEARED_BY_THE_SYSTEM = true;
-#else
-constexpr bool CLEARED_BY_THE_SYSTEM = false;
-#endif
 
 bool on_abort_poll(void * user) { return ((saur_lane *) user)->abort != 0 || exiting(); }
 
@@ -144,7 +138,7 @@ void measure(const LaneContext & context, double * out) {
     }
     // llama.cpp has room for the logits of every output, wanted or not (llama_context::output_reserve).
     const bool   embeds  = context.answers.empty() && !context.hidden_states, last = last_token_only(context);
-    const bool   logits  = !context.answers.empty() || !CLEARED_BY_THE_SYSTEM;
+    const bool   logits  = !context.answers.empty() || !cleared_pages_are_free();
     const size_t numbers = (logits ? (size_t) llama_vocab_n_tokens(llama_model_get_vocab(model)) : 0) +
                            (embeds ? (size_t) llama_model_n_embd_out(model) : 0);
     out[MEMORY_WEIGHTS]   = (double) sum.model;

@@ -34,14 +34,6 @@ struct HiddenStates {
     static bool on_tensor(ggml_tensor * tensor, bool ask, void * states);  // a ggml_backend_sched_eval_callback
 };
 
-// While one exists on a thread, llama.cpp copies no logits out of its graphs there, if `skip` says so; see wraps/linux.cpp.
-class SkipLogits {
-  public:
-    explicit SkipLogits(bool skip);
-    ~SkipLogits();
-    SkipLogits(const SkipLogits &) = delete;
-};
-
 // The sequence that holds what several others begin with. One more than a pass has: with a unified memory all of
 // llama.cpp's 256 may be used, however many a context is made for.
 inline int32_t prefix_sequence() { return (int32_t) llama_max_parallel_sequences() - 1; }

@@ -5,14 +5,12 @@
 #include "shim/owner.h"
 #include "shim/pooling.h"
 #include "shim/shim.h"
-#include "wraps/weights_memory.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 
 using namespace saur;
 
@@ -74,8 +72,6 @@ int32_t load(saur_lane * lane, const Options & options) {
     p.progress_callback           = on_load_progress;
     p.progress_callback_user_data = lane;
     std::future<std::string> hash = hash_meanwhile(files);
-    std::error_code          unknown;
-    const WeightsMemory      weights(devices[0] ? 0 : std::filesystem::file_size(path, unknown));
     llama_model *            model = llama_model_load_from_file(path.c_str(), p);
     if (!model) {
         return lane->abort ? SAUR_ABORTED : SAUR_NULL;

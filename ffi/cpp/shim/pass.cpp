@@ -1,5 +1,7 @@
 #include "shim/pass.h"
 
+#include "wraps/wraps.h"
+
 #include <algorithm>
 #include <cmath>
 
