@@ -36,12 +36,14 @@ set(SAUR_KERNELS
   kernels/arch/avx2.cpp
   kernels/arch/avx512.cpp
   kernels/arch/neon.cpp
+  kernels/arch/usable.cpp
   kernels/inl/amx-inl.h
   kernels/inl/attention-inl.h
   kernels/inl/attention_amx-inl.h
   kernels/inl/bf16-inl.h
   kernels/inl/f32-inl.h
   kernels/inl/gelu-inl.h
+  kernels/inl/kernels-inl.h
   kernels/inl/mask-inl.h
   kernels/inl/panels-inl.h
   kernels/inl/q8-inl.h

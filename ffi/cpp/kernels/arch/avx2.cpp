@@ -67,10 +67,7 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 
 }  // namespace
 
-#    include "kernels/inl/attention-inl.h"
-#    include "kernels/inl/f32-inl.h"
-#    include "kernels/inl/gelu-inl.h"
-#    include "kernels/inl/q8-inl.h"
+#    include "kernels/inl/kernels-inl.h"
 
 extern const saur::Kernels kernels_avx2;
 const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr };

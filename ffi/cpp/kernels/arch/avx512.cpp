@@ -4,6 +4,22 @@
 
 #    define WIDTH 16
 #    define ROWS  12  // of a tile: two registers of 32 for each
+#    define HAS_BF16
+
+#    if defined(__linux__) && defined(__x86_64__)
+#        define HAS_AMX
+
+#        include <sys/syscall.h>
+#        include <unistd.h>
+
+namespace {
+// The kernel lends a process the matrix unit's registers when it asks for them.
+bool may_use_amx() {
+    const long ask = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return syscall(SYS_arch_prctl, ask, tile_data) == 0;
+}
+}  // namespace
+#    endif
 
 namespace {
 inline __m512 load_halves(const unsigned short * p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) p)); }
@@ -65,13 +81,7 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 
 }  // namespace
 
-#    include "kernels/inl/attention-inl.h"
-#    include "kernels/inl/bf16-inl.h"
-
-#    include "kernels/inl/attention_amx-inl.h"
-#    include "kernels/inl/f32-inl.h"
-#    include "kernels/inl/gelu-inl.h"
-#    include "kernels/inl/q8-inl.h"
+#    include "kernels/inl/kernels-inl.h"
 
 extern const saur::Kernels kernels_avx512, kernels_avx512_bf16, kernels_amx;
 

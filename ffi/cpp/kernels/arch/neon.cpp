@@ -14,8 +14,7 @@ inline float      largest_of(FourFloats v) { return vmaxvq_f32((float32x4_t) v);
 
 #    include "kernels/inl/vector-inl.h"
 
-#    include "kernels/inl/attention-inl.h"
-#    include "kernels/inl/gelu-inl.h"
+#    include "kernels/inl/kernels-inl.h"
 
 extern const saur::Kernels kernels_neon;
 const saur::Kernels        kernels_neon = { "NEON", gelu, attention, nullptr, norm, combine, nullptr, {}, {}, nullptr };

@@ -1,13 +1,18 @@
-// Attention of models with bf16 weights by the processor's matrix unit, which multiplies bf16 and sums in 32-bit floats.
+// Included by arch/avx512.cpp (kernels-inl.h) after amx-inl.h and attention-inl.h, on Linux; needs WIDTH 16, transpose.
 //
-// Values, and the weights that they are summed with, are rounded to bf16, as the activations of such a model's products are.
-// Scores may be large, and what is lost of them shows after the exponential: a query and a key are each the sum of two bf16,
-// which a 16-bit float is exactly, and all but the least of the four products are summed.
-#include "kernels/inl/amx-inl.h"
-#include "kernels/inl/attention-inl.h"
-
-#ifdef HAS_AMX
-
+// computes  FLASH_ATTN_EXT of models with bf16 weights, as attention-inl.h, with keys and values of 16-bit floats
+// layout    of one head and one run of tokens, as matrix tiles of 16 rows of 32 bf16:
+//             queries [32 dimensions][16 queries], and what the bf16 lack
+//             keys    [16 tokens][32 dimensions], and what the bf16 lack
+//             values  [32 tokens][16 dimensions]
+// rounds    values, and the weights that they are summed with, to bf16, as the activations of such a model's products are.
+//           Scores may be large, and what is lost of them shows after the exponential: a query and a key are each the sum of
+//           two bf16, which a 16-bit float is exactly, and all but the least of the four products are summed.
+// sums      32-bit floats, in the order of attention-inl.h; tokens before and after a query's own count as zeros
+// measured  passages of 512 tokens 1.41 x the texts a second of processor time (best; median 1.25), mixed paragraphs 1.06
+//           (1.02), MiniLM, Xeon with AMX; least cosine of 200 paragraphs .999978, by vectors .999979, everything rounded
+//           .999971 (commit 08b192f)
+#pragma once
 namespace {
 
 const int64_t TOKENS = BLOCK, TILE_HALVES = TALL * BLOCK;
@@ -95,7 +100,7 @@ WITH_AMX void score_tiles(const TiledHead & h, const uint16_t * queries, const u
     for (int64_t b = 0; b < h.blocks; b++, queries += 2 * TILE_HALVES, keys += 2 * TILE_HALVES) {
         _tile_loadd(4, queries, 64);
         _tile_loadd(5, queries + TILE_HALVES, 64);
-#    define SCORE(i)                                       \
+#define SCORE(i)                                           \
         _tile_loadd(6, keys + i * step, 64);               \
         _tile_dpbf16ps(i, 4, 6);                           \
         _tile_loadd(7, keys + i * step + TILE_HALVES, 64); \
@@ -107,7 +112,7 @@ WITH_AMX void score_tiles(const TiledHead & h, const uint16_t * queries, const u
             SCORE(2);
             SCORE(3);
         }
-#    undef SCORE
+#undef SCORE
     }
     _tile_stored(0, scores, stride);
     _tile_stored(1, scores + WIDTH, stride);
@@ -216,4 +221,3 @@ WITH_AMX void attention_amx(ggml_tensor * op, saur::Scratch & scratch) {
 }
 
 }  // namespace
-#endif

@@ -1,4 +1,6 @@
-// What the mask of an attention says.
+// Included by arch/*.cpp (kernels-inl.h) before attention-inl.h; needs nothing.
+//
+// Reads what the mask of an attention says.
 #pragma once
 #include <math.h>
 #include <stdint.h>

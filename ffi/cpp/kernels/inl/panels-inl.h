@@ -1,11 +1,17 @@
-// Products of weights and activations, by panels and tiles.
+// Included by arch/*.cpp (kernels-inl.h) after gelu-inl.h; needs WIDTH, ROWS, transpose.
 //
-// The weights of WIDTH columns of the result go, as words of 32 bits, into a panel: the lanes of a vector are the columns. A
-// word is a pair of 16-bit numbers, or one of 32 bits. The activations go into tiles of some rows, so that a word of each
-// row is beside the next row's. Each number of the result is summed in the same order whatever shares its tile.
+// The frame of all products (MUL_MAT): packed weights and activations, tiles, and what follows the product. The types of weights
+// (q8-inl.h, bf16-inl.h, f32-inl.h, amx-inl.h) put in how to pack and how to multiply.
+//
+// layout    a panel: WIDTH rows of weights, which are columns of the result. A word is 32 bits, two 16-bit numbers or one
+//           float; the lanes of a vector are the columns:
+//             w0: column 0 .. WIDTH-1 | w1: column 0 .. WIDTH-1 | ...
+//           activations: up to ROWS rows, so that a word of each row is beside the next row's:
+//             x0: row 0 .. R-1 | x1: row 0 .. R-1 | ...
+//           a tile: R by WIDTH sums, in registers
+// sums      each number of the result in the same order whatever shares its tile
 #pragma once
 #include "kernels/kernels.h"
-#include "kernels/inl/gelu-inl.h"
 
 namespace {
 

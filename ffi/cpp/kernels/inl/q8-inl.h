@@ -1,7 +1,17 @@
-// Products of q8_0 weights with activations of 16 bits. Stock ggml rounds activations to 8 bits, which costs more of the
-// result than the weights' own rounding does. A dot product of a block of 32 is exact in 32-bit integers.
-#include "kernels/inl/panels-inl.h"
-
+// Included by arch/*.cpp (kernels-inl.h) after panels-inl.h; needs WIDTH, ROWS, dot_pairs, widened, pack_block.
+//
+// computes  MUL_MAT with q8_0 weights: W x, plus bias, GELU, residual where the graph goes on so
+// layout    panels of pairs of 16-bit integers (panels-inl.h), 16 words to a block of 32 numbers, with a scale for each column:
+//             one block of a panel  16 x WIDTH words | its scales  WIDTH floats
+//             one block of a tile   16 x R words     | its scales  R floats
+// rounds    activations to 16 bits, by the largest of each block of 32; stock rounds them to 8 bits, which costs more of the
+//           result than the weights' own rounding does
+// sums      a block exactly, in 32-bit integers; the blocks from 0 on as 32-bit floats. One row alone: by lanes, then the
+//           lanes.
+// measured  packs of 256 tokens 1.8 x stock (commit 624e109); a query of 5 tokens took 1.1 x stock's time, .75 x since the
+//           next panel is fetched ahead (commit 20a9f3a); one row 1.0 (AVX2) to 1.3 x stock's time without a panel, 1.9 x with one
+//           (commit de29385). Least cosine of MiniLM q8_0 over 152 texts .9993, of stock's .9978.
+#pragma once
 namespace {
 
 struct Q8Block {

@@ -1,7 +1,8 @@
-// Vectors of WIDTH floats or integers in GCC's and Clang's own notation, for the files that are compiled for one
-// instruction set (kernels/arch/avx2.cpp, kernels/arch/avx512.cpp; each defines WIDTH, load_halves, sum_of and largest_of first). All is internal to
-// such a file: a shared inline function could be the copy with instructions that another CPU lacks. For that reason
-// nothing of the standard library's templates is used in them either.
+// Included by arch/*.cpp before every other of these files; needs WIDTH, load_halves, sum_of, largest_of.
+//
+// Vectors of WIDTH floats or integers in GCC's and Clang's own notation. All is internal to the file of one instruction set: a
+// shared inline function could be the copy with instructions that another CPU lacks. For that reason nothing of the standard
+// library's templates is used in these files either.
 #pragma once
 #include <stdint.h>
 #include <string.h>
