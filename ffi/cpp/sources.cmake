@@ -4,11 +4,26 @@
 set(SAUR_GROUND
   status.h)
 
+# one of the three with a system's name is compiled
+set(SAUR_OS
+  os/linux.cpp
+  os/linux_cores.cpp
+  os/linux_cores.h
+  os/macos.cpp
+  os/os.h
+  os/posix.h
+  os/windows.cpp)
+
 set(SAUR_GUARD
   guard/cpu_check.cpp
+  guard/cpu_check.h
   guard/cpu_features.c
+  guard/exit.cpp
+  guard/exit.h
   guard/guard.cpp
   guard/guard.h
+  guard/log.cpp
+  guard/log.h
   guard/long_runs.cpp
   guard/long_runs.h
   guard/gguf/check.cpp
@@ -51,9 +66,9 @@ set(SAUR_KERNELS
   kernels/inl/vector-inl.h)
 
 set(SAUR_SHIM
+  shim/answer.h
   shim/batch.cpp
   shim/context.cpp
-  shim/cores.cpp
   shim/decoder.cpp
   shim/decoder.h
   shim/device.cpp

@@ -1,4 +1,5 @@
 // The exported functions of a pass, and what they refuse; pass.cpp computes it.
+#include "shim/answer.h"
 #include "shim/pass.h"
 #include "shim/shim.h"
 

@@ -1,5 +1,6 @@
 // Contexts: a lane has one, made, measured and freed on the lane's own thread.
 #include "llama-ext.h"  // not public API ("try not to include"): of it only llama_get_memory_breakdown, and only here
+#include "shim/answer.h"
 #include "shim/device.h"
 #include "shim/lane.h"
 #include "shim/pass.h"

@@ -1,16 +1,11 @@
 #include "shim/device.h"
 
-#include "guard/guard.h"
+#include "os/os.h"
+#include "shim/answer.h"
 #include "shim/shim.h"
 
 #include <cstring>
 #include <vector>
-
-#if defined(SAUR_PREBUILT)
-#    include <dlfcn.h>
-
-#    include <cstdlib>
-#endif
 
 using namespace saur;
 
@@ -33,15 +28,12 @@ bool has_cpu() { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) !
 std::vector<std::string> directories_of_ggml() {
     std::vector<std::string> places;
 #if defined(SAUR_PREBUILT)
-    Dl_info info;
-    if (dladdr((void *) &ggml_backend_load_all_from_path, &info) && info.dli_fname) {
-        const std::string path = info.dli_fname;
+    const std::string path = os::library_of((const void *) &ggml_backend_load_all_from_path), target = os::real_path(path);
+    if (!path.empty()) {
         places.push_back(path.substr(0, path.find_last_of('/') + 1));
-        if (char * real = realpath(info.dli_fname, nullptr)) {
-            const std::string target = real;
-            places.push_back(target.substr(0, target.find_last_of('/') + 1) + "../libexec");
-            free(real);
-        }
+    }
+    if (!target.empty()) {
+        places.push_back(target.substr(0, target.find_last_of('/') + 1) + "../libexec");
     }
 #endif
     return places;

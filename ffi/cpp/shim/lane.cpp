@@ -1,17 +1,16 @@
 #include "shim/lane.h"
 
+#include "os/os.h"
 #include "shim/device.h"
 
 #include <exception>
-#if defined(_WIN32)
-#    include <thread>
-#else
-#    include <pthread.h>
-#    include <system_error>
+
 namespace {
+
+// llama.cpp's tokenizers recurse (guard/long_runs.h).
 constexpr size_t STACK_BYTES = 8 << 20;
-}
-#endif
+
+}  // namespace
 
 void saur_queue::expect_one_more() {
     std::lock_guard<std::mutex> lock(mutex);
@@ -70,25 +69,11 @@ saur_lane::saur_lane(saur_queue * queue, int32_t number, saur::LogLevel level) :
 }
 
 void saur_lane::start_thread() {
-#if defined(_WIN32)
-    std::thread([this] { run(); }).detach();
-#else
-    // With a stack of known size: by default it is what `ulimit -s` says, or 128 KB with musl, and llama.cpp's
-    // tokenizers recurse (long_runs.h).
-    pthread_attr_t attributes;
-    pthread_t      thread;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    const int failed = pthread_create(&thread, &attributes, [](void * lane) -> void * {
+    const auto main = [](void * lane) -> void * {
         ((saur_lane *) lane)->run();
         return nullptr;
-    }, this);
-    pthread_attr_destroy(&attributes);
-    if (failed) {
-        throw std::system_error(failed, std::generic_category(), "a thread cannot be started");
-    }
-#endif
+    };
+    saur::os::start_thread(STACK_BYTES, main, this);
 }
 
 int32_t saur_lane::start(std::function<int32_t()> job) {

@@ -3,6 +3,7 @@
 // llama_context is not thread-safe, and a thread pool belongs to the thread that uses it, so a context lives and dies
 // on its lane. The queue of waiting work is not here but in src/pool/pool.ts: a lane never has a second job.
 #pragma once
+#include "guard/exit.h"
 #include "guard/guard.h"
 #include "kernels/kernels.h"
 #include "llama.h"

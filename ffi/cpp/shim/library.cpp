@@ -3,12 +3,17 @@
 // assert on before a lane gets the job.
 #include "shim/shim.h"
 
-#include "shim/device.h"
+#include "guard/cpu_check.h"
 #include "kernels/kernels.h"
+#include "os/linux_cores.h"
+#include "shim/answer.h"
+#include "shim/device.h"
 #include "shim/lane.h"
 #include "shim/owner.h"
 
 #include <algorithm>
+#include <cmath>
+#include <thread>
 
 // A field that is added to, removed from or moved in one of these structs upstream must be looked at by a person:
 // read the diff of llama.h, check the uses below, then write the new size.
@@ -26,6 +31,8 @@ int32_t saur_abi(void) { return SAUR_ABI; }
 int32_t saur_versions(char * out, int32_t size) {
     return copy_text(std::string(SAUR_LLAMA_VERSION) + '\0' + llama_version() + '\0', out, size);
 }
+
+int32_t saur_cpu_missing(char * out, int32_t size, int32_t also) { return copy_text(cpu_missing(also), out, size); }
 
 int32_t saur_init(const char * backend_directory) {
     return answer<int32_t>(SAUR_LOST, [&] {
@@ -56,6 +63,18 @@ int32_t saur_default_params(double * out, int32_t size) {
 
 int32_t saur_kernels(char * out, int32_t size) {
     return answer<int32_t>(0, [&] { return copy_text(kernel_names(), out, size); });
+}
+
+// At least 1. One-thread lanes gain next to nothing from a second thread on the same core, so physical cores count.
+int32_t saur_cores(const char * root) {
+    return answer<int32_t>(1, [&]() -> int32_t {
+        const bool      given = root && *root;
+        const os::Cores cores = given ? os::linux_cores(root) : os::cores();
+        const int       known = given ? 1 : (int) std::max(1u, std::thread::hardware_concurrency());
+        const int       count = cores.physical > 0 ? cores.physical : known;
+        // Rounded up: half a core more than whole ones is worth a lane that sometimes has to wait.
+        return std::max(1, cores.quota > 0 ? std::min(count, (int) std::ceil(cores.quota)) : count);
+    });
 }
 
 // log

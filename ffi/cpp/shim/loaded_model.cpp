@@ -1,13 +1,10 @@
 #include "shim/loaded_model.h"
 
 #include "ggml.h"
+#include "os/os.h"
 
 #include <cstring>
 #include <stdexcept>
-
-#if defined(__linux__)
-#    include <malloc.h>
-#endif
 
 namespace saur {
 namespace {
@@ -72,9 +69,7 @@ void InputEmbeddings::row(int32_t token, bool in_segment_b, float * out) const {
 // weights would stay with each.
 LoadedModel::~LoadedModel() {
     llama_model_free(model);
-#if defined(__GLIBC__)
-    malloc_trim(0);
-#endif
+    os::trim_heap();
 }
 
 const InputEmbeddings & LoadedModel::input_embeddings() {

@@ -1,5 +1,6 @@
 // Models: loading, as a job, and what a loaded model says of itself.
 #include "guard/gguf/check.h"
+#include "shim/answer.h"
 #include "shim/device.h"
 #include "shim/lane.h"
 #include "shim/owner.h"

@@ -1,5 +1,6 @@
 // Quantising, as a job: a GGUF file into another of a smaller type.
 #include "guard/gguf/check.h"
+#include "shim/answer.h"
 #include "shim/lane.h"
 #include "shim/shim.h"
 

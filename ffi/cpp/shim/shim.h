@@ -10,10 +10,11 @@
 #pragma once
 #include "status.h"
 
-#if defined(_WIN32)
-#    define SAUR_API extern "C" __declspec(dllexport)
-#else
+// The build lists the exports for the linker (build/CMakeLists.txt); GCC and Clang hide the rest when they compile.
+#if defined(__GNUC__)
 #    define SAUR_API extern "C" __attribute__((visibility("default")))
+#else
+#    define SAUR_API extern "C"
 #endif
 
 struct saur_queue;

@@ -1,5 +1,6 @@
 // Tokenising: many texts in one job, since a thousand of them would hold the JavaScript thread for 40 ms.
 #include "guard/long_runs.h"
+#include "shim/answer.h"
 #include "shim/lane.h"
 #include "shim/shim.h"
 

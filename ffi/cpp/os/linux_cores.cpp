@@ -1,38 +1,17 @@
-// How many cores this process may keep busy: physical ones, by its affinity and its control group. One-thread lanes gain
-// next to nothing from a second thread on the same core.
-//
-// On Linux all is read from files, below a root that a test can choose: /proc/self/status says which processors are
-// allowed, /sys/devices/system/cpu which of them are one core, and the control group how much of them may be used
+// Counts the cores that a Linux machine gives this process. /proc/self/status says which processors are allowed,
+// /sys/devices/system/cpu which of them are one core, and the control group how much of them may be used
 // (https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/scheduler/sched-bwc.html).
-#include "guard/guard.h"
-#include "shim/shim.h"
+#include "os/linux_cores.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <set>
 #include <sstream>
-#include <string>
-#include <thread>
 #include <vector>
 
-#if defined(__APPLE__)
-#    include <sys/sysctl.h>
-#elif defined(_WIN32)
-#    define WIN32_LEAN_AND_MEAN
-#    define NOMINMAX
-#    include <windows.h>
-#endif
-
-using saur::answer;
-
+namespace saur::os {
 namespace {
-
-struct Cores {
-    int32_t physical = 0;  // 0: nobody says
-    double  quota    = 0;  // cores' worth of time; 0: no limit
-};
 
 std::string read(const std::string & path) {
     std::ifstream     in(path);
@@ -158,54 +137,8 @@ double quota_of(const std::string & root) {
     return least;
 }
 
-#if defined(__APPLE__)
-Cores cores_of_system() {  // not run yet: no Mac at hand
-    Cores   cores;
-    size_t  size = sizeof(cores.physical);
-    // The fast ones of Apple's processors; others have no levels.
-    if (sysctlbyname("hw.perflevel0.physicalcpu", &cores.physical, &size, nullptr, 0) != 0) {
-        size = sizeof(cores.physical);
-        if (sysctlbyname("hw.physicalcpu", &cores.physical, &size, nullptr, 0) != 0) {
-            cores.physical = 0;
-        }
-    }
-    return cores;
-}
-#elif defined(_WIN32)
-Cores cores_of_system() {  // not run yet: no Windows machine at hand
-    Cores     cores;
-    DWORD     bytes = 0;
-    DWORD_PTR allowed = 0, all = 0;
-    const bool limited = GetProcessAffinityMask(GetCurrentProcess(), &allowed, &all) && allowed != 0;
-    GetLogicalProcessorInformationEx(RelationProcessorCore, nullptr, &bytes);
-    std::vector<char> buffer(bytes);
-    if (bytes == 0 || !GetLogicalProcessorInformationEx(
-                          RelationProcessorCore, (SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *) buffer.data(), &bytes)) {
-        return cores;
-    }
-    for (DWORD at = 0; at < bytes;) {
-        const auto * one = (const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *) (buffer.data() + at);
-        const auto & group = one->Processor.GroupMask[0];
-        // The mask is of the process's own group; on a machine with several it is 0, and all cores count.
-        cores.physical += !limited || group.Group != 0 || (group.Mask & allowed) != 0;
-        at += one->Size;
-    }
-    return cores;
-}
-#else
-Cores cores_of_system() { return { physical_cores(""), quota_of("") }; }
-#endif
-
 }  // namespace
 
-// The cores that this process may use, at least 1. Below `root`, if it is not empty, are the files of some Linux machine.
-int32_t saur_cores(const char * root) {
-    return answer<int32_t>(1, [&]() -> int32_t {
-        const bool  given = root && *root;
-        const Cores cores = given ? Cores{ physical_cores(root), quota_of(root) } : cores_of_system();
-        const int   known = given ? 1 : (int) std::max(1u, std::thread::hardware_concurrency());
-        const int   count = cores.physical > 0 ? cores.physical : known;
-        // Rounded up: half a core more than whole ones is worth a lane that sometimes has to wait.
-        return std::max(1, cores.quota > 0 ? std::min(count, (int) std::ceil(cores.quota)) : count);
-    });
-}
+Cores linux_cores(const std::string & root) { return { physical_cores(root), quota_of(root) }; }
+
+}  // namespace saur::os

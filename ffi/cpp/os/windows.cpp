@@ -1,0 +1,81 @@
+// Windows. Not run yet: no Windows machine at hand.
+#include "os/os.h"
+
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
+
+#if defined(_M_X64) || defined(_M_IX86)
+#    include <immintrin.h>
+#    include <intrin.h>
+#endif
+
+namespace saur::os {
+
+void start_thread(size_t, void * (*run)(void *), void * argument) { std::thread(run, argument).detach(); }
+
+Cores cores() {
+    Cores     cores;
+    DWORD     bytes = 0;
+    DWORD_PTR allowed = 0, all = 0;
+    const bool limited = GetProcessAffinityMask(GetCurrentProcess(), &allowed, &all) && allowed != 0;
+    GetLogicalProcessorInformationEx(RelationProcessorCore, nullptr, &bytes);
+    std::vector<char> buffer(bytes);
+    if (bytes == 0 || !GetLogicalProcessorInformationEx(
+                          RelationProcessorCore, (SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *) buffer.data(), &bytes)) {
+        return cores;
+    }
+    for (DWORD at = 0; at < bytes;) {
+        const auto * one = (const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *) (buffer.data() + at);
+        const auto & group = one->Processor.GroupMask[0];
+        // The mask is of the process's own group; on a machine with several it is 0, and all cores count.
+        cores.physical += !limited || group.Group != 0 || (group.Mask & allowed) != 0;
+        at += one->Size;
+    }
+    return cores;
+}
+
+bool cpuid(unsigned number, unsigned sub, CpuLeaf & leaf) {
+    leaf = {};
+#if defined(_M_X64) || defined(_M_IX86)
+    int r[4];
+    __cpuid(r, 0);
+    if ((unsigned) r[0] >= number) {
+        __cpuidex(r, (int) number, (int) sub);
+        leaf.eax = (unsigned) r[0];
+        leaf.ebx = (unsigned) r[1];
+        leaf.ecx = (unsigned) r[2];
+        leaf.edx = (unsigned) r[3];
+    }
+    return true;
+#else
+    (void) number;
+    (void) sub;
+    return false;
+#endif
+}
+
+void pin_library() {
+    HMODULE module;
+    GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (LPCWSTR) &pin_library,
+                       &module);
+}
+
+void at_exit(void (*handler)()) { std::atexit(handler); }
+
+void trim_heap() {}
+
+std::string library_of(const void *) { return ""; }
+std::string real_path(const std::string &) { return ""; }
+
+int seek(FILE * file, int64_t offset, int origin) { return _fseeki64(file, offset, origin); }
+
+int64_t tell(FILE * file) { return _ftelli64(file); }
+
+int irregular(const char *) { return 0; }
+
+}  // namespace saur::os
