@@ -139,7 +139,9 @@ function inFolder(file: HubFile, name: CatalogueName | undefined, tried: string[
 function inCache(file: HubFile, tried: string[]): string | undefined {
   const cache = hubCache();
   if (cache === undefined) {
-    tried.push("the hub's cache: no permission to read HOME, HF_HOME or HF_HUB_CACHE (--allow-env)");
+    const readable = ["HOME", "HF_HOME", "HF_HUB_CACHE"].every((variable) => granted({ name: "env", variable }));
+    const what = readable ? "are all unset" : "cannot be read: no permission (--allow-env)";
+    tried.push(`the hub's cache: HOME, HF_HOME and HF_HUB_CACHE ${what}`);
     return undefined;
   }
   const paths = partsOf(file).map((part) => cachedFile(cache, part));

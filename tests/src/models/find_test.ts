@@ -180,7 +180,28 @@ test("resolveModel() neither asks nor fails otherwise on Deno with --allow-ffi a
   };
   const none = run();
   assertMatch(none, /models[\\/]bge-m3-Q8_0\.gguf: no permission \(--allow-read\)/);
-  assertStringIncludes(none, "the hub's cache: no permission to read HOME");
+  assertStringIncludes(
+    none,
+    "the hub's cache: HOME, HF_HOME and HF_HUB_CACHE cannot be read: no permission (--allow-env)",
+  );
   assertStringIncludes(run("--allow-env"), "hub: no permission (--allow-read)");
   assert(!run("--allow-env", "--allow-read").includes("no permission"));
+});
+
+test("resolveModel() advises no permission where HOME is unset and everything may be read", () => {
+  const unset = {
+    HOME: "",
+    USERPROFILE: "",
+    XDG_CACHE_HOME: "",
+    HF_HOME: "",
+    HF_HUB_CACHE: "",
+    HUGGINGFACE_HUB_CACHE: "",
+  };
+  const entry = new URL("../../../models.ts", import.meta.url).href;
+  const code = `import { resolveModel } from ${JSON.stringify(entry)};
+    try { resolveModel("bge-m3"); } catch (error) { console.log(error.message); }`;
+  const command = onDeno ? ["eval", "--quiet", code] : ["-e", code];
+  const { stdout } = spawnSync(process.execPath, command, { encoding: "utf8", env: { ...process.env, ...unset } });
+  assertStringIncludes(stdout, 'Cannot find model "bge-m3": get it with');
+  assertStringIncludes(stdout, "the hub's cache: HOME, HF_HOME and HF_HUB_CACHE are all unset");
 });
