@@ -30,6 +30,8 @@ set(SAUR_GUARD
   guard/gguf/check.h
   guard/gguf/file.cpp
   guard/gguf/file.h
+  guard/gguf/hash.cpp
+  guard/gguf/hash.h
   guard/gguf/header.cpp
   guard/gguf/header.h
   guard/gguf/limits.h

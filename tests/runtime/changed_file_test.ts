@@ -3,9 +3,9 @@
 import { test } from "node:test";
 import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { convert } from "../../convert.ts";
-import { Llama, LlamaError } from "../../mod.ts";
+import { Llama } from "../../mod.ts";
 import { fixture, inDirectory } from "../support/checkpoint.ts";
 
 const CHANGES: Readonly<Record<string, (path: string) => void>> = {
@@ -27,7 +27,7 @@ for (const [name, change] of Object.entries(CHANGES)) {
     });
   });
 
-  test(`rerank() refuses to go on with rows of a file that is ${name}, and does with those it has read`, async () => {
+  test(`rerank() gives the same scores when the model's file is ${name} before the first call`, async () => {
     await inDirectory(async (directory) => {
       const path = join(directory, "model.gguf");
       await convert(fixture("tiny_cross_encoder"), path);
@@ -36,7 +36,7 @@ for (const [name, change] of Object.entries(CHANGES)) {
       const before = await first.rerank("hello", ["a cat", "hello world"]);
       change(path);
       assertEquals(await first.rerank("hello", ["a cat", "hello world"]), before);
-      await assertRejects(() => second.rerank("hello", ["a cat"]), LlamaError, "was changed after it was loaded");
+      assertEquals(await second.rerank("hello", ["a cat", "hello world"]), before);
     });
   });
 }

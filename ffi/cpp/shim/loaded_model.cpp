@@ -9,12 +9,6 @@
 namespace saur {
 namespace {
 
-void check_unchanged(const ModelFiles & files, const std::string & hash) {
-    if (files.hash() != hash) {
-        throw std::runtime_error(files.path() + " was changed after it was loaded: load it again");
-    }
-}
-
 void to_float(int type, const uint8_t * data, float * out, int64_t n) {
     if (type == GGML_TYPE_F32) {
         memcpy(out, data, (size_t) n * sizeof(float));
@@ -36,13 +30,12 @@ std::string metadata(const llama_model * model, const std::string & key) {
     return value;
 }
 
-InputEmbeddings::InputEmbeddings(const ModelFiles & files, const std::string & hash) {
+InputEmbeddings::InputEmbeddings(const ModelFiles & files) {
     const ModelTensor * tokens = files.find("token_embd.weight");
     const ModelTensor * types  = files.find("token_types.weight");
     if (!tokens || !types || types->ne[1] < 2 || types->ne[0] != tokens->ne[0]) {
         throw std::runtime_error("the model has no embeddings of two token types");
     }
-    check_unchanged(files, hash);
     n_embd    = tokens->ne[0];
     type      = tokens->type;
     row_bytes = ggml_row_size((ggml_type) tokens->type, n_embd);
@@ -72,18 +65,18 @@ LoadedModel::~LoadedModel() {
     os::trim_heap();
 }
 
-const InputEmbeddings & LoadedModel::input_embeddings() {
-    std::lock_guard<std::mutex> lock(mutex);
+const InputEmbeddings & LoadedModel::input_embeddings() const {
     if (!inputs) {
-        inputs.reset(new InputEmbeddings(files, hash));
+        throw std::runtime_error("the model has no embeddings of two token types, or is no BERT cross-encoder");
     }
     return *inputs;
 }
 
+void LoadedModel::read_input_embeddings() { inputs.reset(new InputEmbeddings(files)); }
+
 void LoadedModel::read_head() {
     const ModelTensor * tensor = files.find("cls.output.weight");
     if (tensor && tensor->ne[0] == llama_model_n_embd_out(model) && tensor->ne[1] == llama_model_n_cls_out(model)) {
-        check_unchanged(files, hash);
         const std::vector<uint8_t> raw = files.read(*tensor);
         head.resize((size_t) (tensor->ne[0] * tensor->ne[1]));
         to_float(tensor->type, raw.data(), head.data(), (int64_t) head.size());

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -20,9 +19,8 @@ std::string metadata(const llama_model * model, const std::string & key);
 // has `embd` (`build_inp_embd`): there a token of segment B gets the difference of the two types on top.
 class InputEmbeddings {
   public:
-    // Throws std::runtime_error when the files have no token_embd.weight and token_types.weight of two rows, or are no
-    // longer those with this hash.
-    InputEmbeddings(const ModelFiles & files, const std::string & hash);
+    // Throws std::runtime_error when the files have no token_embd.weight and token_types.weight of two rows.
+    explicit InputEmbeddings(const ModelFiles & files);
     // Writes the row of a token, n_embd floats.
     void    row(int32_t token, bool in_segment_b, float * out) const;
     int64_t n_embd = 0;
@@ -41,8 +39,10 @@ struct LoadedModel {
     LoadedModel(const LoadedModel &) = delete;
 
     bool                    has_tensor(const char * name) const { return files.find(name) != nullptr; }
-    const InputEmbeddings & input_embeddings();  // read at the first call; any lane may make it
-    void                    read_head();         // before there are lanes with it
+    const InputEmbeddings & input_embeddings() const;  // throws std::runtime_error where they were not read
+    // While the model is loaded, before there are lanes with it: what happens to a file afterwards changes nothing.
+    void                    read_input_embeddings();
+    void                    read_head();
     bool                    has_head() const { return !head.empty(); }
 
     llama_model * const model;
@@ -53,7 +53,6 @@ struct LoadedModel {
     std::vector<float>  head;  // labels x dimensions, where classifies_last_token (shim/decoder.h) and the file has it; else empty
 
   private:
-    std::mutex                 mutex;
     std::unique_ptr<InputEmbeddings> inputs;
 };
 

@@ -50,6 +50,14 @@ std::vector<llama_model_kv_override> overrides_of(const Options & options) {
     return list;
 }
 
+// Whether pairs of texts are told apart by token types: of BERT models with a classification head.
+bool ranks_segments(const LoadedModel & loaded) {
+    const ModelTensor * types = loaded.files.find("token_types.weight");
+    return metadata(loaded.model, "tokenizer.ggml.model") == "bert" && types && types->ne[1] > 1 &&
+           (file_pooling(loaded.model) == POOLING_RANK || loaded.has_tensor("cls.weight") ||
+            loaded.has_tensor("cls.output.weight"));
+}
+
 // The model goes into the lane's slot.
 int32_t load(saur_lane * lane, const Options & options) {
     const std::string & path = lane->slot.path;
@@ -81,6 +89,13 @@ int32_t load(saur_lane * lane, const Options & options) {
     lane->slot.loaded = loaded;
     if (classifies_last_token(model)) {
         loaded->read_head();
+    }
+    if (ranks_segments(*loaded)) {
+        loaded->read_input_embeddings();
+    }
+    if (!loaded->files.unchanged()) {
+        lane->result.error = path + " was changed while it was loaded: load it again";
+        return SAUR_UNSOUND;
     }
     static std::once_flag once;
     std::call_once(once, arm_exit_guard);

@@ -3,12 +3,14 @@
 #include "ggml.h"
 #include "gguf.h"
 #include "guard/gguf/file.h"
+#include "guard/gguf/hash.h"
 #include "guard/gguf/reader.h"
 #include "llama.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <system_error>
@@ -16,18 +18,19 @@
 namespace saur {
 namespace {
 
-constexpr int64_t BLOCKS      = 256;
-constexpr size_t  BLOCK_BYTES = 4096;
 
 using File = std::unique_ptr<FILE, int (*)(FILE *)>;
 
 File open(const std::string & path) { return File(open_regular(path.c_str()), fclose); }
 
-// http://www.isthe.com/chongo/tech/comp/fnv/
-void fnv1a(uint64_t & hash, const void * data, size_t size) {
-    for (size_t i = 0; i < size; i++) {
-        hash = (hash ^ ((const uint8_t *) data)[i]) * 0x100000001b3ULL;
-    }
+// The size of a file and when it was changed last; zeros if it is gone.
+FileStamp stamp_of(const std::string & path) {
+    std::error_code             error;
+    const std::filesystem::path file = std::filesystem::u8path(path);
+    FileStamp                   stamp;
+    stamp.size    = std::filesystem::file_size(file, error);
+    stamp.changed = std::filesystem::last_write_time(file, error).time_since_epoch().count();
+    return error ? FileStamp{} : stamp;
 }
 
 std::string beginning(const char * bytes, size_t n) {
@@ -134,7 +137,7 @@ GgufHeader ModelFiles::add(const std::string & path) {
         all.push_back(std::move(one));
     }
     header.tensors.clear();
-    parts.push_back({ path, size });
+    parts.push_back({ path, size, stamp_of(path) });
     return header;
 }
 
@@ -244,24 +247,25 @@ std::vector<uint8_t> ModelFiles::bytes(const GgufField & list) const {
 }
 
 std::string ModelFiles::hash() const {
-    uint64_t value = 0xcbf29ce484222325ULL;
+    Hash              hash;
+    std::vector<char> block(1 << 20);
     for (const Part & part : parts) {
         const File file = open(part.path);
         if (!file) {
             return "";
         }
-        char          block[BLOCK_BYTES];
-        const int64_t size = (int64_t) file_size(file.get());
-        fnv1a(value, &size, sizeof(size));
-        const int64_t step = size / BLOCKS;
-        for (int64_t i = 0; i < BLOCKS; i++) {
-            seek_from_start(file.get(), i * step);
-            fnv1a(value, block, fread(block, 1, BLOCK_BYTES, file.get()));
+        hash.update(&part.size, sizeof(part.size));
+        while (const size_t n = fread(block.data(), 1, block.size(), file.get())) {
+            hash.update(block.data(), n);
         }
     }
     char hex[17];
-    snprintf(hex, sizeof(hex), "%016llx", (unsigned long long) value);
+    snprintf(hex, sizeof(hex), "%016llx", (unsigned long long) hash.value());
     return hex;
+}
+
+bool ModelFiles::unchanged() const {
+    return std::all_of(parts.begin(), parts.end(), [](const Part & part) { return part.stamp == stamp_of(part.path); });
 }
 
 std::future<std::string> hash_meanwhile(const ModelFiles & files) {

@@ -14,6 +14,13 @@ struct ModelTensor : GgufTensor {
     size_t part = 0;  // index of the file that it is in
 };
 
+struct FileStamp {
+    uint64_t size    = 0;
+    int64_t  changed = 0;  // in the file system's own units
+
+    bool operator==(const FileStamp & other) const { return size == other.size && changed == other.changed; }
+};
+
 class ModelFiles {
   public:
     ModelFiles() = default;
@@ -37,14 +44,17 @@ class ModelFiles {
     // Reads the elements of a list of one byte each.
     std::vector<uint8_t> bytes(const GgufField & list) const;
 
-    // 16 hex digits: FNV-1a over the size of each part and 256 blocks of 4 KB spread over it, enough to tell two models or
-    // two quantisations of one apart. Empty if a part is gone.
+    // 16 hex digits: XXH64 over the size and all bytes of each part. Empty if a part is gone.
     std::string hash() const;
+
+    // Whether each part has the size and the time of its last change that it had when its header was read.
+    bool unchanged() const;
 
   private:
     struct Part {
         std::string path;
         uint64_t    size = 0;
+        FileStamp   stamp;
     };
 
     GgufHeader add(const std::string & path);
