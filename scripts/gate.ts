@@ -1,65 +1,119 @@
 // The gate: every check and every test, on both runtimes. `deno task ok [--examples] [--reports DIR] [STEP...]`
 //   --examples      runs every example on both runtimes, too
-//   --reports DIR   leaves deno.xml, bun.xml (JUnit) and summary.txt there, instead of printing the summary
+//   --slow          runs what `deno task slow` does instead: what takes longer than the gate may
+//   --reports DIR   leaves the runtimes' JUnit reports and summary.txt there, instead of printing the summary
 //   STEP            runs only the steps whose names begin so: `deno task ok fmt lint`
+// Steps of one stage run side by side, as many as there are cores. What one prints is shown as a whole when it has ended.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type Counts, junitCounts, sum, summary } from "./junit.ts";
+import { type Counts, junitCounts, sum, summary, summaryCounts } from "./junit.ts";
 
+/** One command, or a few words. */
 interface Step {
-  name: string;
-  run: () => Promise<Counts>;
+  readonly name: string;
+  readonly run: () => Promise<Ended>;
+}
+
+interface Ended {
+  readonly counts: Counts;
+  /** What is shown of it. */
+  readonly output: string;
 }
 
 const PASSED: Counts = { passed: 1, failed: 0, skipped: 0 };
 const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 };
-const MINUTES = 20; // a step that takes longer hangs
+const SLOW_MINUTES = 180;
 const BUN_TIMEOUT = "--timeout=600000"; // ms a test; Bun's own default of 5 s is too short for a model on a busy machine
 // With the root entries: their code blocks are tests. Those of README and docs are tests/docs/blocks_test.ts's.
 const DOCUMENTED = ["src", "ffi", "build"];
+/** Tests of speed: nothing may run beside them. Those that only bound a time leave room for a neighbour. */
+const TIMED = ["tests/src/pace_test.ts"];
+/** Tests that are larger with LLAMASAUR_SLOW=1. */
+const SLOW = ["tests/src/pace_test.ts"];
 
-function steps(reports: string, examples: boolean): Step[] {
+/** Steps that take long enough to be announced. */
+const LONG = /^(deno|bun) test|^torture/;
+let minutes = 20; // a step that takes longer hangs
+
+/** What runs one after the other; the steps of each run side by side. */
+function gate(reports: string, examples: boolean): Step[][] {
   const entries = Object.values<string>(JSON.parse(readFileSync("deno.json", "utf8")).exports);
   const documented = [...entries.filter((path) => !path.slice(2).includes("/")), ...DOCUMENTED].filter(existsSync);
-  const deno = join(reports, "deno.xml");
-  const bun = join(reports, "bun.xml");
+  const files = testFiles().filter((file) => !TIMED.includes(file));
+  const names = examples ? exampleNames() : [];
   return [
-    { name: "library", run: library },
-    check("fmt", "deno", "fmt", "--check"),
-    check("lint", "deno", "lint"),
-    check("check", "deno", "check"),
-    check("doc", "deno", "doc", "--quiet", "--lint", ...entries),
-    check("imports", "deno", "run", "-A", "scripts/imports.ts"),
-    check("docs", "deno", "run", "-A", "scripts/docs.ts", "--check"),
-    check("publish", "deno", "publish", "--dry-run", "--allow-dirty"),
-    tests("deno test", deno, "deno", "test", "-A", "--doc", `--junit-path=${deno}`, "tests", ...documented),
-    tests("bun test", bun, "bun", "test", BUN_TIMEOUT, "--reporter=junit", `--reporter-outfile=${bun}`, "./tests"),
-    { name: "instructions", run: async () => (await import("./instructions.ts")).instructions() },
-    check("torture", "deno", "run", "-A", "tests/torture/mod.ts", "--ci"),
-    ...(examples ? exampleNames().flatMap((name) => [example(name), example(name, "--bun")]) : []),
+    [{ name: "library", run: library }],
+    [
+      check("check", "deno", "check", "--doc"), // the tests' types, too: they are not checked again
+      check("fmt", "deno", "fmt", "--check"),
+      check("lint", "deno", "lint"),
+      check("doc", "deno", "doc", "--quiet", "--lint", ...entries),
+      check("imports", "deno", "run", "-A", "scripts/imports.ts"),
+      check("docs", "deno", "run", "-A", "scripts/docs.ts", "--check"),
+      check("publish", "deno", "publish", "--dry-run", "--allow-dirty"),
+    ],
+    [
+      denoTests("deno test", reports, ["--doc", ...files, ...documented]),
+      bunTests("bun test", reports, files),
+    ],
+    [denoTests("deno test of speed", reports, TIMED)],
+    [bunTests("bun test of speed", reports, TIMED)],
+    [
+      counted("torture", "shown if it fails", "deno", "run", "-A", "tests/torture/mod.ts", "--ci"),
+      counted("instructions", "shown", "deno", "run", "-A", "scripts/instructions.ts"),
+    ],
+    names.flatMap((name) => [example(name), example(name, "--bun")]),
   ];
 }
 
+/** What takes longer than the gate may: the tests in their full size, the torture with every case. */
+function slow(reports: string): Step[][] {
+  process.env["LLAMASAUR_SLOW"] = "1";
+  return [
+    [{ name: "library", run: library }],
+    [denoTests("deno test, full size", reports, SLOW)],
+    [bunTests("bun test, full size", reports, SLOW)],
+    [counted("torture", "shown", "deno", "run", "-A", "tests/torture/mod.ts")],
+  ];
+}
+
+function testFiles(): string[] {
+  const all = readdirSync("tests", { recursive: true, encoding: "utf8" }).map((path) => path.replaceAll("\\", "/"));
+  return all.filter((path) => path.endsWith("_test.ts")).map((path) => `tests/${path}`).sort();
+}
+
 /** Without the library every native test would be skipped, and the gate green for the wrong reason. */
-async function library(): Promise<Counts> {
-  if (process.env["LLAMASAUR_LIBRARY"]) return PASSED;
+async function library(): Promise<Ended> {
   const { libraryFileName, targetName } = await import("../ffi/host/paths.ts");
   const path = join("lib", targetName(), libraryFileName());
-  if (existsSync(path)) return PASSED;
-  console.log(
-    `Cannot find ${path}: build it with \`deno task build\`, or have scripts/test.sh set up all that is missing`,
-  );
-  return FAILED;
+  if (process.env["LLAMASAUR_LIBRARY"] || existsSync(path)) return { counts: PASSED, output: "" };
+  const remedy = "build it with `deno task build`, or have scripts/test.sh set up all that is missing";
+  return { counts: FAILED, output: `Cannot find ${path}: ${remedy}\n` };
 }
 
 function check(name: string, ...command: string[]): Step {
-  return { name, run: async () => (await succeeds(command, "shown if it fails")) ? PASSED : FAILED };
+  async function run(): Promise<Ended> {
+    const { success, output } = await runCommand(command);
+    return success ? { counts: PASSED, output: "" } : { counts: FAILED, output };
+  }
+  return { name, run };
+}
+
+/** A program that ends with a line of counts. */
+function counted(name: string, shown: "shown" | "shown if it fails", ...command: string[]): Step {
+  async function run(): Promise<Ended> {
+    const { success, output } = await runCommand(command);
+    const counts = summaryCounts(output) ?? FAILED; // without the line it was ended
+    const all = success || counts.failed > 0 ? counts : sum([counts, FAILED]);
+    return { counts: all, output: all.failed > 0 || shown === "shown" ? output : "" };
+  }
+  return { name, run };
 }
 
 function example(name: string, ...flags: string[]): Step {
@@ -70,36 +124,46 @@ function exampleNames(): string[] {
   return readdirSync("examples").filter((file) => file.endsWith(".ts")).map((file) => file.slice(0, -3)).sort();
 }
 
+function denoTests(name: string, reports: string, paths: readonly string[]): Step {
+  const report = join(reports, `${name.replaceAll(/\W+/g, "-")}.xml`);
+  return tests(name, report, "deno", "test", "-A", "--no-check", `--junit-path=${report}`, ...paths);
+}
+
+function bunTests(name: string, reports: string, paths: readonly string[]): Step {
+  const report = join(reports, `${name.replaceAll(/\W+/g, "-")}.xml`);
+  const files = paths.map((path) => `./${path}`); // without the dot, Bun takes a path for a pattern
+  return tests(name, report, "bun", "test", BUN_TIMEOUT, "--reporter=junit", `--reporter-outfile=${report}`, ...files);
+}
+
 function tests(name: string, report: string, ...command: string[]): Step {
-  async function run(): Promise<Counts> {
+  async function run(): Promise<Ended> {
     rmSync(report, { force: true });
-    const success = await succeeds(command, "shown");
-    if (!existsSync(report)) return FAILED; // a file that does not load, or a process that died
+    const { success, output } = await runCommand(command);
+    if (!existsSync(report)) return { counts: FAILED, output }; // a file that does not load, or a process that died
     const counts = junitCounts(readFileSync(report, "utf8"));
-    return success || counts.failed > 0 ? counts : sum([counts, FAILED]);
+    return { counts: success || counts.failed > 0 ? counts : sum([counts, FAILED]), output };
   }
   return { name, run };
 }
 
-function succeeds([program = "", ...args]: string[], output: "shown" | "shown if it fails"): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const pipe = output === "shown" ? "inherit" : "pipe";
+/** Runs a program to its end, and keeps what it says on both streams. */
+function runCommand([program = "", ...args]: string[]): Promise<{ success: boolean; output: string }> {
+  const { promise, resolve } = Promise.withResolvers<{ success: boolean; output: string }>();
   const child = spawn(program, args, {
-    stdio: ["ignore", pipe, pipe],
-    timeout: MINUTES * 60_000,
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: minutes * 60_000,
     killSignal: "SIGKILL",
   });
   const chunks: Uint8Array[] = [];
-  child.stdout?.on("data", (chunk) => chunks.push(chunk));
-  child.stderr?.on("data", (chunk) => chunks.push(chunk));
-  child.on("error", (error) => {
-    console.log(`Cannot run ${program}: ${error.message}. Put the pinned runtimes on PATH with \`. scripts/env.sh\``);
-    resolve(false);
+  child.stdout.on("data", (chunk) => chunks.push(chunk));
+  child.stderr.on("data", (chunk) => chunks.push(chunk));
+  child.on("error", ({ message }) => {
+    const output = `Cannot run ${program}: ${message}. Put the pinned runtimes on PATH with \`. scripts/env.sh\`\n`;
+    resolve({ success: false, output });
   });
   child.on("close", (code, signal) => {
-    if (code !== 0) process.stdout.write(Buffer.concat(chunks));
-    if (signal) console.log(`\n${program} was ended by ${signal} (the gate sends SIGKILL after ${MINUTES} minutes)`);
-    resolve(code === 0);
+    const words = `\n${program} was ended by ${signal} (the gate sends SIGKILL after ${minutes} minutes)\n`;
+    resolve({ success: code === 0, output: Buffer.concat(chunks).toString() + (signal ? words : "") });
   });
   return promise;
 }
@@ -108,35 +172,56 @@ function wanted(name: string, beginnings: readonly string[]): boolean {
   return beginnings.length === 0 || beginnings.some((beginning) => name.startsWith(beginning));
 }
 
-async function timed({ name, run }: Step): Promise<Counts> {
+/** Runs a step and tells of it. */
+async function tell({ name, run }: Step): Promise<Counts> {
   const start = performance.now();
-  const counts = await run().catch((error: unknown) => {
-    console.log(error instanceof Error ? error.message : error);
-    return FAILED;
+  const { counts, output } = await run().catch((error: unknown): Ended => {
+    return { counts: FAILED, output: `${error instanceof Error ? error.message : error}\n` };
   });
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  process.stdout.write(output);
   console.log(`${counts.failed > 0 ? "FAILED" : "ok    "} ${seconds.padStart(6)} s  ${name}`);
   return counts;
+}
+
+/** Runs a stage's steps, as many at once as there are cores. */
+async function runStage(steps: readonly Step[]): Promise<Counts[]> {
+  if (steps.some(({ name }) => LONG.test(name))) console.log(`-- ${steps.map(({ name }) => name).join(" and ")}`);
+  const results: Counts[] = [];
+  let next = 0;
+  async function work(): Promise<void> {
+    for (let i = next++; i < steps.length; i = next++) results[i] = await tell(steps[i]!);
+  }
+  await Promise.all(Array.from({ length: Math.min(steps.length, availableParallelism()) }, work));
+  return results;
 }
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { examples: { type: "boolean", default: false }, reports: { type: "string" } },
+    options: {
+      examples: { type: "boolean", default: false },
+      slow: { type: "boolean", default: false },
+      reports: { type: "string" },
+    },
   });
   process.chdir(fileURLToPath(new URL("..", import.meta.url)));
   const reports = values.reports ?? mkdtempSync(join(tmpdir(), "llamasaur-gate-"));
   mkdirSync(reports, { recursive: true });
-  const all = steps(reports, values.examples);
-  const chosen = all.filter(({ name }) => wanted(name, positionals));
+  if (values.slow) minutes = SLOW_MINUTES;
+  const all = values.slow ? slow(reports) : gate(reports, values.examples);
+  const stages = all.map((steps) => steps.filter(({ name }) => wanted(name, positionals)));
+  const chosen = stages.flat();
   if (chosen.length === 0) {
-    throw new RangeError(`Cannot run "${positionals}": the steps are ${all.map(({ name }) => name)}`);
+    throw new RangeError(`Cannot run "${positionals}": the steps are ${all.flat().map(({ name }) => name)}`);
   }
+  const start = performance.now();
   const results: Counts[] = [];
-  for (const step of chosen) results.push(await timed(step)); // one at a time: some tests measure time
+  for (const steps of stages) results.push(...await runStage(steps));
   const failed = chosen.filter((_, index) => results[index]!.failed > 0).map(({ name }) => name);
   if (failed.length > 0) console.log(`failed: ${failed.join(", ")}`);
   const line = summary(sum(results));
+  console.log(`took ${((performance.now() - start) / 60_000).toFixed(1)} minutes`);
   if (values.reports === undefined) {
     console.log(line);
     rmSync(reports, { recursive: true });

@@ -15,7 +15,7 @@ import { convert } from "../convert.ts";
 import { fixture } from "../tests/support/checkpoint.ts";
 import { findProgram, ROOT, runChild } from "../tests/support/child.ts";
 import { slower, table, type Tally, tally } from "./callgrind.ts";
-import type { Counts } from "./junit.ts";
+import { type Counts, summary } from "./junit.ts";
 
 const COMMITTED = join(ROOT, "scripts", "instructions.json");
 const MODEL = join(ROOT, "models", "all-minilm-l6-v2-q8_0.gguf");
@@ -95,8 +95,8 @@ function printSpread(tallies: readonly Tally[]): void {
   }
 }
 
-/** The gate's step; what cannot be compared is a skipped test, and says why. */
-export async function instructions(
+/** What cannot be compared is a skipped test, and says why. */
+async function instructions(
   { update = false, repeat = 1 }: { update?: boolean; repeat?: number } = {},
 ): Promise<Counts> {
   const skip = reasonToSkip();
@@ -129,6 +129,7 @@ if (import.meta.main) {
   const { values } = parseArgs({
     options: { update: { type: "boolean", default: false }, repeat: { type: "string", default: "1" } },
   });
-  const { failed } = await instructions({ update: values.update, repeat: Number(values.repeat) });
-  process.exitCode = failed;
+  const counts = await instructions({ update: values.update, repeat: Number(values.repeat) });
+  console.log(summary(counts));
+  process.exitCode = counts.failed;
 }

@@ -1,4 +1,4 @@
-// Counts of a test run, from the JUnit report that it wrote.
+// Counts of a test run, from the JUnit report that it wrote or from its last line.
 
 /** How many tests went which way. */
 export interface Counts {
@@ -31,6 +31,14 @@ export function sum(counts: readonly Counts[]): Counts {
 /** The line that a test run ends with: `3 passed, 0 failed`, and the skipped ones if there are any. */
 export function summary({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed` + (skipped > 0 ? `, ${skipped} skipped` : "");
+}
+
+/** The counts of an output's last line, if that is a {@link summary}. */
+export function summaryCounts(output: string): Counts | undefined {
+  const last = output.trimEnd().split("\n").at(-1) ?? "";
+  const [, passed, failed, skipped = "0"] = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(last) ?? [];
+  if (passed === undefined) return undefined;
+  return { passed: Number(passed), failed: Number(failed), skipped: Number(skipped) };
 }
 
 function attribute(element: string, name: string): number {

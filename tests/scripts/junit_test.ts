@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { junitCounts, sum, summary } from "../../scripts/junit.ts";
+import { junitCounts, sum, summary, summaryCounts } from "../../scripts/junit.ts";
 
 test("junitCounts() reads Deno's report, where skipped tests are the suites' disabled ones", () => {
   const report = `<?xml version="1.0" encoding="UTF-8"?>
@@ -28,4 +28,13 @@ test("summary() is one line, with the skipped tests if there are any", () => {
   const total = sum([{ passed: 1, failed: 0, skipped: 0 }, { passed: 2, failed: 1, skipped: 0 }]);
   assertEquals(summary(total), "3 passed, 1 failed");
   assertEquals(summary({ ...total, skipped: 4 }), "3 passed, 1 failed, 4 skipped");
+});
+
+test("summaryCounts() reads the last line that summary() wrote, and no other", () => {
+  for (const counts of [{ passed: 3, failed: 0, skipped: 0 }, { passed: 0, failed: 1, skipped: 12 }]) {
+    assertEquals(summaryCounts(`1 passed, 1 failed\nwords\n${summary(counts)}\n`), counts);
+  }
+  for (const output of ["", "3 passed, 0 failed\nKilled", "3 passed, 0 failed, at last"]) {
+    assertEquals(summaryCounts(output), undefined);
+  }
 });

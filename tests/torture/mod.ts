@@ -21,7 +21,8 @@ import * as memory from "./memory.ts";
 import * as scarcity from "./scarcity.ts";
 import * as scheduler from "./scheduler.ts";
 import * as servers from "./servers.ts";
-import { faults, type Row, table } from "./table.ts";
+import { countsOf, faults, type Row, table } from "./table.ts";
+import { summary } from "../../scripts/junit.ts";
 
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   cancel,
@@ -124,6 +125,7 @@ async function main(): Promise<number> {
   const failed = rows.reduce((sum, row) => sum + faults(row), 0);
   console.log(`${rows.reduce((sum, { ran }) => sum + ran, 0)} runs, ${failed} failures`);
   if (values.report) writeFileSync(values.report, `${text}\n`);
+  console.log(summary(countsOf(rows)));
   return failed > 0 ? 1 : 0;
 }
 

@@ -1,4 +1,5 @@
 // The torture's table: case, planned, ran, failures, seed and start time.
+import type { Counts } from "../../scripts/junit.ts";
 import type { Platform } from "./case.ts";
 
 /** A case on one platform, over all of its rounds. */
@@ -17,6 +18,13 @@ export interface Row {
 /** How many things are wrong with a row: its failures, and runs that were planned and not made. */
 export function faults({ planned, ran, failures, skip }: Row): number {
   return skip ? 0 : failures.length + (planned === ran ? 0 : 1);
+}
+
+/** Each row as a test. */
+export function countsOf(rows: readonly Row[]): Counts {
+  const skipped = rows.filter(({ skip }) => skip).length;
+  const failed = rows.filter((row) => faults(row) > 0).length;
+  return { passed: rows.length - failed - skipped, failed, skipped };
 }
 
 /** The rows as a Markdown table. */
