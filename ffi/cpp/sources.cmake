@@ -88,7 +88,9 @@ set(SAUR_SHIM
   shim/pooling.h
   shim/quantize.cpp
   shim/shim.h
-  shim/vocab.cpp)
+  shim/vocab.cpp
+  shim/word_pieces.cpp
+  shim/word_pieces.h)
 
 set(SAUR_WRAPS
   wraps/linux.cpp

@@ -118,7 +118,7 @@ async function start(
     row,
     pass: memory.pass,
     memory: { sizes, weights: memory.info.weights, limit: memoryLimit },
-    normalize: normalizerOf(model),
+    normalize: await normalizerOf(model),
     onLog,
   });
   return { model, pool, info, head, pair, row, sharesPrefix, template, prompts, memory, fingerprint, onLog };

@@ -1,7 +1,6 @@
 /** What a tokenizer does to a text before it looks pieces up, where llama.cpp leaves it out or does it differently. */
 import { setImmediate } from "node:timers/promises";
 import type { Model } from "../../ffi/mod.ts";
-import { normalizeBert } from "./bert_normalizer.ts";
 
 // Values of tokenizer.ggml.pre whose originals (Qwen 2 to 3.5, ModernBERT: `normalizer` of tokenizer.json) put a text into
 // NFC first. llama.cpp does not, so that an accent that comes as a character of its own makes other tokens.
@@ -12,11 +11,16 @@ const SPACE = /[^\S\v\f\ufeff]/;
 const PIECE = 64 * 1024;
 
 /** What a model's texts go through before llama.cpp tokenises them; nothing for most. */
-export function normalizerOf(model: Model): ((text: string) => Promise<string>) | undefined {
+export async function normalizerOf(model: Model): Promise<((text: string) => Promise<string>) | undefined> {
   if (model.meta("tokenizer.ggml.model") === "bert") {
     const lowercase = model.meta("tokenizer.ggml.normalizer.lowercase") ?? "true";
     const stripAccents = (model.meta("tokenizer.ggml.normalizer.strip_accents") ?? lowercase) === "true";
-    return (text) => inPieces(text, (piece) => normalizeBert(piece, stripAccents));
+    // Here, since its tables are of use to these models alone.
+    const { BertNormalizer } = await import("./bert_normalizer.ts");
+    // llama.cpp takes the vocabulary's "##▁" for its own marker, which it puts before every word.
+    const allMarked = model.meta(":bare_marker") === "true";
+    const normalizer = new BertNormalizer({ stripAccents, lowercase: lowercase === "true", allMarked });
+    return (text) => inPieces(text, (piece) => normalizer.normalize(piece));
   }
   if (!COMPOSED.has(model.meta("tokenizer.ggml.pre") ?? "")) return undefined;
   return (text) => inPieces(text, (piece) => piece.normalize("NFC"));

@@ -53,6 +53,52 @@ export async function writeVocabularyModel(name: string, path: string, shape: Vo
   await writeGguf(path, new Map([...bert, ...tokenizer.map(valueOf)]), tensors(vocabulary, shape));
 }
 
+/** How WordPiece's texts are normalised. */
+export interface WordPieceSettings {
+  readonly lowercase: boolean;
+  /** As `lowercase`, if it is not said. */
+  readonly stripAccents?: boolean;
+}
+
+/** Runs with a BERT that has these pieces, under Hugging Face's names ("word", "##piece"). */
+export async function withWordPieces(
+  pieces: readonly string[],
+  { lowercase, stripAccents }: WordPieceSettings,
+  run: (llama: Llama) => Promise<void>,
+): Promise<void> {
+  const special = new Set(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]);
+  const stored = (piece: string): string => piece.startsWith("##") ? piece.slice(2) : `\u2581${piece}`;
+  const settings: Record<string, GgufValue> = {
+    "model": { string: "bert" },
+    "pre": { string: "jina-v2-en" },
+    "tokens": { strings: pieces.map((piece) => special.has(piece) ? piece : stored(piece)) },
+    "token_type": { i32s: pieces.map((piece) => special.has(piece) ? 3 : 1) },
+    "bos_token_id": { u32: pieces.indexOf("[CLS]") },
+    "seperator_token_id": { u32: pieces.indexOf("[SEP]") },
+    "unknown_token_id": { u32: pieces.indexOf("[UNK]") },
+    "normalizer.lowercase": { bool: lowercase },
+    ...stripAccents === undefined ? {} : { "normalizer.strip_accents": { bool: stripAccents } },
+  };
+  const tokenizer = Object.entries(settings).map((
+    [key, value],
+  ): [string, GgufValue] => [`tokenizer.ggml.${key}`, value]);
+  const shape = { width: WIDTH, layers: 1 };
+  await inDirectory(async (directory) => {
+    const path = join(directory, "model.gguf");
+    await writeGguf(path, new Map([...bertOf(shape), ...tokenizer]), tensors(pieces.length, shape));
+    await using llama = await Llama.load(path, { contexts: 1 });
+    await run(llama);
+  });
+}
+
+/** The pieces of a stored WordPiece vocabulary, under Hugging Face's names. */
+export function wordPiecesOf(name: string): string[] {
+  const { metadata } = readGguf(vocabularyPath(name));
+  const types = metadata.get("tokenizer.ggml.token_type")!.value as number[];
+  const tokens = metadata.get("tokenizer.ggml.tokens")!.value as string[];
+  return tokens.map((token, i) => types[i] === 3 ? token : token.startsWith("\u2581") ? token.slice(1) : `##${token}`);
+}
+
 /** Runs with a model that has this vocabulary. */
 export async function withVocabulary(name: string, run: (llama: Llama) => Promise<void>): Promise<void> {
   await inDirectory(async (directory) => {

@@ -74,6 +74,14 @@ const InputEmbeddings & LoadedModel::input_embeddings() const {
 
 void LoadedModel::read_input_embeddings() { inputs.reset(new InputEmbeddings(files)); }
 
+const WordPieces & LoadedModel::word_pieces() {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!pieces) {
+        pieces.reset(new WordPieces(llama_model_get_vocab(model)));
+    }
+    return *pieces;
+}
+
 void LoadedModel::read_head() {
     const ModelTensor * tensor = files.find("cls.output.weight");
     if (tensor && tensor->ne[0] == llama_model_n_embd_out(model) && tensor->ne[1] == llama_model_n_cls_out(model)) {

@@ -3,6 +3,7 @@
 #include "guard/gguf/model_files.h"
 #include "kernels/panelled_weights.h"
 #include "llama.h"
+#include "shim/word_pieces.h"
 
 #include <cstdint>
 #include <memory>
@@ -43,6 +44,7 @@ struct LoadedModel {
     // While the model is loaded, before there are lanes with it: what happens to a file afterwards changes nothing.
     void                    read_input_embeddings();
     void                    read_head();
+    const WordPieces &      word_pieces();  // made at the first call; any lane may make it
     bool                    has_head() const { return !head.empty(); }
 
     llama_model * const model;
@@ -53,7 +55,9 @@ struct LoadedModel {
     std::vector<float>  head;  // labels x dimensions, where classifies_last_token (shim/decoder.h) and the file has it; else empty
 
   private:
+    std::mutex                       mutex;  // of pieces
     std::unique_ptr<InputEmbeddings> inputs;
+    std::unique_ptr<WordPieces>      pieces;
 };
 
 }  // namespace saur

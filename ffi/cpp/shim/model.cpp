@@ -30,7 +30,7 @@ int32_t file_pooling(const llama_model * model) {
     return value.empty() ? (int32_t) POOLING_UNSPECIFIED : from_llama(atoi(value.c_str()));
 }
 
-// llama.cpp's BERT tokenizer drops spacing marks too, which Hugging Face keeps; src/text/bert_normalizer.ts does it as they do.
+// llama.cpp's BERT tokenizer drops spacing marks too, which Hugging Face keeps: src/text/bert_normalizer.ts does it as they do.
 // The others are options: which special tokens go around a text, where the file is wrong or silent about it.
 std::vector<llama_model_kv_override> overrides_of(const Options & options) {
     std::vector<llama_model_kv_override> list;
@@ -170,7 +170,8 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
     });
 }
 
-// A scalar of the file's metadata as text, and three names of our own: `:file_type`, `:description` and `:hash`.
+// A scalar of the file's metadata as text, and four names of our own: `:file_type`, `:description`, `:hash` and
+// `:bare_marker`, which is there if WordPiece's vocabulary has a "##▁".
 // Returns the length, -1 if it is not there.
 int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32_t size) {
     return answer<int32_t>(-1, [&]() -> int32_t {
@@ -185,6 +186,9 @@ int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32
         }
         if (strcmp(key, ":hash") == 0) {
             return copy_text(handle->model->hash, out, size);
+        }
+        if (strcmp(key, ":bare_marker") == 0) {
+            return saur::WordPieces::has_bare_marker(llama_model_get_vocab(m)) ? saur::copy_text("true", out, size) : -1;
         }
         if (llama_model_meta_val_str(m, key, nullptr, 0) < 0) {
             return -1;

@@ -12,22 +12,43 @@ namespace {
 
 constexpr size_t PIECE = 64 * 1024;  // bytes; some 10 ms of tokenising
 
-// Where a long text is cut, so that the work can be stopped in between and the tokenizer bears it. WordPiece ends every
-// word at a space, whatever follows; of the others only byte-pair encodings are cut, at runs that they could not bear.
-std::vector<size_t> cuts_of(const llama_vocab * vocab, const char * text, size_t length) {
+// Goes around a word that is not llama.cpp's to take apart: MARK of src/text/bert_normalizer.ts.
+constexpr char MARK = '\x01';
+
+// Where WordPiece's texts are cut: at the ends of marked words, and of long texts at a space, where every word ends.
+std::vector<size_t> cuts_of_words(const char * text, size_t length) {
     std::vector<size_t> cuts;
-    if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_BPE) {
-        cuts = cuts_of_long_runs(text, length);
-    } else if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_WPM) {
-        const char * const end = text + length;
-        for (const char * at = text; (size_t) (end - at) > PIECE;) {
-            at = std::find(at + PIECE, end, ' ');
-            if (at != end) {
-                cuts.push_back((size_t) (at - text));
+    const char * const  end = text + length;
+    for (const char * at = text; at != end;) {
+        const char * next  = (size_t) (end - at) > PIECE ? std::find(at + PIECE, end, ' ') : end;
+        const char * mark  = std::find(at, next, MARK);
+        const char * other = mark == next ? end : std::find(mark + 1, end, MARK);
+        if (other != end) {
+            if (mark != at) {
+                cuts.push_back((size_t) (mark - text));
             }
+            next = other + 1;
         }
+        if (next != end) {
+            cuts.push_back((size_t) (next - text));
+        }
+        at = next;
     }
     return cuts;
+}
+
+// Where a text is cut, so that the work can be stopped in between and the tokenizer bears it. But for WordPiece only
+// byte-pair encodings are cut, at runs that they could not bear.
+std::vector<size_t> cuts_of(const llama_vocab * vocab, const char * text, size_t length) {
+    switch (llama_vocab_type(vocab)) {
+        case LLAMA_VOCAB_TYPE_BPE: return cuts_of_long_runs(text, length);
+        case LLAMA_VOCAB_TYPE_WPM: return cuts_of_words(text, length);
+        default: return {};
+    }
+}
+
+bool is_marked(const llama_vocab * vocab, const char * text, size_t length) {
+    return length > 1 && text[0] == MARK && text[length - 1] == MARK && llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_WPM;
 }
 
 // Appends the tokens of a text; returns how many, or a negative status.
@@ -50,10 +71,11 @@ int32_t append(std::vector<int32_t> & tokens, const llama_vocab * vocab, const c
 }
 
 // As `append`, in pieces where a text is cut.
-int32_t append_text(saur_lane * lane, const llama_vocab * vocab, const char * text, size_t length, bool add, bool parse) {
+int32_t append_text(saur_lane * lane, LoadedModel & model, const char * text, size_t length, bool add, bool parse) {
+    const llama_vocab *    vocab  = llama_model_get_vocab(model.model);
     std::vector<int32_t> & tokens = lane->slot.tokens;
     std::vector<size_t>    cuts   = cuts_of(vocab, text, length);
-    if (cuts.empty()) {
+    if (cuts.empty() && !is_marked(vocab, text, length)) {
         return append(tokens, vocab, text, length, add, parse);
     }
     const size_t start = tokens.size();
@@ -75,9 +97,13 @@ int32_t append_text(saur_lane * lane, const llama_vocab * vocab, const char * te
         if (lane->abort || exiting()) {
             return SAUR_ABORTED;
         }
-        const int32_t n = append(tokens, vocab, text + from, to - from, false, parse);
-        if (n < 0) {
-            return n;
+        if (is_marked(vocab, text + from, to - from)) {
+            model.word_pieces().append(std::string(text + from + 1, to - from - 2), tokens);
+        } else {
+            const int32_t n = append(tokens, vocab, text + from, to - from, false, parse);
+            if (n < 0) {
+                return n;
+            }
         }
         from = to;
     }
@@ -85,9 +111,8 @@ int32_t append_text(saur_lane * lane, const llama_vocab * vocab, const char * te
     return (int32_t) (tokens.size() - start);
 }
 
-int32_t tokenize(saur_lane * lane, const llama_model * model) {
-    const llama_vocab * vocab = llama_model_get_vocab(model);
-    Slot &              slot  = lane->slot;
+int32_t tokenize(saur_lane * lane, LoadedModel & model) {
+    Slot & slot = lane->slot;
     slot.tokens.clear();
     slot.counts.clear();
     size_t at = 0;
@@ -96,7 +121,7 @@ int32_t tokenize(saur_lane * lane, const llama_model * model) {
             return SAUR_ABORTED;
         }
         const bool    add = text.special == SPECIAL_ADD, parse = text.special == SPECIAL_PARSE;
-        const int32_t n   = append_text(lane, vocab, slot.utf8.data() + at, (size_t) text.bytes, add, parse);
+        const int32_t n   = append_text(lane, model, slot.utf8.data() + at, (size_t) text.bytes, add, parse);
         if (n < 0) {
             return n;
         }
@@ -129,7 +154,7 @@ int32_t saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * u
             bytes += (size_t) text.bytes;
         }
         slot.utf8.assign(utf8, bytes);
-        return lane->start([lane, held = model->model] { return tokenize(lane, held->model); });
+        return lane->start([lane, held = model->model] { return tokenize(lane, *held); });
     });
 }
 

@@ -1,24 +1,32 @@
 import { test } from "node:test";
 import { performance } from "node:perf_hooks";
 import { assert, assertEquals } from "@std/assert";
-import { normalizeBert } from "../../../src/text/bert_normalizer.ts";
+import { BertNormalizer, MARK } from "../../../src/text/bert_normalizer.ts";
 import { inPieces } from "../../../src/text/normalizer.ts";
 import { randomIntegers } from "../../support/random.ts";
 
-const UNKNOWN = "\u{10600}";
+// One [UNK]: a word of too many characters.
+const UNKNOWN = MARK + MARK;
 
-test("normalizeBert() takes Hangul apart into its letters", () => {
+const uncased = new BertNormalizer({ stripAccents: true, lowercase: true });
+const cased = new BertNormalizer({ stripAccents: false, lowercase: false });
+
+function normalizeBert(text: string, stripAccents: boolean): string {
+  return (stripAccents ? uncased : cased).normalize(text);
+}
+
+test("normalize() takes Hangul apart into its letters", () => {
   assertEquals(normalizeBert("한국", true), "\u1112\u1161\u11ab\u1100\u116e\u11a8");
 });
 
-test("normalizeBert() drops nonspacing marks (Mn) of Indic scripts and keeps spacing ones (Mc)", () => {
+test("normalize() drops nonspacing marks (Mn) of Indic scripts and keeps spacing ones (Mc)", () => {
   // नि is U+0928 and the spacing vowel sign U+093F; स् ends in the virama U+094D, a nonspacing mark.
   assertEquals(normalizeBert("नि", true), "\u0928\u093f");
   assertEquals(normalizeBert("नमस्ते", true), "\u0928\u092e\u0938\u0924");
   assertEquals(normalizeBert("தமிழ்", true), "\u0ba4\u0bae\u0bbf\u0bb4");
 });
 
-test("normalizeBert() drops accents, composed and decomposed, also several on one letter", () => {
+test("normalize() drops accents, composed and decomposed, also several on one letter", () => {
   for (const text of ["Café crème brûlée", "Cafe\u0301 cre\u0300me bru\u0302le\u0301e"]) {
     assertEquals(normalizeBert(text, true), "Cafe creme brulee");
   }
@@ -27,11 +35,11 @@ test("normalizeBert() drops accents, composed and decomposed, also several on on
   assertEquals(normalizeBert("Straße øl łódź", true), "Straße øl łodz");
 });
 
-test("normalizeBert() leaves accents alone when the model is cased", () => {
+test("normalize() leaves accents alone when the model is cased", () => {
   for (const text of ["Café", "한국", "नमस्ते"]) assertEquals(normalizeBert(text, false), text);
 });
 
-test("normalizeBert() keeps a word of 100 characters and makes one of 101 unknown", () => {
+test("normalize() keeps a word of 100 characters and makes one of 101 unknown", () => {
   for (const strip of [true, false]) {
     assertEquals(normalizeBert("x".repeat(100), strip), "x".repeat(100));
     assertEquals(normalizeBert("x".repeat(101), strip), UNKNOWN);
@@ -39,7 +47,7 @@ test("normalizeBert() keeps a word of 100 characters and makes one of 101 unknow
   }
 });
 
-test("normalizeBert() counts characters, not UTF-16 units, and counts after the accents are gone", () => {
+test("normalize() counts characters, not UTF-16 units, and counts after the accents are gone", () => {
   const letter = "\u{10280}"; // Lycian, two units
   assertEquals(normalizeBert(letter.repeat(100), true), letter.repeat(100));
   assertEquals(normalizeBert(letter.repeat(101), true), UNKNOWN);
@@ -47,7 +55,7 @@ test("normalizeBert() counts characters, not UTF-16 units, and counts after the 
   assertEquals(normalizeBert("e\u0301".repeat(100), false), UNKNOWN);
 });
 
-test("normalizeBert() ends a word at punctuation, ASCII symbols and ideographs, as BERT does", () => {
+test("normalize() ends a word at punctuation, ASCII symbols and ideographs, as BERT does", () => {
   const half = "x".repeat(60);
   for (const between of [".", "-", "_", "$", "`", "~", "|", "。", "—", "龍", "\u{20000}", "\u00a0", "\n"]) {
     const text = half + between + half;
@@ -57,7 +65,7 @@ test("normalizeBert() ends a word at punctuation, ASCII symbols and ideographs, 
   assertEquals(normalizeBert(".".repeat(300), true), ".".repeat(300));
 });
 
-test("normalizeBert() leaves emoji as they are, but for what joins and colours them", () => {
+test("normalize() leaves emoji as they are, but for what joins and colours them", () => {
   // U+FE0F, which asks for the coloured form, is a nonspacing mark, and the joiner a format character: both go in
   // Hugging Face's, too.
   assertEquals(normalizeBert("❤️ 😀", true), "❤ 😀");
@@ -65,7 +73,7 @@ test("normalizeBert() leaves emoji as they are, but for what joins and colours t
   for (const text of ["😀🚀", "🇩🇪", "👍🏽"]) assertEquals(normalizeBert(text, true), text);
 });
 
-test("normalizeBert() drops control and format characters before it counts a word's", () => {
+test("normalize() drops control and format characters before it counts a word's", () => {
   for (const strip of [true, false]) {
     assertEquals(
       normalizeBert("one\ftwo\vthree\x85four\u00adfive\ufefffive\0six\ufffd", strip),
@@ -76,7 +84,65 @@ test("normalizeBert() drops control and format characters before it counts a wor
   }
 });
 
-test("normalizeBert() leaves printable ASCII and white space untouched", () => {
+test("normalize() drops characters of private use before it counts a word's", () => {
+  for (const strip of [true, false]) {
+    assertEquals(normalizeBert("\ue000\uf8ff".repeat(80) + "\u{f0000}\u{10fffd}".repeat(30), strip), "");
+    for (const icon of ["\uf0b7", "\u{f1234}"]) {
+      assertEquals(normalizeBert(`${icon}${"y".repeat(99)}${icon}z`, strip), `${"y".repeat(99)}z`);
+      assertEquals(normalizeBert(`${icon}${"y".repeat(101)}`, strip), UNKNOWN);
+    }
+  }
+});
+
+test("normalize() marks words with characters that llama.cpp takes apart or drops, as Unicode 8 does not", () => {
+  for (const strip of [true, false]) {
+    // Punctuation of later versions, a format character, and llama.cpp's own marker of a word.
+    for (const letter of ["\u061d", "\u2e43", "\u0c77", "\u{1343f}", "\u08e2", "\u2581"]) {
+      assertEquals(
+        normalizeBert(`a${letter}b, c ${letter}`, strip),
+        `${MARK}a${letter}b${MARK}, c ${MARK}${letter}${MARK}`,
+      );
+      assertEquals(normalizeBert(`漢${letter}漢`, strip), `漢${MARK}${letter}${MARK}漢`);
+      assertEquals(normalizeBert(letter.repeat(101), strip), UNKNOWN);
+    }
+    // Punctuation that is none to llama.cpp.
+    assertEquals(normalizeBert("a\u166db", strip), "a \u166d b");
+    assertEquals(normalizeBert(`${"x".repeat(60)}\u{111c9}${"x".repeat(60)}`, strip).includes(MARK), false);
+  }
+});
+
+test("normalize() lowers a marked word, which llama.cpp does not see", () => {
+  assertEquals(uncased.normalize("ÀB\u2581Ç Ab"), `${MARK}ab\u2581c${MARK} Ab`);
+  assertEquals(cased.normalize("ÀB\u2581Ç"), `${MARK}ÀB\u2581Ç${MARK}`);
+  const accented = new BertNormalizer({ stripAccents: false, lowercase: true });
+  assertEquals(accented.normalize("ÀИΣİ\u2581ΑΣ"), `${MARK}àиσi\u0307\u2581ασ${MARK}`);
+});
+
+test("normalize() knows marks of Unicode 8 only, and orders those that stay as Unicode 9", () => {
+  for (const later of ["\u1acf", "\u{1e4ec}", "\u07fd", "\u08d4"]) {
+    assertEquals(normalizeBert(`a${later}b`, true), `a${later}b`);
+  }
+  // Tone marks of Hangul (class 224) go behind a killer (9), but never over another letter or a vowel sign (0).
+  assertEquals(normalizeBert("\u302e\u1b44\u1baa", true), "\u1b44\u1baa\u302e");
+  assertEquals(normalizeBert("\u{1d165}\u0301\u1b44", true), "\u1b44\u{1d165}");
+  assertEquals(normalizeBert("\u{1d165}\u0941\u1b44", true), "\u{1d165}\u1b44");
+  assertEquals(normalizeBert("\u{1d15f}\u1bf2a", true), "\u{1d158}\u1bf2\u{1d165}a");
+});
+
+test("normalize() lowers what llama.cpp's older tables do not, when it lowers at all", () => {
+  assertEquals(uncased.normalize("\u1c89\ua7cb\u{16ea0}İ"), "\u1c8a\u0264\u{16ebb}I");
+  for (const text of ["\u1c89", "\ua7cb", "\u{16ea0}", "İ"]) assertEquals(cased.normalize(text), text);
+});
+
+test("normalize() marks every word where llama.cpp must have none", () => {
+  const all = new BertNormalizer({ stripAccents: true, lowercase: true, allMarked: true });
+  const marked = (...words: string[]): string => words.map((word) => MARK + word + MARK).join("");
+  assertEquals(all.normalize(""), "");
+  assertEquals(all.normalize(" Hello, wörld\n"), ` ${marked("hello", ",")} ${marked("world")}\n`);
+  assertEquals(all.normalize(`漢字\u166d ${"x".repeat(101)}`), `${marked("漢", "字")} ${marked("\u166d")}  ${UNKNOWN}`);
+});
+
+test("normalize() leaves printable ASCII and white space untouched", () => {
   const ascii = String.fromCharCode(...Array.from({ length: 95 }, (_, i) => 32 + i));
   for (const text of ["", ascii, "The quick brown fox.\r\n\t", "no\u00a0break"]) {
     assertEquals(normalizeBert(text, false), text);
@@ -133,7 +199,7 @@ test("inPieces() equals the whole with marks and surrogates where pieces end", a
   ) assert(await inPieces(text, (piece) => normalizeBert(piece, true)) === normalizeBert(text, true), what);
 });
 
-test("normalizeBert() and inPieces() take a megabyte of anything in reasonable time", async () => {
+test("normalize() and inPieces() take a megabyte of anything in reasonable time", async () => {
   for (const unit of ["x", "é", "한", "x ", "e\u0301", "\u0301", ".", "龍", "😀"]) {
     const text = unit.repeat(Math.ceil(1_000_000 / unit.length));
     const start = performance.now();
@@ -143,17 +209,17 @@ test("normalizeBert() and inPieces() take a megabyte of anything in reasonable t
   }
 });
 
-test("normalizeBert() takes a word of 10 MB, and what is around it", () => {
+test("normalize() takes a word of 10 MB, and what is around it", () => {
   for (
-    const [text, expected] of [["x".repeat(10_000_000), "\u{10600}"], [
+    const [text, expected] of [["x".repeat(10_000_000), UNKNOWN], [
       `a ${"é".repeat(5_000_000)}. b`,
-      "a \u{10600}. b",
+      `a ${UNKNOWN}. b`,
     ]]
   ) {
     assertEquals(normalizeBert(text!, true), expected);
   }
   assertEquals(
     normalizeBert(`${"x".repeat(100)} ${"y".repeat(101)}漢${"z".repeat(200)}`, true),
-    `${"x".repeat(100)} \u{10600}漢\u{10600}`,
+    `${"x".repeat(100)} ${UNKNOWN}漢${UNKNOWN}`,
   );
 });
