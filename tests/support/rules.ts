@@ -30,6 +30,8 @@ const TEXTS = [
   "snake_case, camelCase and 3.14159 in `code`\tand\ttabs",
   "日本語のテキスト と 한국어",
   "x".repeat(120) + " é́ ﬁ",
+  // A literal U+2581, private use, punctuation and marks of different versions of Unicode, lower case of two characters.
+  "a\u2581b \uf0b7the\ue000y a\u2e43b a\u166db a\u1acfb \u0130\ua7cb a\u{1d165}\u1b44",
   "a longer text that goes on for a while, so that attention has some tokens to look at, and then ends",
 ];
 
