@@ -175,6 +175,10 @@ function sameLength(a: ArrayLike<number>, b: ArrayLike<number>): void {
 
 /** What a value is, for a message. This file imports nothing. */
 function kind(value: unknown): string {
-  if (value instanceof Promise) return "a promise: await it";
+  try {
+    if (value instanceof Promise) return "a promise: await it";
+  } catch {
+    // a Proxy that was revoked or throws
+  }
   return value === null ? "null" : typeof value;
 }

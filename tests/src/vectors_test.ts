@@ -89,6 +89,16 @@ test("dot(), cosineSimilarity(), topK() and toBinary() refuse what is no vector,
   assertThrows(() => topK([1], [[1], [NaN]], 1), RangeError, "vectors[1]: its dot product with query is NaN");
 });
 
+test("dot() names an item that no code may look at", () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  assertThrows(
+    () => dot([proxy as unknown as number], [1]),
+    TypeError,
+    "Cannot read a[0]: it must be a number, is object",
+  );
+});
+
 test("cosineSimilarity() is right where squares leave the range of numbers, and never outside of -1 to 1", () => {
   for (const scale of [1e-320, 1e-200, 1e-100, 1, 1e100, 1e200, 1e307]) {
     for (const other of [1e-200, 1, 1e200]) {
