@@ -225,7 +225,7 @@ class Schedule {
         lane.unusual = unusual;
         lane.tokens = tokens, lane.sequences = sequences, lane.pooling = pooling;
         lane.vocabulary = model.vocabulary, lane.trained = model.trained;
-        lane.segments = !model.is_causal_decoder;
+        lane.segments = model.segments;
         lane.width = pooling == rank ? model.classes : model.dimensions;
         std::string context = arguments.models[model.index];
         for (int32_t option : options) {

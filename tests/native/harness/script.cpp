@@ -87,6 +87,10 @@ Model::Model(saur_model * handle, size_t index) : handle(handle), index(index) {
     classes           = (int32_t) n[saur::INFO_CLASSES];
     pooling           = (int32_t) n[saur::INFO_POOLING];
     is_causal_decoder = (int32_t) n[saur::INFO_IS_CAUSAL_DECODER];
+
+    const bool head = pooling == saur::POOLING_RANK || saur_model_has_tensor(handle, "cls.weight") == 1 ||
+                      saur_model_has_tensor(handle, "cls.output.weight") == 1;
+    segments        = head && !is_causal_decoder;
 }
 
 namespace {

@@ -64,6 +64,7 @@ struct Model {
     saur_model * const handle;
     const size_t       index;  // in the list of files
     int32_t            dimensions, trained, vocabulary, classes, pooling, is_causal_decoder;
+    bool               segments;        // whether it is a BERT cross-encoder: no other takes a segment B
     bool               kernels = true;  // whether its contexts have them; those without cannot read weights in panels
 };
 
@@ -77,7 +78,7 @@ struct Lane {
     // the context, as its owner knows it
     std::string context;  // its options as text; empty: none, or one that is lost
     int32_t     tokens  = 0, sequences = 0, pooling = 0, width = 0, vocabulary = 0, trained = 0;
-    bool        segments = true;   // whether its model has token types, so that sequences may have a segment B
+    bool        segments = true;   // whether its model takes a segment B
     bool        unusual  = false;  // a pooling that the model's file does not have
 };
 
