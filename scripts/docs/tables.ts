@@ -56,11 +56,11 @@ function figures({ rows }: Parity, paragraphs: Noted): string {
       tokens!.equal === tokens!.of ? "every token id equal" : `tokens of ${tokens!.equal} texts equal`
     }, smallest cosine ${cosine!.min.toFixed(7)}, no number of a vector off by more than ${maxAbs.toExponential(1)}.`,
     "  [docs/accuracy.md](docs/accuracy.md) has every family and type of weights.",
-    `- **Fast**: the same model with bf16 weights, 2 cores with AMX, paragraphs a second: ${
+    `- **Fast**: each program at its best setting, 2 cores with AMX, paragraphs a second: ${
       speed("Deno")
-    } on Deno and ${speed("Bun")} on Bun; libllama in C++ alone ${speed("ceiling")}, OpenVINO, the best of the peers, ${
+    } on Deno and ${speed("Bun")} on Bun (bf16); OpenVINO, the best of the peers, ${
       speed("OpenVINO")
-    }.`,
+    } (bf16), libllama in C++ alone ${speed("ceiling")} (f32).`,
     "  [docs/speed.md](docs/speed.md) has the peers, the settings and other workloads.",
   ].join("\n");
 }
