@@ -3,21 +3,33 @@
 //   files_worker.ts DIRECTORY THREADS corpus BEGIN STEP POSITION END   every STEP-th file from BEGIN, again and again,
 //                                                                      from one position of that sequence to another
 //   files_worker.ts DIRECTORY THREADS random SEED POSITION END         the mutants of SEED + POSITION and on
+//   files_worker.ts DIRECTORY THREADS vocabulary SEED POSITION END     models with the random vocabularies of these seeds,
+//                                                                      which tokenise texts of their own
 //
 // Lines: "> POSITION WHICH" before a file, "< OUTCOME" behind it, "! WHY" for what is wrong; "= MEGABYTES THREADS" after
 // each half, and "." at the end.
-import { readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { Llama, LlamaError, ModelNotFoundError } from "../../mod.ts";
 import { corpus } from "./corpus.ts";
 import { mutant } from "./mutator.ts";
+import { randomVocabulary } from "./random_vocabularies.ts";
+import { writeModel, type Written } from "./split.ts";
 import { type Base, readBase } from "./tiny_models.ts";
 
 const [directory, threads, kind, ...rest] = process.argv.slice(2) as [string, string, string, ...string[]];
 const say = (line: string): void => void writeSync(1, `${line}\n`);
-const file = join(directory, `${kind} ${process.pid}.gguf`);
+const stem = join(directory, `${kind} ${process.pid}`);
 const EVERY = 100; // files between two questions to the good model
+const TEXT_MS = 2000; // that a text may be tokenised for
+
+/** A model, and the texts that it is to tokenise; without any it embeds or ranks. */
+interface Met {
+  readonly name: string;
+  readonly bytes: Written;
+  readonly texts?: readonly string[];
+}
 
 /** Loads a file and asks it for something; the words of what it answered. */
 async function meet(path: string): Promise<string> {
@@ -33,6 +45,25 @@ async function meet(path: string): Promise<string> {
   const vectors = await llama.embed(["hello world", "a cat"]);
   if (!vectors.every((vector) => vector.every(Number.isFinite))) throw new Error("not finite");
   return "embedded";
+}
+
+/** Loads a file and has it tokenise texts; the words of how many tokens they have. */
+async function tokenise(path: string, texts: readonly string[]): Promise<string> {
+  await using llama = await Llama.load(path, { contexts: 1 });
+  const counts: number[] = [];
+  for (const text of texts) {
+    const start = performance.now();
+    const ids = await llama.tokenize(text).catch(refusedOr);
+    const took = performance.now() - start;
+    if (took > TEXT_MS) throw new Error(`took ${took.toFixed(0)} ms for ${JSON.stringify(text).slice(0, 200)}`);
+    counts.push(ids?.length ?? -1);
+  }
+  return `${counts.join(" ")} tokens`;
+}
+
+/** Nothing for an error that is promised; any other is thrown again. */
+function refusedOr(error: unknown): undefined {
+  if (refusal(error) === undefined) throw error;
 }
 
 /** The words of an error of the kinds that are promised; undefined for any other. */
@@ -61,24 +92,25 @@ async function checkGood(): Promise<void> {
   if (!vector.every((x, i) => x === expected[i])) say("! the good model gives another vector");
 }
 
-async function one(position: number, name: string, bytes: Uint8Array): Promise<void> {
+async function one(position: number, { name, bytes, texts }: Met): Promise<void> {
   say(`> ${position} ${name}`);
-  writeFileSync(file, bytes);
+  const paths = writeModel(stem, bytes);
   try {
-    say(`< ${await meet(file)}`);
+    say(`< ${await (texts ? tokenise(paths[0]!, texts) : meet(paths[0]!))}`);
   } catch (error) {
     const words = refusal(error);
     const thrown = error instanceof Error ? `${error.name}: ${error.message}` : error;
     say(words === undefined ? `! ${thrown}`.replaceAll("\n", " ") : `< ${words}`);
   }
+  for (const path of paths) rmSync(path, { force: true });
 }
 
 /** The file at a position, and its name. */
-function source(): (position: number) => { name: string; bytes: Uint8Array } {
+function source(): (position: number) => Met {
   const read = (base: Base): Uint8Array => readBase(directory, base);
-  if (kind === "random") {
+  if (kind !== "corpus") {
     const seed = Number(rest.shift());
-    return (position) => mutant(seed + position, read);
+    return (position) => kind === "random" ? mutant(seed + position, read) : randomVocabulary(seed + position);
   }
   const [begin, step] = [Number(rest.shift()), Number(rest.shift())];
   const list = [...corpus(read)];
@@ -93,8 +125,7 @@ function source(): (position: number) => { name: string; bytes: Uint8Array } {
 const at = source();
 const [from, to] = rest.map(Number) as [number, number];
 for (let position = from; position < to; position++) {
-  const { name, bytes } = at(position);
-  await one(position, name, bytes);
+  await one(position, at(position));
   const half = position + 1 === to >> 1 || position + 1 === to;
   if (half || position % EVERY === 0) await checkGood();
   if (half && process.platform === "linux") {
@@ -103,5 +134,4 @@ for (let position = from; position < to; position++) {
   }
 }
 await good.close();
-rmSync(file, { force: true });
 say(".");

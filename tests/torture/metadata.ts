@@ -2,8 +2,8 @@
 import { Buffer } from "node:buffer";
 import { ARCHITECTURES, PRETOKENIZERS, TOKENIZERS } from "./architectures.ts";
 import type { Mutation } from "./corpus.ts";
-import { type Gguf, serialise, setKey, TYPE, u64, type Value, value } from "./gguf.ts";
-import { hostileTexts, numbers, withTokens } from "./hostile.ts";
+import { copy, type Gguf, serialise, setKey, TYPE, u64, type Value, value } from "./gguf.ts";
+import { hostileTexts, numbers, placeTensors, withTokens } from "./hostile.ts";
 import type { Base } from "./tiny_models.ts";
 
 const utf8 = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -53,6 +53,43 @@ export function* keys(base: Base, gguf: Gguf): Generator<Mutation> {
     if (old.type === TYPE.u32 || old.type === TYPE.f32) {
       for (const [what, number] of numbers()) yield one(what, number);
     }
+  }
+}
+
+/** What a check overlooks that does not end a text at its first NUL, as llama.cpp does. */
+export function* zeros(base: Base, gguf: Gguf): Generator<Mutation> {
+  const architecture = utf8(
+    gguf.entries.find(({ key }) => utf8(key) === "general.architecture")!.value.bytes.subarray(8),
+  );
+  const hidden = (): Gguf => setKey(gguf, "general.architecture", value.string(`${architecture}\0x`));
+  const own = gguf.entries.filter(({ value: { type } }) => type === TYPE.u32).map(({ key }) => utf8(key));
+  const more = ["rope.dimension_count", "attention.head_count_kv"].map((key) => `${architecture}.${key}`);
+  for (const key of new Set([...own, ...more])) {
+    yield {
+      name: `NUL: ${base} ${key} before a 0`,
+      bytes: () => {
+        const next = copy(gguf);
+        next.entries.unshift({ key: Buffer.from(`${key}\0`), value: value.u32(0) });
+        next.entryCount++;
+        return serialise(next);
+      },
+    };
+    yield {
+      name: `NUL: ${base} behind the architecture, ${key} 0`,
+      bytes: () => serialise(setKey(hidden(), key, value.u32(0))),
+    };
+  }
+  for (const [i, { name }] of gguf.tensors.entries()) {
+    yield {
+      name: `NUL: ${base} behind the architecture, without ${utf8(name)}`,
+      bytes: () => {
+        const next = hidden();
+        next.tensors.splice(i, 1);
+        next.tensorCount--;
+        placeTensors(next);
+        return serialise(next);
+      },
+    };
   }
 }
 

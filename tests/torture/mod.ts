@@ -23,6 +23,7 @@ import * as scheduler from "./scheduler.ts";
 import * as servers from "./servers.ts";
 import { countsOf, faults, type Row, table } from "./table.ts";
 import { summary } from "../../scripts/junit.ts";
+import * as tokenizers from "./tokenizers.ts";
 
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   cancel,
@@ -34,6 +35,7 @@ const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   scarcity,
   scheduler,
   servers,
+  tokenizers,
 ];
 
 const BOTH: readonly Platform[] = ["deno", "bun"];

@@ -1,9 +1,10 @@
 // Random damage, the same for the same seed: half of it orderly (reshaper.ts), half of it to the bytes, mostly those of
-// the header, where everything is a length or a number.
+// the header, where everything is a length or a number. Some of the models are in several files.
 import { Buffer } from "node:buffer";
 import { randomIntegers } from "../support/random.ts";
-import { parse, pieces, serialise, u32, u64 } from "./gguf.ts";
+import { type Gguf, parse, pieces, serialise, u32, u64 } from "./gguf.ts";
 import { reshaped } from "./reshaper.ts";
+import { serialiseParts, split, type Written } from "./split.ts";
 import { type Base, BASES } from "./tiny_models.ts";
 
 const INTERESTING = [
@@ -117,20 +118,8 @@ const CHANGES: readonly Change[] = [
   randomise,
 ];
 
-/**
- * One damaged file.
- *
- * @param seed What makes it; the same seed gives the same bytes.
- * @param read Gives the bytes of a tiny model.
- */
-export function mutant(seed: number, read: (base: Base) => Uint8Array): { name: string; bytes: Uint8Array } {
-  const draw = randomIntegers(Math.imul(seed, 0x9e3779b1));
-  const base = BASES[draw(0, BASES.length - 1)]!;
-  const gguf = parse(read(base));
-  if (draw(0, 1) === 0) {
-    const [changed, names] = reshaped(gguf, draw);
-    return { name: `${base} ${names.join(" ")}`, bytes: serialise(changed) };
-  }
+/** Damages the bytes of a file, with the names of what was done. */
+function damaged(gguf: Gguf, draw: Draw): [bytes: Uint8Array, names: string[]] {
   const parts = pieces(gguf).map((part) => part.slice());
   const header = 1 + gguf.entries.length + gguf.tensors.length;
   // Most files get one or two changes: more are refused at the first and teach nothing.
@@ -141,7 +130,45 @@ export function mutant(seed: number, read: (base: Base) => Uint8Array): { name: 
     names.push(change.name);
     change(parts, draw, Math.min(header, parts.length));
   }
-  let bytes: Uint8Array = Buffer.concat(parts);
-  if (draw(0, 29) === 0) bytes = bytes.subarray(0, draw(0, bytes.length));
-  return { name: `${base} ${names.join(" ")}`, bytes };
+  const bytes = Buffer.concat(parts);
+  return [draw(0, 29) === 0 ? bytes.subarray(0, draw(0, bytes.length)) : bytes, names];
+}
+
+/** A model in two or three files: sound, one of them damaged, missing, or in another's place. */
+function inParts(gguf: Gguf, draw: Draw): [written: Written, names: string[]] {
+  const cuts = Array.from({ length: draw(1, 2) }, () => draw(0, gguf.tensors.length)).sort((a, b) => a - b);
+  const parts = split(gguf, cuts);
+  const bytes = serialiseParts(parts);
+  const [one, other] = [draw(0, parts.length - 1), draw(0, parts.length - 1)];
+  switch (draw(0, 5)) {
+    case 0: {
+      const [wrong, names] = damaged(parts[one]!, draw);
+      return [bytes.with(one, wrong), ["inParts", ...names]];
+    }
+    case 1:
+      return [bytes.with(one, bytes[other]!), ["inParts", "replaced"]];
+    case 2:
+      return [bytes.map((part, i) => i === one ? undefined : part), ["inParts", "missing"]];
+    default:
+      return [bytes, ["inParts"]];
+  }
+}
+
+/**
+ * One damaged model.
+ *
+ * @param seed What makes it; the same seed gives the same bytes.
+ * @param read Gives the bytes of a tiny model.
+ */
+export function mutant(seed: number, read: (base: Base) => Uint8Array): { name: string; bytes: Written } {
+  const draw = randomIntegers(Math.imul(seed, 0x9e3779b1));
+  const base = BASES[draw(0, BASES.length - 1)]!;
+  const gguf = parse(read(base));
+  if (draw(0, 1) === 0) {
+    const [bytes, names] = damaged(gguf, draw);
+    return { name: `${base} ${names.join(" ")}`, bytes };
+  }
+  const [changed, names] = reshaped(gguf, draw);
+  const [bytes, more] = draw(0, 3) === 0 ? inParts(changed, draw) : [serialise(changed), []];
+  return { name: `${base} ${[...names, ...more].join(" ")}`, bytes };
 }

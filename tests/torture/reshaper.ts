@@ -1,6 +1,6 @@
 // Random damage that keeps a file in order: counts, offsets and sizes are right, what they say is not. Such files get past
 // the reading of the header and into vocabularies, graphs and kernels.
-import { ARCHITECTURES, KEYS } from "./architectures.ts";
+import { ARCHITECTURES, KEYS, PRETOKENIZERS, TOKENIZERS } from "./architectures.ts";
 import { copy, type Gguf, setKey, TYPE, type Value, value } from "./gguf.ts";
 import { BLOCKS, hostileTexts, placeTensors, withTensorType, withTokens } from "./hostile.ts";
 
@@ -138,6 +138,39 @@ const drop: Change = (gguf, draw) => {
 
 const words: Change = (gguf, draw) => withTokens(gguf, pick(hostileTexts(), draw)[1]);
 
+/** A NUL in a key, a tensor's name or a text, or a key that is another's up to its NUL, before it. */
+const zero: Change = (gguf, draw) => {
+  const next = copy(gguf);
+  const tail = draw(0, 1) === 0 ? "\0" : `\0${"x".repeat(draw(1, 300))}`;
+  const longer = (name: Uint8Array): Uint8Array => new TextEncoder().encode(utf8(name) + tail);
+  const entry = pick(next.entries, draw);
+  const texts = next.entries.filter(({ value: { type } }) => type === TYPE.string);
+  switch (draw(0, 3)) {
+    case 0:
+      entry.key = longer(entry.key);
+      break;
+    case 1:
+      pick(next.tensors, draw).name = longer(pick(next.tensors, draw).name);
+      break;
+    case 2:
+      if (texts.length > 0) {
+        const text = pick(texts, draw);
+        text.value = value.string(longer(text.value.bytes.subarray(8)));
+      }
+      break;
+    default:
+      next.entries.unshift({ key: longer(entry.key), value: anyValue(draw) });
+      next.entryCount = BigInt(next.entries.length);
+  }
+  return next;
+};
+
+/** Another tokenizer over the same tokens, or another way to split a text for it. */
+const tokenizer: Change = (gguf, draw) =>
+  draw(0, 2) > 0
+    ? setKey(gguf, "tokenizer.ggml.model", value.string(pick(TOKENIZERS, draw)))
+    : setKey(gguf, "tokenizer.ggml.pre", value.string(pick(PRETOKENIZERS, draw)));
+
 const noise: Change = (gguf, draw) => {
   const next = copy(gguf);
   const tensor = pick(next.tensors, draw);
@@ -159,6 +192,8 @@ const CHANGES: readonly Change[] = [
   drop,
   words,
   noise,
+  zero,
+  tokenizer,
 ];
 
 /** One to four such changes, and their names. */

@@ -4,9 +4,12 @@ import { type Value, value } from "./gguf.ts";
 type Vocabulary = [tokens: string[], entries: [string, Value][]];
 
 const WORDS = ["hello", "world", "yes", "no", "cat", "the", "a", "b", "e", "h", "l", "o", "##o", "##l"];
-const BYTES = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, "0")}>`);
+export const BYTES: readonly string[] = Array.from(
+  { length: 256 },
+  (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, "0")}>`,
+);
 /** GPT-2's letters of the bytes (bytes_to_unicode). */
-const LETTERS = Array.from({ length: 256 }, (_, i) => {
+export const LETTERS: readonly string[] = Array.from({ length: 256 }, (_, i) => {
   const printable = i >= 33 && i <= 126 || i >= 161 && i <= 172 || i >= 174;
   const before = Array.from({ length: i }, (_, j) => j).filter((j) => j < 33 || j > 126 && j < 161 || j === 173);
   return String.fromCodePoint(printable ? i : 256 + before.length);

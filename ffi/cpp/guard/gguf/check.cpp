@@ -14,7 +14,7 @@
 //   out-of-memory where the system does, and Linux may not.
 // - the rarer numbers of architectures that neither embed nor rerank (audio, state-space, diffusion): read, but with
 //   their divisors only.
-// - a crafted precompiled charsmap, and regular expressions of a pre-tokenizer that take long on some texts.
+// - regular expressions of a pre-tokenizer that take long on some texts.
 //
 // docs/internals/files.md lists where llama.cpp and this check could read a file differently.
 #include "guard/gguf/check.h"

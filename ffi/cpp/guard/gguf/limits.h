@@ -53,6 +53,21 @@ const char * const WITHOUT_HEADS[] = {
 // Longest token: tries are freed by recursion (naive_trie of llama-vocab.cpp), and a thread's stack may be 512 KB.
 constexpr uint64_t MAX_TOKEN_BYTES = 2048;
 constexpr uint64_t MAX_TOKENS      = 1 << 22;
+
+// Of WordPiece: every place of a word is compared with all tokens up to the longest (llm_tokenizer_wpm_session::tokenize). The
+// longest of real ones has 21 bytes.
+constexpr uint64_t MAX_WORD_PIECE_BYTES = 256;
+
+// Sum of the squares of the tokens' bytes: llama_decode_text repeats a token for each of its letters that stands for no byte.
+// Of real vocabularies at most 4.6e7 (Command R).
+constexpr double   MAX_SQUARES = 1 << 29;
+
+// Sum of the cubes of the tokens' code points: steps that llm_tokenizer_plamo2::build takes.
+constexpr double   MAX_CUBES = 4e9;
+
+// Bytes that a character may be replaced with before it is tokenised (precompiled_charsmap): 33 in nmt_nfkc, of U+FDFA.
+constexpr size_t   MAX_REPLACEMENT = 64;
+
 constexpr uint64_t MAX_LABELS      = 1 << 16;
 
 // Parts of the names of tensors that are added or multiplied, which ggml-cpu does in f32 only. llama.cpp's converter and
