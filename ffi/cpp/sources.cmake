@@ -18,6 +18,7 @@ set(SAUR_GUARD
   guard/cpu_check.cpp
   guard/cpu_check.h
   guard/cpu_features.c
+  guard/cpu_features.h
   guard/exit.cpp
   guard/exit.h
   guard/guard.cpp
@@ -26,6 +27,8 @@ set(SAUR_GUARD
   guard/log.h
   guard/long_runs.cpp
   guard/long_runs.h
+  guard/processor.cpp
+  guard/processor.h
   guard/gguf/check.cpp
   guard/gguf/check.h
   guard/gguf/file.cpp

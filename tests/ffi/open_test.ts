@@ -253,11 +253,14 @@ test("open() gives the same library for the same path", async () => {
 const CPU_CHECK = readFileSync(new URL("../../ffi/cpp/guard/cpu_check.cpp", import.meta.url), "utf8");
 const FEATURES = [.../NAMES\[\] = \{([^}]*)\}/.exec(CPU_CHECK)![1]!.matchAll(/"([^"]+)"/g)].map(([, name]) => name!);
 
-test("saur_cpu_missing() has the bits of cpu_features.c", () => {
-  const c = readFileSync(new URL("../../ffi/cpp/guard/cpu_features.c", import.meta.url), "utf8");
+test("saur_cpu_missing() names the bits of cpu_features.h, and cpu_features.c sets them by the compiler's names", () => {
+  const read = (name: string) => readFileSync(new URL(`../../ffi/cpp/guard/${name}`, import.meta.url), "utf8");
   const plain = (name: string) => name.replace(/[^A-Z0-9]/g, "");
-  const compiled = [...c.matchAll(/#if defined\(__(\w+)__\)\s*\| 1 << (\d+)/g)];
-  assertEquals(compiled.map(([, macro, bit]) => [plain(macro!), Number(bit)]), FEATURES.map((f, i) => [plain(f), i]));
+  const bits = [...read("cpu_features.h").matchAll(/SAUR_CPU_(\w+)\s*= 1 << (\d+)/g)];
+  assertEquals(bits.map(([, name, bit]) => [plain(name!), Number(bit)]), FEATURES.map((name, i) => [plain(name), i]));
+  const compiled = [...read("cpu_features.c").matchAll(/#if defined\(__(\w+)__\)\s*\| SAUR_CPU_(\w+)/g)];
+  assertEquals(compiled.length, FEATURES.length);
+  for (const [, macro, name] of compiled) assertEquals(plain(macro!), plain(name!));
 });
 
 test("saur_cpu_missing() names exactly the asked features that /proc/cpuinfo lacks", {

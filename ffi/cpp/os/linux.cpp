@@ -8,6 +8,8 @@ namespace saur::os {
 
 Cores cores() { return linux_cores(""); }
 
+uint64_t saved_registers() { return xcr0(); }
+
 void trim_heap() {
 #if defined(__GLIBC__)
     malloc_trim(0);

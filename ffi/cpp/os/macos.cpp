@@ -18,6 +18,13 @@ Cores cores() {
     return cores;
 }
 
+// The system begins to keep the registers of AVX-512 when they are first used, and sets the bits only then (as LLVM's
+// compiler-rt says, cpu_model/x86.c).
+uint64_t saved_registers() {
+    const uint64_t registers = xcr0();
+    return (registers & 0x6) == 0x6 ? registers | 0xe0 : registers;
+}
+
 void trim_heap() {}
 
 }  // namespace saur::os

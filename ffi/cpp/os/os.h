@@ -24,6 +24,10 @@ struct CpuLeaf {
 };
 bool cpuid(unsigned number, unsigned sub, CpuLeaf & leaf);  // false: no such instruction on this architecture
 
+// The groups of registers that the system keeps for each thread: XCR0 of x86-64 (Intel SDM volume 1, 13.3), else 0. A kernel
+// that used others would lose its numbers.
+uint64_t saved_registers();
+
 // Keeps this library in memory until the process ends. Unloaded beneath a running thread, it would take the process with it
 // (denoland/deno#14854).
 void pin_library();

@@ -38,7 +38,7 @@ void start_thread(size_t stack_bytes, void * (*run)(void *), void * argument) {
     }
 }
 
-// By hand, since the names that __builtin_cpu_supports knows differ between compilers.
+// By hand: the names that __builtin_cpu_supports knows differ between compilers, and zig's runtime answers no to all of them.
 bool cpuid(unsigned number, unsigned sub, CpuLeaf & leaf) {
     leaf = {};
 #if defined(__x86_64__) || defined(__i386__)
@@ -51,6 +51,19 @@ bool cpuid(unsigned number, unsigned sub, CpuLeaf & leaf) {
     (void) sub;
     return false;
 #endif
+}
+
+inline uint64_t xcr0() {
+#if defined(__x86_64__)
+    CpuLeaf leaf;
+    cpuid(1, 0, leaf);
+    if (leaf.ecx >> 27 & 1) {  // OSXSAVE: the instruction may be used
+        unsigned low, high;
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        return (uint64_t) high << 32 | low;
+    }
+#endif
+    return 0;
 }
 
 std::string library_of(const void * function) {

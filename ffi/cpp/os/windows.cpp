@@ -59,6 +59,23 @@ bool cpuid(unsigned number, unsigned sub, CpuLeaf & leaf) {
 #endif
 }
 
+uint64_t saved_registers() {
+    CpuLeaf leaf;
+    cpuid(1, 0, leaf);
+    if (!(leaf.ecx >> 27 & 1)) {  // OSXSAVE: the instruction may be used
+        return 0;
+    }
+#if defined(_MSC_VER) && defined(_M_X64)
+    return _xgetbv(0);
+#elif defined(__x86_64__)
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t) high << 32 | low;
+#else
+    return 0;
+#endif
+}
+
 void pin_library() {
     HMODULE module;
     GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (LPCWSTR) &pin_library,

@@ -1,6 +1,8 @@
 // Finds out which kernels the processor can run.
 #include "kernels/kernels.h"
 
+#include "guard/processor.h"
+
 #if defined(SAUR_KERNELS_X86)
 extern const saur::Kernels kernels_avx2, kernels_avx512, kernels_avx512_bf16;
 #    if defined(__linux__)
@@ -11,22 +13,33 @@ extern const saur::Kernels kernels_neon;
 #endif
 
 namespace saur {
+#if defined(SAUR_KERNELS_X86)
+namespace {
+
+// What the compiler was told for each file of this folder, build/CMakeLists.txt.
+constexpr int32_t AVX2   = SAUR_CPU_AVX2 | SAUR_CPU_FMA | SAUR_CPU_F16C;
+constexpr int32_t AVX512 = AVX2 | SAUR_CPU_AVX512F | SAUR_CPU_AVX512BW | SAUR_CPU_AVX512VL | SAUR_CPU_AVX512DQ |
+                           SAUR_CPU_AVX512_VNNI;
+constexpr int32_t BF16   = AVX512 | SAUR_CPU_AVX512_BF16;
+constexpr int32_t AMX    = BF16 | SAUR_CPU_AMX_TILE | SAUR_CPU_AMX_BF16;
+
+}  // namespace
+#endif
 
 std::vector<const Kernels *> usable_kernels() {
     std::vector<const Kernels *> all;
 #if defined(SAUR_KERNELS_X86)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")) {
+    const int32_t features = processor_features();
+    const auto    has      = [&](int32_t asked) { return (features & asked) == asked; };
 #    if defined(__linux__)
-        if (__builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && __builtin_cpu_supports("avx512bf16") &&
-            kernels_amx.may_be_used()) {
-            all.push_back(&kernels_amx);
-        }
-#    endif
-        all.push_back(__builtin_cpu_supports("avx512bf16") ? &kernels_avx512_bf16 : &kernels_avx512);
+    if (has(AMX) && kernels_amx.may_be_used()) {
+        all.push_back(&kernels_amx);
     }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {  // no CPU has them without F16C
+#    endif
+    if (has(AVX512)) {
+        all.push_back(has(BF16) ? &kernels_avx512_bf16 : &kernels_avx512);
+    }
+    if (has(AVX2)) {
         all.push_back(&kernels_avx2);
     }
 #elif defined(SAUR_KERNELS_ARM)
