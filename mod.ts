@@ -18,7 +18,7 @@ export type { ItemEmbedding } from "./src/stream.ts";
 export type { Ranked } from "./src/rerank.ts";
 export type { LabelScore } from "./src/scores.ts";
 export type { MemoryEstimate, MemoryInfo } from "./src/pool/memory.ts";
-export type { LlamaInfo, Reranker } from "./src/engine/info.ts";
+export type { Exactness, LlamaInfo, Reranker } from "./src/engine/info.ts";
 export type {
   EmbedOptions,
   EmbedStreamOptions,

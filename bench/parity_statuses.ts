@@ -1,5 +1,5 @@
-// Families that `deno task parity` cannot measure, and what becomes of them. The warnings are src/engine/profile.ts's and are tested
-// in tests/src/engine/profile_test.ts.
+// Families that `deno task parity` cannot measure, and what becomes of them. The warnings are src/engine/exactness.ts's and are
+// tested in tests/src/engine/profile_test.ts.
 
 /** What becomes of a family. */
 export interface Status {

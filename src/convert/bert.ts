@@ -4,6 +4,7 @@
  * Follows conversion/bert.py (BertModel, RobertaModel, XLMRobertaModel) and conversion/base.py (TextModel.set_gguf_parameters,
  * _try_set_pooling_type) of the pinned llama.cpp, and differs from them on purpose where they lose something:
  * - a cross-encoder keeps BERT's `pooler.dense` (as `cls`), its labels even when they are the default ones, and pooling "rank";
+ * - `llamasaur.converter` says that it was this converter, and `bert.hidden_activation` which GELU the layers have;
  * - sentence-transformers' `max_seq_length` is kept as `llamasaur.max_seq_length`, its prompts as `llamasaur.prompt.*`;
  * - what llama.cpp would compute wrongly is refused.
  */
@@ -48,8 +49,14 @@ const FAMILIES: readonly Family[] = [
   })),
 ];
 
-/** llama.cpp computes one GELU, the tanh form; the erf form differs from it by less than 5e-4. */
-const ACTIVATIONS = ["gelu", "gelu_new", "gelu_fast", "gelu_python", "gelu_pytorch_tanh", "gelu_accurate"];
+/**
+ * GELU by erf, and those by tanh, which differ from it by less than 5e-4 (ACT2FN of transformers). llama.cpp computes the
+ * tanh form of both; our kernels compute what the file says.
+ */
+const ACTIVATIONS = ["gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate"];
+
+/** Number of what this converter keeps or refuses; where it stands in a file, nothing that changes a result is lost. */
+const CONVERTER = 1;
 
 /**
  * Reads a checkpoint.
@@ -84,10 +91,12 @@ export async function readBert(
     ["bert.feed_forward_length", { u32: shape.inner }],
     ["bert.attention.head_count", { u32: shape.heads }],
     ["bert.attention.layer_norm_epsilon", { f32: config.number("layer_norm_eps", 1e-12) }],
+    ["bert.hidden_activation", { string: config.text("hidden_act") ?? "gelu" }], // as ModernBERT's; llama.cpp ignores it here
     ["general.file_type", { u32: 0 }], // LLAMA_FTYPE_ALL_F32
     ["bert.attention.causal", { bool: false }],
     ["bert.pooling_type", { u32: POOLING[pooling] }],
     ...(labels.length === 0 ? [] : [["bert.classifier.output_labels", { strings: labels }] as [string, GgufValue]]),
+    ["llamasaur.converter", { u32: CONVERTER }],
     ...(limit === undefined ? [] : [["llamasaur.max_seq_length", { u32: limit }] as [string, GgufValue]]),
     ...(await readPrompts(directory)).map(([kind, string]): [string, GgufValue] => [
       `llamasaur.prompt.${kind}`,

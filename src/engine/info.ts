@@ -6,6 +6,16 @@ import type { Pooling } from "../options.ts";
 /** How `rerank` scores: by a classification head, by the logits of two answers of a causal model, or by cosine. */
 export type Reranker = "cross-encoder" | "yes-no" | "cosine";
 
+/** How much of the original a loaded model is known to be: `llama.info.exactness`. */
+export interface Exactness {
+  /** What is known to be as in the original. */
+  readonly known: readonly string[];
+  /** What is known to be missing or different, each with the remedy; `Llama.load` warns of these alone. */
+  readonly lacks: readonly string[];
+  /** What the file leaves open: it may be as in the original, and nothing says so. */
+  readonly unknown: readonly string[];
+}
+
 /** What a loaded model is: `llama.info`. */
 export interface LlamaInfo {
   /** llama.cpp's name of the architecture, such as `bert`. */
@@ -43,8 +53,13 @@ export interface LlamaInfo {
    * answers "yes" and "no" (`"yes-no"`), or by the cosine of two vectors.
    */
   readonly reranker: Reranker;
-  /** Whether the file holds all that the original model has; false when a part that changes the result is missing. */
+  /**
+   * Whether all that changes a result is known to be as in the original model: `exactness` lists nothing lacking and
+   * nothing unknown. True for files that `convert()` made, and for those that say everything themselves.
+   */
   readonly exact: boolean;
+  /** What of the original model is known to be there, what is lacking, and what the file leaves open. */
+  readonly exactness: Exactness;
   /** Changes when the vectors of `embed` with default options would; `llama.fingerprint()` takes options. */
   readonly fingerprint: string;
 }
@@ -60,13 +75,14 @@ export type Decided = Pick<
   | "device"
   | "kernels"
   | "reranker"
-  | "exact"
+  | "exactness"
   | "fingerprint"
 >;
 
 /** Makes `llama.info`. */
 export function describe(model: Model, decided: Decided): LlamaInfo {
   const { numbers } = model;
+  const { known, lacks, unknown } = decided.exactness;
   return Object.freeze({
     architecture: model.meta("general.architecture") ?? "unknown",
     dimensions: numbers.dimensions,
@@ -77,5 +93,11 @@ export function describe(model: Model, decided: Decided): LlamaInfo {
     size: numbers.bytes,
     parameters: numbers.parameters,
     ...decided,
+    exact: lacks.length === 0 && unknown.length === 0,
+    exactness: Object.freeze({
+      known: Object.freeze(known),
+      lacks: Object.freeze(lacks),
+      unknown: Object.freeze(unknown),
+    }),
   });
 }

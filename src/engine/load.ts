@@ -57,7 +57,7 @@ export async function loadEngine(path: string, options: LoadOptions, known?: Cat
       const machine = { cores: cores(native), kernels: kernels(native) };
       const decision = decide(model, machine, options, known);
       const idle = gpuLayers > 0 && !decision.gpu ? [NO_GPU] : [];
-      for (const message of [...idle, ...decision.profile.warnings]) onLog?.({ level: "warn", message });
+      for (const message of [...idle, ...decision.profile.exactness.lacks]) onLog?.({ level: "warn", message });
       const engine = await start(native, model, lane, list, options, decision);
       signal?.throwIfAborted(); // in onLog, since the weights were there
       return engine;
@@ -81,7 +81,7 @@ async function start(
   decision: Decision,
 ): Promise<Engine> {
   const { profile, gpu, threads, pass, row, head, answers, pair, sharesPrefix } = decision;
-  const { pooling, maxTokens, reranker, exact, prompts, template } = profile;
+  const { pooling, maxTokens, reranker, exactness, prompts, template } = profile;
   const ownKernels = decision.kernels.length > 0;
   const fingerprint = (asked: EmbedOptions): string =>
     fingerprintOf({ model, pooling, maxTokens, prompts, version: LLAMA_VERSION, kernels: ownKernels }, asked);
@@ -109,7 +109,7 @@ async function start(
     device: gpu ? list[model.numbers.device]!.name : "CPU",
     kernels: Object.freeze([...decision.kernels]),
     reranker,
-    exact,
+    exactness,
     fingerprint: fingerprint({}),
   });
   const pool = new Pool(native, model, { lane, capacity }, {

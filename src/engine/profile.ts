@@ -4,8 +4,8 @@ import { LlamaError } from "../../ffi/errors.ts";
 import type { CatalogueEntry } from "../models/catalogue.ts";
 import type { LoadOptions, Pooling } from "../options.ts";
 import { YES_NO_TEMPLATE } from "../text/templates.ts";
-import type { Reranker } from "./info.ts";
-import { warningsOf } from "./warnings.ts";
+import type { Exactness, Reranker } from "./info.ts";
+import { exactnessOf, type Facts } from "./exactness.ts";
 
 /** What the catalogue knows of a model and its file may not say. */
 export type CatalogueFacts = Pick<CatalogueEntry, "maxTokens" | "prompts"> & Partial<Pick<CatalogueEntry, "pooling">>;
@@ -17,14 +17,12 @@ export interface Profile {
   readonly reranker: Reranker;
   /** Whether a token attends only to those before it. */
   readonly causal: boolean;
-  /** Whether the file holds everything that changes a result. */
-  readonly exact: boolean;
+  /** What of the original is known to be there, what is lacking, and what is open. */
+  readonly exactness: Exactness;
   /** What goes before a query and before a document, if it is known. */
   readonly prompts: CatalogueEntry["prompts"] | undefined;
   /** Text with `{query}` and `{document}` for a pair. */
   readonly template: string | undefined;
-  /** What the file lacks, each with the remedy. */
-  readonly warnings: readonly string[];
 }
 
 // llama.cpp's names of the architectures with bidirectional attention whose files need not say so.
@@ -45,16 +43,19 @@ export function profileOf(model: Model, options: LoadOptions, known: CatalogueFa
   const pooling = poolingOf(model, options, known);
   const causal = isCausal(model);
   const reranker = rerankerOf(model, options, pooling, causal);
-  const { messages, exact } = warningsOf(model.meta("general.name") ?? "The model", {
+  const template = options.template ?? model.meta("tokenizer.chat_template.rerank");
+  const { numbers } = model;
+  const exactness = exactnessOf(model.meta("general.name") ?? "The model", {
     architecture: model.meta("general.architecture") ?? "",
-    tokenizer: model.meta("tokenizer.ggml.model"),
-    preTokenizer: model.meta("tokenizer.ggml.pre"),
-    addBos: model.numbers.addBos === 1,
-    addEos: model.numbers.addEos === 1,
+    meta: (key) => model.meta(key),
     hasTensor: (name) => model.hasTensor(name),
-    causal,
+    addBos: numbers.addBos === 1,
+    addEos: numbers.addEos === 1,
     pooling,
     reranker,
+    causal,
+    causalBy: causalBy(model),
+    asksItsOwn: asksItsOwn(model, options, template),
     options,
   });
   const own = { query: model.meta("llamasaur.prompt.query"), document: model.meta("llamasaur.prompt.document") };
@@ -64,11 +65,9 @@ export function profileOf(model: Model, options: LoadOptions, known: CatalogueFa
     maxTokens: maxTokensOf(model, options.contextSize, known?.maxTokens),
     reranker,
     causal,
-    exact,
+    exactness,
     prompts: named ? { query: own.query ?? "", document: own.document ?? "" } : known?.prompts,
-    template: options.template ?? model.meta("tokenizer.chat_template.rerank") ??
-      (reranker === "yes-no" ? YES_NO_TEMPLATE : undefined),
-    warnings: messages,
+    template: template ?? (reranker === "yes-no" ? YES_NO_TEMPLATE : undefined),
   };
 }
 
@@ -78,6 +77,25 @@ export function isCausal(model: Model): boolean {
   const said = model.meta(`${architecture}.attention.causal`);
   if (said !== undefined) return said === "true";
   return !BIDIRECTIONAL.has(architecture) && model.numbers.hasDecoder === 1 && model.numbers.hasEncoder === 0;
+}
+
+/** Who says whether a token sees the whole text. */
+function causalBy(model: Model): Facts["causalBy"] {
+  const architecture = model.meta("general.architecture") ?? "";
+  if (model.meta(`${architecture}.attention.causal`) !== undefined) return "file";
+  return BIDIRECTIONAL.has(architecture) ? "architecture" : undefined;
+}
+
+// Files of Qwen3-Reranker without head and template are known by their name alone.
+const QWEN3_RERANKER = /qwen3.?reranker/i;
+
+/** Whether a causal model that ranks is asked with its own template, for its own answers. */
+function asksItsOwn(model: Model, { answers }: LoadOptions, template: string | undefined): boolean {
+  const isQwen3 = model.meta("general.architecture") === "qwen3";
+  // llama.cpp's converter writes a template for Qwen3-Reranker alone (conversion/qwen.py).
+  if (isQwen3 && model.meta("tokenizer.chat_template.rerank") !== undefined) return true;
+  if (isQwen3 && QWEN3_RERANKER.test(model.meta("general.name") ?? "")) return true;
+  return template !== undefined && answers !== undefined;
 }
 
 function hasHead(model: Model): boolean {

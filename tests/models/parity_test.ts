@@ -4,9 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Buffer } from "node:buffer";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { quantize } from "../../convert.ts";
-import { Llama, LlamaError } from "../../mod.ts";
+import { Llama, LlamaError, type LlamaInfo } from "../../mod.ts";
 import { inDirectory } from "../support/checkpoint.ts";
 import {
   compareScores,
@@ -30,13 +30,46 @@ import { farthest, libraryMissing as skip } from "../support/references.ts";
 const FACTOR = 20;
 const { embedders, rerankers } = readFamilies();
 
+// Why a family's file is not exact though its numbers are the original's: what llama.cpp's converter does not write down, so
+// that other files of the kind come out wrong. Those that are not here are exact.
+const DENSE = "whether a Dense module follows the pooling";
+const ACTIVATION = "which activation the feed-forward layers have";
+const ATTENTION = "whether a token sees the whole text";
+const HEAD = "does not say whether its head takes the mean";
+const TEMPLATE = "has no template for pairs";
+const NOT_EXACT: Readonly<Record<string, readonly string[]>> = {
+  distilbert: [DENSE, ACTIVATION],
+  gte_qwen2: [DENSE, ATTENTION],
+  llama_last: [DENSE, ATTENTION],
+  modern_bert: [DENSE],
+  modern_bert_reranker: [HEAD],
+  nomic_bert: [DENSE],
+  qwen2_last: [DENSE, ATTENTION],
+  qwen3_last: [DENSE, ATTENTION],
+  qwen3_reranker_plain: [TEMPLATE],
+  roberta_mean: [DENSE, ACTIVATION],
+  roberta_reranker: [ACTIVATION],
+  xlm_roberta_cls: [DENSE, ACTIVATION],
+  xlm_roberta_mean: [DENSE, ACTIVATION],
+  xlm_roberta_reranker: [ACTIVATION],
+};
+
+/** The file says of itself what it should: all of it is known, or just what the table above has is not. */
+function assertExactness({ exact, exactness }: LlamaInfo, name: string): void {
+  const open = NOT_EXACT[name] ?? [];
+  const found = [...exactness.lacks, ...exactness.unknown];
+  assertEquals([exact, found.length], [open.length === 0, open.length], found.join("\n"));
+  open.forEach((words, i) => assertStringIncludes(found[i]!, words));
+}
+
 for (const embedder of embedders) {
   const { family, texts, tokenLevel, mutations } = embedder;
   test(`tokenize() and embed() are those of the original, ${family.title}`, { skip }, async () => {
     await using llama = await loadFamily(embedder);
     const tolerance = toleranceOf(embedder, llama.info);
-    const { pooling, dimensions, exact, reranker } = llama.info;
-    assertEquals([pooling, dimensions, exact, reranker], [family.pooling, family.dimensions, true, "cosine"]);
+    const { pooling, dimensions, reranker } = llama.info;
+    assertEquals([pooling, dimensions, reranker], [family.pooling, family.dimensions, "cosine"]);
+    assertExactness(llama.info, family.name);
     assertEquals(await wrongTokens(llama, embedder), []);
     const together = await vectorsOf(llama, texts);
     const limits = { tolerance, cosine: leastCosine(llama.info) };
@@ -89,7 +122,8 @@ for (const reranker of rerankers) {
   test(`rerank() gives the logits of the original, ${family.title}`, { skip }, async () => {
     await using llama = await loadFamily(reranker);
     const tolerance = toleranceOf(reranker, llama.info);
-    assertEquals([llama.info.reranker, llama.info.exact], [family.reranker, true]);
+    assertEquals(llama.info.reranker, family.reranker);
+    assertExactness(llama.info, family.name);
     assertEquals(await wrongPairTokens(llama, reranker), []);
     const together = await scoresOf(llama, pairs);
     const all: [string, typeof together][] = [["together", together], [

@@ -45,9 +45,11 @@ test("readBert() gives a bi-encoder's metadata and tensors in llama.cpp's order"
     ["bert.feed_forward_length", { u32: 128 }],
     ["bert.attention.head_count", { u32: 2 }],
     ["bert.attention.layer_norm_epsilon", { f32: 1e-12 }],
+    ["bert.hidden_activation", { string: "gelu" }],
     ["general.file_type", { u32: 0 }],
     ["bert.attention.causal", { bool: false }],
     ["bert.pooling_type", { u32: 1 }],
+    ["llamasaur.converter", { u32: 1 }],
     ["llamasaur.max_seq_length", { u32: 96 }],
     ["general.quantization_version", { u32: 2 }],
   ]);

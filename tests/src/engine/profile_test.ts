@@ -8,26 +8,31 @@ import { YES_NO_TEMPLATE } from "../../../src/text/templates.ts";
 import { BERT, fakeModel, type ModelFile, QWEN3, XLM_R } from "../../support/fake_model.ts";
 
 function profiled(file: ModelFile, options: LoadOptions = {}, known?: CatalogueFacts) {
-  const { pooling, reranker, exact, warnings, maxTokens } = profileOf(fakeModel(file), options, known);
-  return { pooling, reranker, exact, warnings, maxTokens };
+  const { pooling, reranker, exactness: { lacks }, maxTokens } = profileOf(fakeModel(file), options, known);
+  return { pooling, reranker, lacks, maxTokens };
 }
 
 test("profileOf() finds nothing wrong with a file that has what its family needs", () => {
-  const right = { exact: true, warnings: [], maxTokens: 512 };
+  const right = { lacks: [], maxTokens: 512 };
   assertEquals(profiled(BERT), { ...right, pooling: "mean", reranker: "cosine" });
   assertEquals(profiled(XLM_R), { ...right, pooling: "cls", reranker: "cosine" });
   assertEquals(profiled({ ...QWEN3, pooling: "last" }), { ...right, pooling: "last", reranker: "cosine" });
-  assertEquals(profiled(QWEN3), { ...right, pooling: "none", reranker: "yes-no" });
-  const head = { ...BERT, pooling: "rank", tensors: ["cls.weight", "cls.output.weight"] } as const;
+  assertEquals(profiled({ meta: { ...QWEN3.meta, "general.name": "Qwen3 Reranker 0.6B" } }), {
+    ...right,
+    pooling: "none",
+    reranker: "yes-no",
+  });
+  const tensors = ["token_types.weight", "cls.weight", "cls.output.weight"];
+  const head = { ...BERT, pooling: "rank", tensors } as const;
   assertEquals(profiled(head), { ...right, pooling: "rank", reranker: "cross-encoder" });
 });
 
-/** The one warning of a file that changes its results, and that an option for it silences it. */
+/** The one thing that a file lacks, and that an option for it makes up for it. */
 function assertWarned(file: ModelFile, words: string[], remedy: LoadOptions = {}): void {
-  const { exact, warnings } = profiled(file);
-  assertEquals([exact, warnings.length], [false, 1], warnings.join());
-  for (const word of words) assertStringIncludes(warnings[0]!, word);
-  if (Object.keys(remedy).length > 0) assertEquals(profiled(file, remedy).warnings, []);
+  const { lacks } = profiled(file);
+  assertEquals(lacks.length, 1, lacks.join());
+  for (const word of words) assertStringIncludes(lacks[0]!, word);
+  if (Object.keys(remedy).length > 0) assertEquals(profiled(file, remedy).lacks, []);
 }
 
 test("profileOf() warns by name of what a file lacks, with the remedy", () => {
@@ -42,29 +47,26 @@ test("profileOf() warns by name of what a file lacks, with the remedy", () => {
   });
   const gemma = { "general.architecture": "gemma-embedding", "general.name": "EmbeddingGemma" };
   assertWarned({ meta: gemma, pooling: "mean" }, ["EmbeddingGemma lacks the dense head", "dense-modules"]);
-  assertEquals(profiled({ meta: gemma, pooling: "mean", tensors: ["dense_2.weight"] }).warnings, []);
+  assertEquals(profiled({ meta: gemma, pooling: "mean", tensors: ["dense_2.weight"] }).lacks, []);
   assertWarned({ meta: { "general.architecture": "jina-bert-v3" }, pooling: "mean" }, ["LoRA adapters"]);
   assertWarned({ meta: { "general.architecture": "nomic-bert-moe" }, pooling: "mean" }, ["experts whose bias"]);
   const { "tokenizer.ggml.pre": _, ...unsplit } = QWEN3.meta!;
   assertWarned({ meta: unsplit, pooling: "last" }, ["tokenizer.ggml.pre", "convert the original again"]);
-  const { exact, warnings } = profiled({ meta: BERT.meta! });
-  assertEquals([exact, warnings.length], [true, 1]);
-  assertStringIncludes(warnings[0]!, "names no pooling");
-  assertEquals(profiled({ meta: BERT.meta! }, { pooling: "none" }).warnings, []);
+  assertWarned({ meta: BERT.meta! }, ["names no pooling"], { pooling: "cls" });
+  assertEquals(profiled({ meta: BERT.meta! }, { pooling: "none" }).lacks, []);
 });
 
 test("profileOf() takes a file that has a head and names no pooling for a reranker", () => {
-  const head = { tensors: ["cls.weight", "cls.output.weight"] };
+  const head = { tensors: ["token_types.weight", "cls.weight", "cls.output.weight"] };
   assertEquals(profiled({ meta: XLM_R.meta!, ...head }), {
     pooling: "rank",
     reranker: "cross-encoder",
-    exact: true,
-    warnings: [],
+    lacks: [],
     maxTokens: 512,
   });
-  const { exact, reranker, warnings } = profiled({ meta: { "general.architecture": "modern-bert" }, ...head });
-  assertEquals([exact, reranker, warnings.length], [true, "cross-encoder", 1]);
-  assertStringIncludes(warnings[0]!, "classifier_pooling");
+  const modern = { meta: { "general.architecture": "modern-bert" }, ...head };
+  assertEquals(profiled(modern).reranker, "cross-encoder");
+  assertWarned(modern, ["classifier_pooling"]);
   assertEquals(profiled({ meta: XLM_R.meta!, ...head }, { pooling: "cls" }).reranker, "cosine");
 });
 
@@ -74,8 +76,7 @@ test("profileOf() takes the catalogue's word where the file is silent, and the o
   assertEquals(profiled(silent, {}, known), {
     pooling: "cls",
     reranker: "cosine",
-    exact: true,
-    warnings: [],
+    lacks: [],
     maxTokens: 128,
   });
   assertEquals(profiled(BERT, {}, known).pooling, "mean");
