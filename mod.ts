@@ -12,7 +12,7 @@
  *
  * @module
  */
-export { type Device, listDevices, Llama } from "./src/llama.ts";
+export { type Device, type ForInput, listDevices, Llama } from "./src/llama.ts";
 export type { Embedding } from "./src/embed.ts";
 export type { ItemEmbedding } from "./src/stream.ts";
 export type { Ranked } from "./src/rerank.ts";
@@ -24,6 +24,7 @@ export type {
   EmbedStreamOptions,
   LoadOptions,
   LogLine,
+  OptionsFor,
   Pooling,
   Progress,
   RerankOptions,

@@ -3,7 +3,15 @@ import process from "node:process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { LibraryNotFoundError, LlamaError, STATUS } from "./errors.ts";
-import { buildCommand, isCompiled, libraryCachePath, libraryFileName, packageRoot, targetName } from "./host/paths.ts";
+import {
+  buildCommand,
+  isBundled,
+  isCompiled,
+  libraryCachePath,
+  libraryFileName,
+  packageRoot,
+  targetName,
+} from "./host/paths.ts";
 import { env, granted } from "./host/permission.ts";
 import { Jobs } from "./jobs.ts";
 import type { Native } from "./native.ts";
@@ -20,6 +28,9 @@ export interface Candidate {
 // What a library of any version must answer, so that a stale one can be told from a foreign one.
 const FIRST = { saur_abi: SYMBOLS.saur_abi, saur_versions: SYMBOLS.saur_versions } as const;
 FIRST satisfies Record<string, Signature>;
+
+/** The oldest runtimes that pass the tests; package.json's "engines" has them, too. */
+const OLDEST = "Deno 2.4 or Bun 1.2.23";
 
 const opened = new Map<string, Native>();
 
@@ -45,7 +56,9 @@ export async function open(library?: string | URL): Promise<Native> {
     } catch (error) {
       if (isPermissionError(error)) throw error;
       if (error instanceof LlamaError) mismatch ??= error;
-      tried.push(`${path}: ${(error as Error).message.replace(/^(Could not open library: )+/, "")}`);
+      tried.push(
+        `${path}: ${(error as Error).message.replace(/^(Could not open library: )+/, "").replace(`${path}: `, "")}`,
+      );
     }
   }
   if (mismatch) throw mismatch;
@@ -81,7 +94,7 @@ export function candidates(option?: string | URL): Candidate[] {
   const beside = isCompiled()
     ? join(dirname(process.execPath), libraryFileName())
     : root.protocol === "file:"
-    ? join(fileURLToPath(root), "lib", targetName(), libraryFileName())
+    ? join(fileURLToPath(root), isBundled() ? "" : join("lib", targetName()), libraryFileName())
     : undefined;
   add(beside, "lib/ beside the package", `the package was loaded from ${root.protocol}//${root.host}`);
   add(
@@ -95,7 +108,8 @@ export function candidates(option?: string | URL): Candidate[] {
 function loadAdapter(): Promise<Adapter> {
   if ("Deno" in globalThis) return import("./runtime/deno.ts");
   if ("Bun" in globalThis) return import("./runtime/bun.ts");
-  throw new Error("Cannot open the native library on this runtime: llamasaur needs Deno 2.9 or Bun 1.4.5, or newer");
+  const here = process.versions.node ? `Node v${process.versions.node}` : "this runtime";
+  throw new Error(`Cannot load a model on ${here}: llamasaur runs on ${OLDEST}, or newer`);
 }
 
 function isPermissionError(error: unknown): boolean {

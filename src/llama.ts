@@ -17,6 +17,7 @@ import {
   type EmbedOptions,
   type EmbedStreamOptions,
   type LoadOptions,
+  type OptionsFor,
   type RerankOptions,
 } from "./options.ts";
 import type { Pool } from "./pool/pool.ts";
@@ -28,6 +29,9 @@ export type { Device };
 
 // Frees the native side of a Llama that was garbage-collected without close().
 const dropped = new FinalizationRegistry((pool: Pool) => void pool.close());
+
+/** What a call gives for a text, or for a list of texts: one, or a list. */
+export type ForInput<Input extends string | readonly string[], One> = Input extends string ? One : One[];
 
 /**
  * A loaded model that embeds and reranks text.
@@ -148,12 +152,13 @@ export class Llama {
    * console.log(dot(query, cat!) > dot(query, car!)); // true
    * ```
    */
-  embed(input: string, options?: EmbedOptions): Promise<Float32Array>;
-  /** The vectors of many texts, in their order. */
-  embed(input: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
-  async embed(input: string | readonly string[], options: EmbedOptions = {}): Promise<Float32Array | Float32Array[]> {
-    if (typeof input === "string") return (await this.embedDetailed(input, options)).embedding;
-    return await mapInSlices(await this.embedDetailed(input, options), ({ embedding }) => embedding);
+  async embed<Input extends string | readonly string[]>(
+    input: Input,
+    options: EmbedOptions = {},
+  ): Promise<ForInput<Input, Float32Array>> {
+    const embedded = await this.#embedInput(input, options);
+    const vectors = await mapInSlices(embedded, ({ embedding }) => embedding);
+    return (typeof input === "string" ? vectors[0]! : vectors) as ForInput<Input, Float32Array>;
   }
 
   /**
@@ -172,17 +177,12 @@ export class Llama {
    * console.log(tokens, truncated); // 4 false
    * ```
    */
-  embedDetailed(input: string, options?: EmbedOptions): Promise<Embedding>;
-  /** The embeddings of many texts, in their order. */
-  embedDetailed(input: readonly string[], options?: EmbedOptions): Promise<Embedding[]>;
-  async embedDetailed(
-    input: string | readonly string[],
+  async embedDetailed<Input extends string | readonly string[]>(
+    input: Input,
     options: EmbedOptions = {},
-  ): Promise<Embedding | Embedding[]> {
-    const checked = checkEmbedOptions(options, this.info.dimensions);
-    const name = (i: number): string => typeof input === "string" ? "input" : `input[${i}]`;
-    const results = await this.#embed(name, copyInput(input), checked);
-    return typeof input === "string" ? results[0]! : results;
+  ): Promise<ForInput<Input, Embedding>> {
+    const embedded = await this.#embedInput(input, options);
+    return (typeof input === "string" ? embedded[0]! : embedded) as ForInput<Input, Embedding>;
   }
 
   /**
@@ -239,7 +239,7 @@ export class Llama {
    */
   embedStreamDetailed<T = string>(
     items: Iterable<T> | AsyncIterable<T>,
-    options: EmbedStreamOptions<T> = {},
+    ...[options = {}]: OptionsFor<T, EmbedStreamOptions<T>>
   ): AsyncGenerator<ItemEmbedding<T>, void, undefined> {
     return embedIterable(items, () => {
       const { text = (item: T): unknown => item, ...rest } = checkEmbedStreamOptions(options, this.info.dimensions);
@@ -273,7 +273,7 @@ export class Llama {
   async rerank<T = string>(
     query: string,
     documents: readonly T[],
-    options: RerankOptions<T> = {},
+    ...[options = {}]: OptionsFor<T, RerankOptions<T>>
   ): Promise<Ranked<T>[]> {
     const checked = checkRerankOptions(options);
     checkText("query", query);
@@ -342,6 +342,12 @@ export class Llama {
   /** Calls `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #embedInput(input: string | readonly string[], options: EmbedOptions): Promise<Embedding[]> {
+    const checked = checkEmbedOptions(options, this.info.dimensions);
+    const name = (i: number): string => typeof input === "string" ? "input" : `input[${i}]`;
+    return await this.#embed(name, copyInput(input), checked);
   }
 
   #embed(nameOf: (index: number) => string, texts: readonly unknown[], options: EmbedOptions): Promise<Embedding[]> {

@@ -136,6 +136,10 @@ export interface RerankOptions<T> {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
+/** The options of a call whose items are of a type: what is no string needs the `text` option. */
+export type OptionsFor<T, Options extends { readonly text?: unknown }> = [T] extends [string] ? [options?: Options]
+  : [options: Options & { readonly text: Exclude<Options["text"], undefined> }];
+
 const POOLINGS: readonly Pooling[] = ["none", "mean", "cls", "last", "rank"];
 const TRUNCATES: readonly Truncate[] = ["end", "start", "error"];
 const MOST_THREADS = 512;

@@ -1,8 +1,12 @@
 /** Where this package, its caches and its library are on this machine. */
 import process from "node:process";
 import { join, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { VERSION } from "../version.ts";
 import { env } from "./permission.ts";
+
+/** Where this very file is; a bundler that writes CommonJS leaves nothing. */
+const SELF: string = import.meta.url ?? "";
 
 /** The name of a system and processor, such as `linux-x64`. */
 export function targetName(platform: string = process.platform, arch: string = process.arch): string {
@@ -26,21 +30,35 @@ export function cacheDirectory(platform: string = process.platform): string | un
   return home && join(home, platform === "darwin" ? "Library/Caches" : ".cache", "llamasaur");
 }
 
-/** The root of this package, as a URL that ends in a slash. */
+/**
+ * The root of this package, as a URL that ends in a slash; of a bundle, which holds a part of the package alone, the folder
+ * that it is in. npm's package has its JavaScript in `js/`.
+ */
 export function packageRoot(): URL {
-  return new URL("../../", import.meta.url);
+  return new URL(isBundled() ? "./" : isPacked() ? "../../../" : "../../", SELF || pathToFileURL(process.execPath));
 }
 
 /** Whether this package is a working copy on disk, whose `lib/` a build may write to. */
 export function isCheckout(): boolean {
   const root = packageRoot();
-  return root.protocol === "file:" && !root.pathname.split("/").includes("node_modules");
+  const whole = !isBundled() && !isPacked();
+  return whole && root.protocol === "file:" && !root.pathname.split("/").includes("node_modules");
+}
+
+/** Whether this package is npm's, which scripts/pack.mjs made. */
+function isPacked(): boolean {
+  return SELF.endsWith("/js/ffi/host/paths.js");
+}
+
+/** Whether a bundler put this package into another file: it is alone there, and may have been moved. */
+export function isBundled(): boolean {
+  return !isPacked() && !SELF.endsWith("/ffi/host/paths.ts");
 }
 
 /** Whether this package is inside a program that `bun build --compile` or `deno compile` made. */
 export function isCompiled(): boolean {
   const deno = (globalThis as { Deno?: { readonly build: { readonly standalone: boolean } } }).Deno;
-  return deno ? deno.build.standalone : /^\/(\$bunfs|[A-Z]:\/~BUN)\//i.test(new URL(import.meta.url).pathname);
+  return deno ? deno.build.standalone : /^file:\/\/\/(\$bunfs|[A-Z]:\/~BUN)\//i.test(SELF);
 }
 
 /**
@@ -62,9 +80,13 @@ export function libraryCachePath(version: string, abi: number): string | undefin
 export function buildCommand(here: string = process.cwd()): string {
   const root = packageRoot();
   const inDeno = "Deno" in globalThis;
-  if (isCompiled()) return inDeno ? "deno run -A jsr:@llamasaur/llamasaur/build" : "bunx llamasaur-build";
+  if (isCompiled() || isBundled()) {
+    return inDeno ? "deno run -A jsr:@llamasaur/llamasaur/build" : "bunx llamasaur-build";
+  }
   if (root.protocol !== "file:") return `deno run -A ${new URL("build/mod.ts", root)}`;
-  if (!isCheckout()) return "bunx llamasaur-build";
+  if (!isCheckout()) {
+    return inDeno ? `deno run -A npm:@llamasaur/llamasaur@${VERSION}/build` : "bunx llamasaur-build";
+  }
   const script = join(fileURLToPath(root), "build", "mod.ts");
   const shown = script.startsWith(join(here, sep)) ? script.slice(join(here, sep).length) : script;
   return inDeno ? `deno run -A ${shown}` : `bun ${shown}`;

@@ -52,7 +52,7 @@ function wrongProgram(args: readonly string[], commands: Commands): string | und
   const at = args.findIndex((word) => !word.startsWith("-"));
   const file = args[at];
   if (file === undefined) return "it names no file";
-  if (file.startsWith("jsr:") || file === "main.ts") return undefined; // the reader's own
+  if (/^(jsr|npm):/.test(file) || file === "main.ts") return undefined; // the reader's own
   return wrongFile(file, args.slice(at + 1), commands);
 }
 

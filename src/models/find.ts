@@ -3,7 +3,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { ModelNotFoundError } from "../../ffi/errors.ts";
-import { isCheckout } from "../../ffi/host/paths.ts";
+import { isCheckout, packageRoot } from "../../ffi/host/paths.ts";
 import { env, granted, isFile } from "../../ffi/host/permission.ts";
 import { cachedFile, hubCache } from "./cache.ts";
 import { type HubFile, hubFileOf, parseHubFile, partsOf, showHubFile } from "./reference.ts";
@@ -118,7 +118,7 @@ function resolved(path: string): string {
 /** The folder of models: LLAMASAUR_MODELS, or `models/` of the checkout; undefined when this package is installed. */
 export function modelFolder(): string | undefined {
   const named = env("LLAMASAUR_MODELS");
-  return named ?? (isCheckout() ? fileURLToPath(new URL("../../models", import.meta.url)) : undefined);
+  return named ?? (isCheckout() ? fileURLToPath(new URL("models", packageRoot())) : undefined);
 }
 
 function inFolder(file: HubFile, name: CatalogueName | undefined, tried: string[]): string | undefined {
@@ -158,7 +158,7 @@ function remedy(model: string): string {
 
 function howToGet(model: string): string {
   if (!isCheckout()) return `\`await download(${JSON.stringify(model)})\` of "@llamasaur/llamasaur/models"`;
-  const script = fileURLToPath(new URL("../../scripts/download_models.sh", import.meta.url));
+  const script = fileURLToPath(new URL("scripts/download_models.sh", packageRoot()));
   const here = granted({ name: "read", path: "." }) ? process.cwd() : undefined;
   const shown = here !== undefined && script.startsWith(`${here}/`) ? `.${script.slice(here.length)}` : script;
   return `\`${shown} ${model}\``;

@@ -3,18 +3,24 @@ import { test } from "node:test";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { VERSION } from "../../ffi/version.ts";
 import { inDirectory } from "../support/checkpoint.ts";
-import { ROOT, runChild } from "../support/child.ts";
+import { findProgram, ROOT, runChild } from "../support/child.ts";
 import { isPublished, servePackage } from "../support/package_server.ts";
+import { serveNpm } from "../support/npm_registry.ts";
 import {
   assertBuilt,
   assertEmbedded,
+  assertExample,
   bun,
   deno,
   embedder,
   emptyHome,
+  firstExample,
+  installPacked,
   noBuild,
   npm,
+  pack,
   warmCache,
 } from "../support/packaging.ts";
 
@@ -22,6 +28,7 @@ if (noBuild) console.warn(`packaging_test: builds of the package are NOT tried: 
 if (!npm) console.warn("packaging_test: the npm tarball is NOT tried: npm is not on PATH");
 
 const slow = { timeout: 120_000 };
+const node = findProgram("node");
 
 /** Makes an empty folder below one that is thrown away. */
 function emptyFolder(directory: string): string {
@@ -43,13 +50,19 @@ test(
     const entries = readdirSync(ROOT).filter((name) => name.endsWith(".ts"));
     const pages = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "docs"]; // README's links lead to docs
     const held = ["build", "ffi", "src", ...entries, ...pages];
+    const ofNpm = ["js", "package.json"];
     await inDirectory(async (directory) => {
       const packed = await runChild(npm!, ["pack", "--dry-run", "--json"], { env: emptyHome(directory) });
       assertEquals(packed.code, 0, packed.stderr);
       const [{ files }] = JSON.parse(packed.stdout);
       const paths: string[] = files.map(({ path }: { path: string }) => path);
-      assertEquals([...new Set(paths.map((path) => path.split("/")[0]!))].sort(), [...held, "package.json"].sort());
-      const kinds = /(\.(ts|cpp|h|c|md|svg|cmake)|LICENSE|CMakeLists\.txt|package\.json)$/;
+      assertEquals([...new Set(paths.map((path) => path.split("/")[0]!))].sort(), [...held, ...ofNpm].sort());
+      const kinds = /(\.(ts|cpp|h|c|md|svg|cmake)|LICENSE|CMakeLists\.txt|package\.json|js\/.*\.(js|map))$/;
+      const sources = paths.filter((path) => /^([^/]+|(src|ffi|build)\/.*)\.ts$/.test(path)).map((path) =>
+        path.slice(0, -3)
+      );
+      const made = sources.flatMap((path) => ["js", "js.map", "d.ts", "d.ts.map"].map((kind) => `js/${path}.${kind}`));
+      assertEquals(paths.filter((path) => path.startsWith("js/")).sort(), ["js/globals.d.ts", ...made].sort());
       assertEquals(paths.filter((path) => !kinds.test(path) || /_(test|worker)\.ts$/.test(path)), []);
     });
     const { publish } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
@@ -57,6 +70,15 @@ test(
     assertEquals([...publish.include].sort(), wanted.sort());
   },
 );
+
+test("package.json and deno.json have the version that messages name, and the same entries", () => {
+  const [ofNpm, ofJsr] = ["package.json", "deno.json"].map((name) =>
+    JSON.parse(readFileSync(join(ROOT, name), "utf8"))
+  );
+  assertEquals([ofNpm.version, ofJsr.version], [VERSION, VERSION]);
+  const entries = Object.entries<{ bun: string }>(ofNpm.exports).filter(([name]) => name !== "./package.json");
+  assertEquals(Object.fromEntries(entries.map(([name, { bun }]) => [name, bun])), ofJsr.exports);
+});
 
 test("the package over HTTP builds into the user's cache, and embeds from an empty folder on Deno", {
   ...slow,
@@ -79,6 +101,8 @@ test("the package over HTTP builds into the user's cache, and embeds from an emp
     const library = assertBuilt(built, env);
     assertEmbedded(await run(imports, "--allow-ffi", "--allow-env=HOME,XDG_CACHE_HOME", "embed.ts"));
     assertEmbedded(await run(imports, `--allow-ffi=${library}`, "--allow-env=HOME,XDG_CACHE_HOME", "embed.ts"));
+    writeFileSync(join(cwd, "main.ts"), firstExample(module));
+    assertExample(await run(imports, "--check", "--allow-ffi", "--allow-env=HOME,XDG_CACHE_HOME", "main.ts"));
 
     writeFileSync(join(cwd, "library.ts"), embedder(module, JSON.stringify({ library })));
     assertEmbedded(await run(imports, "--allow-ffi", "library.ts"));
@@ -99,7 +123,7 @@ test("the package over HTTP has every entry of deno.json", { ...slow, skip: !den
   });
 });
 
-test("the tarball in an empty project has a command that builds, and embeds on Bun", {
+test("the tarball in an empty project has a command that builds, and runs README's first example on Bun", {
   ...slow,
   skip: noBuild !== undefined || !bun || !npm,
 }, async () => {
@@ -108,24 +132,79 @@ test("the tarball in an empty project has a command that builds, and embeds on B
     await warmCache(env);
     const run = (program: string, ...args: string[]) => runChild(program, args, { env, cwd, timeout: 60_000 });
 
-    const packed = await runChild(npm!, ["pack", "--silent", "--pack-destination", directory], { env });
-    assertEquals(packed.code, 0, packed.stderr);
+    const { tarball } = await pack(directory);
     writeFileSync(join(cwd, "package.json"), '{ "name": "empty", "type": "module" }');
-    const added = await run(bun!, "add", join(directory, packed.stdout.trim()));
+    const added = await run(bun!, "add", tarball);
     assertEquals(added.code, 0, added.stderr);
 
-    writeFileSync(join(cwd, "embed.ts"), embedder("@llamasaur/llamasaur"));
-    const missing = await run(bun!, "embed.ts");
+    writeFileSync(join(cwd, "main.ts"), firstExample("@llamasaur/llamasaur"));
+    const missing = await run(bun!, "main.ts");
     assertEquals(missing.code, 1);
     assertStringIncludes(missing.stderr, "Build it with: bunx llamasaur-build");
 
     assertBuilt(await run(join(cwd, "node_modules", ".bin", "llamasaur-build")), env);
     const again = await run(bun!, "x", "llamasaur-build", "--dry-run");
     assertMatch(again.stdout, /^cmake --build /m, again.stderr);
-    assertEmbedded(await run(bun!, "embed.ts"));
-    for (const name of ["build", "convert", "models"]) {
-      const entry = await run(bun!, "-e", `console.log(typeof await import("@llamasaur/llamasaur/${name}"))`);
+    assertExample(await run(bun!, "main.ts"));
+    const entries = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")).exports;
+    for (const name of Object.keys(entries)) {
+      const specifier = JSON.stringify(`@llamasaur/llamasaur${name.slice(1)}`);
+      const entry = await run(bun!, "-e", `console.log(typeof await import(${specifier}))`);
       assertEquals(entry.stdout, "object\n", entry.stderr);
     }
+  });
+});
+
+test("npm: of a registry has a command that builds, and checks and runs README's first example on Deno", {
+  ...slow,
+  skip: noBuild !== undefined || !deno || !npm,
+}, async () => {
+  await inDirectory(async (directory) => {
+    const cwd = emptyFolder(directory);
+    const packed = await pack(directory);
+    await using registry = await serveNpm([packed]);
+    const env = { ...emptyHome(directory), NPM_CONFIG_REGISTRY: registry.url };
+    await warmCache(env);
+    const run = (...args: string[]) => runChild(deno!, args, { env, cwd, timeout: 60_000 });
+
+    const specifier = `npm:@llamasaur/llamasaur@${packed.manifest.version}`;
+    writeFileSync(join(cwd, "main.ts"), firstExample(specifier));
+    const permissions = ["--no-prompt", "--allow-ffi", "--allow-env=HOME,XDG_CACHE_HOME"];
+    const missing = await run("run", ...permissions, "main.ts");
+    assertEquals(missing.code, 1);
+    const command = /Build it with: deno (run -A \S+)/.exec(missing.stderr)?.[1];
+    assertEquals(command, `run -A ${specifier}/build`, missing.stderr);
+
+    const [verb = "", ...rest] = command!.split(" ");
+    assertBuilt(await run(verb, "-q", ...rest), env);
+    const checked = await run("check", "-q", "main.ts");
+    assertEquals([checked.code, checked.stderr], [0, ""]);
+    assertExample(await run("run", ...permissions, "main.ts"));
+    writeFileSync(
+      join(cwd, "package.json"),
+      JSON.stringify({ dependencies: { [packed.manifest.name]: packed.manifest.version } }),
+    );
+    writeFileSync(join(cwd, "main.ts"), firstExample(packed.manifest.name));
+    const installed = await run("install", "-q");
+    assertEquals(installed.code, 0, installed.stderr);
+    assertExample(await run("run", ...permissions, "main.ts"));
+    assertEquals(registry.log.filter((line) => !line.startsWith("200 ")), []);
+  });
+});
+
+test("Node is told in one sentence what to run instead", { ...slow, skip: !npm || !node }, async () => {
+  await inDirectory(async (directory) => {
+    const cwd = emptyFolder(directory);
+    await installPacked(await pack(directory), cwd);
+    const code = `import { Llama } from "@llamasaur/llamasaur";
+await Llama.load("model.gguf").catch((error) => console.log(error.message));
+`;
+    writeFileSync(join(cwd, "main.mjs"), code);
+    const { stdout, stderr } = await runChild(node!, ["main.mjs"], { cwd });
+    assertMatch(
+      stdout,
+      /^Cannot load a model on Node v[\d.]+: llamasaur runs on Deno \d+\.\d+ or Bun \d+\.\d+(\.\d+)?, or newer\n$/,
+      stderr,
+    );
   });
 });

@@ -1,5 +1,5 @@
 // What the packaging tests share: a folder without anything in it, a cache that is warm, and what a user would write.
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { copyFile, mkdir, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import process from "node:process";
@@ -7,7 +7,8 @@ import { assertEquals } from "@std/assert";
 import { type Plan, plan } from "../../build/plan.ts";
 import { isCurrent } from "../../build/workspace.ts";
 import { libraryFileName, targetName } from "../../ffi/host/paths.ts";
-import { findProgram, type Outcome, ROOT } from "./child.ts";
+import { findProgram, type Outcome, ROOT, runChild } from "./child.ts";
+import type { Packed } from "./npm_registry.ts";
 
 /** The small model of these tests, and the library of the checkout. */
 export const MODEL: string = join(ROOT, "models", "all-minilm-l6-v2-q8_0.gguf");
@@ -69,6 +70,39 @@ await using llama = await Llama.load(${JSON.stringify(MODEL)}, ${options});
 const vector = await llama.embed("a text");
 console.log(vector.length, dot(vector, vector).toFixed(3));
 `;
+}
+
+/** npm's package of this checkout, as `npm pack` makes it in a folder. */
+export async function pack(directory: string): Promise<Packed> {
+  const packed = await runChild(npm!, ["pack", "--silent", "--pack-destination", directory], {
+    env: emptyHome(directory),
+    timeout: 90_000,
+  });
+  assertEquals(packed.code, 0, packed.stderr);
+  const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  return { manifest, tarball: join(directory, packed.stdout.trim()) };
+}
+
+/** Unpacks npm's package into the `node_modules` of a folder, as an installation does. */
+export async function installPacked(packed: Packed, folder: string): Promise<void> {
+  const place = join(folder, "node_modules", packed.manifest.name);
+  mkdirSync(place, { recursive: true });
+  const unpacked = await runChild("tar", ["-xzf", packed.tarball, "--strip-components=1", "-C", place]);
+  assertEquals(unpacked.code, 0, unpacked.stderr);
+}
+
+/** README's first example, with the package by a name of the test and the model by its path. */
+export function firstExample(specifier: string): string {
+  const example = /```ts\n(.*?)```/s.exec(readFileSync(join(ROOT, "README.md"), "utf8"))![1]!;
+  const program = example.replace('"@llamasaur/llamasaur"', JSON.stringify(specifier))
+    .replace(/"models\/[^"]+"/, JSON.stringify(MODEL));
+  assertEquals([program.includes(specifier), program.includes(MODEL)], [true, true], program);
+  return program;
+}
+
+/** That README's first example printed what stands beside it there. */
+export function assertExample({ code, stdout, stderr }: Outcome): void {
+  assertEquals([code, stdout], [0, '384 [ "0.69", "-0.02" ]\n'], stderr);
 }
 
 /** That a program embedded. */

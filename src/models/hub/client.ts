@@ -8,7 +8,7 @@ import { type HubFile, showHubFile } from "../reference.ts";
 export interface Hub {
   readonly endpoint: string;
   readonly token: string | undefined;
-  readonly fetch: typeof globalThis.fetch;
+  readonly fetch: typeof fetch;
   readonly times: HubTimes;
 }
 

@@ -37,7 +37,7 @@ export interface DownloadOptions {
   /** Told how far each file is. Default: a line on standard error, if that is a terminal. */
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
   /** Makes the requests. Default: the runtime's own. */
-  readonly fetch?: typeof globalThis.fetch | undefined;
+  readonly fetch?: typeof fetch | undefined;
 }
 
 const OPTIONS: Checks<DownloadOptions> = {

@@ -1,0 +1,109 @@
+// Makes what npm's package has beside the sources: `js/` with the JavaScript, the declarations and the maps of both.
+// `npm pack` and `npm publish` run it (package.json, "prepack"); node runs it, so it is no TypeScript.
+//
+// Each file is made from itself alone (isolatedDeclarations, erasable syntax). Types are checked by the gate, not here.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, normalize, relative } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const OUT = "js";
+const GLOBALS = "scripts/pack/globals.d.ts";
+/** What the files of the last run were made of: nothing is made again that has not changed. */
+const NOTE = join(OUT, ".made.json");
+/** The sources of the package, by the folders and files that package.json ships. */
+const FOLDERS = ["src", "ffi", "build"];
+
+/** Old enough for each runtime that package.json names in "engines". */
+const TARGET = "ES2022";
+
+function main() {
+  process.chdir(ROOT);
+  const files = sources();
+  const self = readFileSync(fileURLToPath(import.meta.url));
+  const inputs = [
+    self,
+    readFileSync("package-lock.json"),
+    readFileSync(GLOBALS),
+    ...files.map((path) => readFileSync(path)),
+  ];
+  const hash = createHash("sha256");
+  for (const input of [...files, ...inputs]) hash.update(`${input.length}\n`).update(input);
+  const digest = hash.digest("hex");
+  const noted = existsSync(NOTE) ? JSON.parse(readFileSync(NOTE, "utf8")) : undefined;
+  if (noted?.digest === digest && noted.made.every((path) => existsSync(path))) return Promise.resolve();
+  return make(files, digest);
+}
+
+function sources() {
+  const entries = readdirSync(".").filter((name) => name.endsWith(".ts"));
+  const below = FOLDERS.flatMap((folder) =>
+    readdirSync(folder, { recursive: true }).map((path) => `${folder}/${path.replaceAll("\\", "/")}`)
+  );
+  return [...entries, ...below.filter((path) => path.endsWith(".ts"))].sort();
+}
+
+async function make(files, digest) {
+  const ts = (await import("typescript").catch((error) => {
+    throw new Error("Cannot pack without the development dependencies: `. scripts/env.sh` or `npm ci` installs them", {
+      cause: error,
+    });
+  })).default;
+  const options = {
+    target: ts.ScriptTarget[TARGET],
+    lib: ["lib.esnext.d.ts"],
+    types: ["node"],
+    module: ts.ModuleKind.ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+    verbatimModuleSyntax: true,
+    rewriteRelativeImportExtensions: true,
+    isolatedDeclarations: true,
+    noCheck: true,
+    declaration: true,
+    declarationMap: true,
+    sourceMap: true,
+    rootDir: ".",
+    outDir: OUT,
+  };
+  const made = new Map([[join(OUT, "globals.d.ts"), readFileSync(GLOBALS, "utf8")]]);
+  const { diagnostics: [wrong] } = ts.createProgram(files, options).emit(undefined, (path, text) => {
+    made.set(normalize(path), path.endsWith(".d.ts") ? declaration(text, relative(OUT, path)) : text);
+  });
+  if (wrong) throw new Error(`Cannot pack: ${ts.flattenDiagnosticMessageText(wrong.messageText, "\n")}`);
+  write(made, digest);
+}
+
+/** A declaration file whose imports name JavaScript, as Deno's and Node's resolution want it, and that finds its globals. */
+function declaration(text, path) {
+  const names = ["URL", "AbortSignal", "Headers", "Response", "fetch"];
+  const code = text.replaceAll(/\/\*.*?\*\//gs, "").replaceAll(/\/\/.*/g, "");
+  const used = names.filter((name) => new RegExp(`[:|<] *(?:typeof )?${name}\\b(?! *:)`).test(code));
+  const up = "../".repeat(path.split(/[/\\]/).length - 1) || "./";
+  const globals = used.length > 0 || /asyncDispose|AsyncGenerator|ErrorOptions/.test(code);
+  const imported = used.length > 0
+    ? `import type { ${used.join(", ")} } from "${up}globals.js";\n`
+    : `import type {} from "${up}globals.js";\n`;
+  const renamed = text.replaceAll(/((?:from |import\()"\.{1,2}\/[^"]+)\.ts"/g, '$1.js"'); // as long as it was: the map holds
+  return globals ? renamed.replace(/(?=\/\/# sourceMappingURL=)/, imported) : renamed;
+}
+
+/** Puts the files in their places one by one, each whole: another `npm pack` may be reading. Takes away what is left of before. */
+function write(made, digest) {
+  for (const [path, text] of made) {
+    if (existsSync(path) && readFileSync(path, "utf8") === text) continue;
+    mkdirSync(dirname(path), { recursive: true });
+    const beside = `${path}.${process.pid}`;
+    writeFileSync(beside, text);
+    renameSync(beside, path);
+  }
+  const kept = [...made.keys()];
+  for (const name of readdirSync(OUT, { recursive: true })) {
+    const path = join(OUT, name);
+    if (/\.(js|ts|map)$/.test(path) && !made.has(path)) rmSync(path, { force: true });
+  }
+  writeFileSync(NOTE, JSON.stringify({ digest, made: kept }));
+}
+
+await main();
