@@ -97,4 +97,6 @@ set(SAUR_SHIM
 
 set(SAUR_WRAPS
   wraps/linux.cpp
+  wraps/logged_arrays.h
+  wraps/string_equality.h
   wraps/wraps.h)
