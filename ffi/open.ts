@@ -15,7 +15,7 @@ import {
 import { env, granted } from "./host/permission.ts";
 import { Jobs } from "./jobs.ts";
 import type { Native } from "./native.ts";
-import type { Adapter } from "./runtime/adapter.ts";
+import type { Adapter, Library } from "./runtime/adapter.ts";
 import { abi, type Functions, type Signature, SYMBOLS } from "./symbols.ts";
 import { LLAMA_VERSION } from "./version.ts";
 
@@ -31,6 +31,17 @@ FIRST satisfies Record<string, Signature>;
 
 /** The oldest runtimes that pass the tests; package.json's "engines" has them, too. */
 const OLDEST = "Deno 2.4 or Bun 1.2.23";
+
+// What is called before a lane loads its first model.
+const BEGINNING: ReadonlySet<string> = new Set<keyof Functions>([
+  "saur_cpu_missing",
+  "saur_init",
+  "saur_queue_new",
+  "saur_queue_notify",
+  "saur_queue_wait",
+  "saur_lane_new",
+  "saur_model_load",
+]);
 
 const opened = new Map<string, Native>();
 
@@ -118,7 +129,7 @@ function isPermissionError(error: unknown): boolean {
 
 function start(path: string, adapter: Adapter): Native {
   check(path, adapter);
-  const { functions, listen } = adapter.open(path);
+  const { functions, listen } = openInTwo(path, adapter);
   const lacking = new Uint8Array(512);
   if (functions.saur_cpu_missing(lacking, lacking.length, 0) > 0) {
     const names = text(lacking);
@@ -136,6 +147,27 @@ function start(path: string, adapter: Adapter): Native {
   const native = { path, functions, jobs: new Jobs(functions, listen) };
   opened.set(path, native);
   return native;
+}
+
+/**
+ * Opens the functions that a load begins with, and all others when one of them is asked for: Deno takes 0.2 ms to make one
+ * callable, and the lane can load meanwhile (src/engine/load.ts).
+ */
+function openInTwo(path: string, adapter: Adapter): Library<Functions> {
+  const tables: Record<"beginning" | "others", Record<string, Signature>> = { beginning: {}, others: {} };
+  for (const [name, signature] of Object.entries(SYMBOLS)) {
+    tables[BEGINNING.has(name) ? "beginning" : "others"][name] = signature;
+  }
+  const { functions, listen } = adapter.open<Record<string, unknown>>(path, tables.beginning);
+  const all = { ...functions };
+  const openOthers = (): void => {
+    const more = adapter.open<Record<string, unknown>>(path, tables.others).functions;
+    for (const name of Object.keys(tables.others)) Object.defineProperty(all, name, { value: more[name] });
+  };
+  for (const name of Object.keys(tables.others)) {
+    Object.defineProperty(all, name, { configurable: true, enumerable: true, get: () => (openOthers(), all[name]) });
+  }
+  return { functions: all as Functions, listen };
 }
 
 function check(path: string, adapter: Adapter): void {

@@ -196,9 +196,9 @@ export type Functions = {
  * @returns A 31-bit FNV-1a hash (http://www.isthe.com/chongo/tech/comp/fnv/).
  */
 export function abi(): number {
+  const table = JSON.stringify([SYMBOLS, NAMES]);
   let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(JSON.stringify([SYMBOLS, NAMES]))) {
-    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  }
+  // By index, and no bytes of it are made: at a start nothing is compiled yet, and the iterator alone took 1 ms.
+  for (let i = 0; i < table.length; i++) hash = Math.imul(hash ^ table.charCodeAt(i), 0x01000193);
   return hash >>> 1;
 }

@@ -1,16 +1,5 @@
 /** Loads a model and starts its lanes. */
-import {
-  cores,
-  type Device,
-  devices,
-  kernels,
-  Lane,
-  LLAMA_VERSION,
-  type Model,
-  type Native,
-  open,
-  SPECIAL,
-} from "../../ffi/mod.ts";
+import { cores, devices, kernels, Lane, LLAMA_VERSION, type Model, type Native, open, SPECIAL } from "../../ffi/mod.ts";
 import { LlamaError } from "../../ffi/errors.ts";
 import type { EmbedOptions, LoadOptions } from "../options.ts";
 import { ContextSizes, measureOn } from "../pool/context_sizes.ts";
@@ -46,19 +35,21 @@ export async function loadEngine(path: string, options: LoadOptions, known?: Cat
   const { signal, onProgress, onLog, gpuLayers = -1, checkTensors = false, addBos, addEos, addSep } = options;
   signal?.throwIfAborted();
   const native = await open(options.library);
-  const list = devices(native);
-  const device = deviceIndex(options.device, list);
+  const device = deviceIndex(options.device, native);
   const lane = new Lane(native, onLog);
   try {
     const placed = { gpuLayers: device.cpu ? 0 : gpuLayers, device: device.index };
     const settings = { ...placed, checkTensors, addBos, addEos, addSep };
-    const model = await lane.loadModel(path, settings, { signal, onProgress });
+    const loading = lane.loadModel(path, settings, { signal, onProgress });
+    loading.catch(() => {}); // should the next line throw, that is the error
+    // Asked while the lane loads: with them come all functions of the library (ffi/open.ts).
+    const machine = { cores: cores(native), kernels: kernels(native) };
+    const model = await loading;
     try {
-      const machine = { cores: cores(native), kernels: kernels(native) };
       const decision = decide(model, machine, options, known);
       const idle = gpuLayers > 0 && !decision.gpu ? [NO_GPU] : [];
       for (const message of [...idle, ...decision.profile.exactness.lacks]) onLog?.({ level: "warn", message });
-      const engine = await start(native, model, lane, list, options, decision);
+      const engine = await start(native, model, lane, options, decision);
       signal?.throwIfAborted(); // in onLog, since the weights were there
       return engine;
     } catch (error) {
@@ -76,7 +67,6 @@ async function start(
   native: Native,
   model: Model,
   lane: Lane,
-  list: readonly Device[],
   { memoryLimit, onLog }: LoadOptions,
   decision: Decision,
 ): Promise<Engine> {
@@ -93,7 +83,10 @@ async function start(
   };
   const sizes = new ContextSizes(measureOn(native, model, context));
   const first = { ...context, tokens: capacityFor(0, pass), sequences: pass.maxItems };
-  const capacity = memoryLimit === undefined ? await sizes.makeFirst(lane, model, first) : 0;
+  const [capacity, normalize] = await Promise.all([
+    memoryLimit === undefined ? sizes.makeFirst(lane, model, first) : 0,
+    normalizerOf(model), // some milliseconds of JavaScript, while the lane makes the context
+  ]);
   const memory = await planMemory(
     { contexts: decision.contexts, pass, limit: memoryLimit },
     sizes,
@@ -106,7 +99,7 @@ async function start(
     contexts,
     threads,
     memory: memory.info,
-    device: gpu ? list[model.numbers.device]!.name : "CPU",
+    device: gpu ? devices(native)[model.numbers.device]!.name : "CPU",
     kernels: Object.freeze([...decision.kernels]),
     reranker,
     exactness,
@@ -118,7 +111,7 @@ async function start(
     row,
     pass: memory.pass,
     memory: { sizes, weights: memory.info.weights, limit: memoryLimit },
-    normalize: await normalizerOf(model),
+    normalize,
     onLog,
   });
   return { model, pool, info, head, pair, row, sharesPrefix, template, prompts, memory, fingerprint, onLog };
@@ -169,8 +162,9 @@ async function answerTokens(lane: Lane, model: Model, answers: readonly [string,
 }
 
 /** The device of the option: a GPU's index, or the CPU. */
-function deviceIndex(name: string | undefined, list: readonly Device[]): { index: number; cpu: boolean } {
+function deviceIndex(name: string | undefined, native: Native): { index: number; cpu: boolean } {
   if (name === undefined) return { index: -1, cpu: false };
+  const list = devices(native);
   const index = list.findIndex((device) => device.name.toLowerCase() === name.toLowerCase());
   const found = list[index];
   if (!found) {

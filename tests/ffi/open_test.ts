@@ -74,6 +74,13 @@ async function assertOpens(): Promise<void> {
   assertEquals(functions.saur_abi(), abi());
 }
 
+test("open() gives every function of the table, those too that are opened when one of them is asked for", async () => {
+  const { functions } = await open();
+  const kinds = Object.keys(SYMBOLS).map((name) => [name, typeof functions[name as keyof typeof functions]]);
+  assertEquals(kinds, Object.keys(SYMBOLS).map((name) => [name, "function"]));
+  assertEquals(Object.keys(functions).sort(), Object.keys(SYMBOLS).sort());
+});
+
 /** Tries to open a library that must be refused as not found, and returns the one line that says why. */
 async function reason(path: string): Promise<string> {
   const error = await assertRejects(() => open(path), LibraryNotFoundError);
