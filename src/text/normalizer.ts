@@ -12,18 +12,28 @@ const PIECE = 64 * 1024;
 
 /** What a model's texts go through before llama.cpp tokenises them; nothing for most. */
 export async function normalizerOf(model: Model): Promise<((text: string) => Promise<string>) | undefined> {
-  if (model.meta("tokenizer.ggml.model") === "bert") {
+  const normalize = await normalizeOf(model);
+  return normalize && ((text) => inPieces(text, normalize));
+}
+
+/** What a piece of a model's text goes through. Tables are loaded for the models that they are of use to. */
+async function normalizeOf(model: Model): Promise<((text: string) => string) | undefined> {
+  const kind = model.meta("tokenizer.ggml.model");
+  if (kind === "bert") {
     const lowercase = model.meta("tokenizer.ggml.normalizer.lowercase") ?? "true";
     const stripAccents = (model.meta("tokenizer.ggml.normalizer.strip_accents") ?? lowercase) === "true";
-    // Here, since its tables are of use to these models alone.
     const { BertNormalizer } = await import("./bert_normalizer.ts");
     // llama.cpp takes the vocabulary's "##▁" for its own marker, which it puts before every word.
     const allMarked = model.meta(":bare_marker") === "true";
     const normalizer = new BertNormalizer({ stripAccents, lowercase: lowercase === "true", allMarked });
-    return (text) => inPieces(text, (piece) => normalizer.normalize(piece));
+    return (text) => normalizer.normalize(text);
   }
+  // Both SentencePiece and Hugging Face put U+2581 in a space's place and then know no difference. llama.cpp looks for pieces
+  // that were given by hand, as Gemma's runs of spaces, before it does that.
+  if (kind === "llama") return (text) => text.replaceAll("\u2581", " ");
   if (!COMPOSED.has(model.meta("tokenizer.ggml.pre") ?? "")) return undefined;
-  return (text) => inPieces(text, (piece) => piece.normalize("NFC"));
+  const { compose } = await import("./compose.ts");
+  return compose;
 }
 
 /** Normalises a text; a long one in pieces that begin at white space, so that timers keep ticking. */

@@ -1,6 +1,7 @@
 // Values that a program without types, or one that means harm, may pass.
 import fc from "fast-check";
 import { runInNewContext } from "node:vm";
+import { RARE } from "./word_piece.ts";
 
 /** What a hostile value's own code throws; it may come through, and nothing else of that kind. */
 export class Trap extends Error {
@@ -92,14 +93,31 @@ const KINDS: readonly (() => unknown)[] = [
   () => runInNewContext("() => 'a'"),
 ];
 
-/** Texts of every kind: any code units, only spaces, what looks like special tokens, NUL. */
+/** Texts of every kind: any code units, only spaces, what looks like special tokens, NUL, rare characters. */
 export const anyText: fc.Arbitrary<string> = fc.oneof(
   fc.string({ unit: "binary", maxLength: 60 }),
   fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 20 }).map((units) => String.fromCharCode(...units)),
   fc.stringMatching(/^\s{0,40}$/),
   fc.array(fc.constantFrom("[CLS]", "[SEP]", "[MASK]", "[UNK]", "<s>", "</s>", "<|im_end|>", "{query}", "a", " ", "\0"))
     .map((parts) => parts.join("")),
+  rareText(40),
+  // Words near the hundred characters that WordPiece takes apart.
+  fc.tuple(fc.integer({ min: 90, max: 101 }), rareText(16), rareText(4)).map(([length, inside, after]) =>
+    "x".repeat(length >> 1) + inside + "x".repeat(length - (length >> 1)) + after
+  ),
 );
+
+/** Texts of rare characters and a few ordinary ones. */
+export function rareText(maxLength: number): fc.Arbitrary<string> {
+  const character = fc.oneof(
+    fc.constantFrom(...RARE),
+    fc.constantFrom(..."abA1. "),
+    fc.integer({ min: 1, max: 0x2ffff }).map(
+      (code) => code >= 0xd800 && code < 0xe000 ? "?" : String.fromCodePoint(code),
+    ),
+  );
+  return fc.array(character, { maxLength }).map((parts) => parts.join(""));
+}
 
 /** How to show a maker in a counterexample. */
 function maker(make: () => unknown): () => unknown {

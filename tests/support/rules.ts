@@ -32,6 +32,8 @@ const TEXTS = [
   "x".repeat(120) + " é́ ﬁ",
   // A literal U+2581, private use, punctuation and marks of different versions of Unicode, lower case of two characters.
   "a\u2581b \uf0b7the\ue000y a\u2e43b a\u166db a\u1acfb \u0130\ua7cb a\u{1d165}\u1b44",
+  // Marks and parts of letters that came after Unicode 9, and literal U+2581 beside spaces.
+  "q\u0307\u1acf\u0323 \u{11935}\u{11930}e\u0301 a  \u2581\u2581 b",
   "a longer text that goes on for a while, so that attention has some tokens to look at, and then ends",
 ];
 

@@ -60,11 +60,11 @@ export interface WordPieceSettings {
   readonly stripAccents?: boolean;
 }
 
-/** Runs with a BERT that has these pieces, under Hugging Face's names ("word", "##piece"). */
-export async function withWordPieces(
+/** Writes a BERT that has these pieces, under Hugging Face's names ("word", "##piece"). */
+export async function writeWordPieces(
   pieces: readonly string[],
   { lowercase, stripAccents }: WordPieceSettings,
-  run: (llama: Llama) => Promise<void>,
+  path: string,
 ): Promise<void> {
   const special = new Set(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]);
   const stored = (piece: string): string => piece.startsWith("##") ? piece.slice(2) : `\u2581${piece}`;
@@ -83,9 +83,18 @@ export async function withWordPieces(
     [key, value],
   ): [string, GgufValue] => [`tokenizer.ggml.${key}`, value]);
   const shape = { width: WIDTH, layers: 1 };
+  await writeGguf(path, new Map([...bertOf(shape), ...tokenizer]), tensors(pieces.length, shape));
+}
+
+/** Runs with such a model. */
+export async function withWordPieces(
+  pieces: readonly string[],
+  settings: WordPieceSettings,
+  run: (llama: Llama) => Promise<void>,
+): Promise<void> {
   await inDirectory(async (directory) => {
     const path = join(directory, "model.gguf");
-    await writeGguf(path, new Map([...bertOf(shape), ...tokenizer]), tensors(pieces.length, shape));
+    await writeWordPieces(pieces, settings, path);
     await using llama = await Llama.load(path, { contexts: 1 });
     await run(llama);
   });

@@ -20,6 +20,7 @@ function input(name: string, worker: string, ci: number, full: number, repeats: 
 export const cases: readonly Case[] = [
   input("any value for any argument of any function", "values", 600, 20_000, true),
   input("any texts, well-formed or not", "texts", 100, 3_000, true),
+  input("the tokens of any text are those of Hugging Face's WordPiece", "tokens", 2_000, 100_000, true),
   input("100,000 documents in one call", "many", 0, 1, false),
   input("a text of 10 MB", "long", 0, 8, false),
 ];

@@ -7,9 +7,11 @@ import { convert } from "../../convert.ts";
 import { dot, Llama } from "../../mod.ts";
 import { callsOf } from "../support/calls.ts";
 import { fixture } from "../support/checkpoint.ts";
-import { anyText, anyValue } from "../support/hostile.ts";
+import { anyText, anyValue, rareText } from "../support/hostile.ts";
 import { tryCall } from "../support/hostile_call.ts";
 import { randomIntegers } from "../support/random.ts";
+import { writeWordPieces } from "../support/vocabulary.ts";
+import { RARE_PIECES, WordPieceReference } from "../support/word_piece.ts";
 import { tell } from "./worker.ts";
 
 const [name = "", seed = "", runs = "", directory = ""] = process.argv.slice(2);
@@ -71,6 +73,29 @@ async function tryTexts(list: string[]): Promise<string | undefined> {
     : `wrong for ${JSON.stringify(list)}`;
 }
 
+/** Tokens of texts full of rare characters, for all four settings of a tokenizer. */
+async function tokens(): Promise<void> {
+  const settings = [true, false].flatMap((lowercase) =>
+    [true, false].map((stripAccents) => ({ lowercase, stripAccents }))
+  );
+  const path = join(directory, "pieces.gguf");
+  const share = Math.ceil(numRuns / settings.length);
+  for (const [i, setting] of settings.entries()) {
+    await writeWordPieces(RARE_PIECES, setting, path);
+    await using llama = await Llama.load(path, { contexts: 1 });
+    const reference = new WordPieceReference(RARE_PIECES, setting);
+    const runs = Math.min(share, numRuns - i * share);
+    for (const text of fc.sample(fc.oneof(anyText, rareText(24)), { seed: Number(seed) + i, numRuns: runs })) {
+      if (!text.isWellFormed()) {
+        tell(undefined);
+        continue;
+      }
+      const [found, right] = [(await llama.tokenize(text)).subarray(1, -1).join(), reference.ids(text).join()];
+      tell(found === right ? undefined : `${JSON.stringify(text)}, ${JSON.stringify(setting)}: ${found}, not ${right}`);
+    }
+  }
+}
+
 /** 100,000 documents in one call, and memory that does not grow with the second and third time. */
 async function many(): Promise<void> {
   const draw = randomIntegers(Number(seed));
@@ -111,5 +136,5 @@ async function long(): Promise<void> {
   }
 }
 
-await ({ values, texts, many, long } as Record<string, () => Promise<void>>)[name]!();
+await ({ values, texts, tokens, many, long } as Record<string, () => Promise<void>>)[name]!();
 await Promise.all([embedder.close(), reranker.close()]);

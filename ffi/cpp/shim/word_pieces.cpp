@@ -30,17 +30,16 @@ WordPieces::WordPieces(const llama_vocab * vocab) : vocab(vocab), unknown(unknow
             longest = std::max(longest, strlen(llama_vocab_get_text(vocab, id)));
         }
     }
-    std::stable_sort(by_text.begin(), by_text.end(), [vocab](llama_token a, llama_token b) {
+    std::sort(by_text.begin(), by_text.end(), [vocab](llama_token a, llama_token b) {
         return strcmp(llama_vocab_get_text(vocab, a), llama_vocab_get_text(vocab, b)) < 0;
     });
 }
 
 llama_token WordPieces::find(const std::string & text) const {
-    const auto after = std::upper_bound(by_text.begin(), by_text.end(), text, [this](const std::string & text, llama_token id) {
-        return strcmp(text.c_str(), llama_vocab_get_text(vocab, id)) < 0;
+    const auto at = std::lower_bound(by_text.begin(), by_text.end(), text, [this](llama_token id, const std::string & text) {
+        return strcmp(llama_vocab_get_text(vocab, id), text.c_str()) < 0;
     });
-    const bool found = after != by_text.begin() && text == llama_vocab_get_text(vocab, after[-1]);
-    return found ? after[-1] : LLAMA_TOKEN_NULL;
+    return at != by_text.end() && text == llama_vocab_get_text(vocab, *at) ? *at : LLAMA_TOKEN_NULL;
 }
 
 void WordPieces::append(const std::string & word, std::vector<llama_token> & tokens) const {

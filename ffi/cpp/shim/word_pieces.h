@@ -22,7 +22,7 @@ class WordPieces {
     llama_token find(const std::string & text) const;
 
     const llama_vocab *      vocab;
-    std::vector<llama_token> by_text;  // the last of several with the same text is the one that is found, as in llama.cpp
+    std::vector<llama_token> by_text;  // llama.cpp takes no vocabulary with two tokens of one text
     size_t                   longest = 0;
     llama_token              unknown;
 };

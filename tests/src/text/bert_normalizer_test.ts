@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { BertNormalizer, MARK } from "../../../src/text/bert_normalizer.ts";
 import { inPieces } from "../../../src/text/normalizer.ts";
 import { randomIntegers } from "../../support/random.ts";
+import { RARE } from "../../support/word_piece.ts";
 
 // One [UNK]: a word of too many characters.
 const UNKNOWN = MARK + MARK;
@@ -169,6 +170,7 @@ test("inPieces() equals the whole on random texts longer than a piece", async ()
     "\n",
     "\u00a0",
     "x".repeat(99),
+    ...RARE,
   ];
   for (let round = 0; round < 20; round++) {
     const words: string[] = [];
