@@ -30,5 +30,5 @@ export type {
   RerankOptions,
   Truncate,
 } from "./src/options.ts";
-export { cosineSimilarity, dot, type Match, toBinary, topK } from "./src/vectors.ts";
+export { cosineSimilarity, dot, hamming, type Match, toBinary, toInt8, topK } from "./src/vectors.ts";
 export { LibraryNotFoundError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";

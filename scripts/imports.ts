@@ -28,7 +28,7 @@ const TOOLS = ["options", "check", "progress", "vectors", "scores", "slices"].ma
 
 /**
  * The house: what each room may import besides node: and, but for the entries, itself. "types of" a room allows `import type` alone.
- * mod.ts, models.ts and convert.ts are the entries, src/llama.ts and its like the calls, options.ts and its like the tools.
+ * mod.ts, models.ts and the like of the root are the entries, src/llama.ts and its like the calls, options.ts and its like the tools.
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "entries": [

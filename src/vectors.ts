@@ -127,6 +127,89 @@ export function toBinary(vector: ArrayLike<number>): Uint8Array {
 }
 
 /**
+ * How many bits differ between two results of `toBinary`: the Hamming distance, the smaller the nearer.
+ *
+ * @param a Bytes of bits.
+ * @param b As many bytes.
+ * @throws {TypeError} when one is no Uint8Array or Int8Array; the message names it.
+ * @throws {RangeError} when the lengths differ.
+ * @example
+ * ```ts
+ * import { hamming, toBinary } from "@llamasaur/llamasaur";
+ *
+ * console.log(hamming(toBinary([0.2, -0.1, 0.3]), toBinary([0.2, 0.1, -0.3]))); // 2
+ * ```
+ */
+export function hamming(a: Uint8Array | Int8Array, b: Uint8Array | Int8Array): number {
+  checkBytes("a", a);
+  checkBytes("b", b);
+  if (a.length !== b.length) {
+    throw new RangeError(`Cannot compare bits of different lengths: ${a.length} and ${b.length} bytes`);
+  }
+  let count = 0;
+  for (let i = 0; i < a.length; i++) {
+    let bits = (a[i]! ^ b[i]!) & 0xff;
+    bits -= bits >> 1 & 0x55; // the number of ones in each pair of bits, then of four, then of eight
+    bits = (bits & 0x33) + (bits >> 2 & 0x33);
+    count += bits + (bits >> 4) & 0x0f;
+  }
+  return count;
+}
+
+/**
+ * One byte a dimension: the range of each dimension in 255 steps, −128 at its minimum (as sentence-transformers'
+ * `quantize_embeddings` with `"int8"`, to the same bytes). What lies outside of a range becomes its nearest end.
+ *
+ * @param vectors Vectors of one length.
+ * @param calibration Vectors whose minimum and maximum are the range of each dimension: many, and the same ones for all
+ * that is to be compared. Two vectors, of the minima and of the maxima, are enough to keep. Default: `vectors`.
+ * @returns For each vector a byte a dimension; 0 where a range is empty.
+ * @throws {TypeError} when a vector is no array of numbers; the message names its index.
+ * @throws {RangeError} when lengths differ, a number is not finite, or there is no vector to calibrate with.
+ * @example
+ * ```ts
+ * import { toInt8 } from "@llamasaur/llamasaur";
+ *
+ * const ranges = [[-1, -0.5], [1, 0.5]];
+ * console.log(toInt8([[0, 0.5], [1, -0.5]], ranges)); // [ Int8Array [ 0, 127 ], Int8Array [ 127, -128 ] ]
+ * ```
+ */
+export function toInt8(
+  vectors: readonly ArrayLike<number>[],
+  calibration: readonly ArrayLike<number>[] = vectors,
+): Int8Array[] {
+  const width = checkFiniteVectors("vectors", vectors);
+  if (width === undefined) return [];
+  const other = calibration === vectors ? width : checkFiniteVectors("calibration", calibration);
+  if (other === undefined) {
+    throw new RangeError("Cannot calibrate: calibration must have at least one vector, is empty");
+  }
+  sameLength(vectors[0]!, calibration[0]!);
+  const { starts, steps } = rangesOf(calibration, width);
+  return vectors.map((vector) =>
+    Int8Array.from(vector, (value, i) => {
+      const scaled = Math.fround(Math.fround(Math.fround(value) - starts[i]!) / steps[i]!);
+      const byte = Math.trunc(Math.fround(scaled - 128)); // NaN, and so 0, where a range is empty
+      return byte < -128 ? -128 : byte > 127 ? 127 : byte;
+    })
+  );
+}
+
+/** Where the range of each dimension begins, and 1/255 of it: in float32, as NumPy computes with vectors of it. */
+function rangesOf(vectors: readonly ArrayLike<number>[], width: number): { starts: Float32Array; steps: Float32Array } {
+  const starts = Float32Array.from({ length: width }, () => Infinity);
+  const steps = Float32Array.from({ length: width }, () => -Infinity);
+  for (const vector of vectors) {
+    for (let i = 0; i < width; i++) {
+      starts[i] = Math.min(starts[i]!, vector[i]!);
+      steps[i] = Math.max(steps[i]!, vector[i]!);
+    }
+  }
+  for (let i = 0; i < width; i++) steps[i] = Math.fround(steps[i]! - starts[i]!) / 255;
+  return { starts, steps };
+}
+
+/**
  * Divides a vector by its length, in place; zeros stay zeros.
  *
  * @returns False, and leaves the vector as it is, if a number in it is not finite.
@@ -165,6 +248,26 @@ function checkVector(name: string, vector: ArrayLike<number>, index?: number): v
       throw new TypeError(`Cannot read ${own}[${i}]: it must be a number, is ${kind(vector[i])}`);
     }
   }
+}
+
+/** Checks that a value is a list of finite vectors of one length, and gives that length; undefined if there is none. */
+function checkFiniteVectors(name: string, vectors: readonly ArrayLike<number>[]): number | undefined {
+  if (!Array.isArray(vectors)) throw new TypeError(`Cannot read ${name}: it must be an array, is ${kind(vectors)}`);
+  for (let index = 0; index < vectors.length; index++) {
+    const vector: ArrayLike<number> = vectors[index]; // a hole is no vector
+    checkVector(name, vector, index);
+    sameLength(vectors[0], vector);
+    for (let i = 0; i < vector.length; i++) {
+      if (Number.isFinite(vector[i])) continue;
+      throw new RangeError(`Cannot read ${name}[${index}][${i}]: it must be a finite number, is ${vector[i]}`);
+    }
+  }
+  return vectors[0]?.length;
+}
+
+function checkBytes(name: string, bytes: unknown): void {
+  if (bytes instanceof Uint8Array || bytes instanceof Int8Array) return;
+  throw new TypeError(`Cannot read ${name}: it must be a Uint8Array or Int8Array, is ${kind(bytes)}`);
 }
 
 function sameLength(a: ArrayLike<number>, b: ArrayLike<number>): void {

@@ -1,7 +1,11 @@
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { cosineSimilarity, dot, toBinary, topK } from "../../mod.ts";
+import { readFileSync } from "node:fs";
+import { cosineSimilarity, dot, hamming, toBinary, toInt8, topK } from "../../vectors.ts";
 import { isFiniteVector, normalize } from "../../src/vectors.ts";
+import { randomTensor } from "../fixtures/randoms.ts";
+import { fixture } from "../support/checkpoint.ts";
 import { randomIntegers } from "../support/random.ts";
 
 function randomVector(draw: ReturnType<typeof randomIntegers>, length: number): Float32Array {
@@ -160,4 +164,57 @@ test("normalize() and isFiniteVector() tell NaN and infinity, wherever they are"
   }
   assertEquals(isFiniteVector(Float32Array.of(0, -1, 3.4e38)), true);
   assertEquals(isFiniteVector(new Float32Array()), true);
+});
+
+/** Rows of the fixture's random vectors: the same bits as NumPy had. */
+function fixtureRows(seed: number, rows: number, width: number, std: number): Float32Array[] {
+  const all = randomTensor(seed, rows * width, std, 0.01);
+  return Array.from({ length: rows }, (_, i) => all.subarray(i * width, (i + 1) * width));
+}
+
+test("toInt8() and toBinary() give the bytes of sentence-transformers' quantize_embeddings", () => {
+  const { rows, width, seeds, ...arrays } = JSON.parse(readFileSync(fixture("quantized_vectors.json"), "utf8"));
+  const vectors = fixtureRows(seeds.vectors, rows, width, 0.05);
+  vectors[3]![5] = 0;
+  const queries = fixtureRows(seeds.queries, rows, width, 0.02);
+  const expected = (name: string) => [...Buffer.from(arrays[name], "base64")];
+  const bytes = (all: readonly (Int8Array | Uint8Array)[]) => all.flatMap((one) => [...one].map((byte) => byte & 0xff));
+  assertEquals(bytes(toInt8(vectors)), expected("int8"));
+  assertEquals(bytes(toInt8(queries, vectors)), expected("int8_queries"));
+  const [least, most] = [Math.min, Math.max].map((pick) =>
+    Float32Array.from({ length: width }, (_, i) => pick(...vectors.map((vector) => vector[i]!)))
+  );
+  assertEquals(bytes(toInt8(queries, [least!, most!])), expected("int8_queries"));
+  assertEquals(bytes(vectors.map(toBinary)), expected("ubinary"));
+});
+
+test("toInt8() keeps what is outside of the ranges at their ends, and is 0 where a range is empty", () => {
+  assertEquals(toInt8([[-9, 9, 5]], [[-1, -1, 5], [1, 1, 5]]).map((bytes) => [...bytes]), [[-128, 127, 0]]);
+  assertEquals(toInt8([]), []);
+});
+
+test("toInt8() refuses what has no range, naming it", () => {
+  assertThrows(() => toInt8([[1]], []), RangeError, "calibration must have at least one vector");
+  assertThrows(() => toInt8([[1, 2]], [[1]]), RangeError, "different lengths: 2 and 1 dimensions");
+  assertThrows(() => toInt8([[1], [1, 2]]), RangeError, "different lengths: 1 and 2 dimensions");
+  assertThrows(() => toInt8([[1], [NaN]]), RangeError, "vectors[1][0]: it must be a finite number, is NaN");
+  assertThrows(() => toInt8([[1]], [[Infinity]]), RangeError, "calibration[0][0]: it must be a finite number");
+  assertThrows(() => toInt8([1] as never), TypeError, "vectors[0]: it must be an array of numbers");
+});
+
+test("hamming() counts the bits that differ, of all bytes, signed or not", () => {
+  for (let a = 0; a < 256; a++) {
+    for (let b = 0; b < 256; b++) {
+      const bits = (a ^ b).toString(2).replaceAll("0", "").length;
+      assertEquals(hamming(Uint8Array.of(a, 0), Uint8Array.of(b, 0)), bits);
+    }
+  }
+  assertEquals(hamming(Int8Array.of(-128, 127), Uint8Array.of(0, 0)), 8);
+  assertEquals(hamming(new Uint8Array(), new Uint8Array()), 0);
+});
+
+test("hamming() refuses what is no bytes, and other lengths", () => {
+  assertThrows(() => hamming([1] as never, Uint8Array.of(1)), TypeError, "Cannot read a: it must be a Uint8Array");
+  assertThrows(() => hamming(Uint8Array.of(1), Promise.resolve() as never), TypeError, "is a promise: await it");
+  assertThrows(() => hamming(Uint8Array.of(1), new Uint8Array(2)), RangeError, "1 and 2 bytes");
 });

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { build } from "../../build/mod.ts";
 import { convert, quantize } from "../../convert.ts";
-import { cosineSimilarity, dot, listDevices, Llama, toBinary, topK } from "../../mod.ts";
+import { cosineSimilarity, dot, hamming, listDevices, Llama, toBinary, toInt8, topK } from "../../mod.ts";
 import { download, resolveModel } from "../../models.ts";
 import { fixture } from "./checkpoint.ts";
 
@@ -34,6 +34,7 @@ function option(name: string, right: (value: unknown) => boolean): Refusal {
 const isText = (value: unknown): value is string => typeof value === "string" && value.isWellFormed();
 const isObject = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
 const isFunction = (value: unknown): boolean => typeof value === "function";
+const isBytes = (value: unknown): boolean => value instanceof Uint8Array || value instanceof Int8Array;
 const isBoolean = (value: unknown): boolean => typeof value === "boolean";
 const isSignal = (value: unknown): boolean => value instanceof AbortSignal;
 const isPath = (value: unknown): boolean =>
@@ -279,6 +280,23 @@ function vectorCalls(): Call[] {
       refusals: { "0": vector("vector") },
       sync: true,
       run: (value) => toBinary(value as number[]),
+    },
+    {
+      name: "toInt8",
+      args: [[[1, 2]], [[3, 4]]],
+      refusals: {
+        "0": named("vectors", Array.isArray),
+        "1": named("calibration", (value) => value === undefined || Array.isArray(value)),
+      },
+      sync: true,
+      run: (...args) => toInt8(...args as [number[][], number[][]]),
+    },
+    {
+      name: "hamming",
+      args: [Uint8Array.of(1), Uint8Array.of(2)],
+      refusals: { "0": named("a", isBytes), "1": named("b", isBytes) },
+      sync: true,
+      run: (...args) => hamming(...args as [Uint8Array, Uint8Array]),
     },
   ];
 }
