@@ -8,6 +8,7 @@ const ENUMS: Readonly<Record<ListName, readonly [name: string, prefix: string]>>
   CONTEXT_MEMORY: ["ContextMemory", "MEMORY"],
   MODEL_INFO: ["ModelInfo", "INFO"],
   POOLING: ["Pooling", "POOLING"],
+  CAUSAL_BY: ["CausalBy", "CAUSAL_BY"],
   SPECIAL: ["Special", "SPECIAL"],
   LOG_LEVEL: ["LogLevel", "LOG"],
   STATUS: ["saur_status", "SAUR"],

@@ -58,6 +58,8 @@ export interface ModelOptions {
   readonly addBos?: boolean | undefined;
   readonly addEos?: boolean | undefined;
   readonly addSep?: boolean | undefined;
+  /** Whether a token attends only to those before it; undefined means as the file says. */
+  readonly causal?: boolean | undefined;
 }
 
 /** What a context is made with. */
@@ -136,7 +138,7 @@ export class Lane {
   /** Loads a model. When it is aborted, the lane can only be closed: the load stops behind it, as soon as it can. */
   async loadModel(path: string, settings: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
-    const { gpuLayers, checkTensors, checkHeader = true, device, addBos, addEos, addSep } = settings;
+    const { gpuLayers, checkTensors, checkHeader = true, device, addBos, addEos, addSep, causal } = settings;
     const options = Int32Array.from(inOrder(MODEL_OPTIONS, {
       gpuLayers,
       checkTensors: Number(checkTensors),
@@ -145,6 +147,7 @@ export class Lane {
       addBos: Number(addBos ?? AS_IN_FILE),
       addEos: Number(addEos ?? AS_IN_FILE),
       addSep: Number(addSep ?? AS_IN_FILE),
+      causal: Number(causal ?? AS_IN_FILE),
     }));
     const action = `load the model ${path}`;
     const model = await this.#run({

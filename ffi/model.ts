@@ -1,7 +1,7 @@
 /** A loaded model's handle and what its file says of itself. */
 import { LlamaError } from "./errors.ts";
 import type { Native } from "./native.ts";
-import { byName, type Handle, MODEL_INFO, POOLING, type PoolingName } from "./symbols.ts";
+import { byName, CAUSAL_BY, type Handle, MODEL_INFO, POOLING, type PoolingName } from "./symbols.ts";
 
 /** The numbers of `saur_model_info`, by name. */
 export type ModelNumbers = { readonly [K in (typeof MODEL_INFO)[number]]: number };
@@ -50,6 +50,12 @@ export class Model {
   /** The pooling that the file asks for, or undefined. */
   get pooling(): PoolingName | undefined {
     return POOLINGS.find((name) => POOLING[name] === this.numbers.pooling);
+  }
+
+  /** Who says whether a token attends only to those before it (`numbers.causal`). */
+  get causalBy(): keyof typeof CAUSAL_BY {
+    const names = Object.keys(CAUSAL_BY) as (keyof typeof CAUSAL_BY)[];
+    return names.find((name) => CAUSAL_BY[name] === this.numbers.causalBy) ?? "nobody";
   }
 
   /** The names of the classification head's outputs, if the file has any. */

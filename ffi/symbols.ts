@@ -64,6 +64,7 @@ export const MODEL_OPTIONS = [
   "addBos", // around a text: 1 or 0, -1: as the file says; so are the next two
   "addEos",
   "addSep",
+  "causal", // whether a token attends only to those before it: 1 or 0, -1: as the file says
 ] as const;
 
 /** What `saur_context_init` is given, in its order, besides the answers. */
@@ -86,6 +87,8 @@ export const MODEL_INFO = [
   "hasDecoder",
   "recurrent",
   "isCausalDecoder",
+  "causal",
+  "causalBy",
   "exposesHiddenStates",
   "classifiesLastToken",
   "bos",
@@ -102,6 +105,12 @@ export const MODEL_INFO = [
  * `unspecified` is what the model's file says, `unknown` a number in a file that llama.cpp has no name for.
  */
 export const POOLING = { unknown: -2, unspecified: -1, none: 0, mean: 1, cls: 2, last: 3, rank: 4 } as const;
+
+/**
+ * Who says whether a token attends only to those before it: the architecture, an option, the file, the name of a model whose
+ * files do not say, or nobody: then it is causal, as in llama.cpp.
+ */
+export const CAUSAL_BY = { nobody: 0, file: 1, option: 2, architecture: 3, name: 4 } as const;
 
 /** A pooling that a context can be made with. */
 export type PoolingName = Exclude<keyof typeof POOLING, "unknown" | "unspecified">;
@@ -145,6 +154,7 @@ export type ListName =
   | "CONTEXT_MEMORY"
   | "MODEL_INFO"
   | "POOLING"
+  | "CAUSAL_BY"
   | "SPECIAL"
   | "LOG_LEVEL"
   | "STATUS";
@@ -156,6 +166,7 @@ export const NAMES: Readonly<Record<ListName, readonly string[] | Readonly<Recor
   CONTEXT_MEMORY,
   MODEL_INFO,
   POOLING,
+  CAUSAL_BY,
   SPECIAL,
   LOG_LEVEL,
   STATUS,

@@ -74,6 +74,11 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with 0 to 1 while the weights are read. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
+  /**
+   * Whether a decoder's token attends only to those before it, or to the whole text. Default: what the file says, else
+   * `"causal"`. Encoders, llama-embed and EmbeddingGemma always see the whole text.
+   */
+  readonly attention?: "causal" | "non-causal" | undefined;
   /** Whether texts begin with BOS. Default: what the file says. */
   readonly addBos?: boolean | undefined;
   /** Whether texts end with EOS. Default: what the file says. */
@@ -159,6 +164,7 @@ const LOAD: Checks<LoadOptions> = {
   checkTensors: boolean,
   signal,
   onProgress: callback,
+  attention: word(["causal", "non-causal"]),
   addBos: boolean,
   addEos: boolean,
   addSep: boolean,

@@ -72,6 +72,8 @@ set(SAUR_KERNELS
 
 set(SAUR_SHIM
   shim/answer.h
+  shim/attention.cpp
+  shim/attention.h
   shim/batch.cpp
   shim/context.cpp
   shim/decoder.cpp

@@ -15,8 +15,8 @@ export interface Facts {
   readonly pooling: Pooling;
   readonly reranker: Reranker;
   readonly causal: boolean;
-  /** Who said so: the file, the option, the architecture, the model's name, or nobody. */
-  readonly causalBy: "file" | "option" | "architecture" | "name" | undefined;
+  /** Whether somebody said so: the file, the option, the architecture or the model's name. */
+  readonly causalSaid: boolean;
   /** Whether template and answers are this model's own, of a causal model that ranks. */
   readonly asksItsOwn: boolean;
   readonly options: Pick<LoadOptions, "pooling" | "addBos" | "addEos">;
@@ -45,7 +45,11 @@ const WHOLE: readonly Whole[] = [
   { architecture: "qwen2", tokenizers: ["gpt2"], uses: ["last"], causal: true },
   { architecture: "qwen2", tokenizers: ["gpt2"], uses: ["last", "mean"], causal: false },
   { architecture: "qwen3", tokenizers: ["gpt2"], uses: ["last", "head", "yes-no"], causal: true },
+  { architecture: "qwen3", tokenizers: ["gpt2"], uses: ["mean"], causal: false },
   { architecture: "llama", tokenizers: ["gpt2"], uses: ["last"], causal: true },
+  { architecture: "llama-embed", tokenizers: ["gpt2"], uses: ["mean"], causal: false },
+  { architecture: "eurobert", tokenizers: ["gpt2"], uses: ["mean", "last"], causal: false },
+  { architecture: "lfm2", tokenizers: ["gpt2"], uses: ["cls"], causal: false },
 ];
 
 /** The architectures of which some use was compared with the original. */
@@ -150,6 +154,14 @@ const LACKS: readonly Lack[] = [
     remedy: "pass pooling",
   },
   {
+    when: ({ reranker, pooling, causalSaid }) =>
+      reranker === "cosine" && (pooling === "mean" || pooling === "cls") && !causalSaid,
+    what:
+      "does not say whether its tokens see the whole text (attention.causal), and decoders that take the mean or the " +
+      "first token mostly do",
+    remedy: 'pass attention: "non-causal", or "causal" if this one was trained so',
+  },
+  {
     when: ({ reranker, asksItsOwn }) => reranker === "yes-no" && !asksItsOwn,
     what:
       'has no template for pairs, so it is asked with Qwen3-Reranker\'s and for "yes" and "no", which no other model ' +
@@ -184,7 +196,8 @@ const OPEN: readonly Open[] = [
     what: "which activation the feed-forward layers have: the file does not say, and GELU is computed",
   },
   {
-    when: ({ reranker, causalBy }) => reranker === "cosine" && causalBy === undefined,
+    when: ({ reranker, pooling, causalSaid }) =>
+      reranker === "cosine" && pooling !== "mean" && pooling !== "cls" && !causalSaid,
     what: "whether a token sees the whole text: the file does not say, and a token is given those before it only",
   },
 ];

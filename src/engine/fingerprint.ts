@@ -29,9 +29,9 @@ export function fingerprintOf(
   { model, pooling, maxTokens, prompts, version, kernels }: Origin,
   options: EmbedOptions,
 ): string {
-  const { addBos, addEos, addSep, dimensions, isCausalDecoder, exposesHiddenStates } = model.numbers;
+  const { addBos, addEos, addSep, dimensions, causal, isCausalDecoder, exposesHiddenStates } = model.numbers;
   const { normalize = true, truncate = "end" } = options;
-  const file = [model.meta(":hash"), addBos, addEos, addSep, isCausalDecoder, exposesHiddenStates];
+  const file = [model.meta(":hash"), addBos, addEos, addSep, causal, isCausalDecoder, exposesHiddenStates];
   const made = [RULES, ...file, pooling, maxTokens, version, kernels];
   const asked = [promptOf({ prompts }, options), options.dimensions ?? dimensions, normalize, truncate === "start"];
   return fnv1a(JSON.stringify([made, asked]));

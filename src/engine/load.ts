@@ -32,14 +32,16 @@ const NO_GPU =
 
 /** Opens the library, loads the model and starts its lanes. */
 export async function loadEngine(path: string, options: LoadOptions, known?: CatalogueFacts): Promise<Engine> {
-  const { signal, onProgress, onLog, gpuLayers = -1, checkTensors = false, addBos, addEos, addSep } = options;
+  const { signal, onProgress, onLog, gpuLayers = -1, checkTensors = false, addBos, addEos, addSep, attention } =
+    options;
   signal?.throwIfAborted();
   const native = await open(options.library);
   const device = deviceIndex(options.device, native);
   const lane = new Lane(native, onLog);
   try {
     const placed = { gpuLayers: device.cpu ? 0 : gpuLayers, device: device.index };
-    const settings = { ...placed, checkTensors, addBos, addEos, addSep };
+    const causal = attention && attention === "causal";
+    const settings = { ...placed, checkTensors, addBos, addEos, addSep, causal };
     const loading = lane.loadModel(path, settings, { signal, onProgress });
     loading.catch(() => {}); // should the next line throw, that is the error
     // Asked while the lane loads: with them come all functions of the library (ffi/open.ts).

@@ -5,7 +5,7 @@ import type { CatalogueEntry } from "../models/catalogue.ts";
 import type { LoadOptions, Pooling } from "../options.ts";
 import { YES_NO_TEMPLATE } from "../text/templates.ts";
 import type { Exactness, Reranker } from "./info.ts";
-import { exactnessOf, type Facts } from "./exactness.ts";
+import { exactnessOf } from "./exactness.ts";
 
 /** What the catalogue knows of a model and its file may not say. */
 export type CatalogueFacts = Pick<CatalogueEntry, "maxTokens" | "prompts"> & Partial<Pick<CatalogueEntry, "pooling">>;
@@ -25,21 +25,17 @@ export interface Profile {
   readonly template: string | undefined;
 }
 
-// llama.cpp's names of the architectures with bidirectional attention whose files need not say so.
-const BIDIRECTIONAL = new Set([
-  ...["bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "neo-bert", "eurobert"],
-  ...["gemma-embedding", "t5encoder", "dream", "llada", "llada-moe", "rnd1"],
-]);
-
 /**
  * Profiles a model.
  *
  * @param known What the catalogue knows of it.
- * @throws {LlamaError} `model-invalid` when the file's pooling has no name, `model-unsupported` when pooling `rank` was
- * asked for and there is no classification head.
- * @throws {RangeError} when `contextSize` is more than the model has positions for.
+ * @throws {LlamaError} `model-invalid` when the file's pooling has no name, `model-unsupported` when the vocabulary is
+ * of another kind than the file says, or when pooling `rank` was asked for and there is no classification head.
+ * @throws {RangeError} when attention "causal" was asked for where tokens always see the whole text, or `contextSize` is more than the model has positions for.
  */
 export function profileOf(model: Model, options: LoadOptions, known: CatalogueFacts | undefined): Profile {
+  checkVocabulary(model);
+  checkAttention(model, options);
   const pooling = poolingOf(model, options, known);
   const causal = isCausal(model);
   const reranker = rerankerOf(model, options, pooling, causal);
@@ -54,7 +50,7 @@ export function profileOf(model: Model, options: LoadOptions, known: CatalogueFa
     pooling,
     reranker,
     causal,
-    causalBy: causalBy(model),
+    causalSaid: model.causalBy !== "nobody",
     asksItsOwn: asksItsOwn(model, options, template),
     options,
   });
@@ -71,19 +67,29 @@ export function profileOf(model: Model, options: LoadOptions, known: CatalogueFa
   };
 }
 
-/** Whether a token attends only to those before it. */
-export function isCausal(model: Model): boolean {
-  const architecture = model.meta("general.architecture") ?? "";
-  const said = model.meta(`${architecture}.attention.causal`);
-  if (said !== undefined) return said === "true";
-  return !BIDIRECTIONAL.has(architecture) && model.numbers.hasDecoder === 1 && model.numbers.hasEncoder === 0;
+/** Whether a token attends only to those before it, so that the last one's logits can answer a question. */
+function isCausal({ numbers }: Model): boolean {
+  return numbers.causal === 1 && numbers.hasDecoder === 1 && numbers.hasEncoder === 0;
 }
 
-/** Who says whether a token sees the whole text. */
-function causalBy(model: Model): Facts["causalBy"] {
-  const architecture = model.meta("general.architecture") ?? "";
-  if (model.meta(`${architecture}.attention.causal`) !== undefined) return "file";
-  return BIDIRECTIONAL.has(architecture) ? "architecture" : undefined;
+function checkVocabulary(model: Model): void {
+  if (model.meta("tokenizer.ggml.model") !== "bert" || model.meta(":sentence_piece") !== "true") return;
+  throw new LlamaError(
+    "model-unsupported",
+    'Cannot load: the file says that its vocabulary is WordPiece\'s (tokenizer.ggml.model "bert"), but it is ' +
+      "SentencePiece's, as that of multilingual-e5-small, so every token would be wrong; convert the original checkpoint " +
+      "with convert(), which takes BERT, RoBERTa and XLM-RoBERTa, but no CamemBERT",
+  );
+}
+
+function checkAttention(model: Model, { attention }: LoadOptions): void {
+  if (attention !== "causal" || model.causalBy !== "architecture") return;
+  throw new RangeError(
+    `Cannot load with attention "causal": the tokens of ${
+      model.meta("general.architecture")
+    } always see the whole text; ` +
+      "leave the option out",
+  );
 }
 
 // Files of Qwen3-Reranker without head and template are known by their name alone.
@@ -112,8 +118,10 @@ function poolingOf(model: Model, { pooling }: LoadOptions, known: CatalogueFacts
   }
   if (model.pooling !== undefined) return model.pooling;
   if (known?.pooling && (known.pooling !== "rank" || hasHead(model))) return known.pooling;
-  // llama.cpp's converter names no pooling for classifiers, such as bge-reranker and gte-reranker-modernbert.
-  return model.hasTensor("cls.output.weight") ? "rank" : "none";
+  // llama.cpp's converter names no pooling for classifiers, such as bge-reranker and gte-reranker-modernbert, nor for
+  // llama-embed, of which all take the mean (LlamaBidirectionalModel of llama-nemotron-embed and llama-embed-nemotron).
+  if (model.hasTensor("cls.output.weight")) return "rank";
+  return model.meta("general.architecture") === "llama-embed" ? "mean" : "none";
 }
 
 function rerankerOf(model: Model, options: LoadOptions, pooling: Pooling, causal: boolean): Reranker {

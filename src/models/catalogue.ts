@@ -120,6 +120,8 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
     verified: true,
   },
   "multilingual-e5-small": {
+    // Somebody else's conversion of a BertModel with SentencePiece's vocabulary, of which llama.cpp's converter makes wrong
+    // tokens or none; which one made it is not known, and Llama.load refuses it if the vocabulary says WordPiece.
     kind: "embedding",
     repository: "keisuke-miyako/multilingual-e5-small-gguf-q8_0",
     file: "multilingual-e5-small-Q8_0.gguf",

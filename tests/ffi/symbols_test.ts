@@ -146,6 +146,7 @@ const SWAPS: Readonly<Record<ListName, readonly [from: RegExp, to: string]>> = {
   CONTEXT_MEMORY: [/("compute")(, )("row")/, "$3$2$1"],
   MODEL_INFO: [/("hasEncoder")(,\s+)("hasDecoder")/, "$3$2$1"],
   POOLING: [/(mean)(: 1, )(cls)/, "$3$2$1"],
+  CAUSAL_BY: [/(file)(: 1, )(option)/, "$3$2$1"],
   SPECIAL: [/(none)(: 0, )(add)/, "$3$2$1"],
   LOG_LEVEL: [/(info)(: 1, )(warn)/, "$3$2$1"],
   STATUS: [/(BUSY)(: -1[^]*)(NO_CONTEXT)/, "$3$2$1"],

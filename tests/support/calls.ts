@@ -140,6 +140,7 @@ function libraryCalls(model: string, positions: number): Call[] {
         "1.signal": option("signal", isSignal),
         "1.onProgress": option("onProgress", isFunction),
         "1.onLog": option("onLog", isFunction),
+        "1.attention": option("attention", oneOf("causal", "non-causal")),
         "1.addBos": option("addBos", isBoolean),
         "1.addEos": option("addEos", isBoolean),
         "1.addSep": option("addSep", isBoolean),

@@ -31,12 +31,22 @@ const NUMBERS: Partial<ModelNumbers> = {
   device: -1,
 };
 
+/** As the native side reads it (ffi/cpp/shim/attention.cpp), for the architectures of the tests. */
+function attentionOf(meta: Record<string, string>): { causal: number; causalBy: Model["causalBy"] } {
+  const architecture = meta["general.architecture"] ?? "";
+  if (/bert|embed/.test(architecture)) return { causal: 0, causalBy: "architecture" };
+  const said = meta[`${architecture}.attention.causal`];
+  return { causal: said === "false" ? 0 : 1, causalBy: said === undefined ? "nobody" : "file" };
+}
+
 /** A model of that file. */
 export function fakeModel({ meta = {}, tensors = [], numbers = {}, pooling, labels = [] }: ModelFile): Model {
+  const { causal, causalBy } = attentionOf(meta);
   return {
     meta: (key: string) => meta[key],
     hasTensor: (name: string) => tensors.includes(name),
-    numbers: { ...NUMBERS, ...numbers },
+    numbers: { ...NUMBERS, causal, ...numbers },
+    causalBy,
     pooling,
     labels,
   } as unknown as Model;

@@ -62,9 +62,6 @@ void choose_attention(llama_context_params & p, const llama_model * model, bool 
                           : kernels ? LLAMA_FLASH_ATTN_TYPE_ENABLED
                                     : LLAMA_FLASH_ATTN_TYPE_AUTO;
     p.type_k = p.type_v = exact ? GGML_TYPE_F32 : GGML_TYPE_F16;
-    if (is_bidirectional(model)) {
-        p.attention_type = LLAMA_ATTENTION_TYPE_NON_CAUSAL;
-    }
 }
 
 // Sets whether llama.cpp is asked for embeddings, or for logits, or is stopped at the hidden states. In the latter cases
@@ -83,7 +80,7 @@ void choose_outputs(llama_context_params & p, LaneContext & context, const Optio
     }
     p.embeddings = context.answers.empty() && !context.hidden_states;
     if (!p.embeddings) {
-        context.splits_batch  = is_causal_decoder(model);
+        context.splits_batch  = is_causal_decoder(*context.model);
         context.shares_prefix = context.splits_batch && last_only;
         p.pooling_type        = LLAMA_POOLING_TYPE_NONE;
         p.n_ubatch            = context.splits_batch ? (uint32_t) std::min(options[CONTEXT_TOKENS], CAUSAL_UBATCH) : p.n_ubatch;

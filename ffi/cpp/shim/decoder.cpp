@@ -4,29 +4,15 @@
 #include "shim/loaded_model.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 #include <string>
 
 namespace saur {
 
-// gte-Qwen2's tokens see the whole text (`is_causal` false in its config.json), which llama.cpp's converter does not write
-// down: its file is a Qwen2 like any other but for its name, "gte-Qwen2-1.5B-instruct" or "Gte Qwen2 1.5B Instruct".
-bool is_bidirectional(const llama_model * model) {
-    if (!metadata(model, "qwen2.attention.causal").empty()) {
-        return false;
-    }
-    std::string name = metadata(model, "general.name");
-    for (char & c : name) {
-        c = c == '-' || c == '_' ? ' ' : (char) tolower((unsigned char) c);
-    }
-    return name.find("gte qwen2") != std::string::npos;
-}
-
-bool is_causal_decoder(const llama_model * model) {
+bool is_causal_decoder(const LoadedModel & loaded) {
+    const llama_model * model = loaded.model;
     return llama_model_has_decoder(model) && !llama_model_has_encoder(model) && !llama_model_is_recurrent(model) &&
-           !llama_model_is_hybrid(model) && !is_bidirectional(model) &&
-           metadata(model, metadata(model, "general.architecture") + ".attention.causal") != "false";
+           !llama_model_is_hybrid(model) && loaded.attention.causal;
 }
 
 // Those whose graph was read in the pinned llama.cpp (src/models): `res->t_embd`, which embeddings are made of, is the

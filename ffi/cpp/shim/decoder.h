@@ -9,12 +9,11 @@ struct saur_lane;
 
 namespace saur {
 
-// Whether the tokens of a decoder attend to the whole text, though the model's file does not say so.
-bool is_bidirectional(const llama_model * model);
+struct LoadedModel;
 
 // Whether a sequence can be computed in steps, and a common prefix once for several sequences: tokens attend only to those
 // before them, whose keys and values the memory holds token by token.
-bool is_causal_decoder(const llama_model * model);
+bool is_causal_decoder(const LoadedModel & loaded);
 
 // Whether the graph has the hidden states that embeddings are made of as a tensor with a name, before the head.
 bool exposes_hidden_states(const llama_model * model);

@@ -3,6 +3,7 @@
 #include "guard/gguf/model_files.h"
 #include "kernels/panelled_weights.h"
 #include "llama.h"
+#include "shim/attention.h"
 #include "shim/word_pieces.h"
 
 #include <cstdint>
@@ -51,6 +52,7 @@ struct LoadedModel {
     const ModelFiles    files;
     const std::string   hash;    // of the files as they were loaded
     const int32_t       device;  // index of the GPU that holds the layers, or -1 for the CPU
+    Attention           attention;  // as it is computed
     PanelledWeights     panelled;
     std::vector<float>  head;  // labels x dimensions, where classifies_last_token (shim/decoder.h) and the file has it; else empty
 

@@ -31,21 +31,24 @@ int32_t file_pooling(const llama_model * model) {
 }
 
 // llama.cpp's BERT tokenizer drops spacing marks too, which Hugging Face keeps: src/text/bert_normalizer.ts does it as they do.
-// The others are options: which special tokens go around a text, where the file is wrong or silent about it.
-std::vector<llama_model_kv_override> overrides_of(const Options & options) {
+// The others are options, where the file is wrong or silent: which special tokens go around a text, and attention.
+std::vector<llama_model_kv_override> overrides_of(const Options & options, const ModelFiles & files,
+                                                  const Attention & attention) {
     std::vector<llama_model_kv_override> list;
-    const auto                           add = [&](const char * key, int32_t value) {
+    const auto                           add = [&](const std::string & key, int32_t value) {
         llama_model_kv_override one = { LLAMA_KV_OVERRIDE_TYPE_BOOL, "", { 0 } };
-        snprintf(one.key, sizeof(one.key), "tokenizer.ggml.%s", key);
+        snprintf(one.key, sizeof(one.key), "%s", key.c_str());
         one.val_bool = value == 1;
         if (value >= 0) {
             list.push_back(one);
         }
     };
-    add("normalizer.strip_accents", 0);
-    add("add_bos_token", options[MODEL_ADD_BOS]);
-    add("add_eos_token", options[MODEL_ADD_EOS]);
-    add("add_sep_token", options[MODEL_ADD_SEP]);
+    add("tokenizer.ggml.normalizer.strip_accents", 0);
+    add("tokenizer.ggml.add_bos_token", options[MODEL_ADD_BOS]);
+    add("tokenizer.ggml.add_eos_token", options[MODEL_ADD_EOS]);
+    add("tokenizer.ggml.add_sep_token", options[MODEL_ADD_SEP]);
+    // Before the graph is chosen: LFM2's convolutions go by it, too (src/models/lfm2.cpp), which a context's option is not for.
+    add(Attention::key(files), attention.by == CAUSAL_BY_NOBODY ? -1 : attention.causal);
     list.push_back({ LLAMA_KV_OVERRIDE_TYPE_INT, "", { 0 } });
     return list;
 }
@@ -66,7 +69,8 @@ int32_t load(saur_lane * lane, const Options & options) {
     if (opened != SAUR_OK) {
         return opened;
     }
-    const auto         overrides  = overrides_of(options);
+    const Attention    attention  = attention_of(files, options[MODEL_CAUSAL]);
+    const auto         overrides  = overrides_of(options, files, attention);
     const int32_t      gpu_layers = options[MODEL_GPU_LAYERS];
     llama_model_params p          = llama_model_default_params();
     p.n_gpu_layers                = gpu_layers;
@@ -86,6 +90,7 @@ int32_t load(saur_lane * lane, const Options & options) {
         return lane->abort ? SAUR_ABORTED : SAUR_NULL;
     }
     const auto loaded = std::make_shared<LoadedModel>(model, files, hash.get(), device_index(devices[0]));
+    loaded->attention = attention;
     lane->slot.loaded = loaded;
     if (classifies_last_token(model)) {
         loaded->read_head();
@@ -155,7 +160,9 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
         values[INFO_HAS_ENCODER]           = llama_model_has_encoder(m);
         values[INFO_HAS_DECODER]           = llama_model_has_decoder(m);
         values[INFO_RECURRENT]             = llama_model_is_recurrent(m);
-        values[INFO_IS_CAUSAL_DECODER]     = is_causal_decoder(m);
+        values[INFO_IS_CAUSAL_DECODER]     = is_causal_decoder(*handle->model);
+        values[INFO_CAUSAL]                = handle->model->attention.causal;
+        values[INFO_CAUSAL_BY]             = handle->model->attention.by;
         values[INFO_EXPOSES_HIDDEN_STATES] = exposes_hidden_states(m);
         values[INFO_CLASSIFIES_LAST_TOKEN] = handle->model->has_head();
         values[INFO_BOS]                   = llama_vocab_bos(v);
@@ -170,8 +177,8 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
     });
 }
 
-// A scalar of the file's metadata as text, and four names of our own: `:file_type`, `:description`, `:hash` and
-// `:bare_marker`, which is there if WordPiece's vocabulary has a "##▁".
+// A scalar of the file's metadata as text, and five names of our own: `:file_type`, `:description`, `:hash`, `:bare_marker`,
+// which is there if WordPiece's vocabulary has a "##▁", and `:sentence_piece`, which is there if it is SentencePiece's.
 // Returns the length, -1 if it is not there.
 int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32_t size) {
     return answer<int32_t>(-1, [&]() -> int32_t {
@@ -189,6 +196,9 @@ int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32
         }
         if (strcmp(key, ":bare_marker") == 0) {
             return saur::WordPieces::has_bare_marker(llama_model_get_vocab(m)) ? saur::copy_text("true", out, size) : -1;
+        }
+        if (strcmp(key, ":sentence_piece") == 0) {
+            return saur::WordPieces::is_sentence_piece(llama_model_get_vocab(m)) ? saur::copy_text("true", out, size) : -1;
         }
         if (llama_model_meta_val_str(m, key, nullptr, 0) < 0) {
             return -1;

@@ -77,4 +77,18 @@ bool WordPieces::has_bare_marker(const llama_vocab * vocab) {
     return false;
 }
 
+bool WordPieces::is_sentence_piece(const llama_vocab * vocab) {
+    static const char TWICE[] = "\xe2\x96\x81\xe2\x96\x81";  // "▁▁"
+    const int32_t     count   = llama_vocab_n_tokens(vocab);
+    int32_t           marked  = 0;
+    bool              begins  = false;
+    for (llama_token id = 0; id < count; id++) {
+        const char * text = llama_vocab_get_text(vocab, id);
+        begins            = begins || strcmp(text, "<s>") == 0;
+        marked += strncmp(text, TWICE, sizeof(TWICE) - 1) == 0;
+    }
+    // WordPiece may have a "▁" of its own, but no tenth of its pieces begins with one.
+    return begins && marked > count / 10;
+}
+
 }  // namespace saur

@@ -18,6 +18,10 @@ class WordPieces {
     // Whether the vocabulary has "##▁", which is "▁" in a file: llama.cpp finds it before every word.
     static bool has_bare_marker(const llama_vocab * vocab);
 
+    // Whether the vocabulary is SentencePiece's, taken for WordPiece's by llama.cpp's converter, which puts "▁" before every
+    // piece without "##" (BertModel.set_vocab, conversion/bert.py): "▁the" becomes "▁▁the".
+    static bool is_sentence_piece(const llama_vocab * vocab);
+
   private:
     llama_token find(const std::string & text) const;
 

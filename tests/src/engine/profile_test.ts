@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { LlamaError } from "../../../ffi/errors.ts";
 import type { LoadOptions } from "../../../src/options.ts";
-import { type CatalogueFacts, isCausal, profileOf } from "../../../src/engine/profile.ts";
+import { type CatalogueFacts, profileOf } from "../../../src/engine/profile.ts";
 import { YES_NO_TEMPLATE } from "../../../src/text/templates.ts";
 import { BERT, fakeModel, type ModelFile, QWEN3, XLM_R } from "../../support/fake_model.ts";
 
@@ -104,10 +104,24 @@ test("profileOf() ranks by yes and no where a reranker's file has no head, and r
   assertEquals(profiled(QWEN3, { pooling: "mean" }).reranker, "cosine");
 });
 
-test("isCausal() goes by the file, else by the architecture", () => {
-  const of = (architecture: string, more: Record<string, string> = {}) =>
-    isCausal(fakeModel({ meta: { "general.architecture": architecture, ...more } }));
-  assertEquals([of("qwen3"), of("llama"), of("gemma3")], [true, true, true]);
-  assertEquals([of("gemma-embedding"), of("nomic-bert"), of("modern-bert")], [false, false, false]);
-  assertEquals(of("llama", { "llama.attention.causal": "false" }), false);
+test("profileOf() goes by what the native side says of attention, and refuses causal where it never was", () => {
+  const causal = (file: ModelFile) => profileOf(fakeModel(file), {}, undefined).causal;
+  assertEquals([causal(QWEN3), causal(BERT)], [true, false]);
+  assertEquals(causal({ ...QWEN3, numbers: { causal: 1, hasEncoder: 1 } }), false);
+  assertThrows(
+    () => profiled(BERT, { attention: "causal" }),
+    RangeError,
+    "the tokens of bert always see the whole text",
+  );
+  assertEquals(profiled(BERT, { attention: "non-causal" }), profiled(BERT));
+});
+
+test("profileOf() takes the mean of a llama-embed that names no pooling", () => {
+  const meta = {
+    "general.architecture": "llama-embed",
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.pre": "llama-bpe",
+  };
+  assertEquals(profiled({ meta }), { pooling: "mean", reranker: "cosine", lacks: [], maxTokens: 512 });
+  assertEquals(profiled({ meta, pooling: "last" }).pooling, "last");
 });

@@ -1,0 +1,101 @@
+// Files of llama.cpp's converter whose numbers are not the original's, and that do not say so: each is refused, or it is not
+// exact and says why. No file of any fixture is exact and outside its tolerance.
+import { Buffer } from "node:buffer";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Llama, LlamaError, type LoadOptions } from "../../mod.ts";
+import { fixture } from "../support/checkpoint.ts";
+import { farthest, libraryMissing as skip } from "../support/references.ts";
+
+// Of a number of a vector, in f32: what every family is held to.
+const TOLERANCE = 1e-4;
+// What the file is off by at least, in tolerances: else it would be no reproduction.
+const FACTOR = 20;
+
+interface Case {
+  readonly name: string;
+  readonly file: string;
+  readonly texts: readonly { readonly text: string; readonly vector: Float32Array }[];
+}
+
+const FOLDER = fixture("silent");
+const { cases }: { cases: Case[] } = JSON.parse(
+  readFileSync(join(FOLDER, "silent.json"), "utf8"),
+  (key, value) =>
+    key === "vector" ? new Float32Array(Uint8Array.from(Buffer.from(value, "base64")).buffer) : value as unknown,
+);
+const pathOf = (name: string): string => join(FOLDER, cases.find((one) => one.name === name)!.file);
+
+/** How far a loaded file is from the original, and what was warned of while it was loaded. */
+async function loaded(name: string, options: LoadOptions = {}) {
+  const { texts } = cases.find((one) => one.name === name)!;
+  const warned: string[] = [];
+  const onLog: LoadOptions["onLog"] = ({ level, message }) => {
+    if (level === "warn" && !message.startsWith("llama_") && !message.startsWith("load")) warned.push(message);
+  };
+  await using llama = await Llama.load(pathOf(name), { ...options, onLog });
+  const vectors = await llama.embed(texts.map(({ text }) => text));
+  const off = Math.max(...texts.map(({ vector }, i) => farthest(vectors[i]!, vector)));
+  return { off, warned, ...llama.info };
+}
+
+/** Loads a file that is wrong, and finds these words among what it lacks or leaves open. */
+async function assertSaid(name: string, list: "lacks" | "unknown", words: string): Promise<void> {
+  const { off, exact, exactness, warned } = await loaded(name);
+  assert(off > FACTOR * TOLERANCE, `${name} is right: ${off}`);
+  assertEquals(exact, false);
+  assertStringIncludes(exactness[list].join("\n"), words);
+  assertEquals(warned, [...exactness.lacks]);
+}
+
+const LACKING = [
+  ["kalm", "does not say whether its tokens see the whole text"],
+  ["LaBSE", "LaBSE lacks the Dense module"],
+  ["harrier", "a causal Gemma 3 that was converted as EmbeddingGemma"],
+] as const;
+for (const [name, words] of LACKING) {
+  test(`Llama.load() warns of what the file of ${name} lacks`, { skip }, () => assertSaid(name, "lacks", words));
+}
+
+const LEAVING_OPEN = [
+  ["my-finetune-of-gte", "whether a token sees the whole text"],
+  ["bert-dense", "whether a Dense module follows the pooling"],
+  ["modernbert-dense", "whether a Dense module follows the pooling"],
+  ["bert-relu", "which activation the feed-forward layers have"],
+] as const;
+for (const [name, words] of LEAVING_OPEN) {
+  test(`info.exactness says what the file of ${name} leaves open`, { skip }, () => assertSaid(name, "unknown", words));
+}
+
+test("Llama.load() refuses SentencePiece's vocabulary under WordPiece's name, with the remedy", { skip }, async () => {
+  for (const name of ["bert-sentencepiece", "camembert"]) {
+    const error = await assertRejects(() => Llama.load(pathOf(name)), LlamaError, "it is SentencePiece's");
+    assertEquals(error.code, "model-unsupported");
+    assertStringIncludes(error.message, "convert()");
+  }
+});
+
+test("attention of Llama.load() makes decoders right whose files do not say it", { skip }, async () => {
+  for (const name of ["kalm", "my-finetune-of-gte"]) {
+    const causal = await loaded(name, { attention: "causal" });
+    const right = await loaded(name, { attention: "non-causal" });
+    const silent = await loaded(name);
+    assert(right.off <= TOLERANCE, `${name} is off by ${right.off}`);
+    assertEquals([right.warned, right.exactness.unknown.length], [[], 1]); // the Dense module
+    assertEquals(causal.off, silent.off);
+    assertEquals(causal.warned, []);
+    assert(right.fingerprint !== causal.fingerprint, `${name} has one fingerprint for both`);
+  }
+});
+
+test("attention of Llama.load() is refused where tokens always see the whole text", { skip }, async () => {
+  for (const name of ["bert_mean", "llama_embed", "embedding_gemma"]) {
+    const path = fixture(`families/${name}.gguf`);
+    await assertRejects(() => Llama.load(path, { attention: "causal" }), RangeError, "always see the whole text");
+    await using llama = await Llama.load(path, { attention: "non-causal" });
+    await using plain = await Llama.load(path);
+    assertEquals(llama.info.fingerprint, plain.info.fingerprint);
+  }
+});
