@@ -1,7 +1,11 @@
 /** Jobs that run on native lanes, as promises. Shared by both runtimes; an adapter only says when to look. */
+import process from "node:process";
 import { LlamaError, STATUS } from "./errors.ts";
 import type { Library } from "./runtime/adapter.ts";
 import type { Functions, Handle } from "./symbols.ts";
+
+/** Where the number of this run is kept, for every copy of this package that is loaded into it. */
+const RUN = Symbol.for("@llamasaur/llamasaur run");
 
 /** The lanes of one JavaScript thread that have a job, and the promises that wait for them. */
 export class Jobs {
@@ -14,7 +18,7 @@ export class Jobs {
   /** @param listen The adapter's way to be woken. */
   constructor(functions: Functions, listen: Library<Functions>["listen"]) {
     this.#functions = functions;
-    const queue = functions.saur_queue_new();
+    const queue = functions.saur_queue_new(runNumber());
     if (queue === null) throw new LlamaError("out-of-memory", "Cannot allocate the completion queue");
     this.#queue = queue;
     this.#start = listen(functions, queue, () => this.#drain());
@@ -61,4 +65,18 @@ export class Jobs {
     }
     return this.#pending.size > 0;
   }
+}
+
+/**
+ * A number for this run of JavaScript on its thread. `deno run --watch` ends a program without a word to it and runs the
+ * next one on the same thread: by another number the library learns that what the last one left is nobody's.
+ *
+ * @returns 1 or more; 0, which tells nothing, where the process object takes no property.
+ */
+function runNumber(): number {
+  const run = process as unknown as { [RUN]?: number }; // the runtime makes one for each run, and one for each worker
+  if (run[RUN] === undefined && Object.isExtensible(process)) {
+    Object.defineProperty(process, RUN, { value: 1 + Math.floor(Math.random() * 0x7ffffffe) });
+  }
+  return run[RUN] ?? 0;
 }

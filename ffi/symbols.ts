@@ -24,7 +24,7 @@ export const SYMBOLS = {
   saur_kernels:            { args: ["buf", "i32"], returns: "i32" },
   saur_cores:              { args: ["buf"], returns: "i32" },
   saur_log_drain:          { args: ["ptr", "buf", "i32"], returns: "i32" },
-  saur_queue_new:          { args: [], returns: "ptr" },
+  saur_queue_new:          { args: ["i32"], returns: "ptr" },
   saur_queue_notify:       { args: ["ptr", "ptr"], returns: "void" },
   saur_queue_wait:         { args: ["ptr"], returns: "i32", blocking: true },
   saur_queue_take:         { args: ["ptr"], returns: "i32" },

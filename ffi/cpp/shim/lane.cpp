@@ -51,6 +51,17 @@ void saur_queue::set_notify(void (*callback)(int32_t)) {
     notify = callback;
 }
 
+void saur::LaneEnds::one() {
+    std::lock_guard<std::mutex> lock(mutex);
+    left--;
+    changed.notify_all();
+}
+
+void saur::LaneEnds::wait(std::chrono::seconds patience) {
+    std::unique_lock<std::mutex> lock(mutex);
+    changed.wait_for(lock, patience, [&] { return left == 0; });
+}
+
 saur::LaneContext::~LaneContext() {
     if (llama) {
         llama_free(llama);
@@ -97,10 +108,11 @@ bool saur_lane::idle() {
     return state == State::idle && !abandoned;
 }
 
-void saur_lane::free() {
+void saur_lane::free(std::shared_ptr<saur::LaneEnds> ends) {
     std::lock_guard<std::mutex> lock(mutex);
-    abort     = 1;
-    abandoned = true;
+    abort      = 1;
+    abandoned  = true;
+    this->ends = std::move(ends);
     wake.notify_one();
 }
 
@@ -138,7 +150,11 @@ void saur_lane::run() {
         });
     }
     saur::set_thread_sink(nullptr);
+    const auto waiting = std::move(ends);
     delete this;
+    if (waiting) {
+        waiting->one();
+    }
 }
 
 void saur_lane::work(std::function<int32_t()> job) {

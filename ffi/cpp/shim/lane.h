@@ -11,6 +11,7 @@
 #include "shim/loaded_model.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -66,6 +67,19 @@ struct LaneContext {
     bool                          lost = false;           // an assertion was caught in a pass: no other may be run
 };
 
+// Counts the lanes of a dead program that have not come to their end.
+class LaneEnds {
+  public:
+    explicit LaneEnds(size_t lanes) : left(lanes) {}
+    void one();
+    void wait(std::chrono::seconds patience);
+
+  private:
+    std::mutex              mutex;
+    std::condition_variable changed;
+    size_t                  left;
+};
+
 // What the last job came to.
 struct JobResult {
     int32_t     status = SAUR_OK;
@@ -101,8 +115,8 @@ struct saur_lane {
     // Gives the lane's thread a job; returns SAUR_OK or why it was refused. The slot is the job's until it is done.
     int32_t start(std::function<int32_t()> job);
     bool    idle();
-    // The thread frees the context and then the lane, at once or when its job is done.
-    void    free();
+    // The thread frees the context and then the lane, at once or when its job, which is aborted, has ended.
+    void    free(std::shared_ptr<saur::LaneEnds> ends = nullptr);
 
     saur::Slot                         slot;
     std::unique_ptr<saur::LaneContext> context;  // NULL: it has none
@@ -124,5 +138,6 @@ struct saur_lane {
     std::condition_variable  wake;
     State                    state     = State::idle;
     bool                     abandoned = false;
+    std::shared_ptr<saur::LaneEnds> ends;  // who waits for its end, if somebody does
     std::function<int32_t()> next;
 };

@@ -85,8 +85,9 @@ int32_t saur_log_drain(saur_lane * lane, char * out, int32_t size) {
 
 // queue
 
-saur_queue * saur_queue_new(void) {
-    return answer<saur_queue *>(nullptr, [] {
+saur_queue * saur_queue_new(int32_t run) {
+    return answer<saur_queue *>(nullptr, [&] {
+        begin_run(run);
         auto * queue = new saur_queue;
         own(queue);
         return queue;

@@ -34,7 +34,7 @@ SAUR_API int32_t      saur_cores(const char * root);  // that may be kept busy; 
 SAUR_API int32_t      saur_log_drain(saur_lane * lane, char * out, int32_t size);  // "<level digit><text>\0" records
 
 // queue: where finished lanes announce themselves, one for each JavaScript thread
-SAUR_API saur_queue * saur_queue_new(void);
+SAUR_API saur_queue * saur_queue_new(int32_t run);  // another run than the thread's last frees what that one left
 SAUR_API void         saur_queue_notify(saur_queue * queue, void (*notify)(int32_t));
 SAUR_API int32_t      saur_queue_wait(saur_queue * queue);  // blocks until a lane is finished
 SAUR_API int32_t      saur_queue_take(saur_queue * queue);  // number of a finished lane, or -1

@@ -133,7 +133,7 @@ int take_bell() {
 
 }  // namespace
 
-Script::Script(Waking waking) : waking(waking), queue(saur_queue_new()) {
+Script::Script(Waking waking) : waking(waking), queue(saur_queue_new(1)) {
     if (waking == Waking::notify) {
         bell = take_bell();
         saur_queue_notify(queue, callback_of(bell));
