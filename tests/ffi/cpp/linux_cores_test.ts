@@ -3,9 +3,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { assert, assertEquals } from "@std/assert";
-import { cores, open } from "../../ffi/mod.ts";
-import { inDirectory } from "../support/checkpoint.ts";
-import { libraryMissing } from "../support/references.ts";
+import { cores, open } from "../../../ffi/mod.ts";
+import { inDirectory } from "../../support/checkpoint.ts";
+import { libraryMissing } from "../../support/references.ts";
 
 type Files = Readonly<Record<string, string>>;
 
