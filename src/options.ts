@@ -87,11 +87,15 @@ export interface LoadOptions {
   readonly addSep?: boolean | undefined;
   /**
    * What `rerank` puts a pair in: text with `{query}` and `{document}`, and if wanted `{instruction}`; special tokens
-   * spelled out in it are such. Default: the file's own, else Qwen3-Reranker's for a causal model, else what the family wants.
+   * spelled out in it are such. A list of texts is tokenised text by text. Default: the file's own, else the catalogue's,
+   * else Qwen3-Reranker's for a causal model, else what the family wants.
    */
-  readonly template?: string | undefined;
-  /** The answers for and against, of a causal model that ranks; one token each. @default {["yes", "no"]} */
-  readonly answers?: readonly [yes: string, no: string] | undefined;
+  readonly template?: string | readonly string[] | undefined;
+  /**
+   * The answers for and against, of a causal model that ranks; one token each. The score is the difference of their logits,
+   * or the logit of the only one. Default: the catalogue's, else `["yes", "no"]`.
+   */
+  readonly answers?: readonly [yes: string, no?: string] | undefined;
   /** Receives llama.cpp's log lines and this package's warnings. Default: silence. */
   readonly onLog?: ((line: LogLine) => void) | undefined;
 }
@@ -168,8 +172,8 @@ const LOAD: Checks<LoadOptions> = {
   addBos: boolean,
   addEos: boolean,
   addSep: boolean,
-  template: checkText,
-  answers: twoTexts,
+  template: textOrTexts,
+  answers: oneOrTwoTexts,
   onLog: callback,
 };
 
@@ -193,10 +197,17 @@ const RERANK: Checks<RerankOptions<unknown>> = {
   onProgress: callback,
 };
 
-function twoTexts(name: string, value: unknown): [string, string] {
-  const texts = checkTexts(name, value);
-  if (texts.length === 2) return [texts[0]!, texts[1]!];
-  throw new RangeError(`Cannot read ${name}: it must be two texts, one for and one against, has ${texts.length}`);
+function oneOrTwoTexts(name: string, value: unknown): [string, string?] {
+  const [yes, no, ...more] = checkTexts(name, value);
+  if (yes !== undefined && more.length === 0) return no === undefined ? [yes] : [yes, no];
+  const count = yes === undefined ? 0 : more.length + 2;
+  throw new RangeError(
+    `Cannot read ${name}: it must be one text, or two texts, one for and one against, has ${count}`,
+  );
+}
+
+function textOrTexts(name: string, value: unknown): string | string[] {
+  return typeof value === "string" ? checkText(name, value) : checkTexts(name, value);
 }
 
 /** Checks the options of `Llama.load`; `library` becomes a path. */

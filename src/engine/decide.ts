@@ -32,8 +32,8 @@ export interface Decision {
   readonly row: RowShape;
   /** How a row of a model that scores pairs becomes a score. */
   readonly head: Head;
-  /** The answers for and against, of a causal model that ranks. */
-  readonly answers: readonly [yes: string, no: string] | undefined;
+  /** The answers for and against, or the one for, of a causal model that ranks. */
+  readonly answers: readonly string[] | undefined;
   /** How a query and a document are joined where there is no template. */
   readonly pair: PairFormat;
   /** Whether the tokens that all pairs of a call begin with are computed once; see `Sequence.prefixLength`. */
@@ -56,9 +56,9 @@ export function decide(
   const gpu = numbers.device >= 0;
   const { threads = 1, contexts = contextsOn(cores, gpu, threads) } = options;
   const profile = profileOf(model, options, known);
-  const { pooling, reranker, causal } = profile;
+  const { pooling, causal } = profile;
   const used = options.kernels === false || gpu || threads > 1 ? [] : kernels;
-  const answers = reranker === "yes-no" ? options.answers ?? ["yes", "no"] as const : undefined;
+  const { answers } = profile;
   const lastOnly = answers !== undefined || (numbers.classifiesLastToken === 1 && pooling === "rank");
   // A sequence needs one row of logits, whatever its length, if only its last token is an output.
   const logits = lastOnly || (numbers.exposesHiddenStates === 1 && pooling === "last") ? 1 : numbers.vocabularySize;
@@ -74,7 +74,7 @@ export function decide(
       perToken: pooling === "none" && answers === undefined,
     },
     head: {
-      labels: answers ? ["yes", "no"] : model.labels,
+      labels: answers ? ["yes", "no"].slice(0, answers.length) : model.labels,
       softmax: !answers && (model.meta("general.architecture") ?? "").startsWith("qwen3"),
     },
     answers,

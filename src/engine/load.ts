@@ -141,25 +141,27 @@ function memoryOf(model: Model, segments: boolean): ModelMemory {
   };
 }
 
-/** The tokens of the two answers, each of which must be one. */
-async function answerTokens(lane: Lane, model: Model, answers: readonly [string, string]): Promise<number[]> {
+/** The tokens of the answers, each of which must be one. */
+async function answerTokens(lane: Lane, model: Model, answers: readonly string[]): Promise<number[]> {
   const utf8 = answers.map((answer) => new TextEncoder().encode(answer));
   const lengths = Int32Array.from(utf8, ({ length }) => length);
-  const none = Int32Array.of(SPECIAL.none, SPECIAL.none);
+  const none = Int32Array.from(answers, () => SPECIAL.none);
   const { ids, counts } = await lane.tokenize(
     model,
     new Uint8Array(utf8.flatMap((bytes) => [...bytes])),
     lengths,
     none,
   );
-  if (counts.every((count) => count === 1) && ids[0] !== ids[1]) return Array.from(ids);
-  const [yes, no] = answers.map((answer) => JSON.stringify(answer));
+  if (counts.every((count) => count === 1) && new Set(ids).size === answers.length) return Array.from(ids);
+  const [list, numbers] = [answers.map((answer) => JSON.stringify(answer)), [...counts]].map((all) =>
+    all.join(" and ")
+  );
   throw new LlamaError(
     "model-unsupported",
-    `Cannot load: ${yes} and ${no} are ${
-      counts.join(" and ")
-    } tokens of this model, so it cannot be asked to rank; pass ` +
-      "answers that are one token each, or pooling to embed",
+    `Cannot load: ${list} ${
+      answers.length > 1 ? "are" : "is"
+    } ${numbers} tokens of this model, so it cannot be asked to ` +
+      "rank; pass answers that are one token each, or pooling to embed",
   );
 }
 

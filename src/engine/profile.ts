@@ -3,12 +3,14 @@ import type { Model } from "../../ffi/mod.ts";
 import { LlamaError } from "../../ffi/errors.ts";
 import type { CatalogueEntry } from "../models/catalogue.ts";
 import type { LoadOptions, Pooling } from "../options.ts";
-import { YES_NO_TEMPLATE } from "../text/templates.ts";
+import { type Template, YES_NO_TEMPLATE } from "../text/templates.ts";
 import type { Exactness, Reranker } from "./info.ts";
 import { exactnessOf } from "./exactness.ts";
 
 /** What the catalogue knows of a model and its file may not say. */
-export type CatalogueFacts = Pick<CatalogueEntry, "maxTokens" | "prompts"> & Partial<Pick<CatalogueEntry, "pooling">>;
+export type CatalogueFacts =
+  & Pick<CatalogueEntry, "maxTokens" | "prompts">
+  & Partial<Pick<CatalogueEntry, "pooling" | "template" | "answers">>;
 
 /** How a model is used. */
 export interface Profile {
@@ -22,7 +24,9 @@ export interface Profile {
   /** What goes before a query and before a document, if it is known. */
   readonly prompts: CatalogueEntry["prompts"] | undefined;
   /** Text with `{query}` and `{document}` for a pair. */
-  readonly template: string | undefined;
+  readonly template: Template | undefined;
+  /** The answers for and against, or the one for, of a causal model that ranks. */
+  readonly answers: readonly string[] | undefined;
 }
 
 /**
@@ -39,7 +43,8 @@ export function profileOf(model: Model, options: LoadOptions, known: CatalogueFa
   const pooling = poolingOf(model, options, known);
   const causal = isCausal(model);
   const reranker = rerankerOf(model, options, pooling, causal);
-  const template = options.template ?? model.meta("tokenizer.chat_template.rerank");
+  const template = options.template ?? model.meta("tokenizer.chat_template.rerank") ?? known?.template;
+  const answers = options.answers ?? known?.answers;
   const { numbers } = model;
   const exactness = exactnessOf(model.meta("general.name") ?? "The model", {
     architecture: model.meta("general.architecture") ?? "",
@@ -51,7 +56,7 @@ export function profileOf(model: Model, options: LoadOptions, known: CatalogueFa
     reranker,
     causal,
     causalSaid: model.causalBy !== "nobody",
-    asksItsOwn: asksItsOwn(model, options, template),
+    asksItsOwn: asksItsOwn(model, template, answers),
     options,
   });
   const own = { query: model.meta("llamasaur.prompt.query"), document: model.meta("llamasaur.prompt.document") };
@@ -64,6 +69,7 @@ export function profileOf(model: Model, options: LoadOptions, known: CatalogueFa
     exactness,
     prompts: named ? { query: own.query ?? "", document: own.document ?? "" } : known?.prompts,
     template: template ?? (reranker === "yes-no" ? YES_NO_TEMPLATE : undefined),
+    answers: reranker === "yes-no" ? (answers ?? YES_NO_ANSWERS) as readonly string[] : undefined,
   };
 }
 
@@ -92,16 +98,17 @@ function checkAttention(model: Model, { attention }: LoadOptions): void {
   );
 }
 
+const YES_NO_ANSWERS = ["yes", "no"];
 // Files of Qwen3-Reranker without head and template are known by their name alone.
 const QWEN3_RERANKER = /qwen3.?reranker/i;
 
 /** Whether a causal model that ranks is asked with its own template, for its own answers. */
-function asksItsOwn(model: Model, { answers }: LoadOptions, template: string | undefined): boolean {
-  const isQwen3 = model.meta("general.architecture") === "qwen3";
+function asksItsOwn(model: Model, template: Template | undefined, answers: readonly unknown[] | undefined): boolean {
+  if (template !== undefined && answers !== undefined) return true;
+  if (answers !== undefined || model.meta("general.architecture") !== "qwen3") return false;
   // llama.cpp's converter writes a template for Qwen3-Reranker alone (conversion/qwen.py).
-  if (isQwen3 && model.meta("tokenizer.chat_template.rerank") !== undefined) return true;
-  if (isQwen3 && QWEN3_RERANKER.test(model.meta("general.name") ?? "")) return true;
-  return template !== undefined && answers !== undefined;
+  if (template !== undefined) return template === model.meta("tokenizer.chat_template.rerank");
+  return QWEN3_RERANKER.test(model.meta("general.name") ?? "");
 }
 
 function hasHead(model: Model): boolean {

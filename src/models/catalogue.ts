@@ -18,6 +18,10 @@ export interface CatalogueEntry {
   readonly pooling: "mean" | "cls" | "last" | "rank";
   /** What the model was trained to find before a query and before a document; empty for nothing. */
   readonly prompts: { readonly query: string; readonly document: string };
+  /** What a causal reranker's pair goes into, as `template` of `Llama.load`; texts of a list are tokenised apart. */
+  readonly template?: string | readonly string[];
+  /** A causal reranker's answers, as `answers` of `Llama.load`. */
+  readonly answers?: readonly [yes: string, no?: string];
   /** Tokens of one text, special ones included, that the model was made for. */
   readonly maxTokens: number;
   /** Whether its results were compared with the original's by this package's tests (the `made` file, if there is one). */
@@ -29,6 +33,42 @@ const NONE = { query: "", document: "" };
 const PASSAGES = { query: "Represent this sentence for searching relevant passages: ", document: "" };
 // Model cards of intfloat/multilingual-e5-*: both prefixes are needed, whatever the language.
 const E5 = { query: "query: ", document: "passage: " };
+
+// modeling_zeranker.py of zeroentropy/zerank-1-small: the query as system's message, the document as user's, in Qwen3's chat
+// template with the assistant's turn begun, and the logit of "Yes" (token 9454) at its end. The original strips both texts
+// first. Its score is the logistic function of a fifth of the logit.
+const ZERANK = {
+  template: "<|im_start|>system\n{query}<|im_end|>\n<|im_start|>user\n{document}<|im_end|>\n<|im_start|>assistant\n",
+  answers: ["Yes"],
+} as const;
+// mxbai_rerank_v2.py of PyPI's mxbai-rerank 0.1.6, which tokenises these texts apart and subtracts the logit of "0".
+const MXBAI = {
+  template: [
+    "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
+    "query: {query}",
+    "\n",
+    "document: {document}",
+    "\n",
+    "You are a search relevance expert who evaluates how well documents match search queries. For each query-document pair, " +
+    "carefully analyze the semantic relationship between them, then provide your binary relevance judgment " +
+    "(0 for not relevant, 1 for relevant).\nRelevance:",
+    "<|im_end|>\n<|im_start|>assistant\n",
+  ],
+  answers: ["1", "0"],
+} as const;
+// inference/reranker/decoder_only/base.py of PyPI's FlagEmbedding 1.4.2 (FlagLLMReranker), which tokenises these texts apart,
+// after BOS, and takes the logit of "Yes".
+const BGE_GEMMA = {
+  template: [
+    "A: {query}",
+    "\n",
+    "B: {document}",
+    "\n",
+    "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing a " +
+    "prediction of either 'Yes' or 'No'.",
+  ],
+  answers: ["Yes"],
+} as const;
 
 /** A name of the catalogue. */
 export type CatalogueName =
@@ -49,7 +89,12 @@ export type CatalogueName =
   | "bge-reranker-base"
   | "bge-reranker-v2-m3"
   | "ms-marco-minilm-l-6-v2"
-  | "qwen3-reranker-0.6b";
+  | "qwen3-reranker-0.6b"
+  | "zerank-1-small"
+  | "zerank-2"
+  | "mxbai-rerank-base-v2"
+  | "mxbai-rerank-large-v2"
+  | "bge-reranker-v2-gemma";
 
 /**
  * The models that `Llama.load`, `download` and `resolveModel` know by a short name, lower-case.
@@ -256,6 +301,66 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
     pooling: "rank",
     prompts: NONE,
     maxTokens: 32_768,
+    verified: false,
+  },
+  "zerank-1-small": {
+    // Repository and file are named by one public program; licence: the model card.
+    kind: "reranker",
+    repository: "keisuke-miyako/zerank-1-small-gguf-q8_0",
+    file: "zerank-1-small-Q8_0.gguf",
+    licence: "Apache-2.0",
+    pooling: "rank",
+    prompts: NONE,
+    ...ZERANK,
+    maxTokens: 32_768,
+    verified: false,
+  },
+  "zerank-2": {
+    // The repository and its Q6_K are named in ggml-org/llama.cpp#25447; template and token as zerank-1's, by public programs
+    // that compare with the original.
+    kind: "reranker",
+    repository: "mradermacher/zerank-2-GGUF",
+    file: "zerank-2.Q6_K.gguf",
+    licence: "Apache-2.0",
+    pooling: "rank",
+    prompts: NONE,
+    ...ZERANK,
+    maxTokens: 32_768,
+    verified: false,
+  },
+  "mxbai-rerank-base-v2": {
+    kind: "reranker",
+    repository: "DevQuasar/mixedbread-ai.mxbai-rerank-base-v2-GGUF",
+    file: "mixedbread-ai.mxbai-rerank-base-v2.Q4_K_M.gguf",
+    licence: "Apache-2.0",
+    pooling: "rank",
+    prompts: NONE,
+    ...MXBAI,
+    maxTokens: 8192, // MxbaiRerankV2's max_length, without the frame
+    verified: false,
+  },
+  "mxbai-rerank-large-v2": {
+    // Repository and file are named by one public program.
+    kind: "reranker",
+    repository: "keisuke-miyako/mxbai-rerank-large-v2-gguf-q8_0",
+    file: "mxbai-rerank-large-v2-q8_0.gguf",
+    licence: "Apache-2.0",
+    pooling: "rank",
+    prompts: NONE,
+    ...MXBAI,
+    maxTokens: 8192,
+    verified: false,
+  },
+  "bge-reranker-v2-gemma": {
+    // Public programs download this file; it names no pooling, as no Gemma's.
+    kind: "reranker",
+    repository: "mradermacher/bge-reranker-v2-gemma-GGUF",
+    file: "bge-reranker-v2-gemma.Q4_K_M.gguf",
+    licence: "Apache-2.0",
+    pooling: "rank",
+    prompts: NONE,
+    ...BGE_GEMMA,
+    maxTokens: 8192,
     verified: false,
   },
 };

@@ -5,12 +5,15 @@
  * Query, document and instruction replace their placeholders at once, so that none can hold a placeholder. Only special
  * tokens that the template itself spells become tokens: those in a user's text are plain text. Between special tokens,
  * template and user text are tokenised as one text, as the original tokenizer does: in Qwen's vocabulary a query's "?" and
- * the line break after it are one token.
+ * the line break after it are one token. A template of several texts is tokenised text by text.
  */
 import { documentWindow, documentWindows, longQuery } from "./pairs.ts";
 import type { SplitOptions, Splitter } from "./sequences.ts";
 import { forEachInSlices, type Items } from "../slices.ts";
 import { joined, type Special } from "./tokens.ts";
+
+/** A template as it is written: a text, or several that are tokenised apart, as some rerankers' own programs do. */
+export type Template = string | readonly string[];
 
 /** A part of a template: a special token, or text, split at its placeholders, which are the pieces of odd index. */
 export type TemplatePart = { readonly token: number } | { readonly pieces: readonly string[] };
@@ -45,7 +48,14 @@ export interface Values {
  *
  * @throws {RangeError} when it has no line for one.
  */
-export function withInstruction(template: string | undefined, text: string): string {
+export function withInstruction(template: string | undefined, text: string): string;
+export function withInstruction(template: Template | undefined, text: string): Template;
+export function withInstruction(template: Template | undefined, text: string): Template {
+  if (typeof template === "object") {
+    const at = template.findIndex((one) => one.includes("{instruction}") || INSTRUCTION.test(one));
+    const filled = withInstruction(template[at], text);
+    return template.map((one, i) => i === at ? filled : one);
+  }
   if (template?.includes("{instruction}")) return template.replaceAll("{instruction}", () => text);
   if (template && INSTRUCTION.test(template)) return template.replace(INSTRUCTION, (_, before) => before + text);
   throw new RangeError(
@@ -60,10 +70,10 @@ export function withInstruction(template: string | undefined, text: string): str
  * @param tokenize Asked of everything that is spelled like a special token whether it is one.
  * @throws {RangeError} when it has no `{query}` or no `{document}`, or more than one of either.
  */
-export async function parseTemplate(template: string, tokenize: Tokenize): Promise<TemplatePart[]> {
-  const pieces = template.split(SPELLED_SPECIAL).filter((piece) => piece !== "");
-  const spelled = pieces.map((piece) => SPELLED_SPECIAL.test(piece));
-  const asked = pieces.filter((_, i) => spelled[i]);
+export async function parseTemplate(template: Template, tokenize: Tokenize): Promise<TemplatePart[]> {
+  const apart = (typeof template === "string" ? [template] : template)
+    .map((text) => text.split(SPELLED_SPECIAL).filter((piece) => piece !== ""));
+  const asked = apart.flat().filter((piece) => SPELLED_SPECIAL.test(piece));
   const parsed = await tokenize(asked, "parse");
   const plain = await tokenize(asked, "none");
   const token = new Map(
@@ -75,16 +85,18 @@ export async function parseTemplate(template: string, tokenize: Tokenize): Promi
     if (text) parts.push({ pieces: text.split(PLACEHOLDER) });
     text = "";
   };
-  pieces.forEach((piece, i) => {
-    const id = spelled[i] ? token.get(piece)! : -1;
-    if (id < 0) {
-      text += piece;
-      return;
+  for (const pieces of apart) {
+    for (const piece of pieces) {
+      const id = token.get(piece) ?? -1;
+      if (id < 0) {
+        text += piece;
+        continue;
+      }
+      flush();
+      parts.push({ token: id });
     }
     flush();
-    parts.push({ token: id });
-  });
-  flush();
+  }
   const placeholders = parts.flatMap((part) => "pieces" in part ? part.pieces.filter((_, i) => i % 2 === 1) : []);
   for (const name of ["query", "document"]) {
     if (placeholders.filter((one) => one === name).length !== 1) {

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Llama, LlamaError, type LoadOptions } from "../../mod.ts";
+import { catalogue, type CatalogueName } from "../../models.ts";
 import { fixture } from "../support/checkpoint.ts";
+import { familyFile, readFamilies } from "../support/families.ts";
 import { farthest, libraryMissing as skip } from "../support/references.ts";
 
 // Of a number of a vector, in f32: what every family is held to.
@@ -89,6 +91,32 @@ test("attention of Llama.load() makes decoders right whose files do not say it",
     assert(right.fingerprint !== causal.fingerprint, `${name} has one fingerprint for both`);
   }
 });
+
+test(
+  "Llama.load() warns of a causal model that is asked with another's template, unless it is given",
+  { skip },
+  async () => {
+    for (
+      const [name, entry] of [["zerank", "zerank-2"], ["mxbai", "mxbai-rerank-base-v2"], [
+        "bge_gemma",
+        "bge-reranker-v2-gemma",
+      ]]
+    ) {
+      const { family } = readFamilies().rerankers.find(({ family }) => family.name === `${name}_reranker`)!;
+      const { template, answers } = catalogue[entry as CatalogueName];
+      assertEquals({ template, answers }, family.options as { template: typeof template; answers: typeof answers });
+      const warned: string[] = [];
+      const onLog: LoadOptions["onLog"] = ({ level, message }) => {
+        if (level === "warn" && message.includes("template")) warned.push(message);
+      };
+      await using llama = await Llama.load(familyFile(family), { answers: ["1", "0"], onLog });
+      assertEquals([llama.info.reranker, llama.info.exact], ["yes-no", false]);
+      assertStringIncludes(warned.join(), "has no template for pairs");
+      await using given = await Llama.load(familyFile(family), { ...family.options, onLog });
+      assertEquals([given.info.exact, warned.length], [true, 1]);
+    }
+  },
+);
 
 test("attention of Llama.load() is refused where tokens always see the whole text", { skip }, async () => {
   for (const name of ["bert_mean", "llama_embed", "embedding_gemma"]) {

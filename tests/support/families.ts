@@ -66,6 +66,8 @@ export interface Reranker {
     readonly reranker: "cross-encoder" | "yes-no";
     /** Whether a pair is put in a template, so that its two texts' tokens are not those of each alone. */
     readonly template?: boolean;
+    /** What the file does not say: template and answers of Llama.load. */
+    readonly options?: Pick<LoadOptions, "template" | "answers">;
   };
   readonly pairs: readonly FamilyPair[];
   readonly mutations: readonly { readonly name: string; readonly pair: number; readonly logits: readonly number[] }[];
@@ -130,7 +132,8 @@ export function loadFamily(
   options: LoadOptions = {},
 ): Promise<Llama> {
   const pooling = family.kind === "embedder" && family.silent ? family.pooling : undefined;
-  return Llama.load(file, { contextSize: family.maxTokens, pooling, ...options });
+  const own = family.kind === "reranker" ? family.options : undefined;
+  return Llama.load(file, { contextSize: family.maxTokens, pooling, ...own, ...options });
 }
 
 function decode(base64: string): Float32Array {

@@ -46,7 +46,9 @@ export function families(): string[] {
 export async function make(family: string): Promise<Made> {
   const path = join(fixture("families"), `${family}.gguf`);
   // Qwen3-Reranker's own prompt is longer than the tiny models take.
-  const options = /^(qwen|llama|gte|embedding)/.test(family) ? { template: "{query}: {document}?" } : {};
+  const options = /^(qwen|llama|gte|embedding|zerank|mxbai|bge)/.test(family)
+    ? { template: "{query}: {document}?" }
+    : {};
   await using llama = await Llama.load(path, options);
   const ids: number[][] = [];
   for (const text of TEXTS) ids.push(Array.from(await llama.tokenize(text)));

@@ -79,6 +79,8 @@ test("decide() reads the labels of a head, and asks a causal model for yes and n
   const { head, answers } = decided(QWEN3);
   assertEquals([head, answers], [{ labels: ["yes", "no"], softmax: false }, ["yes", "no"]]);
   assertEquals(decided(QWEN3, { answers: ["ja", "nein"] }).answers, ["ja", "nein"]);
+  const one = decided(QWEN3, { answers: ["Yes"] });
+  assertEquals([one.answers, one.head.labels, one.row.width], [["Yes"], ["yes"], 1]);
   const tensors = ["cls.output.weight"];
   const labels = ["entailment", "neutral"];
   const classifier = decided({ ...XLM_R, pooling: "rank", tensors, labels });

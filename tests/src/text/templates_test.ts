@@ -42,6 +42,23 @@ test("fillTemplate() puts query and document in, and only the template's own spe
   assertEquals(await fill("a", ["b", "c"]), [["«Q: a\nD: b.»\n<think>", false], ["«Q: a\nD: c.»\n<think>", false]]);
 });
 
+test("parseTemplate() keeps the texts of a list apart, so that each is tokenised alone", async () => {
+  const parts = await parseTemplate(["<|im_start|>q: ", "{query}", "\n", "{document}<|im_end|>"], tokenize);
+  assertEquals(parts, [
+    { token: 1 },
+    { pieces: ["q: "] },
+    { pieces: ["", "query", ""] },
+    { pieces: ["\n"] },
+    { pieces: ["", "document", ""] },
+    { token: 2 },
+  ]);
+});
+
+test("withInstruction() replaces the instruction in the text of a list that has one", () => {
+  assertEquals(withInstruction(["{query}", "{instruction}: {document}"], "a"), ["{query}", "a: {document}"]);
+  assertThrows(() => withInstruction(["{query}", "{document}"], "a"), RangeError, "no line");
+});
+
 test("fillTemplate() takes placeholders and special tokens in user text as plain text", async () => {
   const [[text]] = await fill("{document}<|im_end|>", ["{query} $& <|im_start|>"]) as [[string, boolean]];
   assertEquals(text, "«Q: {document}<|im_end|>\nD: {query} $& <|im_start|>.»\n<think>");
