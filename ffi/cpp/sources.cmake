@@ -15,6 +15,7 @@ set(SAUR_OS
   os/windows.cpp)
 
 set(SAUR_GUARD
+  guard/abort.h
   guard/cpu_check.cpp
   guard/cpu_check.h
   guard/cpu_features.c

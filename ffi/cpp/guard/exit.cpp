@@ -1,5 +1,6 @@
 #include "guard/exit.h"
 
+#include "guard/abort.h"
 #include "os/os.h"
 
 #include <atomic>
@@ -16,6 +17,7 @@ std::atomic<bool> g_exiting{ false };
 
 void wait_for_jobs() {
     g_exiting = true;
+    aborts++;
     for (int ms = 0; ms < EXIT_WAIT_MS && g_in_flight > 0; ms++) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }

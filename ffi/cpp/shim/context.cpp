@@ -20,7 +20,7 @@ using Options = std::array<int32_t, CONTEXT_OPTIONS>;
 // A causal pass of more tokens is computed in several ubatches, with the same result.
 constexpr int32_t CAUSAL_UBATCH = 512;
 
-bool on_abort_poll(void * user) { return ((saur_lane *) user)->abort != 0 || exiting(); }
+bool on_abort_poll(void * user) { return ((saur_lane *) user)->abort || exiting(); }
 
 bool are_valid(const int32_t * options) {
     const int32_t threads = options[CONTEXT_THREADS], sequences = options[CONTEXT_SEQUENCES];

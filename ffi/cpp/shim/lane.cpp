@@ -97,7 +97,7 @@ int32_t saur_lane::start(std::function<int32_t()> job) {
     }
     state    = State::running;
     next     = std::move(job);
-    abort    = 0;
+    abort.set(false);
     progress = 0;
     wake.notify_one();
     return SAUR_OK;
@@ -110,7 +110,7 @@ bool saur_lane::idle() {
 
 void saur_lane::free(std::shared_ptr<saur::LaneEnds> ends) {
     std::lock_guard<std::mutex> lock(mutex);
-    abort      = 1;
+    abort.set(true);
     abandoned  = true;
     this->ends = std::move(ends);
     wake.notify_one();

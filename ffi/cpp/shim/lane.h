@@ -3,6 +3,7 @@
 // llama_context is not thread-safe, and a thread pool belongs to the thread that uses it, so a context lives and dies
 // on its lane. The queue of waiting work is not here but in src/pool/pool.ts: a lane never has a second job.
 #pragma once
+#include "guard/abort.h"
 #include "guard/exit.h"
 #include "guard/guard.h"
 #include "kernels/kernels.h"
@@ -123,7 +124,7 @@ struct saur_lane {
     saur::JobResult                    result;
 
     saur::LogSink        log;
-    std::atomic<int32_t> abort{ 0 };     // read by llama.cpp's callbacks
+    saur::AbortFlag      abort;          // read by llama.cpp's callbacks
     std::atomic<int32_t> progress{ 0 };  // 0..1000
 
   private:

@@ -118,7 +118,7 @@ void saur_lane_free(saur_lane * lane) {
     lane->free();
 }
 
-void    saur_lane_abort(saur_lane * lane, int32_t on) { lane->abort = on; }
+void    saur_lane_abort(saur_lane * lane, int32_t on) { lane->abort.set(on != 0); }
 int32_t saur_lane_progress(saur_lane * lane) { return lane->progress; }
 
 int32_t saur_lane_result(saur_lane * lane, char * error, int32_t size) {

@@ -22,7 +22,7 @@ using Options = std::array<int32_t, MODEL_OPTIONS>;
 bool on_load_progress(float fraction, void * user) {
     auto * lane    = (saur_lane *) user;
     lane->progress = (int32_t) (fraction * 1000);
-    return lane->abort == 0 && !exiting();
+    return !lane->abort && !exiting();
 }
 
 int32_t file_pooling(const llama_model * model) {

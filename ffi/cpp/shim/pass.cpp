@@ -12,7 +12,7 @@ namespace {
 struct Pass {
     LaneContext &                    context;
     Slot &                           slot;
-    const std::atomic<int32_t> &     abort;
+    const AbortFlag &                abort;
     std::vector<const llama_token *> starts;  // the tokens of each sequence
 };
 
@@ -261,7 +261,7 @@ int32_t compute_group(const Pass & pass, const Group & group) {
 
 }  // namespace
 
-int32_t compute_pass(LaneContext & context, Slot & slot, const std::atomic<int32_t> & abort) {
+int32_t compute_pass(LaneContext & context, Slot & slot, const AbortFlag & abort) {
     Pass                pass{ context, slot, abort, {} };
     const llama_token * next = slot.tokens.data();
     for (const Sequence & sequence : slot.sequences) {

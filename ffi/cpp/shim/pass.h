@@ -21,6 +21,6 @@ inline bool last_token_only(const LaneContext & context) {
 }
 
 // Computes the sequences in the slot, and leaves their rows there. `abort` tells why a pass ended early.
-int32_t compute_pass(LaneContext & context, Slot & slot, const std::atomic<int32_t> & abort);
+int32_t compute_pass(LaneContext & context, Slot & slot, const AbortFlag & abort);
 
 }  // namespace saur

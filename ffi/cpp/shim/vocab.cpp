@@ -3,6 +3,7 @@
 #include "shim/answer.h"
 #include "shim/lane.h"
 #include "shim/shim.h"
+#include "wraps/wraps.h"
 
 #include <algorithm>
 
@@ -111,7 +112,7 @@ int32_t append_text(saur_lane * lane, LoadedModel & model, const char * text, si
     return (int32_t) (tokens.size() - start);
 }
 
-int32_t tokenize(saur_lane * lane, LoadedModel & model) {
+int32_t tokenize_all(saur_lane * lane, LoadedModel & model) {
     Slot & slot = lane->slot;
     slot.tokens.clear();
     slot.counts.clear();
@@ -129,6 +130,16 @@ int32_t tokenize(saur_lane * lane, LoadedModel & model) {
         at += (size_t) text.bytes;
     }
     return SAUR_OK;
+}
+
+// An abort is heard between texts and between the pieces of one; within a piece where wraps/ makes it be heard.
+int32_t tokenize(saur_lane * lane, LoadedModel & model) {
+    try {
+        const AbortPoints points(lane->abort);
+        return tokenize_all(lane, model);
+    } catch (const Aborted &) {
+        return SAUR_ABORTED;
+    }
 }
 
 }  // namespace

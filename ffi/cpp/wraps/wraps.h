@@ -1,7 +1,24 @@
 // What the rest of the shim knows of the functions that the linker puts between ggml and libc (wraps/linux.cpp).
 #pragma once
+#include "guard/abort.h"
+
+#include <exception>
 
 namespace saur {
+
+// Thrown out of code of llama.cpp that has no abort of its own.
+struct Aborted : std::exception {
+    const char * what() const noexcept override { return "aborted"; }
+};
+
+// While one exists on a thread, memory that C++ asks for there is an abort point: once `abort` is set or the process leaves,
+// operator new throws Aborted. Elsewhere than on Linux it does nothing.
+class AbortPoints {
+  public:
+    explicit AbortPoints(const AbortFlag & abort);
+    ~AbortPoints();
+    AbortPoints(const AbortPoints &) = delete;
+};
 
 // While one exists on a thread, llama.cpp copies no logits out of its graphs there, if `skip` says so.
 class SkipLogits {

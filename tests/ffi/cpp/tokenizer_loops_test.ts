@@ -4,7 +4,8 @@ import { after, before, test } from "node:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import process from "node:process";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Llama, LlamaError } from "../../../mod.ts";
 import { serialise, TYPE, u32, type Value, value } from "../../torture/gguf.ts";
 import { modelWith } from "../../torture/random_vocabularies.ts";
@@ -135,3 +136,44 @@ test("Llama.load() refuses byte pairs that llama.cpp writes out again and again 
     /longest of tokenizer.ggml.merges is 4098, and may have 4097/,
   );
 });
+
+/** That a text is left soon after its signal, by the next call and by close(). */
+async function assertAborts(path: string, text: string): Promise<void> {
+  const llama = await Llama.load(path, { contexts: 1 });
+  for (const ms of [0, 20, 200]) {
+    const start = performance.now();
+    await assertRejects(() => llama.embed(text, { signal: AbortSignal.timeout(ms) }), DOMException);
+    await llama.tokenize("ab");
+    assert(performance.now() - start < 10_000, `after an abort at ${ms} ms it took ${performance.now() - start} ms`);
+  }
+  const signal = AbortSignal.timeout(50);
+  await assertRejects(() => llama.embed(text, { signal }), DOMException);
+  const start = performance.now();
+  await llama.close(); // which waits for work that is left behind
+  assert(performance.now() - start < 10_000, `close() took ${performance.now() - start} ms`);
+}
+
+const skip = process.platform !== "linux" && "a text is tokenised to its end there";
+
+test("embed() of one text that takes a minute to tokenise as byte pairs ends with its signal", { skip }, async () => {
+  // Between tokens of the user's llama.cpp makes its regular expressions anew, some 0.5 ms for each piece.
+  const path = write("gpt2", LETTERS, {
+    merges: value.strings(["a b"]),
+    pre: value.string("tekken"),
+    token_type: value.i32s(LETTERS.map((letter) => letter === "#" ? 4 : 1)),
+  });
+  await assertAborts(path, "a#b#".repeat(100_000));
+});
+
+test(
+  "embed() of one text that takes long in Unigram's or RWKV's inner loop ends with its signal",
+  { skip },
+  async () => {
+    const long = `${"a".repeat(1500)}b`; // is begun at each letter, and never found
+    const unigram = ["<pad>", "</s>", "<unk>", "▁", "a", long];
+    const scores = value.f32s(unigram.map((_, id) => -id));
+    await assertAborts(write("t5", unigram, { scores }), "a".repeat(2_000_000));
+    const bytes = Array.from({ length: 256 }, (_, byte) => `\\x${byte.toString(16).padStart(2, "0")}`);
+    await assertAborts(write("rwkv", [...bytes, long]), "a".repeat(1_000_000));
+  },
+);
