@@ -9,8 +9,6 @@ const HIDDEN = "***";
 export const LONGEST_QUOTE = 200;
 /** And a whole reason, in which names of a file stand. */
 export const LONGEST_REASON = 500;
-/** And a line of a message, in which several of these stand. */
-const LONGEST_LINE = 2000;
 
 /**
  * Text from outside as it may stand in a message: what cannot be printed as its code point, a long text cut in its middle.
@@ -23,11 +21,6 @@ export function printable(text: string, secret?: string, most: number = LONGEST_
   if (shown.length <= most) return shown;
   const half = Math.floor((most - 1) / 2);
   return `${shown.slice(0, half).toWellFormed()}…${shown.slice(shown.length - half).toWellFormed()}`;
-}
-
-/** A whole message of several lines: the net below all that quotes, for a path or a name that went into it as it was. */
-export function printableLines(message: string): string {
-  return message.split("\n").map((line) => printable(line, undefined, LONGEST_LINE)).join("\n");
 }
 
 /** A text without a secret. */
@@ -44,7 +37,12 @@ function strike(text: string, secret: string | undefined): string {
 
 /** Where a text has a word, in any case: a host's name comes back in small letters. */
 function position(text: string, word: string): number {
-  return text.toLowerCase().indexOf(word.toLowerCase());
+  return lowerCase(text).indexOf(lowerCase(word));
+}
+
+/** ASCII's letters in lower case, so that all places stay: "İ" would become two units. */
+function lowerCase(text: string): string {
+  return text.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** A text with every %XX of ASCII read, as often as it was written so. */
