@@ -13,7 +13,6 @@ import {
   targetName,
 } from "./host/paths.ts";
 import { env, granted } from "./host/permission.ts";
-import { LONGEST_REASON, printable } from "./host/printable.ts";
 import { Jobs } from "./jobs.ts";
 import type { Native } from "./native.ts";
 import type { Adapter, Library } from "./runtime/adapter.ts";
@@ -60,7 +59,7 @@ export async function open(library?: string | URL): Promise<Native> {
   let mismatch: LlamaError | undefined;
   for (const { path, skipped } of places) {
     if (skipped) {
-      tried.push(`${printable(path, undefined, LONGEST_REASON)}: ${skipped}`);
+      tried.push(`${path}: ${skipped}`);
       continue;
     }
     try {
@@ -68,8 +67,9 @@ export async function open(library?: string | URL): Promise<Native> {
     } catch (error) {
       if (isPermissionError(error)) throw error;
       if (error instanceof LlamaError) mismatch ??= error;
-      const reason = (error as Error).message.replace(/^(Could not open library: )+/, "").replace(`${path}: `, "");
-      tried.push([path, reason].map((text) => printable(text, undefined, LONGEST_REASON)).join(": "));
+      tried.push(
+        `${path}: ${(error as Error).message.replace(/^(Could not open library: )+/, "").replace(`${path}: `, "")}`,
+      );
     }
   }
   if (mismatch) throw mismatch;

@@ -21,6 +21,7 @@ import * as memory from "./memory.ts";
 import * as scarcity from "./scarcity.ts";
 import * as scheduler from "./scheduler.ts";
 import * as servers from "./servers.ts";
+import * as streams from "./streams.ts";
 import { countsOf, faults, type Row, table } from "./table.ts";
 import { summary } from "../../scripts/junit.ts";
 import * as tokenizers from "./tokenizers.ts";
@@ -35,6 +36,7 @@ const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   scarcity,
   scheduler,
   servers,
+  streams,
   tokenizers,
 ];
 

@@ -1,4 +1,4 @@
-// What servers.ts runs: servers_worker.ts SEED RUNS DIRECTORY: downloads from a hub with a fault, then from a good one.
+// What servers.ts runs: servers_worker.ts CASE SEED RUNS DIRECTORY: downloads from a hub with a fault, then from a good one.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,11 +8,12 @@ import { COMMIT, type Fault, filesOf, ggufOf, HubServer, sendRange, sha256 } fro
 import { randomIntegers } from "../support/random.ts";
 import { tell } from "./worker.ts";
 
-const [seed = "", runs = "", directory = ""] = process.argv.slice(2);
+const [name = "", seed = "", runs = "", directory = ""] = process.argv.slice(2);
 const draw = randomIntegers(Number(seed));
 const FILE = { repository: "owner/repo", path: "model.gguf", revision: "main" };
 const TIMES = { answer: 300, stalled: 300, pause: 5, attempts: 3 };
 const TOKEN = "hf_a-token-that-nobody-else-may-see";
+const MESSAGE = 700; // UTF-16 units: an address of up to 400, and what the server says, of up to 200
 const MOST = 15_000; // ms: three attempts, each out of patience twice, on a busy machine
 
 const drip = (response: ServerResponse, piece: string, pause: number): true => {
@@ -102,7 +103,14 @@ const STORAGE: Record<string, Fault> = {
   "403 with a page": answer(403, {}, HTML),
 };
 
-const FAULTS = [
+interface PlantedFault {
+  readonly what: string;
+  /** Whether the download may come to its end all the same. */
+  readonly may?: boolean;
+  plant(hub: HubServer): void;
+}
+
+const FAULTS: readonly PlantedFault[] = [
   {
     what: "the storage gives a compressed body that is none",
     may: true, // Deno gives the bytes as they came
@@ -139,8 +147,76 @@ const FAULTS = [
   },
 ];
 
-async function one(run: number): Promise<string | undefined> {
-  const { what, plant, ...fault } = FAULTS[run % FAULTS.length]!;
+// What a server may say that must not come into a message as it is. `TOKEN` is sent with a request.
+const SAYINGS: Record<string, (draw: (min: number, max: number) => number) => string> = {
+  "the token": () => TOKEN,
+  "the request's header": () => `Bearer ${TOKEN}`,
+  "the token in capitals": () => TOKEN.toUpperCase(),
+  "the token, encoded": () => TOKEN.replaceAll(/[_-]/g, (c) => `%${c.charCodeAt(0).toString(16)}`),
+  "the token, encoded twice": () => TOKEN.replaceAll("_", "%255f"),
+  "the token, all encoded": () => [...TOKEN].map((c) => `%${c.charCodeAt(0).toString(16)}`).join(""),
+  "the token between letters": () => `\u0130\u0130${TOKEN}\u00c0 of \u2028${TOKEN}${TOKEN}`,
+  "the token at the cut": (draw) => "x".repeat(draw(60, 420)) + TOKEN + "y".repeat(draw(0, 400)),
+  "escapes": () => "\x1b[2J\x1b]0;title\x07\x08\x7f",
+  "control characters": (draw) => Array.from({ length: 20 }, () => String.fromCharCode(draw(1, 31))).join(""),
+  "C1 and turned text": () => "\x9b31m\u202e\u2066gpj\u200b",
+  "no UTF-8": () => "\x80\xff\xe2\x82",
+  "much": (draw) => "z".repeat(draw(300, 12_000)),
+};
+
+// Where it may say so.
+const PLACES: Record<string, (said: string) => { readonly status?: string; readonly headers?: readonly string[] }> = {
+  "x-error-code": (said) => ({ headers: [`x-error-code: ${said}`] }),
+  "x-error-message": (said) => ({ headers: [`x-error-message: ${said}`] }),
+  "the reason phrase": (said) => ({ status: said }),
+  "www-authenticate": (said) => ({ headers: [`www-authenticate: ${said}`] }),
+  "a redirect's path": (said) => ({ headers: [`location: /${said}`] }),
+  "a redirect's query": (said) => ({ headers: [`location: /x?${said}#${said}`] }),
+  "a redirect's host": (said) => ({ headers: [`location: http://${said}.invalid/x`] }),
+  "a redirect's user": (said) => ({ headers: [`location: http://${said}:${said}@127.0.0.1:1/`] }),
+  "a redirect's scheme": (said) => ({ headers: [`location: ${said}:${said}`] }),
+  "a redirect to a file": (said) => ({ headers: [`location: file://${said}/${said}`] }),
+  "the commit": (said) => ({
+    headers: [`x-repo-commit: ${said}`, `x-linked-etag: "${said}"`, `x-linked-size: ${said}`],
+  }),
+  "the length": (said) => ({ headers: [`content-length: ${said}`] }),
+  "a header's name": (said) => ({ headers: [`${said}: 1`] }),
+  "no header": (said) => ({ headers: [said] }),
+};
+const STATUSES = [200, 301, 302, 307, 308, 400, 401, 403, 404, 416, 429, 500, 503];
+
+/** An answer that says something in a place of it, as bytes: no server of Node would send it. */
+function saying(run: number): PlantedFault {
+  const places = Object.entries(PLACES), sayings = Object.entries(SAYINGS);
+  const [place, put] = places[run % places.length]!;
+  const [what, say] = sayings[Math.floor(run / places.length + run) % sayings.length]!;
+  const redirects = place.startsWith("a redirect");
+  const status = redirects ? 302 : STATUSES[draw(0, STATUSES.length - 1)]!;
+  const { status: reason = "Odd", headers = [] } = put(say(draw));
+  const text = [`HTTP/1.1 ${status} ${reason}`, ...headers, "connection: close", "", ""].join("\r\n");
+  const latin = draw(0, 1) === 0 ? "latin1" : "utf8";
+  const fault: Fault = (_, response) => (response.socket!.end(text, latin), true);
+  return {
+    what: `the ${run % 2 ? "hub" : "storage"} answers ${status} with ${what} in ${place}`,
+    may: true, // what is odd may be where nobody reads it
+    plant: (hub) => void (run % 2 ? hub.onHub = fault : hub.onStorage = fault),
+  };
+}
+
+/** What is wrong with an error; undefined if nothing. */
+function wrongError(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return `no Error: ${error}`;
+  const causes: string[] = [];
+  for (let at: unknown = error; at instanceof Error; at = at.cause) causes.push(`${at.message} ${at.stack}`);
+  const shown = `${causes.join(" ")} ${JSON.stringify(error)}`.toLowerCase();
+  if (shown.includes(TOKEN) || shown.replaceAll(/%(25)*5f/g, "_").includes(TOKEN)) return "the error has the token";
+  if (!error.message.includes("http://")) return `no address: ${error.message}`;
+  if (error.message.length > MESSAGE) return `too long: ${error.message}`;
+  const odd = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.exec(error.message);
+  return odd ? `it has U+${odd[0].codePointAt(0)!.toString(16)}: ${JSON.stringify(error.message)}` : undefined;
+}
+
+async function one(run: number, { what, plant, may = false }: PlantedFault): Promise<string | undefined> {
   const cache = join(directory, `cache ${run}`);
   const model = ggufOf(draw(60_000, 200_000), run + 1);
   await using server = await HubServer.start({ "owner/repo/model.gguf": model });
@@ -151,13 +227,10 @@ async function one(run: number): Promise<string | undefined> {
   const took = performance.now() - start;
   const wrong = (words: string): string => `${what}: ${words}`;
   if (took > MOST) return wrong(`it took ${took} ms`);
-  if (error === undefined && !("may" in fault)) return wrong("it did not fail");
+  if (error === undefined && !may) return wrong("it did not fail");
   if (error !== undefined) {
-    if (!(error instanceof Error)) return wrong(`no Error: ${error}`);
-    const shown = `${error.stack} ${JSON.stringify(error)} ${(error.cause as Error | undefined)?.stack}`;
-    if (shown.includes(TOKEN)) return wrong("the error has the token");
-    if (!error.message.includes("http://127.0.0.1")) return wrong(`no address: ${error.message}`);
-    if (error.message.length > 400 || error.message.includes("\n")) return wrong(`too long: ${error.message}`);
+    const words = wrongError(error);
+    if (words !== undefined) return wrong(words);
     const left = filesOf(cache).filter((path) => !path.endsWith(".llamasaur.incomplete"));
     if (left.length > 0) return wrong(`it left ${left}`);
   }
@@ -169,7 +242,9 @@ async function one(run: number): Promise<string | undefined> {
     : wrong("afterwards other bytes came");
 }
 
+const first = draw(0, 10_000);
 for (let run = 0; run < Number(runs); run++) {
-  tell(await one(run).catch((error) => `${FAULTS[run % FAULTS.length]!.what}: ${error}`));
+  const fault = name === "says" ? saying(first + run) : FAULTS[run % FAULTS.length]!;
+  tell(await one(run, fault).catch((error) => `${fault.what}: ${error}`));
 }
 process.exit(); // connections that a fault left open
