@@ -343,10 +343,20 @@ export class Lane {
     for (let n = 0; (n = this.#native.functions.saur_log_drain(this.#handle, buffer, buffer.length)) > 0;) {
       for (const record of new TextDecoder().decode(buffer.subarray(0, n - 1)).split("\0")) {
         const message = record.slice(1).trimEnd();
-        if (message) this.#onLog({ level: LEVELS[Number(record[0])] ?? "info", message });
+        if (message) this.#onLog({ level: levelOf(LEVELS[Number(record[0])], message), message });
       }
     }
   }
+}
+
+/**
+ * Warnings of llama.cpp that concern nobody here. The first is of every BERT: EOS is [SEP], with which no generation ends.
+ * The others are of contexts, whose size is ours: a pass holds many sequences, each of which is checked.
+ */
+const NOISE = [/special_eos_id is not in special_eog_ids/, /n_ctx_seq \(\d+\) [<>] n_ctx_train \(\d+\)/];
+
+function levelOf(level: LogLine["level"] = "info", message: string): LogLine["level"] {
+  return level === "warn" && NOISE.some((noise) => noise.test(message)) ? "info" : level;
 }
 
 function nothing(): void {}

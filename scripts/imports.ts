@@ -24,7 +24,9 @@ export type Graph = ReadonlyMap<string, readonly Import[]>;
 
 // A room is a folder; these files are rooms of their own.
 const ALONE = ["ffi/mod.ts", "ffi/errors.ts", "ffi/symbols.ts", "ffi/version.ts"];
-const TOOLS = ["options", "check", "progress", "vectors", "scores", "slices"].map((name) => `src/${name}.ts`);
+const TOOLS = ["options", "check", "progress", "vectors", "scores", "slices", "warnings"].map((name) =>
+  `src/${name}.ts`
+);
 
 /**
  * The house: what each room may import besides node: and, but for the entries, itself. "types of" a room allows `import type` alone.

@@ -45,6 +45,7 @@ export async function embedTexts(
   if (info.reranker !== "cosine") {
     throw new LlamaError("model-unsupported", `Cannot embed: ${NO_EMBEDDER[info.reranker]}`);
   }
+  warnOfCut(engine, options.dimensions);
   const prompt = promptOf(engine, options);
   const { signal, onProgress, truncate = "end", tooLong } = options;
   const progress = new ProgressReporter(onProgress);
@@ -55,7 +56,7 @@ export async function embedTexts(
   const sequences = await Sequences.of(
     textSplitter(ids, model.numbers, { limit: info.maxTokens, truncate, name, tooLong }),
   );
-  warnOfTruncation(sequences, info.maxTokens, engine.onLog);
+  warnOfTruncation(sequences, info.maxTokens, engine.warnings);
   const copies = new Uint32Array(unique.length);
   for (const i of inverse) copies[i]!++;
   let done = 0; // of the caller's texts: equal ones are computed once, and are done together
@@ -75,6 +76,16 @@ export async function embedTexts(
     returned[i] = 1;
     return { embedding, tokens: sequences.lengths[i]!, truncated: sequences.truncated[i] === 1 };
   });
+}
+
+/** Warns of vectors that are cut to fewer dimensions where the model was not trained for that. */
+function warnOfCut({ info, matryoshka, warnings }: Engine, dimensions: number | undefined): void {
+  if (matryoshka !== false || dimensions === undefined || dimensions >= info.dimensions) return;
+  warnings.warnOnce(
+    "dimensions",
+    `dimensions: ${dimensions} cuts vectors of a model that was not trained for it (Matryoshka): they lose more than their ` +
+      "size tells; leave it out, or use toInt8 or toBinary",
+  );
 }
 
 /**

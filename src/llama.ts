@@ -6,7 +6,7 @@ import { type Engine, loadEngine } from "./engine/load.ts";
 import type { LlamaInfo } from "./engine/info.ts";
 import { estimateMemory, type MemoryEstimate } from "./pool/memory.ts";
 import { missingFile, parseModel, pathOf } from "./models/find.ts";
-import { catalogueEntryOf } from "./models/catalogue.ts";
+import { catalogueEntryOf, catalogueEntryOfFile } from "./models/catalogue.ts";
 import { checkText, copyInput } from "./check.ts";
 import {
   checkDevicesOptions,
@@ -85,8 +85,10 @@ export class Llama {
     const reference = parseModel(model);
     const known = reference.kind === "hub" ? catalogueEntryOf(reference.file.repository) : undefined;
     const path = pathOf(reference, String(model));
+    const entry = known ?? catalogueEntryOfFile(path);
+    const matryoshka = entry && entry.matryoshka === true;
     return new Llama(
-      await loadEngine(path, checked, known).catch((error) => {
+      await loadEngine(path, checked, { ...known, matryoshka }).catch((error) => {
         throw error instanceof ModelNotFoundError ? missingFile(path) : error;
       }),
     );

@@ -96,7 +96,10 @@ export interface LoadOptions {
    * or the logit of the only one. Default: the catalogue's, else `["yes", "no"]`.
    */
   readonly answers?: readonly [yes: string, no?: string] | undefined;
-  /** Receives llama.cpp's log lines and this package's warnings. Default: silence. */
+  /**
+   * Receives llama.cpp's log lines and this package's warnings: truncated texts, what the file lacks, options without
+   * effect. Default: warnings go to `console.warn`, once a model and kind; llama.cpp's lines are dropped.
+   */
   readonly onLog?: ((line: LogLine) => void) | undefined;
 }
 

@@ -68,7 +68,7 @@ export async function rankDocuments<T>(
   const planOf = reranker === "cosine" ? planCosine : planPairs;
   const plan = await planOf(engine, query, unique, options, { limit: maxTokens, truncate, name });
   const sequences = await Sequences.of(plan.splitter);
-  warnOfTruncation(sequences, maxTokens, engine.onLog);
+  warnOfTruncation(sequences, maxTokens, engine.warnings);
   const progress = new ProgressReporter(onProgress);
   const best = new BestWindows(plan, sequences);
   const none = new Float32Array();

@@ -9,6 +9,8 @@ import { normalizerOf } from "../text/normalizer.ts";
 import { decide, type Decision } from "./decide.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { describe, type LlamaInfo } from "./info.ts";
+import { Warnings } from "../warnings.ts";
+import { withoutEffect } from "./idle.ts";
 import type { CatalogueFacts, Profile } from "./profile.ts";
 
 /** What the calls of a `Llama` work with. */
@@ -23,12 +25,10 @@ export interface Engine extends Pick<Decision, "head" | "pair" | "row" | "shares
   readonly memory: MemoryPlan;
   /** Changes when the vectors of calls with these options would. */
   readonly fingerprint: (options: EmbedOptions) => string;
-  readonly onLog: LoadOptions["onLog"];
+  readonly warnings: Warnings;
+  /** Whether its vectors may be cut to fewer dimensions, if that is known. */
+  readonly matryoshka: boolean | undefined;
 }
-
-const NO_GPU =
-  "gpuLayers has no effect: this model is computed on the CPU; listDevices() names the devices of the library, " +
-  "and build it with --metal, --cuda or --vulkan for a GPU";
 
 /** Opens the library, loads the model and starts its lanes. */
 export async function loadEngine(path: string, options: LoadOptions, known?: CatalogueFacts): Promise<Engine> {
@@ -49,9 +49,15 @@ export async function loadEngine(path: string, options: LoadOptions, known?: Cat
     const model = await loading;
     try {
       const decision = decide(model, machine, options, known);
-      const idle = gpuLayers > 0 && !decision.gpu ? [NO_GPU] : [];
-      for (const message of [...idle, ...decision.profile.exactness.lacks]) onLog?.({ level: "warn", message });
-      const engine = await start(native, model, lane, options, decision);
+      const warnings = new Warnings(path, onLog);
+      for (const message of [...withoutEffect(options, decision), ...decision.profile.exactness.lacks]) {
+        warnings.warn(message, message);
+      }
+      const engine = {
+        ...await start(native, model, lane, options, decision),
+        warnings,
+        matryoshka: known?.matryoshka,
+      };
       signal?.throwIfAborted(); // in onLog, since the weights were there
       return engine;
     } catch (error) {
@@ -71,7 +77,7 @@ async function start(
   lane: Lane,
   { memoryLimit, onLog }: LoadOptions,
   decision: Decision,
-): Promise<Engine> {
+): Promise<Omit<Engine, "warnings" | "matryoshka">> {
   const { profile, gpu, threads, pass, row, head, answers, pair, sharesPrefix } = decision;
   const { pooling, maxTokens, reranker, exactness, prompts, template } = profile;
   const ownKernels = decision.kernels.length > 0;
@@ -116,7 +122,7 @@ async function start(
     normalize,
     onLog,
   });
-  return { model, pool, info, head, pair, row, sharesPrefix, template, prompts, memory, fingerprint, onLog };
+  return { model, pool, info, head, pair, row, sharesPrefix, template, prompts, memory, fingerprint };
 }
 
 /**

@@ -9,8 +9,8 @@ import { exactnessOf } from "./exactness.ts";
 
 /** What the catalogue knows of a model and its file may not say. */
 export type CatalogueFacts =
-  & Pick<CatalogueEntry, "maxTokens" | "prompts">
-  & Partial<Pick<CatalogueEntry, "pooling" | "template" | "answers">>;
+  & Partial<Pick<CatalogueEntry, "maxTokens" | "prompts" | "pooling" | "template" | "answers">>
+  & { readonly matryoshka?: boolean | undefined };
 
 /** How a model is used. */
 export interface Profile {

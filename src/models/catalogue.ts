@@ -24,6 +24,8 @@ export interface CatalogueEntry {
   readonly answers?: readonly [yes: string, no?: string];
   /** Tokens of one text, special ones included, that the model was made for. */
   readonly maxTokens: number;
+  /** That its vectors were trained to be cut to their first dimensions. */
+  readonly matryoshka?: true;
   /** Whether its results were compared with the original's by this package's tests (the `made` file, if there is one). */
   readonly verified: boolean;
 }
@@ -205,6 +207,7 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
     pooling: "cls",
     prompts: PASSAGES,
     maxTokens: 512,
+    matryoshka: true,
     verified: false,
   },
   "snowflake-arctic-embed-m-v1.5": {
@@ -216,6 +219,7 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
     pooling: "cls",
     prompts: PASSAGES,
     maxTokens: 512,
+    matryoshka: true,
     verified: false,
   },
   "snowflake-arctic-embed-l-v2.0": {
@@ -226,6 +230,7 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
     pooling: "cls",
     prompts: { query: "query: ", document: "" },
     maxTokens: 8192,
+    matryoshka: true,
     verified: false,
   },
   "nomic-embed-text-v1.5": {
@@ -236,6 +241,7 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
     pooling: "mean",
     prompts: { query: "search_query: ", document: "search_document: " },
     maxTokens: 2048, // 8192 only with RoPE scaling, says the repository's card
+    matryoshka: true,
     verified: false,
   },
   "qwen3-embedding-0.6b": {
@@ -249,6 +255,7 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
       document: "",
     },
     maxTokens: 32_768,
+    matryoshka: true,
     verified: false,
   },
   "embeddinggemma-300m": {
@@ -259,6 +266,7 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
     pooling: "mean",
     prompts: { query: "task: search result | query: ", document: "title: none | text: " },
     maxTokens: 2048,
+    matryoshka: true,
     verified: false,
   },
   "bge-reranker-base": {
@@ -374,4 +382,13 @@ export function catalogueName(name: string): CatalogueName | undefined {
 /** What the catalogue knows of the model in a repository of the hub, whichever of its files is meant. */
 export function catalogueEntryOf(repository: string): CatalogueEntry | undefined {
   return Object.values(catalogue).find((entry) => entry.repository === repository);
+}
+
+/** The same by the name of a file that begins with a name of the catalogue: whose model it is, not how it was made. */
+export function catalogueEntryOfFile(path: string): CatalogueEntry | undefined {
+  const file = path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1).toLowerCase();
+  const found = Object.entries(catalogue).find(([name]) =>
+    file.startsWith(name) && !/^\w/.test(file.slice(name.length))
+  );
+  return found?.[1];
 }

@@ -1,7 +1,7 @@
 /** Reads the texts of a call, each distinct one once, and warns of those that were truncated. */
 import { checkText } from "../check.ts";
-import type { LogLine } from "../options.ts";
 import { forEachInSlices } from "../slices.ts";
+import type { Warnings } from "../warnings.ts";
 import type { Sequences } from "./sequences.ts";
 
 /** The distinct texts of a list. */
@@ -36,15 +36,10 @@ export async function readTexts<T>(
   return { unique, inverse };
 }
 
-/** Logs one warning if any text of a call was truncated. */
-export function warnOfTruncation(
-  { truncated }: Sequences,
-  maxTokens: number,
-  onLog: ((line: LogLine) => void) | undefined,
-): void {
-  if (!onLog) return;
+/** Warns once a call if any text of it was truncated. */
+export function warnOfTruncation({ truncated }: Sequences, maxTokens: number, warnings: Warnings): void {
   const count = truncated.reduce((sum, one) => sum + one, 0);
   if (count === 0) return;
   const texts = count === 1 ? "1 text was" : `${count} texts were`;
-  onLog({ level: "warn", message: `${texts} truncated to ${maxTokens} tokens` });
+  warnings.warn("truncated", `${texts} truncated to ${maxTokens} tokens`);
 }

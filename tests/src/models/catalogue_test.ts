@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { readFileSync } from "node:fs";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { hubFileOf, parseHubFile, showHubFile } from "../../../src/models/reference.ts";
-import { catalogue, type CatalogueEntry, catalogueName } from "../../../src/models/catalogue.ts";
+import { catalogue, type CatalogueEntry, catalogueEntryOfFile, catalogueName } from "../../../src/models/catalogue.ts";
 
 const ENTRIES = Object.entries(catalogue) as [keyof typeof catalogue, CatalogueEntry][];
 
@@ -22,12 +22,22 @@ test("catalogue entries are whole and make sense", () => {
     assertEquals(entry.kind === "reranker", entry.pooling === "rank", name);
     assert([256, 512, 2048, 8192, 32768].includes(entry.maxTokens), name);
     assertMatch(entry.licence, /^(MIT|Apache-2\.0|Gemma)$/);
+    if (entry.kind === "reranker") assert(!entry.matryoshka, name);
     if (entry.kind === "reranker") assertEquals(entry.prompts, { query: "", document: "" }, name);
   }
 });
 
 test("catalogue says verified only of what was compared here", () => {
   assertEquals(ENTRIES.filter(([, { verified }]) => verified).map(([name]) => name), ["all-minilm-l6-v2"]);
+});
+
+test("catalogueEntryOfFile() knows whose model a file is by the beginning of its name", () => {
+  const of = (path: string) => catalogueEntryOfFile(path)?.repository;
+  assertEquals(of("models/all-minilm-l6-v2-bf16.gguf"), catalogue["all-minilm-l6-v2"].repository);
+  assertEquals(of("C:\\models\\Qwen3-Embedding-0.6B-Q8_0.gguf"), catalogue["qwen3-embedding-0.6b"].repository);
+  for (const path of ["all-minilm-l6-v20.gguf", "my-bge-m3.gguf", "bge-m3/model.gguf", ""]) {
+    assertEquals(of(path), undefined);
+  }
 });
 
 test("catalogue imports nothing", () => {
