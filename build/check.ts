@@ -9,6 +9,7 @@ const OPTIONS: Checks<BuildOptions> = {
   jobs: kind("an integer", (value) => typeof value === "number"),
   source: path,
   llama: path,
+  prebuilt: kind("true or false", isBoolean),
   out: path,
   debug: kind("true or false", isBoolean),
   clean: kind("true or false", isBoolean),

@@ -25,6 +25,7 @@ How:
   --jobs N         compile N files at once (default: the number of processors)
   --source DIR     compile this copy of llama.cpp and get none
   --llama DIR      use the libllama and the backends in DIR, of the same release, and compile nothing but the shim
+  --prebuilt       take the library of npm's package (the processor alone) and compile nothing
   --out DIR        put the library below DIR instead of lib/
   --debug          with debug information, without optimisation
   --clean          throw away what an earlier build with the same flags compiled
@@ -59,6 +60,7 @@ export function parseCommandLine(args: readonly string[] = process.argv.slice(2)
         jobs: value,
         source: value,
         llama: value,
+        prebuilt: flag,
         out: value,
         target: value, // for maintainers: a program of scripts/ instead of the library
         sanitize: value, // and that under "address" (with UBSan) or "thread"
@@ -83,6 +85,7 @@ export function parseCommandLine(args: readonly string[] = process.argv.slice(2)
     jobs: text("jobs") === undefined ? undefined : Number(text("jobs")),
     source: text("source"),
     llama: text("llama"),
+    prebuilt: on("prebuilt"),
     out: text("out"),
     target: text("target"),
     sanitize: text("sanitize") as BuildOptions["sanitize"], // plan() checks it

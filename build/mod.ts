@@ -14,8 +14,9 @@ import { compile } from "./compile.ts";
 import { BuildError } from "./failure.ts";
 import { UNTESTED } from "./flags.ts";
 import type { BuildOptions, BuildResult } from "./options.ts";
+import { installPackaged } from "./packaged.ts";
 import { TAG, TREE } from "./pin.ts";
-import { type Plan, plan } from "./plan.ts";
+import { destination, type Plan, plan } from "./plan.ts";
 import { produce } from "./produce.ts";
 import { elapsed, Progress } from "./progress.ts";
 import { shown } from "./run.ts";
@@ -52,6 +53,7 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
     progress.end();
     process.stderr.write(`${line}\n`);
   });
+  if (checked.prebuilt) return await takePackaged(checked, say);
   const work = await plan(checked);
   const { backend } = work.flags;
   const result = (built: boolean): BuildResult => ({
@@ -86,6 +88,14 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
   if (built) say(`built in ${elapsed(seconds)}: ${path} (${((await stat(path)).size / 1e6).toFixed(1)} MB)`);
   else say(`nothing has changed: ${path}`);
   return result(built);
+}
+
+async function takePackaged(options: BuildOptions, say: (line: string) => void): Promise<BuildResult> {
+  const start = performance.now();
+  const path = destination(options.out);
+  const built = await installPackaged(path, options);
+  say(built ? `taken from npm's package: ${path}` : `nothing has changed: ${path}`);
+  return { path, backend: "cpu", built, seconds: (performance.now() - start) / 1000 };
 }
 
 function describe(work: Plan): string {

@@ -16,6 +16,8 @@ export interface BuildOptions {
    * few files are compiled, and the libraries are used where they are. Linux and macOS.
    */
   readonly llama?: string | undefined;
+  /** Take the library of npm's package, which is for the processor, and compile nothing. Default: false. */
+  readonly prebuilt?: boolean | undefined;
   /** Where `<os>-<arch>/` is made. Default: `lib/` of the package, or the user cache when the package is no checkout. */
   readonly out?: string | undefined;
   /** With debug information and without optimisation. Default: false. */

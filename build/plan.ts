@@ -36,6 +36,11 @@ import { compilerVersions, findNvcc, generatorHere } from "./toolchain.ts";
 /** What the library exports besides our own functions: a test reads these structs by value and compares. */
 const LLAMA_EXPORTS = ["llama_model_default_params", "llama_context_default_params"];
 
+/** The names that a library of our own build exports. llama.cpp's are hidden on macOS, whose linker exports all that is not. */
+export function libraryExports(platform: string): string[] {
+  return [...Object.keys(SYMBOLS), ...(platform === "darwin" ? [] : LLAMA_EXPORTS)];
+}
+
 /** A build that is decided on. */
 export interface Plan {
   readonly flags: Flags;
@@ -99,7 +104,7 @@ export async function plan(options: BuildOptions): Promise<Plan> {
   const directory = join(cache, "build", `${name}-${key}`);
   const cmake = join(directory, "cmake");
   // not in the key: they concern our own few files, and llama.cpp need not be compiled again for them
-  const exported = [...Object.keys(SYMBOLS), ...(prebuilt ? [] : LLAMA_EXPORTS)];
+  const exported = prebuilt ? Object.keys(SYMBOLS) : libraryExports(flags.platform);
   const ours = [`-DSAUR_ABI=${abi()}`, `-DSAUR_EXPORTS=${exported.join(";")}`];
   return {
     flags,
@@ -159,6 +164,12 @@ function settingsOf(flags: Flags, prebuilt: Prebuilt | undefined, nvcc: string |
 
 function programFileName(name: string): string {
   return process.platform === "win32" ? `${name}.exe` : name;
+}
+
+/** Where the library is looked for first, below `out` if that is given. */
+export function destination(out: string | undefined): string {
+  userCache(); // throws where it is unknown
+  return destinations("", out)[0]!;
 }
 
 function destinations(name: string, out: string | undefined): string[] {

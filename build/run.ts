@@ -6,6 +6,8 @@ import { createInterface } from "node:readline";
 /** How a program is run. */
 export interface RunOptions {
   readonly cwd?: string | undefined;
+  /** Variables that it has besides ours. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
   readonly input?: string | undefined;
   /** Called with every line that the program writes, both streams. */
   readonly onLine?: ((line: string) => void) | undefined;
@@ -32,7 +34,7 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
     return promise;
   }
   const [program = "", ...args] = command;
-  const env: NodeJS.ProcessEnv = { ...process.env, GIT_TERMINAL_PROMPT: "0" };
+  const env: NodeJS.ProcessEnv = { ...process.env, GIT_TERMINAL_PROMPT: "0", ...options.env };
   for (const name of GIT_VARIABLES) delete env[name];
   const windows = process.platform === "win32";
   const child: ChildProcess = spawn(program, args, {

@@ -6,6 +6,7 @@ import { LibraryNotFoundError, LlamaError, STATUS } from "./errors.ts";
 import {
   buildCommand,
   isBundled,
+  isCheckout,
   isCompiled,
   libraryCachePath,
   libraryFileName,
@@ -48,39 +49,74 @@ const opened = new Map<string, Native>();
 /**
  * Opens the library, once for each path and JavaScript thread.
  *
- * @param library The `library` option; without it the places of `candidates()` are tried in order.
+ * @param library The `library` option; without it the places of `candidates()` are tried in order, then npm's package.
  * @throws {LibraryNotFoundError} when no place has a library that opens.
  * @throws {LlamaError} `version-mismatch` when one is of another version or for another CPU.
  */
 export async function open(library?: string | URL): Promise<Native> {
   const adapter = await loadAdapter();
   const places = candidates(library);
-  const tried: string[] = [];
-  let mismatch: LlamaError | undefined;
-  for (const { path, skipped } of places) {
-    if (skipped) {
-      tried.push(`${path}: ${skipped}`);
-      continue;
-    }
-    try {
-      return opened.get(path) ?? start(path, adapter);
-    } catch (error) {
-      if (isPermissionError(error)) throw error;
-      if (error instanceof LlamaError) mismatch ??= error;
-      tried.push(
-        `${path}: ${(error as Error).message.replace(/^(Could not open library: )+/, "").replace(`${path}: `, "")}`,
-      );
-    }
+  const found = new Attempts(adapter);
+  let install: string | undefined;
+  for (const place of places) {
+    const native = found.open(place);
+    if (native) return native;
   }
-  if (mismatch) throw mismatch;
+  // Last of all, so that a library that someone built goes before the one that everybody gets.
+  if (places.length > 1) {
+    const { installCommand, packagedLibrary } = await import("./host/packaged.ts");
+    const packaged = await packagedLibrary(abi());
+    places.push(packaged.skipped ? packaged : permitted(packaged.path));
+    const native = found.open(places.at(-1)!);
+    if (native) return native;
+    if (!isCheckout()) install = installCommand();
+  }
+  if (found.mismatch) throw found.mismatch;
   // With nothing granted, Deno's own error (or question) about the permission is the clearest answer.
   const refused = places.find(({ skipped }) => skipped?.includes("--allow-ffi"));
   if (refused && places.every(({ skipped }) => skipped)) return start(refused.path, adapter);
-  throw new LibraryNotFoundError(
-    `Cannot find ${libraryFileName()}; looked at:\n${tried.map((line) => `  ${line}`).join("\n")}\n` +
-      `Build it with: ${buildCommand()}`,
-    tried,
-  );
+  throw found.failure(install);
+}
+
+/** The places that were tried, each with what was wrong with it. */
+class Attempts {
+  readonly #adapter: Adapter;
+  readonly #tried: string[] = [];
+  /** The first library of another version, which explains more than that others are not there. */
+  mismatch: LlamaError | undefined;
+
+  constructor(adapter: Adapter) {
+    this.#adapter = adapter;
+  }
+
+  /** Opens the library of a place; undefined if it has none that opens. */
+  open({ path, skipped }: Candidate): Native | undefined {
+    try {
+      if (!skipped) return opened.get(path) ?? start(path, this.#adapter);
+      this.#tried.push(`${path}: ${skipped}`);
+    } catch (error) {
+      if (isPermissionError(error)) throw error;
+      if (error instanceof LlamaError) this.mismatch ??= error;
+      const words = (error as Error).message.replace(/^(Could not open library: )+/, "").replace(`${path}: `, "");
+      this.#tried.push(`${path}: ${words}`);
+    }
+    return undefined;
+  }
+
+  /** @param install The command that gets the package, where one would be looked at. */
+  failure(install: string | undefined): LibraryNotFoundError {
+    const get = install === undefined ? "" : `Get it with: ${install}\n`;
+    return new LibraryNotFoundError(
+      `Cannot find ${libraryFileName()}; looked at:\n${this.#tried.map((line) => `  ${line}`).join("\n")}\n` +
+        `${get}Build it with: ${buildCommand()}`,
+      this.#tried,
+    );
+  }
+}
+
+/** A place, unless Deno was not allowed to open a library there. */
+function permitted(path: string): Candidate {
+  return granted({ name: "ffi", path }) ? { path } : { path, skipped: "no permission (--allow-ffi)" };
 }
 
 /**
@@ -96,9 +132,7 @@ export function candidates(option?: string | URL): Candidate[] {
   }
   const places: Candidate[] = [];
   const add = (path: string | undefined, place: string, reason: string): void => {
-    if (path === undefined) places.push({ path: place, skipped: reason });
-    else if (!granted({ name: "ffi", path })) places.push({ path, skipped: "no permission (--allow-ffi)" });
-    else places.push({ path });
+    places.push(path === undefined ? { path: place, skipped: reason } : permitted(path));
   };
   add(undefined, "$LLAMASAUR_LIBRARY", "unset, or no permission to read it (--allow-env)");
   const root = packageRoot();

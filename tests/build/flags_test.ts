@@ -140,7 +140,7 @@ test("unavailable() refuses what a system cannot have, and never the default", (
 
 test("parseCommandLine() reads every flag", () => {
   const options = parseCommandLine(
-    "--vulkan --portable --debug --clean --dry-run --jobs 3 --source a --llama c --out b --target ceiling --sanitize thread"
+    "--vulkan --portable --debug --clean --dry-run --jobs 3 --source a --llama c --prebuilt --out b --target ceiling --sanitize thread"
       .split(" "),
   );
   assertEquals(options, {
@@ -152,6 +152,7 @@ test("parseCommandLine() reads every flag", () => {
     jobs: 3,
     source: "a",
     llama: "c",
+    prebuilt: true,
     out: "b",
     target: "ceiling",
     sanitize: "thread",
@@ -175,6 +176,7 @@ test("HELP names every flag", () => {
     "jobs",
     "source",
     "llama",
+    "prebuilt",
     "out",
     "debug",
     "clean",

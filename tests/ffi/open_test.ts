@@ -245,7 +245,8 @@ test("open() lists every place with its reason when the package has no library a
       const path = folder ? join(folder, "lib", targetName(), libraryFileName()) : "$LLAMASAUR_LIBRARY";
       assert(error!.tried[i]!.startsWith(`${path}: `), error!.message);
     }
-    assertEquals(error!.tried.length, 3);
+    assertMatch(error!.tried[3]!, /^(@llamasaur\/[\w-]+|an npm package): /);
+    assertEquals(error!.tried.length, 4);
     for (const line of error!.tried) assertStringIncludes(error!.message, `\n  ${line}`);
     assertMatch(error!.message, /Build it with: (deno run -A|bun) .*build.mod\.ts$/);
   });

@@ -40,6 +40,7 @@ export function emptyHome(directory: string): Record<string, string> {
     BUN_INSTALL_CACHE_DIR: join(directory, "bun"),
     npm_config_cache: join(directory, "npm"),
     npm_config_offline: "true", // nothing is to be fetched
+    NPM_CONFIG_REGISTRY: "http://127.0.0.1:9/",
     GIT_ALLOW_PROTOCOL: "none",
     LLAMASAUR_LIBRARY: "",
   };

@@ -8,38 +8,10 @@ import { convert } from "../../../convert.ts";
 import { Llama } from "../../../mod.ts";
 import { fixture, inDirectory } from "../../support/checkpoint.ts";
 import { findProgram } from "../../support/child.ts";
+import { assertExact } from "../../support/kernels_check.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
 
 const TEXTS = ["a cat", "the river is cold in winter", "seven", "a much longer text of words, words and more words"];
-
-/** The largest differences that kernels_check may print, by the name's first word or words. */
-const TOLERANCES: readonly (readonly [name: string, ours: number])[] = [
-  ["product, not finite", 0],
-  ["product, alone and in a pack", 0],
-  ["product, of the same activations", 0],
-  ["product, q8_0", 1e-4],
-  ["product, bf16", 1e-6],
-  ["product, f32", 2e-6],
-  ["gelu", 3e-7],
-  ["attention, alone and in a pack", 0],
-  ["attention in bf16, alone and in a pack", 0],
-  ["attention in bf16", 6e-3],
-  ["attention", 3e-5],
-  ["NORM", 1e-6],
-  ["RMS_NORM", 1e-6],
-  ["ADD", 2e-7],
-  ["MUL", 2e-7],
-  ["chain", 2e-7],
-  ["backend", 0],
-];
-
-interface Check {
-  readonly name: string;
-  readonly kernels: string;
-  readonly cases: number;
-  readonly ours: number;
-  readonly stock: number;
-}
 
 // A program of C++ alone: the runtime that starts it makes no difference, so one of the two is enough.
 test("the kernels agree with float64 over random shapes, strides, masks and types, better than ggml-cpu", {
@@ -49,14 +21,8 @@ test("the kernels agree with float64 over random shapes, strides, masks and type
   const { path } = await build({ target: "kernels_check", onLine: () => {} });
   const { stdout } = await promisify(execFile)(path);
   console.log(stdout);
-  const checks = stdout.split("\n").filter((line) => line !== "").map((line): Check => JSON.parse(line));
-  for (const { name, kernels, cases, ours, stock } of checks) {
-    const [, tolerance] = TOLERANCES.find(([start]) => name.startsWith(start))!;
-    assert(ours <= tolerance, `${name}, ${kernels}: ${ours} is more than ${tolerance}`);
-    if (name.startsWith("attention in bf16")) continue; // one rounding more than ggml-cpu's, of weights
-    assert(cases > 0 && ours <= stock || ours <= 2e-6, `${name}, ${kernels}: ${ours} is more than ggml-cpu's ${stock}`);
-  }
-  if (checks.length === 0) t.diagnostic("this processor has no kernels");
+  const checks = assertExact(stdout);
+  if (checks === 0) t.diagnostic("this processor has no kernels");
 });
 
 async function withTiny(run: (path: string) => Promise<void>): Promise<void> {

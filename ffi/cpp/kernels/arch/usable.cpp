@@ -51,12 +51,7 @@ std::vector<const Kernels *> usable_kernels() {
 const Kernels * kernels_of_cpu() {
     static const Kernels * const best = [] {
         const auto all = usable_kernels();
-        // ARM's pass tests/native/kernels_check/kernels_check.cpp under qemu. Whether they are any faster nobody has measured, so they are off.
-#if defined(SAUR_KERNELS_ARM)
-        return (const Kernels *) nullptr;
-#else
         return all.empty() ? nullptr : all[0];
-#endif
     }();
     return best;
 }

@@ -1,0 +1,68 @@
+/** Puts the library of npm's package into its place instead of compiling one: `--prebuilt`. */
+import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { NATIVE, packagedLibrary, PACKAGES } from "../ffi/host/packaged.ts";
+import { libraryFileName, targetName } from "../ffi/host/paths.ts";
+import { abi } from "../ffi/symbols.ts";
+import { BuildError } from "./failure.ts";
+import type { BuildOptions } from "./options.ts";
+import { run } from "./run.ts";
+import { publish } from "./workspace.ts";
+
+/** What decides how a library is compiled, and so cannot be asked for of one that is there. */
+const EXCLUDED = ["portable", "jobs", "source", "llama", "debug", "clean", "target", "sanitize", "dryRun"] as const;
+
+/**
+ * Gets the package's library, and copies it.
+ *
+ * @param destination Where it is looked for.
+ * @returns Whether it was not there yet.
+ * @throws {BuildError} No package has one for this system, the registry does not give it, or another library is there.
+ */
+export async function installPackaged(destination: string, options: BuildOptions): Promise<boolean> {
+  const asked = EXCLUDED.find((name) => options[name] !== undefined && options[name] !== false);
+  if (asked !== undefined || options.backend !== undefined && options.backend !== "cpu") {
+    const flag = asked === undefined ? options.backend : asked === "dryRun" ? "dry-run" : asked;
+    throw new BuildError(`--prebuilt and --${flag} exclude each other: nothing is compiled`);
+  }
+  if (PACKAGES[targetName()] === undefined) {
+    throw new BuildError(`--prebuilt: no package has a library for ${targetName()}; without the flag it is compiled`);
+  }
+  const found = await packagedLibrary(abi());
+  if (found.skipped === undefined) return await place(found.path, destination);
+  const folder = await mkdtemp(join(tmpdir(), "llamasaur-"));
+  try {
+    return await place(await fetched(folder, options.signal), destination);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Copies the library, unless one that was made otherwise is there. */
+async function place(library: string, destination: string): Promise<boolean> {
+  const there = await readFile(destination).catch(() => undefined);
+  if (there?.equals(await readFile(library))) return false;
+  if (there !== undefined) {
+    throw new BuildError(`${destination} is another library, built here perhaps: remove it first, then run this again`);
+  }
+  await publish(library, destination);
+  return true;
+}
+
+/** Has the runtime get the package in an empty folder, where no package.json of the user has a say; the library's path. */
+async function fetched(folder: string, signal: AbortSignal | undefined): Promise<string> {
+  await writeFile(join(folder, "package.json"), '{ "private": true }');
+  const inDeno = "Deno" in globalThis;
+  const command = inDeno
+    ? [process.execPath, "eval", "--no-config", "--quiet", `console.log((await import("npm:${NATIVE}")).path)`]
+    : [process.execPath, "add", "--silent", NATIVE];
+  const env = inDeno ? { DENO_NO_PACKAGE_JSON: "1" } : undefined;
+  const { code, output } = await run(command, { cwd: folder, env, signal });
+  const last = output.trim().split("\n").at(-1) ?? "";
+  const path = inDeno ? last : join(folder, "node_modules", PACKAGES[targetName()]!, libraryFileName());
+  const there = code === 0 && await access(path).then(() => true, () => false);
+  if (there) return path;
+  throw new BuildError(`--prebuilt: npm:${NATIVE} has no library that can be had (${last || `exit code ${code}`})`);
+}
