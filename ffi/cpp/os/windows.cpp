@@ -1,12 +1,16 @@
 // Windows. Not run yet: no Windows machine at hand.
 #include "os/os.h"
 
+#include <cerrno>
 #include <cstdlib>
+#include <string>
 #include <thread>
 #include <vector>
 
 #define WIN32_LEAN_AND_MEAN
-#define NOMINMAX
+#ifndef NOMINMAX
+#    define NOMINMAX
+#endif
 #include <windows.h>
 
 #if defined(_M_X64) || defined(_M_IX86)
@@ -93,6 +97,13 @@ int seek(FILE * file, int64_t offset, int origin) { return _fseeki64(file, offse
 
 int64_t tell(FILE * file) { return _ftelli64(file); }
 
-int irregular(const char *) { return 0; }
+// The C library says EACCES of a directory, which sounds like a permission.
+int irregular(const char * path) {
+    const int    size = MultiByteToWideChar(CP_UTF8, 0, path, -1, nullptr, 0);
+    std::wstring wide((size_t) size, L'\0');
+    MultiByteToWideChar(CP_UTF8, 0, path, -1, &wide[0], size);
+    const DWORD attributes = GetFileAttributesW(wide.c_str());
+    return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) ? EISDIR : 0;
+}
 
 }  // namespace saur::os

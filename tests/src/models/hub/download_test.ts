@@ -1,8 +1,9 @@
 import { test } from "node:test";
-import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { ModelNotFoundError } from "../../../../models.ts";
+import { findProgram, runChild } from "../../../support/child.ts";
 import {
   COMMIT,
   filesOf,
@@ -39,6 +40,35 @@ test("download() gets a file once, asks for a branch again and for a commit not 
     assertEquals(hub.log.length, 1);
     assertEquals(await get(`${NAME}@v1`), path);
     assertEquals(hub.log.filter((line) => line.includes("storage")), []);
+  });
+});
+
+const deno = findProgram("deno");
+
+// Deno makes no symbolic link for a program that may not read and write everywhere: as Windows without developer mode.
+test("download() puts the bytes themselves where no link can be made, once", {
+  skip: deno && "Deno" in globalThis ? false : "the tests on Deno run it",
+}, async () => {
+  await withHub(async (hub, cache) => {
+    const module = JSON.stringify(new URL("../../../../models.ts", import.meta.url).href);
+    const options = JSON.stringify({ endpoint: hub.endpoint, cache });
+    const program = join(cache, "..", "get.ts");
+    writeFileSync(program, `import { download } from ${module}; console.log(await download("${NAME}", ${options}));`);
+    const flags = [
+      "--no-prompt",
+      "--allow-net=127.0.0.1",
+      "--allow-env",
+      `--allow-read=${cache}`,
+      `--allow-write=${cache}`,
+    ];
+    for (const storage of [1, 0]) {
+      hub.log.length = 0;
+      const { stdout, stderr } = await runChild(deno!, ["run", ...flags, program]);
+      assertEquals(stdout.trim(), join(cache, LAYOUT[2]!), stderr);
+      assertEquals(lstatSync(stdout.trim()).isFile(), true);
+      assertEquals(new Uint8Array(readFileSync(stdout.trim())), MODEL);
+      assertEquals(hub.log.filter((line) => line.startsWith("GET storage")).length, storage);
+    }
   });
 });
 
