@@ -53,6 +53,9 @@ const GROWTH = 4;
 // Microtasks within which a generator yields a value that it has, or readline a line that it has read.
 const MICROTASKS = 8;
 
+// Milliseconds that a reader who leaves waits for the source's return(), which may have a file to close, or nothing to say.
+const FAREWELL = 500;
+
 const LATE = Symbol("late");
 
 /**
@@ -196,13 +199,22 @@ class Source<T> {
 
   constructor(items: Iterable<T> | AsyncIterable<T>, request: StreamRequest<T>) {
     this.#request = request;
-    if (typeof items === "object" && items !== null) {
-      if (Symbol.asyncIterator in items) this.#async = items[Symbol.asyncIterator]();
-      else if (Symbol.iterator in items) this.#sync = items[Symbol.iterator]();
-    }
-    if (this.#sync || this.#async) return;
     const { name } = request;
-    throw new TypeError(`Cannot read ${name}: it must be an iterable or async iterable of ${name}, is ${show(items)}`);
+    if (typeof items === "object" && items !== null) {
+      // As for-await has it: what is null or undefined is not there.
+      const { [Symbol.asyncIterator]: async, [Symbol.iterator]: sync } = items as AsyncIterable<T> & Iterable<T>;
+      if (typeof async === "function") this.#async = async.call(items);
+      else if (typeof sync === "function") this.#sync = sync.call(items);
+    }
+    const iterator = this.#sync ?? this.#async;
+    if (typeof iterator !== "object" || iterator === null) {
+      throw new TypeError(
+        `Cannot read ${name}: it must be an iterable or async iterable of ${name}, is ${show(items)}`,
+      );
+    }
+    if (typeof iterator.next !== "function") {
+      throw new TypeError(`Cannot read ${name}: its iterator has no next(), which is ${show(iterator.next)}`);
+    }
   }
 
   /**
@@ -218,11 +230,12 @@ class Source<T> {
       try {
         const next = await this.#next(chunk.items.length > 0 || !wait ? patience : undefined, signal);
         if (next === LATE) break;
-        this.ended = next.done === true;
-        if (next.done) break;
+        this.ended = next.done;
+        if (this.ended) break;
         const { name, textOf } = this.#request;
-        const text = checkText(`${name}[${this.count}]`, textOf(next.value));
-        chunk.items.push(next.value);
+        const item = next.value as T; // read once: it may be another the second time
+        const text = checkText(`${name}[${this.count}]`, textOf(item));
+        chunk.items.push(item);
         chunk.texts.push(text);
         this.count++;
         size += text.length;
@@ -240,15 +253,19 @@ class Source<T> {
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
-    if (!this.#coming) {
-      await (this.#sync ?? this.#async)?.return?.();
-      return;
-    }
-    (async () => await this.#async?.return?.())().catch(() => {}); // nobody is there any more to be told
+    const iterator = this.#sync ?? this.#async;
+    const closing = (async () => {
+      if (typeof iterator?.return === "function") await iterator.return();
+    })();
+    closing.catch(() => {}); // should nobody be there any more to be told
+    if (!this.#coming) await within(closing, FAREWELL);
   }
 
   /** The next result; LATE if it takes longer than so many milliseconds. */
-  async #next(patience: number | undefined, signal: AbortSignal): Promise<IteratorResult<T> | typeof LATE> {
+  async #next(
+    patience: number | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly done: boolean; readonly value?: unknown } | typeof LATE> {
     let next: IteratorResult<T> | typeof LATE;
     try {
       if (this.#sync) next = this.#sync.next();
@@ -263,8 +280,9 @@ class Source<T> {
       this.#open = false;
       throw new TypeError(`Cannot read ${this.#request.name}: its iterator gave ${show(next)}, not a result object`);
     }
-    if (next.done) this.#open = false;
-    return next;
+    if (!next.done) return { done: false, value: next.value };
+    this.#open = false;
+    return { done: true };
   }
 }
 
@@ -277,7 +295,7 @@ class Source<T> {
 async function within<T>(
   promise: Promise<T>,
   milliseconds: number | undefined,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<T | typeof LATE> {
   let settled = false;
   const settle = (): void => void (settled = true);
@@ -286,13 +304,13 @@ async function within<T>(
   if (settled) return await promise;
   const { promise: ended, resolve, reject } = Promise.withResolvers<typeof LATE>();
   const timer = milliseconds === undefined ? undefined : setTimeout(() => resolve(LATE), milliseconds);
-  const abort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
+  const abort = (): void => reject(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
   try {
-    signal.throwIfAborted(); // during the microtasks
+    signal?.throwIfAborted(); // during the microtasks
     return await Promise.race([promise, ended]);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
+    signal?.removeEventListener("abort", abort);
   }
 }

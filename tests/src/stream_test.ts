@@ -168,6 +168,42 @@ test("embedIterable() refuses an iterator whose result is none, after what came 
   }
 });
 
+test("embedIterable() reads each value once, goes by what for-await takes for an iterator, and names one without next()", async () => {
+  let reads = 0;
+  const once = {
+    [Symbol.asyncIterator]: null,
+    [Symbol.iterator]: () => ({
+      next: () => ({
+        done: reads >= 3,
+        get value() {
+          return `${reads++}`;
+        },
+      }),
+      return: 5,
+    }),
+  } as unknown as Texts;
+  assertEquals(await outcome(embedChunks(once, new Fake().embed)), [3, undefined]);
+  assertEquals(reads, 3);
+  for (const iterator of [{}, { next: 5 }, { next: null }]) {
+    const texts = { [Symbol.asyncIterator]: () => iterator } as unknown as Texts;
+    await assertRejects(() => embedChunks(texts, new Fake().embed).next(), TypeError, "its iterator has no next()");
+  }
+  const none = { [Symbol.asyncIterator]: () => null } as unknown as Texts;
+  await assertRejects(() => embedChunks(none, new Fake().embed).next(), TypeError, "it must be an iterable");
+});
+
+test("embedIterable() left early does not wait for ever for a source that does not end its return()", async () => {
+  let told = 0;
+  const texts = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => Promise.resolve({ value: "1", done: false }),
+      return: () => (told++, new Promise(() => {})),
+    }),
+  } as unknown as Texts;
+  for await (const _ of embedChunks(texts, new Fake().embed)) break;
+  assertEquals(told, 1);
+});
+
 /** Sources that give some texts and then nothing; `asked` resolves when the reader waits for more. */
 const SILENT: Record<string, (count: number, onClose: () => void) => { texts: Texts; asked: Promise<void> }> = {
   "a generator": (count, onClose) => {
