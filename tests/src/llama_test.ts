@@ -1,4 +1,4 @@
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { cosineSimilarity, dot, Llama, type LoadOptions, type LogLine, type Progress } from "../../mod.ts";
 import { cannotLoad, farthest, modelPath, readReferences } from "../support/references.ts";
@@ -16,8 +16,14 @@ function load(settings: LoadOptions = {}, file = F32): Promise<Llama> {
   return Llama.load(modelPath(file), settings);
 }
 
+// The model with default options, which no test changes.
+let llama: Llama;
+before(async () => {
+  if (!options.skip) llama = await load();
+});
+after(() => llama?.close());
+
 test("embed() keeps the order of texts of mixed lengths, with duplicates", options, async () => {
-  await using llama = await load();
   const mixed = [LONG, "a", SHORT[0]!, LONG, "a", SHORT[1]!, "a"];
   const vectors = await llama.embed(mixed);
   assertEquals(vectors.length, mixed.length);
@@ -42,7 +48,6 @@ test("embed() of one text equals embed() of a list with it", options, async () =
 });
 
 test("embed() of 100 texts in as many calls at once equals one call", options, async () => {
-  await using llama = await load();
   const many = Array.from({ length: 100 }, (_, i) => `${SHORT[i % SHORT.length]} ${i}`);
   const [single, together] = [await Promise.all(many.map((text) => llama.embed(text))), await llama.embed(many)];
   const off = Math.max(...single.map((vector, i) => farthest(vector, together[i]!)));
@@ -51,14 +56,12 @@ test("embed() of 100 texts in as many calls at once equals one call", options, a
 });
 
 test("embed() with normalize false gives a vector of the same direction, not of length 1", options, async () => {
-  await using llama = await load();
   const [raw, unit] = [await llama.embed("a cat", { normalize: false }), await llama.embed("a cat")];
   assert(Math.abs(dot(raw, raw) - 1) > 0.01, `its length is ${Math.sqrt(dot(raw, raw))}`);
   assertAlmostEquals(cosineSimilarity(raw, unit), 1, 1e-6);
 });
 
 test("embed() with dimensions truncates and then normalises", options, async () => {
-  await using llama = await load();
   const [whole, raw] = [await llama.embed("a cat"), await llama.embed("a cat", { normalize: false })];
   for (const dimensions of [1, 64, 384]) {
     const short = await llama.embed("a cat", { dimensions });
@@ -74,7 +77,6 @@ test("embed() with dimensions truncates and then normalises", options, async () 
 });
 
 test("embed() with a prompt embeds the prompt and the text as one", options, async () => {
-  await using llama = await load();
   const { embedding, tokens } = await llama.embedDetailed("a cat", { prompt: "query: " });
   const whole = await llama.embedDetailed("query: a cat");
   assertEquals(tokens, whole.tokens);
@@ -83,7 +85,6 @@ test("embed() with a prompt embeds the prompt and the text as one", options, asy
 });
 
 test("embed() calls onProgress with rising numbers up to the total", options, async () => {
-  await using llama = await load();
   const seen: Progress[] = [];
   await llama.embed(SHORT, { onProgress: (progress) => void seen.push(progress) });
   const total = new Set(SHORT).size;
@@ -159,7 +160,6 @@ test("load() with another pooling gives other vectors; none gives one a token", 
 });
 
 test("rerank() sorts by score, equal ones in the list's order, and cuts at topN", options, async () => {
-  await using llama = await load();
   const all = await llama.rerank("a sour lemon", DOCUMENTS);
   assertEquals(all.map(({ index }) => index), [2, 1, 0, 3]);
   for (const [i, { score }] of all.entries()) assert(score <= (all[i - 1]?.score ?? 1), `score ${i} is above the last`);
@@ -174,7 +174,6 @@ test("rerank() sorts by score, equal ones in the list's order, and cuts at topN"
 });
 
 test("rerank() reads documents with the text option and gives them back as they are", options, async () => {
-  await using llama = await load();
   const documents = DOCUMENTS.map((body, id) => ({ id, body }));
   const ranked = await llama.rerank("a sour lemon", documents, { text: ({ body }) => body });
   assertEquals(ranked.map(({ document }) => document.id), [2, 1, 0, 3]);
@@ -184,13 +183,11 @@ test("rerank() reads documents with the text option and gives them back as they 
 });
 
 test("embed() and rerank() of an empty list give an empty list", options, async () => {
-  await using llama = await load();
   assertEquals(await llama.embed([]), []);
   assertEquals(await llama.rerank("query", []), []);
 });
 
 test("tokenize() and countTokens() include special tokens and do not truncate", options, async () => {
-  await using llama = await load();
   assertEquals([...await llama.tokenize("hello world")], [101, 7592, 2088, 102]);
   assertEquals([...await llama.tokenize("")], [101, 102]);
   assertEquals(await llama.countTokens("word ".repeat(2000)), 2002);
