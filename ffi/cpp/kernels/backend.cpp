@@ -104,7 +104,13 @@ ggml_backend_reg_t registration() {
 
 }  // namespace
 
-Gelu gelu_of(const std::string & architecture) {
+Gelu gelu_of(const std::string & architecture, const std::string & activation) {
+    // ACT2FN of transformers: these are tanh with one constant or another for sqrt(2 / pi).
+    for (const char * name : { "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate" }) {
+        if (activation == name) {
+            return Gelu::tanh;
+        }
+    }
     // Those whose configuration on the hub says "gelu", which is erf in transformers. Neo-BERT and EuroBERT have none.
     for (const char * name : { "bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3" }) {
         if (architecture == name) {

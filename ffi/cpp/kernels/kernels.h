@@ -17,8 +17,9 @@ namespace saur {
 // Two functions go by that name; see kernels/inl/gelu-inl.h.
 enum class Gelu { tanh, erf };
 
-// The one that an architecture (llama.cpp's name) was trained with, where its graph says only GELU.
-Gelu gelu_of(const std::string & architecture);
+// The one that a model was trained with, where its graph says only GELU: by its hidden_act of transformers, if the file has it,
+// else by the architecture (llama.cpp's name).
+Gelu gelu_of(const std::string & architecture, const std::string & activation);
 
 // What the kernels write in between; one a context, grown as needed.
 class Scratch {

@@ -34,7 +34,8 @@ std::optional<KernelOptions> kernels_for(LoadedModel & model, const Options & op
     if (!options[CONTEXT_KERNELS] || options[CONTEXT_THREADS] != 1 || model.device >= 0 || !kernels_of_cpu()) {
         return {};
     }
-    return KernelOptions{ gelu_of(metadata(model.model, "general.architecture")),
+    const std::string architecture = metadata(model.model, "general.architecture");
+    return KernelOptions{ gelu_of(architecture, metadata(model.model, architecture + ".hidden_activation")),
                           llama_model_ftype(model.model) == LLAMA_FTYPE_MOSTLY_BF16, &model.panelled };
 }
 
