@@ -21,6 +21,26 @@ export const STATUSES: readonly Status[] = [
     why: "its LoRA adapters are files of their own, which are not applied",
   },
   {
+    family: "LaBSE, distiluse, by llama.cpp's converter",
+    status: "warned",
+    why: "the converter drops the Dense module after the pooling; other names' files are not `exact`",
+  },
+  {
+    family: "causal Gemma 3 embedders (harrier-oss-270m), by llama.cpp's converter",
+    status: "warned",
+    why: "the converter makes an EmbeddingGemma of them, whose tokens see the whole text",
+  },
+  {
+    family: "KaLM, pplx-embed and others, files without `attention.causal`",
+    status: "warned",
+    why: 'llama.cpp computes them causally; `attention: "non-causal"` makes them right',
+  },
+  {
+    family: "multilingual-e5-small, paraphrase-multilingual-MiniLM, CamemBERT, by llama.cpp's converter",
+    status: "refused",
+    why: "the converter takes SentencePiece's vocabulary for WordPiece's: every token would be wrong",
+  },
+  {
     family: "jina-embeddings-v2, jina-reranker-v1 and v2",
     status: "unverified",
     why: "transformers has no class for them: the original is remote code",

@@ -5,10 +5,20 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { Llama, LlamaError, type LoadOptions } from "../../mod.ts";
+import { Llama, LlamaError, type LlamaInfo, type LoadOptions } from "../../mod.ts";
 import { catalogue, type CatalogueName } from "../../models.ts";
-import { fixture } from "../support/checkpoint.ts";
-import { familyFile, readFamilies } from "../support/families.ts";
+import { fixture, inDirectory } from "../support/checkpoint.ts";
+import {
+  compareScores,
+  compareVectors,
+  familyFile,
+  loadFamily,
+  readFamilies,
+  scoresOf,
+  toleranceOf,
+  vectorsOf,
+} from "../support/families.ts";
+import { writeWithout } from "../support/gguf_copy.ts";
 import { farthest, libraryMissing as skip } from "../support/references.ts";
 
 // Of a number of a vector, in f32: what every family is held to.
@@ -22,6 +32,7 @@ interface Case {
   readonly texts: readonly { readonly text: string; readonly vector: Float32Array }[];
 }
 
+const REFUSED = ["bert-sentencepiece", "camembert"];
 const FOLDER = fixture("silent");
 const { cases }: { cases: Case[] } = JSON.parse(
   readFileSync(join(FOLDER, "silent.json"), "utf8"),
@@ -71,6 +82,60 @@ for (const [name, words] of LEAVING_OPEN) {
   test(`info.exactness says what the file of ${name} leaves open`, { skip }, () => assertSaid(name, "unknown", words));
 }
 
+test(
+  "Llama.load() says nothing of a plain bge-shaped file, and info.exactness what is unknown of it",
+  { skip },
+  async () => {
+    await inDirectory(async (directory) => {
+      const file = join(directory, "bge.gguf");
+      // What llama.cpp's converter does not write (tests/src/convert/convert_test.ts compares the rest).
+      await writeWithout(fixture("families/bert_cls.gguf"), file, /^$/, /^llamasaur\.|hidden_activation$/);
+      const said: unknown[] = [];
+      const methods = ["log", "info", "warn", "error", "debug"] as const;
+      const own = methods.map((method) => console[method]);
+      for (const method of methods) console[method] = (...words) => void said.push(words);
+      try {
+        await using llama = await Llama.load(file);
+        const { exact, exactness: { known, lacks, unknown } } = llama.info;
+        assertEquals([exact, lacks, unknown.length], [false, [], 2]);
+        assertStringIncludes(unknown.join(), "Dense");
+        assertStringIncludes(unknown.join(), "activation");
+        assertEquals(known, ["the architecture bert", "the tokenizer bert", "pooling cls", "non-causal attention"]);
+      } finally {
+        methods.forEach((method, i) => console[method] = own[i]!);
+      }
+      assertEquals(said, []);
+    });
+  },
+);
+
+test("no file of any fixture is exact and outside its tolerance", { skip }, async () => {
+  const { embedders, rerankers } = readFamilies();
+  const wrong: string[] = [];
+  const onLog = (): void => {}; // what they warn of is told there, and not here
+  const check = (name: string, { exact }: LlamaInfo, off: number, tolerance: number): void => {
+    if (exact && !(off <= tolerance)) wrong.push(`${name} is off by ${off}`);
+  };
+  for (const embedder of embedders) {
+    await using llama = await loadFamily(embedder, undefined, { onLog });
+    const { off } = compareVectors(embedder.texts, await vectorsOf(llama, embedder.texts));
+    check(embedder.family.name, llama.info, off, toleranceOf(embedder, llama.info));
+  }
+  for (const reranker of rerankers) {
+    // as the file is, without what a user must say
+    for (const options of [{ onLog }, { onLog, template: undefined, answers: undefined }]) {
+      await using llama = await loadFamily(reranker, undefined, options);
+      const { off } = compareScores(reranker.pairs, await scoresOf(llama, reranker.pairs));
+      check(reranker.family.name, llama.info, off, toleranceOf(reranker, llama.info));
+    }
+  }
+  for (const { name } of cases.filter(({ name }) => !REFUSED.includes(name))) {
+    const { off, ...info } = await loaded(name);
+    check(name, info, off, TOLERANCE);
+  }
+  assertEquals(wrong, []);
+});
+
 test("embed() computes GELU by tanh where convert() wrote down that the original does", { skip }, async () => {
   const { off, exact, kernels } = await loaded("bert-gelu-new");
   assertEquals(exact, true);
@@ -79,7 +144,7 @@ test("embed() computes GELU by tanh where convert() wrote down that the original
 });
 
 test("Llama.load() refuses SentencePiece's vocabulary under WordPiece's name, with the remedy", { skip }, async () => {
-  for (const name of ["bert-sentencepiece", "camembert"]) {
+  for (const name of REFUSED) {
     const error = await assertRejects(() => Llama.load(pathOf(name)), LlamaError, "it is SentencePiece's");
     assertEquals(error.code, "model-unsupported");
     assertStringIncludes(error.message, "convert()");

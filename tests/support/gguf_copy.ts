@@ -14,13 +14,13 @@ export function valueOf([key, { type, value }]: [string, Field]): [string, GgufV
   throw new Error(`${key} has type ${type}`);
 }
 
-/** Writes a file again, f32 as it is, without some of its tensors. */
-export async function writeWithout(from: string, to: string, names: RegExp): Promise<void> {
+/** Writes a file again, f32 as it is, without some of its tensors or keys. */
+export async function writeWithout(from: string, to: string, names: RegExp, keys: RegExp = /^$/): Promise<void> {
   const { metadata, tensors } = readGguf(from);
   const kept = [...tensors].filter(([name]) => !names.test(name));
   await writeGguf(
     to,
-    new Map([...metadata].map(valueOf)),
+    new Map([...metadata].filter(([key]) => !keys.test(key)).map(valueOf)),
     kept.map(([name, { shape, data }]): GgufTensor => {
       const values = new Float32Array(data.slice().buffer);
       return {
