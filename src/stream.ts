@@ -118,7 +118,8 @@ async function* embedChunks<T, R>(
   const slices = new Slices();
   try {
     for (let [count, done] = [1, 0];;) {
-      while (ahead.length < CHUNKS_AHEAD && !source.ended) {
+      // The first text is alone under way: beside others it would share their pass, and take 3 times as long.
+      while (ahead.length < (done === 0 ? 1 : CHUNKS_AHEAD) && !source.ended) {
         const chunk = await source.take({ ...limits, count: Math.min(count, limits.count) }, ahead.length === 0, stop);
         if (chunk.items.length === 0) break;
         count = Math.min(count * GROWTH, limits.count);

@@ -62,6 +62,21 @@ test("embedIterable() gives every text's vector in order, from iterables of both
   }
 });
 
+test("embedIterable() embeds the first text alone, so that it shares no pass with the next", async () => {
+  const fake = new Fake();
+  const besides: number[] = [];
+  const embed: EmbedChunk = async (nameOf, texts, options) => {
+    const embedded = await fake.embed(nameOf, texts, options);
+    await sleep(5);
+    besides.push(fake.chunks.length);
+    return embedded;
+  };
+  const stream = embedChunks(numbers(23), embed);
+  await stream.next();
+  assertEquals(besides, [1]);
+  await stream.return();
+});
+
 test("embedIterable() reads two chunks ahead of the reader, and no more", async () => {
   let read = 0;
   function* watched(): Generator<string, void, undefined> {
