@@ -3,7 +3,7 @@ import { STATUS } from "./symbols.ts";
 
 export { STATUS };
 
-import { LONGEST_REASON, printable } from "./host/printable.ts";
+import { LONGEST_REASON, printable, printableLines } from "./host/printable.ts";
 
 /** What kind of failure a {@linkcode LlamaError} is. */
 export type LlamaErrorCode =
@@ -46,7 +46,7 @@ export class LlamaError extends Error {
    * @param options The cause, if another error led to this one.
    */
   constructor(code: LlamaErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(printableLines(message), options);
     this.code = code;
   }
 }
@@ -77,7 +77,7 @@ export class LibraryNotFoundError extends Error {
    * @param tried One line a place: its path and the reason.
    */
   constructor(message: string, tried: readonly string[]) {
-    super(message);
+    super(printableLines(message));
     this.tried = tried;
   }
 }
@@ -108,7 +108,7 @@ export class ModelNotFoundError extends Error {
    * @param model The path or name that was asked for.
    */
   constructor(message: string, model: string) {
-    super(message);
+    super(printableLines(message));
     this.model = model;
   }
 }

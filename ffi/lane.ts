@@ -1,5 +1,6 @@
 /** Runs jobs on a lane: a native thread with one job at a time, and the context that lives on it. */
 import { LlamaError, type LlamaErrorCode, ModelNotFoundError, statusError } from "./errors.ts";
+import { LONGEST_REASON, printable } from "./host/printable.ts";
 import { Model } from "./model.ts";
 import type { Native } from "./native.ts";
 import {
@@ -149,7 +150,7 @@ export class Lane {
       addSep: Number(addSep ?? AS_IN_FILE),
       causal: Number(causal ?? AS_IN_FILE),
     }));
-    const action = `load the model ${path}`;
+    const action = `load the model ${printable(path, undefined, LONGEST_REASON)}`;
     const model = await this.#run({
       start: () => f.saur_model_load(this.#handle, cString(path), options, options.length),
       read: () => f.saur_model_take(this.#handle),
@@ -244,7 +245,7 @@ export class Lane {
     await this.#run({
       start: () => this.#native.functions.saur_model_quantize(this.#handle, from, to, name, threads),
       read: nothing,
-      action: `quantize ${input} to ${type}`,
+      action: `quantize ${printable(input, undefined, LONGEST_REASON)} to ${type}`,
       code: "model-invalid",
       ...watch,
     });
@@ -331,8 +332,8 @@ export class Lane {
       signal?.throwIfAborted(); // by the log's reader or by that of the progress: what the job made goes with the lane
       return read();
     }
-    if (status === STATUS.NOT_FOUND) {
-      throw new ModelNotFoundError(`Cannot ${action}: there is no such file`, model ?? "");
+    if (status === STATUS.NOT_FOUND && model !== undefined) {
+      throw new ModelNotFoundError(`Cannot ${action}: there is no such file`, model);
     }
     throw statusError(status, action, new TextDecoder().decode(words.subarray(0, words.indexOf(0))), code);
   }

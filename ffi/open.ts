@@ -14,6 +14,7 @@ import {
   targetName,
 } from "./host/paths.ts";
 import { env, granted } from "./host/permission.ts";
+import { LONGEST_REASON, printable } from "./host/printable.ts";
 import { Jobs } from "./jobs.ts";
 import type { Native } from "./native.ts";
 import type { Adapter, Library } from "./runtime/adapter.ts";
@@ -93,14 +94,18 @@ class Attempts {
   open({ path, skipped }: Candidate): Native | undefined {
     try {
       if (!skipped) return opened.get(path) ?? start(path, this.#adapter);
-      this.#tried.push(`${path}: ${skipped}`);
+      this.#tell(path, skipped);
     } catch (error) {
       if (isPermissionError(error)) throw error;
       if (error instanceof LlamaError) this.mismatch ??= error;
       const words = (error as Error).message.replace(/^(Could not open library: )+/, "").replace(`${path}: `, "");
-      this.#tried.push(`${path}: ${words}`);
+      this.#tell(path, words);
     }
     return undefined;
+  }
+
+  #tell(path: string, reason: string): void {
+    this.#tried.push([path, reason].map((text) => printable(text, undefined, LONGEST_REASON)).join(": "));
   }
 
   /** @param install The command that gets the package, where one would be looked at. */

@@ -1,10 +1,11 @@
 /** What is wrong with an argument: a TypeError or RangeError that names it, its value and what is allowed. */
 import { fileURLToPath } from "node:url";
 import { type Check, type Checked, type Checks, readOptions } from "../ffi/host/options.ts";
+import { isFolder } from "../ffi/host/permission.ts";
 import { LONGEST_REASON, printable } from "../ffi/host/printable.ts";
 import { forEachInSlices } from "./slices.ts";
 
-export { type Check, type Checked, type Checks, LONGEST_REASON, printable };
+export { type Check, type Checked, type Checks, isFolder, LONGEST_REASON, printable };
 
 const MOST_ITEMS = 2 ** 32 - 1; // of a JavaScript array
 
@@ -146,6 +147,13 @@ export function callback<Callback>(name: string, value: unknown): Callback {
   throw new TypeError(`Cannot read ${name}: it must be a function, is ${show(value)}`);
 }
 
+/** The remedy for a path that a shell would have made another of; "" where there is none. */
+export function unexpanded(path: string): string {
+  if (/^~|[\\/]~([\\/]|$)/.test(path)) return '"~" is not expanded here: write the home folder out';
+  if (/\$\{?\w|%\w+%/.test(path)) return "variables are not expanded here: write the folder out";
+  return "";
+}
+
 /** A value as it should appear in a message: short, and without running the value's own code. */
 export function show(value: unknown): string {
   if (typeof value === "string") {
@@ -162,7 +170,7 @@ function kindOf(value: object): string {
   try {
     if (Array.isArray(value)) return "an array";
     if (ArrayBuffer.isView(value)) return "a typed array";
-    return value instanceof Promise ? "a promise" : "an object"; // await was forgotten
+    return value instanceof Promise ? "a promise: await it" : "an object";
   } catch {
     return "an object"; // a Proxy that was revoked or throws
   }

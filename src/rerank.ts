@@ -1,6 +1,6 @@
 /** Ranks documents: by the model's own scores of pairs where it has them, else by the cosine of vectors. */
 import { LlamaError } from "../ffi/errors.ts";
-import { copyList } from "./check.ts";
+import { copyList, LONGEST_REASON, printable } from "./check.ts";
 import { checkFinite, embedTexts } from "./embed.ts";
 import type { Engine } from "./engine/load.ts";
 import { ProgressReporter } from "./progress.ts";
@@ -234,8 +234,8 @@ async function splitTemplate(
 }
 
 function noLabel(label: string, labels: readonly string[]): RangeError {
-  const list = labels.map((one) => JSON.stringify(one)).join(", ");
-  return new RangeError(
-    `Cannot rank by the label ${JSON.stringify(label)}: the model has ${list ? `only ${list}` : "no labels"}`,
-  );
+  // Names of a file, as many as it likes.
+  const list = printable(labels.map((one) => JSON.stringify(one)).join(", "), undefined, LONGEST_REASON);
+  const asked = printable(JSON.stringify(label));
+  return new RangeError(`Cannot rank by the label ${asked}: the model has ${list ? `only ${list}` : "no labels"}`);
 }

@@ -48,7 +48,7 @@ function unknownOption(name: string, known: readonly string[]): TypeError {
 }
 
 /** The known name with the fewest edits from a name, upper and lower case being one; undefined when none is near. */
-function nearest(name: string, known: readonly string[]): string | undefined {
+export function nearest(name: string, known: readonly string[]): string | undefined {
   if (name.length > SHOWN) return undefined;
   let best: string | undefined;
   let fewest = Infinity;

@@ -35,3 +35,13 @@ export function isFile(path: string): boolean | undefined {
     return false;
   }
 }
+
+/** Whether there is a folder, links followed; undefined when that may not be known. */
+export function isFolder(path: string): boolean | undefined {
+  if (!granted({ name: "read", path })) return undefined;
+  try {
+    return fileSystem().statSync(path).isDirectory();
+  } catch (error) {
+    return ["ENOENT", "ENOTDIR"].includes((error as { code?: string }).code ?? "") ? false : undefined;
+  }
+}

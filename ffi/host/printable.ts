@@ -9,6 +9,8 @@ const HIDDEN = "***";
 export const LONGEST_QUOTE = 200;
 /** And a whole reason, in which names of a file stand. */
 export const LONGEST_REASON = 500;
+/** And a line of a message, in which several of these stand. */
+const LONGEST_LINE = 2000;
 
 /**
  * Text from outside as it may stand in a message: what cannot be printed as its code point, a long text cut in its middle.
@@ -21,6 +23,11 @@ export function printable(text: string, secret?: string, most: number = LONGEST_
   if (shown.length <= most) return shown;
   const half = Math.floor((most - 1) / 2);
   return `${shown.slice(0, half).toWellFormed()}…${shown.slice(shown.length - half).toWellFormed()}`;
+}
+
+/** A whole message of several lines: the net below all that quotes, for a path or a name that went into it as it was. */
+export function printableLines(message: string): string {
+  return message.split("\n").map((line) => printable(line, undefined, LONGEST_LINE)).join("\n");
 }
 
 /** A text without a secret. */

@@ -156,7 +156,9 @@ export async function findText(path: string): Promise<string | undefined> {
     if (size > MAX_BYTES) invalid(path, `it has ${size} bytes, over the limit of ${MAX_BYTES}: it is something else`);
     return await readFile(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    const { code = "", name } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    if (name !== "NotCapable" && /^E[A-Z]+$/.test(code)) invalid(path, `it cannot be read (${code})`, error);
     throw error;
   }
 }

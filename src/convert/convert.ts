@@ -2,7 +2,17 @@
 import { basename } from "node:path";
 import { readBert } from "./bert.ts";
 import { writeGguf } from "./gguf.ts";
-import { checkOptions, type Checks, checkText, word } from "../check.ts";
+import { LlamaError } from "../../ffi/errors.ts";
+import {
+  checkOptions,
+  type Checks,
+  checkText,
+  isFolder,
+  LONGEST_REASON,
+  printable,
+  unexpanded,
+  word,
+} from "../check.ts";
 import { pathOf, QUANTIZE, quantize, type QuantizeOptions, type WeightType, weightType } from "./quantize.ts";
 import { withTemporary } from "./replace.ts";
 import { CHECKPOINT_POOLINGS, type CheckpointPooling } from "./sentence_transformers.ts";
@@ -58,6 +68,12 @@ export async function convert(
   const { type = "f32", pooling, name = basename(from), ...others } = checkOptions(options, OPTIONS);
   const { signal, onProgress } = others;
   signal?.throwIfAborted();
+  if (isFolder(from) === false) {
+    throw new LlamaError(
+      "model-invalid",
+      `Cannot make a GGUF file of ${printable(from, undefined, LONGEST_REASON)}: ${noFolder(from)}`,
+    );
+  }
   const { metadata, tensors } = await readBert(from, { name, pooling });
   if (type === "f32") return await writeGguf(to, metadata, tensors, { signal, onProgress });
   await withTemporary(to, async (whole) => {
@@ -70,4 +86,14 @@ export async function convert(
       ...(onProgress && { onProgress: (done) => onProgress(WRITING + done * (1 - WRITING)) }),
     });
   });
+}
+
+/** What is wrong with the path of a checkpoint that is no folder's. */
+function noFolder(path: string): string {
+  if (/\.gguf$/i.test(path)) {
+    return "it is a GGUF file's name: load that as it is, or make its weights smaller by quantize()";
+  }
+  if (/\.(safetensors|bin|pt|json)$/i.test(path)) return "it is a file's name: give the folder of the checkpoint";
+  return unexpanded(path) ||
+    "there is no such directory: give the folder of a checkpoint, which is got from the hub first";
 }

@@ -1,6 +1,9 @@
 /** Writing a file so that its name never holds half of it. */
 import { rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import process from "node:process";
+import { LlamaError } from "../../ffi/errors.ts";
+import { isFolder, LONGEST_REASON, printable, unexpanded } from "../check.ts";
 
 /**
  * Writes a file under a temporary name beside it, and gives it its name when it is whole.
@@ -22,8 +25,14 @@ export async function replaceFile(path: string, write: (temporary: string) => Pr
  *
  * @param path A name beside which the file may lie.
  * @param use Writes the file to the path it is given and uses it.
+ * @throws {LlamaError} With code `"model-invalid"` if its folder is not there, or the name is a folder's: before any work.
  */
 export async function withTemporary(path: string, use: (temporary: string) => Promise<void>): Promise<void> {
+  const cannot = (why: string): never => {
+    throw new LlamaError("model-invalid", `Cannot write ${printable(path, undefined, LONGEST_REASON)}: ${why}`);
+  };
+  if (isFolder(path)) cannot("it is a directory; name the file to make in it");
+  if (isFolder(dirname(path)) === false) cannot(unexpanded(path) || "there is no such directory; make it first");
   // Unique, so that two processes that make the same file do not write into each other's.
   const temporary = `${path}.${process.pid}-${crypto.randomUUID().slice(0, 8)}.incomplete`;
   try {

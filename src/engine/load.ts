@@ -1,6 +1,7 @@
 /** Loads a model and starts its lanes. */
 import { cores, devices, kernels, Lane, LLAMA_VERSION, type Model, type Native, open, SPECIAL } from "../../ffi/mod.ts";
 import { LlamaError } from "../../ffi/errors.ts";
+import { printable, show } from "../check.ts";
 import type { EmbedOptions, LoadOptions } from "../options.ts";
 import { ContextSizes, measureOn } from "../pool/context_sizes.ts";
 import { capacityFor, type MemoryPlan, type ModelMemory, planMemory, weightsBytes } from "../pool/memory.ts";
@@ -159,7 +160,7 @@ async function answerTokens(lane: Lane, model: Model, answers: readonly string[]
     none,
   );
   if (counts.every((count) => count === 1) && new Set(ids).size === answers.length) return Array.from(ids);
-  const [list, numbers] = [answers.map((answer) => JSON.stringify(answer)), [...counts]].map((all) =>
+  const [list, numbers] = [answers.map((answer) => printable(JSON.stringify(answer))), [...counts]].map((all) =>
     all.join(" and ")
   );
   throw new LlamaError(
@@ -179,10 +180,10 @@ function deviceIndex(name: string | undefined, native: Native): { index: number;
   const found = list[index];
   if (!found) {
     const names = list.map((device) => `"${device.name}"`).join(", ");
-    throw new RangeError(`Cannot load on the device "${name}": this library offers ${names || "none"}`);
+    throw new RangeError(`Cannot load on the device ${show(name)}: this library offers ${names || "none"}`);
   }
   if (found.kind === "accelerator") {
-    throw new LlamaError("model-unsupported", `Cannot load on the device "${name}": it only works beside the CPU`);
+    throw new LlamaError("model-unsupported", `Cannot load on the device ${show(name)}: it only works beside the CPU`);
   }
   return { index: found.kind === "cpu" ? -1 : index, cpu: found.kind === "cpu" };
 }

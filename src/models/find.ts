@@ -8,7 +8,8 @@ import { env, granted, isFile } from "../../ffi/host/permission.ts";
 import { cachedFile, hubCache } from "./cache.ts";
 import { type HubFile, hubFileOf, parseHubFile, partsOf, showHubFile } from "./reference.ts";
 import { catalogue, type CatalogueName, catalogueName } from "./catalogue.ts";
-import { checkPath, checkText, show } from "../check.ts";
+import { nearest } from "../../ffi/host/options.ts";
+import { checkPath, checkText, LONGEST_REASON, printable, show, unexpanded } from "../check.ts";
 
 /** A model as a user names it, read but not looked up. */
 export type ModelReference =
@@ -30,9 +31,7 @@ export function parseModel(model: unknown): ModelReference {
   }
   if (typeof model === "string" && /^https?:/i.test(model) || model instanceof URL && model.protocol !== "file:") {
     throw new TypeError(
-      `Cannot read model ${
-        show(String(model))
-      }: it must be a file: URL; models of the hub are hf:owner/repository/file.gguf`,
+      `Cannot read model ${show(String(model))}: it must be a file: URL; ${hubName(String(model))}`,
     );
   }
   if (model instanceof URL || /^file:/i.test(model)) return { kind: "path", path: checkPath("model", model) };
@@ -41,13 +40,15 @@ export function parseModel(model: unknown): ModelReference {
     throw new RangeError(`Cannot read model: it must be a path or a name, is ${JSON.stringify(model)}`);
   }
   if (model.startsWith("hf:")) return { kind: "hub", file: parseHubFile(model) };
-  if (/[\\/]|\.gguf$/i.test(model)) return { kind: "path", path: model };
+  if (/[\\/]|\.gguf$|^[~$%.]/i.test(model)) return { kind: "path", path: model };
   const name = catalogueName(model);
   if (name === undefined) {
+    const names = Object.keys(catalogue);
+    const near = nearest(model.trim(), names);
     throw new ModelNotFoundError(
-      `Cannot find model ${JSON.stringify(model)}: the catalogue has no such name, only ${
-        Object.keys(catalogue).join(", ")
-      }; a path has a slash or ends in .gguf`,
+      `Cannot find model ${quoted(model)}: the catalogue has no such name${
+        near === undefined ? "," : `, did you mean "${near}"? There are`
+      } only ${names.join(", ")}; a path has a slash or ends in .gguf`,
       model,
     );
   }
@@ -84,7 +85,7 @@ export function pathOf(found: ModelReference, model: string): string {
   const blind = tried.some((line) => line.includes("no permission"));
   const first = blind ? "allow to look for it with --allow-read and --allow-env, or " : "";
   throw new ModelNotFoundError(
-    `Cannot find model ${JSON.stringify(model)}: ${first}${remedy(model)}; looked at:\n${
+    `Cannot find model ${quoted(model)}: ${first}${remedy(model)}; looked at:\n${
       tried.map((line) => `  ${line}`).join("\n")
     }`,
     model,
@@ -93,26 +94,43 @@ export function pathOf(found: ModelReference, model: string): string {
 
 /** The error for a path where there is no file: what was probably meant. */
 export function missingFile(path: string): ModelNotFoundError {
-  const file = /\.gguf$/i.test(path);
-  const repository = !file && /^[\w-][\w.-]*\/[\w.-]+$/.test(path);
-  const name = repository ? catalogueName(path.slice(path.indexOf("/") + 1)) : undefined;
-  const remedy = path.startsWith("~")
-    ? '"~" is not expanded here: write the home folder out'
-    : name
-    ? `for that model of the hub give ${JSON.stringify(name)}, its name in the catalogue`
-    : repository
-    ? `for a model of the hub give a name of the catalogue, or hf:${path}/FILE.gguf`
-    : `give the path of a file that is there, or a name of the catalogue, which ${howToGet("NAME")} gets`;
+  const remedy = unexpanded(path) || inHub(path) ||
+    `give the path of a file that is there, or a name of the catalogue, which ${howToGet("NAME")} gets`;
   return new ModelNotFoundError(
-    `Cannot load the model ${path}: there is no such file${resolved(path)}; ${remedy}`,
+    `Cannot load the model ${printable(path, undefined, LONGEST_REASON)}: there is no such file${
+      resolved(path)
+    }; ${remedy}`,
     path,
   );
 }
 
+/** What to give for a path that looks as the hub writes a repository, `owner/name`; "" where it does not. */
+export function inHub(path: string): string {
+  if (/\.gguf$/i.test(path) || !/^[\w-][\w.-]*\/[\w.-]+$/.test(path)) return "";
+  const name = catalogueName(path.slice(path.indexOf("/") + 1));
+  if (name) return `for that model of the hub give ${JSON.stringify(name)}, its name in the catalogue`;
+  return `for a model of the hub give a name of the catalogue, or hf:${printable(path)}/FILE.gguf`;
+}
+
+/** What to give for the address of a file of the hub, as a browser shows it. */
+function hubName(url: string): string {
+  const [, repository, revision, file] =
+    /^https?:\/\/(?:huggingface\.co|hf\.co)\/([^/]+\/[^/]+)\/(?:resolve|blob)\/([^/]+)\/([^?#]+\.gguf)/i.exec(url) ??
+      [];
+  if (file === undefined) return "models of the hub are hf:owner/repository/file.gguf";
+  return `for that file of the hub give "hf:${
+    printable(`${repository}/${file}${revision === "main" ? "" : `@${revision}`}`, undefined, LONGEST_REASON)
+  }"`;
+}
+
+function quoted(model: string): string {
+  return printable(JSON.stringify(model), undefined, LONGEST_REASON);
+}
+
 /** Where a relative path leads, if the working directory may be known. */
 function resolved(path: string): string {
-  if (isAbsolute(path) || path.startsWith("~") || !granted({ name: "read", path: "." })) return "";
-  return ` (${resolve(path)})`;
+  if (isAbsolute(path) || unexpanded(path) || !granted({ name: "read", path: "." })) return "";
+  return ` (${printable(resolve(path), undefined, LONGEST_REASON)})`;
 }
 
 /** The folder of models: LLAMASAUR_MODELS, or `models/` of the checkout; undefined when this package is installed. */
@@ -157,9 +175,9 @@ function remedy(model: string): string {
 }
 
 function howToGet(model: string): string {
-  if (!isCheckout()) return `\`await download(${JSON.stringify(model)})\` of "@llamasaur/llamasaur/models"`;
+  if (!isCheckout()) return `\`await download(${quoted(model)})\` of "@llamasaur/llamasaur/models"`;
   const script = fileURLToPath(new URL("scripts/download_models.sh", packageRoot()));
   const here = granted({ name: "read", path: "." }) ? process.cwd() : undefined;
   const shown = here !== undefined && script.startsWith(`${here}/`) ? `.${script.slice(here.length)}` : script;
-  return `\`${shown} ${model}\``;
+  return `\`${shown} ${printable(model, undefined, LONGEST_REASON)}\``;
 }

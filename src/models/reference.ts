@@ -1,5 +1,6 @@
 /** How files on the model hub are named: `hf:owner/repo/file.gguf[@revision]`, or a name of the catalogue. */
 import { catalogue, type CatalogueName } from "./catalogue.ts";
+import { LONGEST_REASON, printable } from "../check.ts";
 
 /** A file of a repository on the hub. Every part is safe to be made a path of. */
 export interface HubFile {
@@ -27,7 +28,9 @@ export function parseHubFile(model: string): HubFile {
     /^hf:([^/]+)\/([^/]+)\/(.+?\.gguf)(?:@(.+))?$/i.exec(model) ?? [];
   const segments = [...path.split("/"), ...revision.split("/")];
   if (!NAME.test(owner) || !NAME.test(name) || !segments.every((segment) => SEGMENT.test(segment))) {
-    throw new RangeError(`Cannot read model ${JSON.stringify(model)}: it must be ${FORM}`);
+    throw new RangeError(
+      `Cannot read model ${printable(JSON.stringify(model), undefined, LONGEST_REASON)}: it must be ${FORM}`,
+    );
   }
   return { repository: `${owner}/${name}`, path, revision };
 }
@@ -48,7 +51,7 @@ export function partsOf(file: HubFile): HubFile[] {
   });
 }
 
-/** The name again, as a user would write it. */
+/** The name again, as a user would write it, fit for a message. */
 export function showHubFile({ repository, path, revision }: HubFile): string {
-  return `hf:${repository}/${path}${revision === "main" ? "" : `@${revision}`}`;
+  return printable(`hf:${repository}/${path}${revision === "main" ? "" : `@${revision}`}`, undefined, LONGEST_REASON);
 }

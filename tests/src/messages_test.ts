@@ -6,6 +6,7 @@ import process from "node:process";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { dot, Llama, LlamaError, type LogLine, ModelNotFoundError, topK } from "../../mod.ts";
 import { download, HubUnavailableError } from "../../models.ts";
+import { convert, quantize, type WeightType } from "../../convert.ts";
 import { fixture, inDirectory } from "../support/checkpoint.ts";
 import { findProgram, ROOT, runChild } from "../support/child.ts";
 import { cannotLoad, libraryMissing, modelPath } from "../support/references.ts";
@@ -27,6 +28,20 @@ const PATHS: [path: string, right: RegExp, wrong?: RegExp][] = [
   ["BAAI/bge-small-en-v1.5", /no such file .*give "bge-small-en-v1.5", its name in the catalogue$/],
   ["sentence-transformers/all-MiniLM-L6-v2", /give "all-minilm-l6-v2", its name in the catalogue$/],
   ["somebody/some-model", /a name of the catalogue, or hf:somebody\/some-model\/FILE\.gguf$/],
+  ["~", /no such file; "~" is not expanded here/],
+  ["$HOME/x.gguf", /no such file; variables are not expanded here: write the folder out$/],
+  ["%APPDATA%\\x.gguf", /no such file; variables are not expanded here/],
+  ["/data/~tmp/100%/x.gguf", /no such file; give the path/, /expanded/],
+  ["all-minilm-l6-v3", /no such name, did you mean "all-minilm-l6-v2"\? There are only/],
+  ["zzz", /no such name, only bge-small-en-v1.5, .*; a path has a slash or ends in \.gguf$/],
+  [
+    "https://huggingface.co/o/r/resolve/main/x/y.gguf?download=true",
+    /for that file of the hub give "hf:o\/r\/x\/y\.gguf"$/,
+  ],
+  ["https://hf.co/o/r/blob/v2/y.gguf", /give "hf:o\/r\/y\.gguf@v2"$/],
+  ["https://example.com/x.gguf", /it must be a file: URL; models of the hub are hf:owner\/repository\/file.gguf$/],
+  ["a\u009b2J\u202e\n.gguf", /the model a\\u\{9b\}2J\\u\{202e\}\\u\{a\}\.gguf: there is no such file/],
+  [`${"x/".repeat(3000)}y.gguf`, /^.{300,1500}$/],
   ["~/models/x.gguf", /"~" is not expanded here: write the home folder out$/],
   ["models/none.gguf", /no such file \(\/.*models\/none\.gguf\); give the path.* gets$/, /\.\/models does/],
   [
@@ -36,7 +51,7 @@ const PATHS: [path: string, right: RegExp, wrong?: RegExp][] = [
 ];
 
 for (const [path, right, wrong = /undefined/] of PATHS) {
-  test(`Llama.load("${path}") says what is meant and how to get it`, { skip }, async () => {
+  test(`Llama.load(${JSON.stringify(path).slice(0, 70)}) says what is meant and how to get it`, { skip }, async () => {
     const message = await words(() => Llama.load(path));
     assertMatch(message, right);
     assert(!wrong.test(message), message);
@@ -131,6 +146,45 @@ test("download() without a hub throws a class that is exported", async () => {
   });
 });
 
+test("download() of a repository's name says which name to give", async () => {
+  for (
+    const [model, right] of [
+      ["BAAI/bge-small-en-v1.5", /for that model of the hub give "bge-small-en-v1\.5", its name in the catalogue$/],
+      ["o/r", /for a model of the hub give a name of the catalogue, or hf:o\/r\/FILE\.gguf$/],
+      ["./x.gguf", /it must be a name of the catalogue or hf:owner\/repository\/file\.gguf$/],
+    ] as const
+  ) assertMatch(await words(() => download(model)), right);
+});
+
+test("convert() and quantize() name a place that is not there, or is no place for it, before they work", {
+  skip,
+}, async () => {
+  await inDirectory(async (directory) => {
+    const [model, out] = [fixture("families/bert_mean.gguf"), join(directory, "out.gguf")];
+    const checkpoint = fixture("tiny_bert");
+    const make = (from: string, to: string, type: WeightType = "f32") => words(() => convert(from, to, { type }));
+    const cases: [message: Promise<string>, right: RegExp][] = [
+      [make(model, out), /^LlamaError: .*it is a GGUF file's name: load that as it is, or .* by quantize\(\)$/],
+      [make(join(checkpoint, "model.safetensors"), out), /it is a file's name: give the folder of the checkpoint$/],
+      [make(join(directory, "none"), out), /there is no such directory: give the folder of a checkpoint/],
+      [make("~/none", out), /~.none: "~" is not expanded here/],
+      [
+        make(checkpoint, join(directory, "none", "out.gguf")),
+        /Cannot write .*none.out\.gguf: there is no such directory/,
+      ],
+      [make(checkpoint, join(directory, "none", "out.gguf"), "q8_0"), /Cannot write .*: there is no such directory/],
+      [make(checkpoint, directory), /Cannot write .*: it is a directory; name the file to make in it$/],
+      [words(() => quantize(model, "~/out.gguf", "q8_0")), /Cannot write .*: "~" is not expanded here/],
+      [words(() => quantize(model, directory, "q8_0")), /Cannot write .*: it is a directory/],
+      [
+        words(() => quantize(join(directory, "none.gguf"), out, "q8_0")),
+        /^LlamaError: Cannot quantize .*none\.gguf to q8_0: there is no such file$/,
+      ],
+    ];
+    for (const [message, right] of cases) assertMatch(await message, right);
+  });
+});
+
 test("an option that does not exist is refused with the one that was meant", { skip }, async () => {
   await using llama = await Llama.load(fixture("families/bert_mean.gguf"));
   for (const [option, meant] of [["topK", "topN"], ["top_n", "topN"], ["Truncate", "truncate"]]) {
@@ -143,6 +197,7 @@ test("a promise in the place of a vector is told to be awaited", async () => {
   const promise = Promise.resolve(Float32Array.of(1)) as unknown as Float32Array;
   assertMatch(await words(() => dot(promise, promise)), /is a promise: await it$/);
   assertMatch(await words(() => topK(promise, [], 1)), /is a promise: await it$/);
+  assertMatch(await words(() => Llama.load(Promise.resolve("x") as unknown as string)), /is a promise: await it$/);
 });
 
 test("gpuLayers without a GPU is told", { skip: cannotLoad(MINILM) }, async () => {

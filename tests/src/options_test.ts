@@ -198,7 +198,7 @@ test("show() is short and runs none of the value's own code", () => {
   revoked.revoke();
   assertEquals([show(revoked.proxy), show(Promise.resolve()), show(10n ** 100n)], [
     "an object",
-    "a promise",
+    "a promise: await it",
     "a bigint",
   ]);
   assertEquals(show("x".repeat(100)), `"${"x".repeat(40)}…"`);

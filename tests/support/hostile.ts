@@ -41,6 +41,12 @@ const KINDS: readonly (() => unknown)[] = [
   () => "\ud800",
   () => "x\udc00".repeat(1000),
   () => "../../../../etc/passwd",
+  // What would move a terminal's cursor or turn a line around, and names that no message has room for.
+  () => "\u009b2J\u202ea\nb",
+  () => `a/\u202e\n${"x".repeat(5000)}.gguf`,
+  () => `hf:owner/repo/\u202e${"x".repeat(5000)}.gguf`,
+  () => "~",
+  () => "$HOME/model.gguf",
   () => "file://%",
   () => "file:///a%00b",
   () => "hf:../../x.gguf",

@@ -7,6 +7,9 @@ import { Trap } from "./hostile.ts";
 // What a runtime says when code of ours touched a value that it had not looked at.
 const RAW =
   /undefined is not|null is not|is not a function|Cannot read propert|is not iterable|Cannot convert|Invalid array length|is not an object|ERR_INVALID|malformed/i;
+// What must not stand in a message: it would begin a terminal's escape, turn the reading direction, or break the line.
+const UNPRINTABLE = /[^\P{Cc}\n]|[\p{Cf}\p{Cs}]/u;
+const LONGEST = 4000;
 const PATIENCE = 60_000; // ms
 
 /** Replaces an argument of a call, or a key of one: `2`, `2.topN`. */
@@ -68,6 +71,8 @@ function wrongError(what: string, error: unknown, refusal: string | undefined): 
   if (error instanceof Trap) return undefined; // the value's own code
   if (!(error instanceof Error)) return `${what} failed with ${String(error)}, which is no Error`;
   const words = `${error.name}: ${error.message}`;
+  if (UNPRINTABLE.test(words)) return `${what} fails with what cannot be printed: ${JSON.stringify(words)}`;
+  if (words.length > LONGEST) return `${what} fails with ${words.length} letters: ${words.slice(0, 300)}`;
   if (refusal === undefined) {
     return RAW.test(error.message) ? `${what} failed in the runtime's words: ${words}` : undefined;
   }

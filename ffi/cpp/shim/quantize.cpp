@@ -46,7 +46,7 @@ void watch_quantize(void * user, const char * text) {
 int32_t quantize(saur_lane * lane, const std::string & input, const std::string & output, llama_ftype type, int32_t threads) {
     ModelFiles    files;
     const int32_t opened = open_model_files(input, true, files, lane->result.error);
-    if (opened == SAUR_NOT_GGUF || opened == SAUR_UNSOUND) {
+    if (opened == SAUR_NOT_FOUND || opened == SAUR_NOT_GGUF || opened == SAUR_UNSOUND) {
         return opened;
     }
     llama_model_quantize_params p = llama_model_quantize_default_params();

@@ -15,7 +15,7 @@ import {
 } from "../cache.ts";
 import { type HubFile, partsOf, showHubFile } from "../reference.ts";
 import { boolean, callback, checkOptions, checkPath, type Checks, checkText, show, signal } from "../../check.ts";
-import { parseModel } from "../find.ts";
+import { inHub, parseModel } from "../find.ts";
 import { withLock } from "../../../ffi/host/lock.ts";
 import { env } from "../../../ffi/host/permission.ts";
 import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer, HubUnavailableError } from "./client.ts";
@@ -81,9 +81,8 @@ export async function download(model: string, options: DownloadOptions = {}): Pr
   signal?.throwIfAborted();
   const wanted = parseModel(model);
   if (wanted.kind === "path") {
-    throw new TypeError(
-      `Cannot download ${show(String(model))}: it must be a name of the catalogue or hf:owner/repository/file.gguf`,
-    );
+    const remedy = inHub(wanted.path) || "it must be a name of the catalogue or hf:owner/repository/file.gguf";
+    throw new TypeError(`Cannot download ${show(String(model))}: ${remedy}`);
   }
   if (cache === undefined) {
     throw new Error(

@@ -207,8 +207,13 @@ test("convert() rejects when the checkpoint or the place for the file is missing
     await assertRejects(
       () => convert(join(directory, "none"), join(directory, "out.gguf")),
       LlamaError,
-      "no such file",
+      "no such directory",
     );
-    await assertRejects(() => convert(fixture("tiny_bert"), join(directory, "none", "out.gguf")), Error, "ENOENT");
+    const nowhere = join(directory, "none", "out.gguf");
+    await assertRejects(
+      () => convert(fixture("tiny_bert"), nowhere),
+      LlamaError,
+      `Cannot write ${nowhere}: there is no`,
+    );
   });
 });
