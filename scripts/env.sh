@@ -83,7 +83,8 @@ llamasaur_runtimes() (
       "Install both by other means and put them on PATH: they are used if their versions are exactly these."
     exit 1
   }
-  mkdir bin && ln -s "../$deno" "bin/deno$exe" && ln -s "../$bun" "bin/bun$exe" && cd / || exit 1
+  mkdir bin && ln -s "../$deno" "bin/deno$exe" && ln -s "../$bun" "bin/bun$exe" &&
+    ln -s "bun$exe" "bin/bunx$exe" && cd / || exit 1
   llamasaur_pinned "$1/bin/deno" "$1/bin/bun" || llamasaur_swap "$temporary/new" "$1"
 )
 
@@ -111,6 +112,7 @@ llamasaur_set_up() {
     runtimes="$(llamasaur_cache)/runtimes/deno-$LLAMASAUR_DENO-bun-$LLAMASAUR_BUN" || return 1
     llamasaur_pinned "$runtimes/bin/deno" "$runtimes/bin/bun" ||
       { bash "$root/scripts/need.sh" npm && llamasaur_runtimes "$runtimes"; } || return 1
+    [ -e "$runtimes/bin/bunx" ] || ln -s bun "$runtimes/bin/bunx" 2>/dev/null || true # installed before bunx was linked
     PATH="$runtimes/bin:$PATH"
     export PATH
     hash -r

@@ -29,7 +29,8 @@ const TOOLS = ["options", "check", "progress", "vectors", "scores", "slices", "w
 );
 
 /**
- * The house: what each room may import besides node: and, but for the entries, itself. "types of" a room allows `import type` alone.
+ * The house: what each room may import besides node: and, but for the entries, itself. "types of" a room allows `import type` alone,
+ * "import() of" one what runs when it is called.
  * mod.ts, models.ts and the like of the root are the entries, src/llama.ts and its like the calls, options.ts and its like the tools.
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
@@ -37,7 +38,10 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     ...["calls", "tools", "src/engine", "src/pool", "src/text", "src/models", "src/models/hub", "src/convert"],
     "ffi/errors.ts",
   ],
-  "calls": ["src/engine", "src/pool", "src/text", "src/models", "tools", "ffi/mod.ts", "ffi/errors.ts", "ffi/host"],
+  "calls": [
+    ...["src/engine", "src/pool", "src/text", "src/models", "tools", "ffi/mod.ts", "ffi/errors.ts", "ffi/host"],
+    "import() of src/models/hub", // for `download: true` alone
+  ],
   "tools": ["ffi/errors.ts", "ffi/host"],
   "src/engine": ["src/pool", "src/text", "src/models", "tools", "ffi/mod.ts", "ffi/errors.ts"],
   "src/pool": ["src/text", "tools", "ffi/mod.ts", "ffi/errors.ts"],
@@ -104,7 +108,7 @@ function roomOf(path: string): string {
   return folder === "." ? "entries" : folder === "src" ? "calls" : folder;
 }
 
-function refusal(path: string, { specifier, target, typeOnly }: Import): string | undefined {
+function refusal(path: string, { specifier, target, typeOnly, dynamic }: Import): string | undefined {
   if (PURE.includes(path)) return "this file is pure and imports nothing";
   if (specifier.startsWith("node:")) return undefined;
   if (specifier === "bun:ffi") return "a bundle of it starts on Bun alone; take it as ffi/runtime/bun.ts does";
@@ -114,6 +118,7 @@ function refusal(path: string, { specifier, target, typeOnly }: Import): string 
   if (allowed === undefined) return `${from} is no room in the table of scripts/imports.ts`;
   const own = to === from && from !== "entries";
   if (own || allowed.includes(to) || (typeOnly && allowed.includes(`types of ${to}`))) return undefined;
+  if (dynamic && allowed.includes(`import() of ${to}`)) return undefined;
   return `${from} may import ${allowed.join(", ") || "nothing but itself"}, and this is in ${to}`;
 }
 

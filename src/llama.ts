@@ -5,7 +5,7 @@ import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine/load.ts";
 import type { LlamaInfo } from "./engine/info.ts";
 import { estimateMemory, type MemoryEstimate } from "./pool/memory.ts";
-import { missingFile, parseModel, pathOf } from "./models/find.ts";
+import { missingFile, type ModelReference, parseModel, pathOf } from "./models/find.ts";
 import { catalogueEntryOf, catalogueEntryOfFile } from "./models/catalogue.ts";
 import { checkText, copyInput } from "./check.ts";
 import {
@@ -23,6 +23,7 @@ import {
 import type { Pool } from "./pool/pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
 import { mapInSlices } from "./slices.ts";
+import { countTokens } from "./text/count.ts";
 import { embedIterable, type ItemEmbedding } from "./stream.ts";
 
 export type { Device };
@@ -61,7 +62,7 @@ export class Llama {
   }
 
   /**
-   * Loads a GGUF model. Never downloads or builds anything.
+   * Loads a GGUF model. Never builds anything, and downloads only with `download: true`.
    *
    * @param model Path or `file:` URL of a GGUF file, a name of the catalogue (`"bge-small-en-v1.5"`), or
    * `hf:owner/repository/file.gguf[@revision]`; the latter two are looked up in `models/` and the hub's cache.
@@ -70,6 +71,7 @@ export class Llama {
    * @throws {TypeError} when an option does not exist or is of the wrong type; the message names it.
    * @throws {RangeError} when an option is out of range.
    * @throws {ModelNotFoundError} when there is no such file.
+   * @throws {Error} what `download` of `./models` throws, with `download: true`.
    * @throws {LibraryNotFoundError} when the native library was not built.
    * @throws {LlamaError} `model-invalid`, `model-unsupported`, `version-mismatch` or `out-of-memory`.
    * @example
@@ -84,7 +86,9 @@ export class Llama {
     const checked = checkLoadOptions(options);
     const reference = parseModel(model);
     const known = reference.kind === "hub" ? catalogueEntryOf(reference.file.repository) : undefined;
-    const path = pathOf(reference, String(model));
+    const path = checked.download && reference.kind === "hub"
+      ? await findOrDownload(reference, String(model), checked.signal)
+      : pathOf(reference, String(model));
     const entry = known ?? catalogueEntryOfFile(path);
     const matryoshka = entry && entry.matryoshka === true;
     return new Llama(
@@ -116,21 +120,24 @@ export class Llama {
   }
 
   /**
-   * How many tokens a text has, special ones included, before any truncation.
+   * How many tokens a text has, or each of many, special ones included, before any truncation.
    *
-   * @param text The text.
-   * @returns The number of tokens; `embed` truncates a text with more than `info.maxTokens`.
-   * @throws As `tokenize`.
+   * @param text A text, or a list of texts.
+   * @returns The number of tokens, or a list of them in the order of the texts; `embed` truncates a text with more than
+   * `info.maxTokens`.
+   * @throws As `tokenize`; the message names the index.
    * @example
    * ```ts
    * import { Llama } from "@llamasaur/llamasaur";
    *
    * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
    * console.log(await llama.countTokens("hello world")); // 4
+   * console.log(await llama.countTokens(["hello world", "hello"])); // [ 4, 3 ]
    * ```
    */
-  async countTokens(text: string): Promise<number> {
-    return (await this.tokenize(text)).length;
+  async countTokens<Input extends string | readonly string[]>(text: Input): Promise<ForInput<Input, number>> {
+    const counts = await this.#call(() => countTokens(this.#engine.pool, text));
+    return (typeof text === "string" ? counts[0]! : counts) as ForInput<Input, number>;
   }
 
   /**
@@ -370,6 +377,21 @@ export class Llama {
       this.#running.delete(ended);
       end();
     }
+  }
+}
+
+/** The path of a model of the hub; one that is on this machine is asked for nowhere. */
+async function findOrDownload(
+  reference: ModelReference,
+  model: string,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  try {
+    return pathOf(reference, model);
+  } catch (error) {
+    if (!(error instanceof ModelNotFoundError)) throw error;
+    const { download } = await import("./models/hub/download.ts"); // nothing else here leads to the network
+    return await download(model, { signal });
   }
 }
 

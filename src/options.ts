@@ -70,6 +70,11 @@ export interface LoadOptions {
   readonly library?: string | URL | undefined;
   /** Refuse a file whose weights hold NaN or infinity; reads the whole file. @default {false} */
   readonly checkTensors?: boolean | undefined;
+  /**
+   * Get a model of the catalogue or `hf:` that is not on this machine, as `download` of `./models` does, with its line of
+   * progress on a terminal. @default {false}
+   */
+  readonly download?: boolean | undefined;
   /** Stops the loading. */
   readonly signal?: AbortSignal | undefined;
   /** Called with 0 to 1 while the weights are read. */
@@ -169,6 +174,7 @@ const LOAD: Checks<LoadOptions> = {
   memoryLimit: integer(1),
   library: checkPath,
   checkTensors: boolean,
+  download: boolean,
   signal,
   onProgress: callback,
   attention: word(["causal", "non-causal"]),

@@ -22,6 +22,7 @@ import {
   npm,
   pack,
   warmCache,
+  withoutPrebuilt,
 } from "../support/packaging.ts";
 
 if (noBuild) console.warn(`packaging_test: builds of the package are NOT tried: ${noBuild}`);
@@ -52,7 +53,10 @@ test(
     const held = ["build", "ffi", "src", ...entries, ...pages];
     const ofNpm = ["js", "package.json"];
     await inDirectory(async (directory) => {
-      const packed = await runChild(npm!, ["pack", "--dry-run", "--json"], { env: emptyHome(directory) });
+      const packed = await runChild(npm!, ["pack", "--dry-run", "--json"], {
+        env: emptyHome(directory),
+        timeout: 90_000,
+      });
       assertEquals(packed.code, 0, packed.stderr);
       const [{ files }] = JSON.parse(packed.stdout);
       const paths: string[] = files.map(({ path }: { path: string }) => path);
@@ -162,7 +166,7 @@ test("npm: of a registry has a command that builds, and checks and runs README's
   await inDirectory(async (directory) => {
     const cwd = emptyFolder(directory);
     const packed = await pack(directory);
-    await using registry = await serveNpm([packed]);
+    await using registry = await serveNpm([withoutPrebuilt(packed)]);
     const env = { ...emptyHome(directory), NPM_CONFIG_REGISTRY: registry.url };
     await warmCache(env);
     const run = (...args: string[]) => runChild(deno!, args, { env, cwd, timeout: 60_000 });

@@ -81,6 +81,15 @@ test("importViolations() accepts every arrow of the house and refuses every othe
 
 test("importViolations() accepts types where an arrow is for types, and nowhere else", () => assertArrows(true));
 
+test("importViolations() lets calls reach the network code by import(), and by nothing else", () => {
+  const hub = "src/models/hub/download.ts";
+  assertEquals(planted("src/llama.ts", edge(hub, { dynamic: true })), []);
+  assertMatch(planted("src/llama.ts", edge(hub))[0]!, /calls may import .*, and this is in src\/models\/hub/);
+  for (const from of ["src/engine/load.ts", "src/check.ts", "ffi/open.ts"]) {
+    assertEquals(planted(from, edge(hub, { dynamic: true })).length, 1);
+  }
+});
+
 test("importViolations() lets a room import itself, but not an entry another", () => {
   for (
     const [from, to] of [

@@ -191,6 +191,15 @@ test("tokenize() and countTokens() include special tokens and do not truncate", 
   assertEquals([...await llama.tokenize("hello world")], [101, 7592, 2088, 102]);
   assertEquals([...await llama.tokenize("")], [101, 102]);
   assertEquals(await llama.countTokens("word ".repeat(2000)), 2002);
+  assertEquals(await llama.countTokens(["word", "", "word", "word word"]), [3, 2, 3, 4]);
+  assertEquals(await llama.countTokens([]), []);
+  const either: string | string[] = ["word"];
+  assertEquals(await llama.countTokens(either), [3]);
+  await assertRejects(
+    () => llama.countTokens(["a", 1 as never]),
+    TypeError,
+    "Cannot read text[1]: it must be a string",
+  );
 });
 
 test("info tells what the file says, and is frozen", options, async () => {

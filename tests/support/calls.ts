@@ -137,6 +137,7 @@ function libraryCalls(model: string, positions: number): Call[] {
         "1.memoryLimit": option("memoryLimit", within(1)),
         "1.library": option("library", isPath),
         "1.checkTensors": option("checkTensors", isBoolean),
+        "1.download": option("download", isBoolean),
         "1.signal": option("signal", isSignal),
         "1.onProgress": option("onProgress", isFunction),
         "1.onLog": option("onLog", isFunction),
@@ -170,7 +171,7 @@ function libraryCalls(model: string, positions: number): Call[] {
         "0.signal": option("signal", isSignal),
         "0.onLine": option("onLine", isFunction),
       },
-      options: { at: 0, more: ["dryRun", "debug", "clean", "sanitize"] },
+      options: { at: 0, more: ["dryRun", "debug", "clean", "sanitize", "prebuilt"] },
       run: (value) => build(value as { dryRun: true }),
     },
   ];
@@ -240,12 +241,18 @@ function textCalls(embedder: Llama): Call[] {
       options: { at: 2, more: ["instruction", "label"] },
       run: (...args) => embedder.rerank(...args as [string, string[]]),
     },
-    ...(["tokenize", "countTokens"] as const).map((name): Call => ({
-      name,
+    {
+      name: "tokenize",
       args: ["one"],
       refusals: { "0": named("text", isText) },
-      run: (text) => embedder[name](text as string),
-    })),
+      run: (text) => embedder.tokenize(text as string),
+    },
+    {
+      name: "countTokens",
+      args: ["one"],
+      refusals: { "0": (value) => typeof value === "string" ? named("text", isText)(value) : texts("text")(value) },
+      run: (text) => embedder.countTokens(text as string),
+    },
     {
       name: "estimateMemory",
       args: [[1, 2]],

@@ -84,6 +84,12 @@ export async function pack(directory: string): Promise<Packed> {
   return { manifest, tarball: join(directory, packed.stdout.trim()) };
 }
 
+/** The same for a registry that has no prebuilt packages: Deno takes nothing whose dependency no registry knows. */
+export function withoutPrebuilt({ manifest, tarball }: Packed): Packed {
+  const { optionalDependencies: _, ...rest } = manifest as Packed["manifest"] & { optionalDependencies?: unknown };
+  return { manifest: rest, tarball };
+}
+
 /** Unpacks npm's package into the `node_modules` of a folder, as an installation does. */
 export async function installPacked(packed: Packed, folder: string): Promise<void> {
   const place = join(folder, "node_modules", packed.manifest.name);
