@@ -2,6 +2,7 @@
 import type { Model } from "../../ffi/mod.ts";
 import { LlamaError } from "../../ffi/errors.ts";
 import type { CatalogueEntry } from "../models/catalogue.ts";
+import { printable } from "../check.ts";
 import type { LoadOptions, Pooling } from "../options.ts";
 import { type Template, YES_NO_TEMPLATE } from "../text/templates.ts";
 import type { Exactness, Reranker } from "./info.ts";
@@ -46,7 +47,7 @@ export function profileOf(model: Model, options: LoadOptions, known: CatalogueFa
   const template = options.template ?? model.meta("tokenizer.chat_template.rerank") ?? known?.template;
   const answers = options.answers ?? known?.answers;
   const { numbers } = model;
-  const exactness = exactnessOf(model.meta("general.name") ?? "The model", {
+  const exactness = exactnessOf(printable(model.meta("general.name") ?? "The model"), {
     architecture: model.meta("general.architecture") ?? "",
     meta: (key) => model.meta(key),
     hasTensor: (name) => model.hasTensor(name),

@@ -1,6 +1,6 @@
 // Warnings that nobody asked for: by console.warn, once a model and kind, and by onLog alone where that is given.
 import { after, before, test } from "node:test";
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assertEquals, assertMatch } from "@std/assert";
@@ -10,6 +10,7 @@ import { fixture } from "../support/checkpoint.ts";
 import { writeWithout } from "../support/gguf_copy.ts";
 import { libraryMissing } from "../support/references.ts";
 import { MODEL } from "../support/packaging.ts";
+import { parse, serialise, setKey, value } from "../torture/gguf.ts";
 
 const skip = libraryMissing;
 const LONG = "word ".repeat(999);
@@ -89,6 +90,16 @@ test("a part that is missing is told by console.warn", { skip }, async () => {
   const words = await warnedOf(path, {}, (llama) => llama.rerank("a", ["b"]));
   assertEquals(words.length, 1, words.join("\n"));
   assertMatch(words[0]!, /^llamasaur: headless\.gguf: .*lacks the pooler/);
+});
+
+test("a model's own name stands in a warning bounded and printable", { skip }, async () => {
+  const path = join(directory, "named.gguf");
+  const gguf = parse(new Uint8Array(readFileSync(join(directory, "tiny.gguf"))));
+  const named = setKey(gguf, "general.name", value.string(`a\u009b2J\u202e\n${"x".repeat(20_000)}`));
+  writeFileSync(path, serialise(setKey(named, "bert.pooling_type", value.u32(0))));
+  const words = await warnedOf(path);
+  assertEquals(words.length, 1, words.join("\n"));
+  assertMatch(words[0]!, /^llamasaur: named\.gguf: a\\u\{9b\}2J\\u\{202e\}\\u\{a\}xxx[^]{1,500} names no pooling/);
 });
 
 test("an option without effect is told by console.warn", { skip }, async () => {
