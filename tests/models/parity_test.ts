@@ -28,6 +28,8 @@ import { farthest, libraryMissing as skip } from "../support/references.ts";
 
 // What a mistake must move a result by, in tolerances.
 const FACTOR = 20;
+// What a text alone may be from itself in company, with our kernels and f32 weights: of a number, or of the logits' range.
+const ALONE = 1e-6;
 const { embedders, rerankers } = readFamilies();
 
 // Why a family's file is not exact though its numbers are the original's: what llama.cpp's converter does not write down, so
@@ -84,8 +86,11 @@ for (const embedder of embedders) {
     check(embedder, limits, await vectorsOf(llama, texts, "backward"), "reversed");
     for (const i of someOf(texts)) {
       const { text, prompt, vector, id } = texts[i]!;
-      const off = farthest(await llama.embed(text, { prompt }), vector);
+      const alone = await llama.embed(text, { prompt });
+      const off = farthest(alone, vector);
       assert(off <= tolerance, `${id} alone is off by ${off}`);
+      const apart = farthest(alone, together[i]!);
+      assert(apart <= ALONE || !llama.info.kernels.includes("gelu"), `${id} alone is ${apart} from itself in company`);
     }
     for (const { name, text, vector } of mutations) {
       const moved = farthest(vector, together[text]!);
@@ -143,9 +148,16 @@ for (const reranker of rerankers) {
       assert(off <= tolerance, `${how}: off by ${off}`);
       assertEquals(scores.map(({ truncated }) => truncated), pairs.map(({ truncated }) => truncated));
     }
+    const { range } = compareScores(pairs, together);
     for (const i of pairs.keys().filter((i) => i % 4 === 1)) {
-      const off = farthest((await scoresOf(llama, [pairs[i]!]))[0]!.logits, pairs[i]!.logits);
+      const { logits } = (await scoresOf(llama, [pairs[i]!]))[0]!;
+      const off = farthest(logits, pairs[i]!.logits);
       assert(off <= tolerance, `pair ${i} alone is off by ${off}`);
+      const apart = farthest(logits, together[i]!.logits) / Math.max(1, range);
+      assert(
+        apart <= ALONE || !llama.info.kernels.includes("gelu"),
+        `pair ${i} alone is ${apart} from itself in company`,
+      );
     }
     for (const { name, pair, logits } of mutations) {
       const moved = farthest(logits, together[pair]!.logits);

@@ -190,6 +190,21 @@ test(
   },
 );
 
+test("attention of Llama.load() is for LFM2's convolutions, too", { skip }, async () => {
+  await inDirectory(async (directory) => {
+    const embedder = readFamilies().embedders.find(({ family }) => family.name === "lfm2_embedding")!;
+    const file = join(directory, "lfm2.gguf");
+    await writeWithout(familyFile(embedder.family), file, /^$/, /attention\.causal$/);
+    const offBy = async (options: LoadOptions): Promise<number> => {
+      await using llama = await loadFamily(embedder, file, { ...options, onLog: () => {} });
+      return compareVectors(embedder.texts, await vectorsOf(llama, embedder.texts)).off;
+    };
+    const [silent, said] = [await offBy({}), await offBy({ attention: "non-causal" })];
+    assert(silent > FACTOR * TOLERANCE, `it is right: ${silent}`);
+    assert(said <= TOLERANCE, `off by ${said}`);
+  });
+});
+
 test("attention of Llama.load() is refused where tokens always see the whole text", { skip }, async () => {
   for (const name of ["bert_mean", "llama_embed", "embedding_gemma"]) {
     const path = fixture(`families/${name}.gguf`);
