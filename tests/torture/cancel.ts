@@ -17,6 +17,7 @@ function cancel(name: string, what: string, ci: number, full: number): Case {
 export const cases: readonly Case[] = [
   cancel("schedule", "any schedule of calls and aborts", 5, 300),
   cancel("reasons", "each call, before, during and after, any reason", 20, 400),
+  cancel("callbacks", "each call, in any call of its own callbacks", 14, 400),
   cancel("stops", "processor time after an abort", 5, 100),
   cancel("listeners", "calls with one long-lived signal", 200, 10_000),
 ];

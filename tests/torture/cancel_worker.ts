@@ -9,7 +9,7 @@ import { build } from "../../build/mod.ts";
 import { produce } from "../../build/produce.ts";
 import { run } from "../../build/run.ts";
 import { convert, quantize } from "../../convert.ts";
-import { cosineSimilarity, Llama } from "../../mod.ts";
+import { cosineSimilarity, Llama, type LoadOptions } from "../../mod.ts";
 import { download } from "../../models.ts";
 import { fixture } from "../support/checkpoint.ts";
 import { HubServer, MODEL as FILE, NAME, sendRange } from "../support/hub_server.ts";
@@ -120,6 +120,37 @@ async function everything(
   };
 }
 
+/** Everything that takes a signal and a callback. */
+function withCallbacks(
+  llama: Llama,
+  hub: HubServer,
+): Record<string, (signal: AbortSignal, callback: () => void) => Promise<unknown>> {
+  const many = Array.from({ length: 60 }, () => textOf(draw(1, 60)));
+  const load = async (options: LoadOptions): Promise<void> => await (await Llama.load(Q8_0, options)).close();
+  const drain = async (stream: AsyncIterable<unknown>): Promise<void> => {
+    for await (const _ of stream) void 0;
+  };
+  const cache = (): string => join(directory, `hub ${draw(0, 1e9)}`);
+  return {
+    "load, onProgress": (signal, onProgress) => load({ signal, onProgress }),
+    "load, onLog": (signal, onLog) => load({ signal, onLog }),
+    embed: (signal, onProgress) => llama.embed(many, { signal, onProgress }),
+    rerank: (signal, onProgress) => llama.rerank("stone", many, { signal, onProgress }),
+    "rerank, text": (signal, callback) =>
+      llama.rerank("stone", many, { signal, text: (document) => (callback(), document) }),
+    "embedStream, onProgress": (signal, onProgress) => drain(llama.embedStream(many, { signal, onProgress })),
+    "embedStreamDetailed, text": (signal, callback) =>
+      drain(llama.embedStreamDetailed(many, { signal, text: (item) => (callback(), item) })),
+    convert: (signal, onProgress) => convert(fixture("tiny_bert"), join(directory, "out.gguf"), { signal, onProgress }),
+    "convert and quantize": (signal, onProgress) =>
+      convert(fixture("tiny_bert"), join(directory, "out.gguf"), { type: "q8_0", signal, onProgress }),
+    quantize: (signal, onProgress) =>
+      quantize(fixture("families/bert_cls.gguf"), join(directory, "quantized.gguf"), "q8_0", { signal, onProgress }),
+    download: (signal, onProgress) =>
+      download(NAME, { signal, endpoint: hub.endpoint, cache: cache(), offline: false, onProgress }),
+  };
+}
+
 const CASES: Record<string, () => Promise<void>> = {
   /** Any schedule of calls and aborts: everything settles, survivors are right, and the context goes on. */
   async schedule() {
@@ -189,6 +220,27 @@ const CASES: Record<string, () => Promise<void>> = {
           ? undefined
           : `${what}: another vector`,
       );
+    }
+  },
+
+  /** Each call, aborted in the n-th call of a callback of its own: it does not resolve, whatever comes after that. */
+  async callbacks() {
+    await using hub = await HubServer.start({ "owner/repo/model.gguf": FILE });
+    await using llama = await Llama.load(Q8_0);
+    const calls = Object.entries(withCallbacks(llama, hub));
+    const most: Record<string, number> = {};
+    for (let i = 0; i < count; i++) {
+      const [what, call] = calls[i % calls.length]!;
+      const reason = reasonOf();
+      const controller = new AbortController();
+      const n = draw(1, draw(0, 2) === 0 ? 2 : most[what] ?? 3);
+      let times = 0;
+      const rejected = await rejection(call(controller.signal, () => {
+        if (++times === n) controller.abort(reason);
+      }));
+      if (!rejected) most[what] = times;
+      const right = rejected ? times >= n && Object.is(rejected.reason, controller.signal.reason) : times < n;
+      say(right ? undefined : `${what}, callback ${n} of ${times}: ${rejected ? String(rejected.reason) : "resolved"}`);
     }
   },
 

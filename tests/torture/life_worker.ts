@@ -9,8 +9,10 @@ import { fileURLToPath } from "node:url";
 import { parentPort, Worker } from "node:worker_threads";
 import { open } from "../../ffi/mod.ts";
 import { cosineSimilarity, Llama, LlamaError } from "../../mod.ts";
+import { fixture } from "../support/checkpoint.ts";
 import { runChild } from "../support/child.ts";
 import { randomIntegers } from "../support/random.ts";
+import { CALLS, outcome } from "../support/watched_calls.ts";
 
 const SELF = fileURLToPath(import.meta.url);
 const MODEL = fileURLToPath(new URL("../../models/all-minilm-l6-v2-q8_0.gguf", import.meta.url));
@@ -121,6 +123,29 @@ const CASES: Record<string, () => Promise<void>> = {
       if (cosineSimilarity(alone!.value as Float32Array, expected) < 0.999) return "a call before close() is wrong";
       const odd = others.find((one) => one.status === "rejected" && one.reason !== reason);
       return odd && `failed with ${(odd as PromiseRejectedResult).reason}`;
+    });
+  },
+
+  /** Any calls at once, of which one closes the model from inside of its own arguments. */
+  async inside() {
+    const names = Object.keys(CALLS);
+    await again(async () => {
+      const llama = await Llama.load(fixture("families/modern_bert.gguf"));
+      let closing: Promise<void> | undefined;
+      let reads = 0;
+      const at = draw(1, 8);
+      const get = <T>(value: T): T => {
+        if (++reads === at) closing ??= llama.close();
+        return value;
+      };
+      const called = Array.from({ length: draw(1, 5) }, () => names[draw(0, names.length - 1)]!);
+      const found = await Promise.all(called.map((name) => outcome(() => CALLS[name]!(llama, get))));
+      const odd = found.findIndex((one) => one !== "done" && one !== "closed");
+      if (odd >= 0) return `${called[odd]} of ${called}, closed at read ${at}: ${found[odd]}`;
+      await (closing ?? llama.close());
+      const late = names[draw(0, names.length - 1)]!;
+      const after = await outcome(() => CALLS[late]!(llama, (value) => value));
+      return after === (late === "close" ? "done" : "closed") ? undefined : `${late} after close(): ${after}`;
     });
   },
 

@@ -33,6 +33,7 @@ export const cases: readonly Case[] = [
   life("cycles", "load, embed, close", 10, 500),
   life("concurrent", "calls at once", 1000, 10_000),
   life("closed", "close() during calls, and calls after it", 10, 100),
+  life("inside", "close() from inside of a call's arguments, and calls after it", 20, 1000),
   life("dropped", "models that nobody closed", 10, 100),
   life("copies", "two copies of the library, and one of another ABI", 3, 30),
   life("workers", "workers that are terminated", 2, 40),
