@@ -19,6 +19,7 @@ import {
   vectorsOf,
 } from "../support/families.ts";
 import { writeWithout } from "../support/gguf_copy.ts";
+import { readGguf } from "../support/gguf_reader.ts";
 import { farthest, libraryMissing as skip } from "../support/references.ts";
 
 // Of a number of a vector, in f32: what every family is held to.
@@ -202,6 +203,23 @@ test("attention of Llama.load() is for LFM2's convolutions, too", { skip }, asyn
     const [silent, said] = [await offBy({}), await offBy({ attention: "non-causal" })];
     assert(silent > FACTOR * TOLERANCE, `it is right: ${silent}`);
     assert(said <= TOLERANCE, `off by ${said}`);
+  });
+});
+
+test("Llama.load() refuses a file whose key for attention is no boolean", { skip }, async () => {
+  await inDirectory(async (directory) => {
+    for (const name of ["qwen3_two_way", "bert_cls", "llama_embed"]) {
+      const from = fixture(`families/${name}.gguf`);
+      const file = join(directory, `${name}.gguf`);
+      const architecture = readGguf(from).metadata.get("general.architecture")!.value as string;
+      await writeWithout(from, file, /^$/, /attention\.causal$/, [[`${architecture}.attention.causal`, { u32: 0 }]]);
+      const error = await assertRejects(
+        () => Llama.load(file, { attention: "non-causal" }),
+        LlamaError,
+        "attention.causal",
+      );
+      assertEquals(error.code, "model-invalid");
+    }
   });
 });
 

@@ -14,13 +14,19 @@ export function valueOf([key, { type, value }]: [string, Field]): [string, GgufV
   throw new Error(`${key} has type ${type}`);
 }
 
-/** Writes a file again, f32 as it is, without some of its tensors or keys. */
-export async function writeWithout(from: string, to: string, names: RegExp, keys: RegExp = /^$/): Promise<void> {
+/** Writes a file again, f32 as it is, without some of its tensors or keys, and with more keys. */
+export async function writeWithout(
+  from: string,
+  to: string,
+  names: RegExp,
+  keys: RegExp = /^$/,
+  more: [string, GgufValue][] = [],
+): Promise<void> {
   const { metadata, tensors } = readGguf(from);
   const kept = [...tensors].filter(([name]) => !names.test(name));
   await writeGguf(
     to,
-    new Map([...metadata].filter(([key]) => !keys.test(key)).map(valueOf)),
+    new Map([...metadata].filter(([key]) => !keys.test(key)).map(valueOf).concat(more)),
     kept.map(([name, { shape, data }]): GgufTensor => {
       const values = new Float32Array(data.slice().buffer);
       return {

@@ -1,5 +1,7 @@
 #include "shim/attention.h"
 
+#include "gguf.h"
+
 #include <cctype>
 
 namespace saur {
@@ -35,6 +37,15 @@ bool is_gte_qwen2(const std::string & architecture, std::string name) {
 
 std::string Attention::key(const ModelFiles & files) {
     return files.keys().text("general.architecture") + ".attention.causal";
+}
+
+int32_t Attention::setting(const ModelFiles & files) const {
+    const GgufField * field = files.keys().find(key(files));
+    double            said  = 0;
+    if (by == CAUSAL_BY_NOBODY || (field && field->type != GGUF_TYPE_BOOL)) {
+        return -1;
+    }
+    return files.keys().number(key(files), said) && (said != 0) == causal ? -1 : causal;
 }
 
 Attention attention_of(const ModelFiles & files, int32_t wanted) {

@@ -13,6 +13,10 @@ struct Attention {
 
     // llama.cpp's key for it.
     static std::string key(const ModelFiles & files);
+
+    // What the key must be set to: 1 or 0, or -1 where it may stay as it is. A key of another type stays, so that llama.cpp
+    // refuses the file.
+    int32_t setting(const ModelFiles & files) const;
 };
 
 // `wanted`: 1 or 0 as the option says, -1 without one.

@@ -48,7 +48,7 @@ std::vector<llama_model_kv_override> overrides_of(const Options & options, const
     add("tokenizer.ggml.add_eos_token", options[MODEL_ADD_EOS]);
     add("tokenizer.ggml.add_sep_token", options[MODEL_ADD_SEP]);
     // Before the graph is chosen: LFM2's convolutions go by it, too (src/models/lfm2.cpp), which a context's option is not for.
-    add(Attention::key(files), attention.by == CAUSAL_BY_NOBODY ? -1 : attention.causal);
+    add(Attention::key(files), attention.setting(files));
     list.push_back({ LLAMA_KV_OVERRIDE_TYPE_INT, "", { 0 } });
     return list;
 }
