@@ -68,6 +68,8 @@ export async function rankDocuments<T>(
   const planOf = reranker === "cosine" ? planCosine : planPairs;
   const plan = await planOf(engine, query, unique, options, { limit: maxTokens, truncate, name });
   const sequences = await Sequences.of(plan.splitter);
+  const empty = sequences.lengths.indexOf(0);
+  if (empty >= 0) throw nothing(name(sequences.textOf[empty]!));
   warnOfTruncation(sequences, maxTokens, engine.warnings);
   const progress = new ProgressReporter(onProgress);
   const best = new BestWindows(plan, sequences);
@@ -92,6 +94,13 @@ export async function rankDocuments<T>(
     const truncated = sequences.truncated[document] === 1;
     return { index, ...best.score(document), truncated, document: documents[index]! };
   });
+}
+
+/** The error for a sequence without tokens: of a document alone, or of a pair of which nothing has any. */
+function nothing(name: string): RangeError {
+  return new RangeError(
+    `Cannot rank ${name}: it is empty with all that goes around it, and this model has no special token to stand for nothing`,
+  );
 }
 
 /** Each document's best window: the first one with the largest logit. A document that is not split is its only window. */

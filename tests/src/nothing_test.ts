@@ -53,9 +53,11 @@ for (const family of FAMILIES) {
             for await (const _ of llama.embedStream(list)) before++;
           });
           assertEquals([streamed !== undefined, before], [empty, empty ? place : list.length]);
-          const ranked = await refused(() => llama.rerank("query", list));
-          if (ranked !== undefined) assertStringIncludes(ranked, `documents[${place}]`);
-          assertEquals(ranked !== undefined, empty);
+          for (const truncate of ["end", "windows"] as const) {
+            const ranked = await refused(() => llama.rerank("query", list, { truncate }));
+            if (ranked !== undefined) assertStringIncludes(ranked, `documents[${place}]`);
+            assertEquals(ranked !== undefined, empty, `${family}, ${truncate}, ${JSON.stringify(list)}`);
+          }
         }
         assertEquals(await refused(() => llama.embed(nothing)) !== undefined, empty);
         assertEquals(await refused(() => llama.rerank(nothing, ["a"])) !== undefined, empty);
@@ -82,7 +84,23 @@ for (const family of ["xlm_roberta_reranker", "modern_bert_reranker", "qwen3_rer
           if (message !== undefined) assertStringIncludes(message, `documents[${list.indexOf(nothing)}]`);
         }
         await refused(() => llama.rerank(nothing, ["a", "b"]));
+        await refused(() => llama.rerank(nothing, ["a", nothing], { topN: 1 }));
       }
     }
   });
 }
+
+test("a pair that has no token, nor has its template, is refused by the document's name", { skip }, async () => {
+  const options = { ...BARE, template: "{query}{document}" };
+  for (const family of ["qwen3_reranker_plain", "llama_last"]) {
+    await using llama = await Llama.load(fixture(`families/${family}.gguf`), options);
+    for (const list of lists("")) {
+      const message = await refused(() => llama.rerank("", list));
+      assertStringIncludes(
+        message!,
+        `Cannot rank documents[${list.indexOf("")}]: it is empty with all that goes around`,
+      );
+      assertEquals((await llama.rerank("query", list)).length, list.length);
+    }
+  }
+});
