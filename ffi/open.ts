@@ -32,7 +32,7 @@ const FIRST = { saur_abi: SYMBOLS.saur_abi, saur_versions: SYMBOLS.saur_versions
 FIRST satisfies Record<string, Signature>;
 
 /** The oldest runtimes that pass the tests; package.json's "engines" has them, too. */
-const OLDEST = "Deno 2.4 or Bun 1.2.23";
+const OLDEST = "Deno 2.8 or Bun 1.4";
 
 // What is called before a lane loads its first model.
 const BEGINNING: ReadonlySet<string> = new Set<keyof Functions>([

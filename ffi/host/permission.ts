@@ -4,7 +4,11 @@ import process from "node:process";
 type Query =
   | { readonly name: "env"; readonly variable: string }
   | { readonly name: "ffi" | "read"; readonly path: string };
-type FileSystem = Pick<typeof import("node:fs"), "readFileSync" | "statSync">;
+/** What is used of `node:fs`, said here: a user's compiler reads it, and may have no types of Node. */
+interface FileSystem {
+  readFileSync(path: string, encoding: "utf8"): string;
+  statSync(path: string): { isFile(): boolean; isDirectory(): boolean };
+}
 interface DenoPermissions {
   readonly permissions: { querySync(descriptor: Query): { readonly state: string } };
 }

@@ -79,6 +79,11 @@ async function make(files, digest) {
 function declaration(text, path) {
   const names = ["URL", "AbortSignal", "Headers", "Response", "fetch"];
   const code = text.replaceAll(/\/\*.*?\*\//gs, "").replaceAll(/\/\/.*/g, "");
+  if (/["']node:|\bNodeJS\./.test(code)) {
+    throw new Error(
+      `Cannot pack ${path}: it names types of Node, which a user may not have; say what is used of them there`,
+    );
+  }
   const used = names.filter((name) => new RegExp(`[:|<] *(?:typeof )?${name}\\b(?! *:)`).test(code));
   const up = "../".repeat(path.split(/[/\\]/).length - 1) || "./";
   const globals = used.length > 0 || /asyncDispose|AsyncGenerator|ErrorOptions/.test(code);

@@ -205,10 +205,10 @@ await Llama.load("model.gguf").catch((error) => console.log(error.message));
 `;
     writeFileSync(join(cwd, "main.mjs"), code);
     const { stdout, stderr } = await runChild(node!, ["main.mjs"], { cwd });
-    assertMatch(
+    const { engines } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    const told = /^Cannot load a model on Node v[\d.]+: llamasaur runs on Deno (\S+) or Bun (\S+), or newer\n$/.exec(
       stdout,
-      /^Cannot load a model on Node v[\d.]+: llamasaur runs on Deno \d+\.\d+ or Bun \d+\.\d+(\.\d+)?, or newer\n$/,
-      stderr,
     );
+    assertEquals(engines, { bun: `>=${told?.[2]}.0`, deno: `>=${told?.[1]}.0` }, stdout + stderr);
   });
 });
