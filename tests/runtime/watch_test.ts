@@ -27,11 +27,23 @@ await llama.embed(Array.from({ length: 5000 }, (_, i) => i + " some words that k
 `;
 }
 
-/** Megabytes and threads of a process. */
+/** Megabytes of a process, and its threads that have its own name: the lanes do, and few of the runtime's. */
 function sizeOf(pid: number): { megabytes: number; threads: number } {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const number = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)![1]);
-  return { megabytes: number("VmRSS") / 1024, threads: readdirSync(`/proc/${pid}/task`).length };
+  return { megabytes: number("VmRSS") / 1024, threads: threadsOf(pid) };
+}
+
+function threadsOf(pid: number): number {
+  const nameOf = (thread: string | number): string => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${thread}/comm`, "utf8");
+    } catch {
+      return ""; // it has ended meanwhile
+    }
+  };
+  const own = nameOf(pid);
+  return readdirSync(`/proc/${pid}/task`).filter((thread) => nameOf(thread) === own).length;
 }
 
 test(`${SAVES} saves under a watcher leave one model and its lanes`, slow, async () => {
