@@ -52,6 +52,8 @@ set(SAUR_KERNELS
   kernels/backend.cpp
   kernels/graph.cpp
   kernels/kernels.h
+  kernels/matrix.cpp
+  kernels/matrix.h
   kernels/panelled_weights.cpp
   kernels/panelled_weights.h
   kernels/arch/avx2.cpp
@@ -81,6 +83,9 @@ set(SAUR_SHIM
   shim/decoder.h
   shim/device.cpp
   shim/device.h
+  shim/head.cpp
+  shim/head.h
+  shim/head_reader.cpp
   shim/lane.cpp
   shim/lane.h
   shim/library.cpp

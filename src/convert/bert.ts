@@ -1,115 +1,70 @@
-/**
- * BERT, RoBERTa and XLM-RoBERTa checkpoints of sentence-transformers and Hugging Face, as what goes into a GGUF file.
- *
- * Follows conversion/bert.py (BertModel, RobertaModel, XLMRobertaModel) and conversion/base.py (TextModel.set_gguf_parameters,
- * _try_set_pooling_type) of the pinned llama.cpp, and differs from them on purpose where they lose something:
- * - a cross-encoder keeps BERT's `pooler.dense` (as `cls`), its labels even when they are the default ones, and pooling "rank";
- * - `llamasaur.converter` says that it was this converter, and `bert.hidden_activation` which GELU the layers have;
- * - sentence-transformers' `max_seq_length` is kept as `llamasaur.max_seq_length`, its prompts as `llamasaur.prompt.*`;
- * - what llama.cpp would compute wrongly is refused.
- */
-import { join } from "node:path";
-import { LlamaError } from "../../ffi/errors.ts";
+/** BERT, RoBERTa and XLM-RoBERTa: conversion/bert.py (BertModel, RobertaModel, XLMRobertaModel) of the pinned llama.cpp. */
 import { Config } from "./config.ts";
-import type { GgufMetadata, GgufTensor, GgufValue } from "./gguf.ts";
-import { type Shape, tensorsOf } from "./bert_tensors.ts";
+import { activationOf, checkHeads, type Encoder, type Entry, type Family, GELUS, type Source } from "./encoder.ts";
 import { readRobertaTokenizer } from "./roberta_tokenizer.ts";
-import { readCheckpoint } from "./safetensors.ts";
-import { type CheckpointPooling, maxSequenceLength, readModules, readPrompts } from "./sentence_transformers.ts";
+import { pair, type Wanted } from "./tensors.ts";
 import { readWordPiece } from "./wordpiece.ts";
 
-/** What goes into the GGUF file. */
-export interface Converted {
-  readonly metadata: GgufMetadata;
-  readonly tensors: readonly GgufTensor[];
+/** Sizes of the model; where config.json leaves one out, it is that of BertConfig, as in Python. */
+interface Shape {
+  /** Whether it is RoBERTa's: other names of the head, and position rows that are never used. */
+  readonly roberta: boolean;
+  readonly vocabulary: number;
+  readonly positions: number;
+  /** Rows of the position embedding before the first token's: RoBERTa counts from the padding's id. */
+  readonly unusedPositions: number;
+  readonly types: number;
+  readonly width: number;
+  readonly inner: number;
+  readonly layers: number;
+  readonly heads: number;
 }
 
-/** Values of enum llama_pooling_type. */
-const POOLING = { mean: 1, cls: 2, last: 3, rank: 4 } as const;
-
-/** The classes of a family's checkpoints. */
-interface Family {
-  readonly encoders: readonly string[];
-  /** The class with a classification head. */
-  readonly head: string;
-  /** What Python takes for the class where config.json names none, by its model_type. */
-  readonly type: string;
-}
-const BERT: Family = {
-  encoders: ["BertModel", "BertForMaskedLM", "BertForPreTraining"],
-  head: "BertForSequenceClassification",
-  type: "bert",
-};
-const FAMILIES: readonly Family[] = [
-  BERT,
-  ...["Roberta", "XLMRoberta"].map((name) => ({
+/** The families that are read here. */
+export const BERTS: readonly Family[] = [
+  {
+    encoders: ["BertModel", "BertForMaskedLM", "BertForPreTraining"],
+    head: "BertForSequenceClassification",
+    type: "bert",
+    read: (source) => readBert(source, false),
+  },
+  ...["Roberta", "XLMRoberta"].map((name): Family => ({
     encoders: [`${name}Model`, `${name}ForMaskedLM`],
     head: `${name}ForSequenceClassification`,
     type: name === "Roberta" ? "roberta" : "xlm-roberta",
+    read: (source) => readBert(source, true),
   })),
 ];
 
-/**
- * GELU by erf, and those by tanh, which differ from it by less than 5e-4 (ACT2FN of transformers). llama.cpp computes the
- * tanh form of both; our kernels compute what the file says.
- */
-const ACTIVATIONS = ["gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate"];
-
-/** Number of what this converter keeps or refuses; where it stands in a file, nothing that changes a result is lost. */
-const CONVERTER = 1;
-
-/**
- * Reads a checkpoint.
- *
- * @param directory Path of the directory.
- * @param options `name` for the metadata; `pooling` instead of what modules.json says.
- * @returns The metadata and the tensors; their values are read when they are asked for.
- * @throws {LlamaError} With code `"model-unsupported"` or `"model-invalid"`, naming file and key.
- */
-export async function readBert(
-  directory: string,
-  options: { readonly name: string; readonly pooling?: CheckpointPooling | undefined },
-): Promise<Converted> {
-  const modules = await readModules(directory);
-  const root = modules.transformer;
-  const config = await Config.read(root, "config.json");
-  const { family, ranks } = familyOf(config);
-  const sentence = await Config.find(root, "sentence_bert_config.json");
-  const shape = shapeOf(config, family);
-  const labels = labelsOf(config, ranks);
-  const tensors = tensorsOf(await readCheckpoint(root), shape, ranks ? labels.length : undefined, root);
-  const pooling = ranks ? "rank" : options.pooling ?? modules.pooling ?? unknownPooling(directory);
-  const limit = await maxSequenceLength(root, sentence, shape.positions);
-
-  const metadata: [string, GgufValue][] = [
-    ["general.architecture", { string: "bert" }],
-    ["general.type", { string: "model" }],
-    ["general.name", { string: options.name }],
-    ["bert.block_count", { u32: shape.layers }],
-    ["bert.context_length", { u32: shape.positions }],
-    ["bert.embedding_length", { u32: shape.width }],
-    ["bert.feed_forward_length", { u32: shape.inner }],
-    ["bert.attention.head_count", { u32: shape.heads }],
-    ["bert.attention.layer_norm_epsilon", { f32: config.number("layer_norm_eps", 1e-12) }],
-    ["bert.hidden_activation", { string: config.text("hidden_act") ?? "gelu" }], // as ModernBERT's; llama.cpp ignores it here
-    ["general.file_type", { u32: 0 }], // LLAMA_FTYPE_ALL_F32
-    ["bert.attention.causal", { bool: false }],
-    ["bert.pooling_type", { u32: POOLING[pooling] }],
-    ...(labels.length === 0 ? [] : [["bert.classifier.output_labels", { strings: labels }] as [string, GgufValue]]),
-    ["llamasaur.converter", { u32: CONVERTER }],
-    ...(limit === undefined ? [] : [["llamasaur.max_seq_length", { u32: limit }] as [string, GgufValue]]),
-    ...(await readPrompts(directory)).map(([kind, string]): [string, GgufValue] => [
-      `llamasaur.prompt.${kind}`,
-      { string },
-    ]),
-    ["general.quantization_version", { u32: 2 }], // GGML_QNT_VERSION
-    ...await tokenizerOf(root, family, shape, sentence),
-  ];
-  return { metadata: new Map(metadata), tensors };
+function readBert(source: Source, roberta: boolean): Encoder {
+  const { config, labels } = source;
+  const shape = shapeOf(config, roberta);
+  const position = config.text("position_embedding_type") ?? "absolute";
+  if (position !== "absolute") config.unsupported(`position_embedding_type is ${position}, only absolute is supported`);
+  return {
+    architecture: "bert",
+    positions: shape.positions,
+    width: shape.width,
+    sizes: [
+      ["bert.block_count", { u32: shape.layers }],
+      ["bert.context_length", { u32: shape.positions }],
+      ["bert.embedding_length", { u32: shape.width }],
+      ["bert.feed_forward_length", { u32: shape.inner }],
+      ["bert.attention.head_count", { u32: shape.heads }],
+      ["bert.attention.layer_norm_epsilon", { f32: config.number("layer_norm_eps", 1e-12) }],
+    ],
+    activation: activationOf(config, "hidden_act", GELUS),
+    head: [],
+    names: {
+      wanted: wanted(shape, labels),
+      unused: /^(embeddings\.position_ids$|pooler\.dense\.|cls\.predictions\.|cls\.seq_relationship\.|lm_head\.)/,
+      prefix: /^(bert|roberta)\./,
+    },
+    tokenizer: () => tokenizerOf(source, shape),
+  };
 }
 
-function shapeOf(config: Config, family: Family): Shape {
-  const roberta = family !== BERT;
+function shapeOf(config: Config, roberta: boolean): Shape {
   const unusedPositions = roberta ? config.count("pad_token_id", 1) + 1 : 0;
   const shape = {
     roberta,
@@ -123,69 +78,45 @@ function shapeOf(config: Config, family: Family): Shape {
     heads: config.count("num_attention_heads", 12),
   };
   if (shape.positions < 1) config.invalid(`max_position_embeddings is ${shape.positions + unusedPositions}`);
-  if (shape.heads === 0 || shape.width % shape.heads !== 0) {
-    config.invalid(`hidden_size ${shape.width} is not a multiple of num_attention_heads ${shape.heads}`);
-  }
+  checkHeads(config, ["hidden_size", shape.width], ["num_attention_heads", shape.heads]);
   return shape;
 }
 
-async function tokenizerOf(
-  directory: string,
-  family: Family,
-  shape: Shape,
-  sentence: Config | undefined,
-): Promise<[string, GgufValue][]> {
+async function tokenizerOf({ directory, sentence }: Source, shape: Shape): Promise<Entry[]> {
   const lowercase = sentence?.flag("do_lower_case") ?? false;
-  if (family === BERT) {
-    const types: [string, GgufValue] = ["tokenizer.ggml.token_type_count", { u32: shape.types }];
+  const model = (await Config.find(directory, "tokenizer.json"))?.object("model");
+  // BERT's class with XLM-R's tokenizer: multilingual-e5-small, paraphrase-multilingual-MiniLM-L12-v2.
+  if (!shape.roberta && model?.text("type") !== "Unigram") {
+    const types: Entry = ["tokenizer.ggml.token_type_count", { u32: shape.types }];
     return [types, ...await readWordPiece(directory, shape.vocabulary, lowercase)];
   }
   if (lowercase) sentence?.unsupported("do_lower_case is true, llama.cpp lower-cases for BERT's tokenizer only");
   return await readRobertaTokenizer(directory, shape.vocabulary, shape.types);
 }
 
-function familyOf(config: Config): { family: Family; ranks: boolean } {
-  const [name] = config.texts("architectures");
-  const family = FAMILIES.find(({ encoders, head, type }) =>
-    name === undefined ? config.text("model_type") === type : name === head || encoders.includes(name)
-  );
-  if (family === undefined) {
-    const known = FAMILIES.flatMap(({ encoders, head }) => [...encoders, head]).join(", ");
-    config.unsupported(
-      `architectures is ${name}, and ${known} can be converted; for others use convert_hf_to_gguf.py of llama.cpp`,
-    );
+function* wanted(shape: Shape, labels: number | undefined): Generator<Wanted> {
+  const { width, inner } = shape;
+  yield { from: "embeddings.word_embeddings.weight", name: "token_embd.weight", shape: [shape.vocabulary, width] };
+  yield {
+    from: "embeddings.position_embeddings.weight",
+    name: "position_embd.weight",
+    shape: [shape.positions + shape.unusedPositions, width],
+    without: shape.unusedPositions,
+  };
+  yield { from: "embeddings.token_type_embeddings.weight", name: "token_types.weight", shape: [shape.types, width] };
+  yield* pair("embeddings.LayerNorm", "token_embd_norm", width);
+  for (let i = 0; i < shape.layers; i++) {
+    const from = `encoder.layer.${i}`, to = `blk.${i}`;
+    yield* pair(`${from}.attention.self.query`, `${to}.attn_q`, width, width);
+    yield* pair(`${from}.attention.self.key`, `${to}.attn_k`, width, width);
+    yield* pair(`${from}.attention.self.value`, `${to}.attn_v`, width, width);
+    yield* pair(`${from}.attention.output.dense`, `${to}.attn_output`, width, width);
+    yield* pair(`${from}.attention.output.LayerNorm`, `${to}.attn_output_norm`, width);
+    yield* pair(`${from}.intermediate.dense`, `${to}.ffn_up`, inner, width);
+    yield* pair(`${from}.output.dense`, `${to}.ffn_down`, width, inner);
+    yield* pair(`${from}.output.LayerNorm`, `${to}.layer_output_norm`, width);
   }
-  const activation = config.text("hidden_act") ?? "gelu";
-  if (!ACTIVATIONS.includes(activation)) {
-    config.unsupported(`hidden_act is ${activation}, llama.cpp computes GELU only`);
-  }
-  const position = config.text("position_embedding_type") ?? "absolute";
-  if (position !== "absolute") config.unsupported(`position_embedding_type is ${position}, only absolute is supported`);
-  for (const key of ["is_decoder", "add_cross_attention"]) {
-    if (config.flag(key)) config.unsupported(`${key} is true, only encoders are supported`);
-  }
-  if (config.has("quantization_config")) {
-    config.unsupported("quantization_config is there: convert the checkpoint that it was made from");
-  }
-  return { family, ranks: name === family.head };
-}
-
-/** Names of the classes, in their order. */
-function labelsOf(config: Config, ranks: boolean): string[] {
-  const names = config.object("id2label");
-  const ids = [...names?.keys() ?? []].sort((a, b) => Number(a) - Number(b));
-  const labels = ids.map((id) => names?.text(id) ?? "");
-  // Two labels with these names are what Python assumes for every model.
-  const assumed = labels.length === 0 || labels.length === 2 && labels[0] === "LABEL_0";
-  if (!ranks) return assumed ? [] : labels;
-  // Their number is what llama.cpp knows the size of the classifier by.
-  return labels.length === 0 ? ["LABEL_0", "LABEL_1"] : labels;
-}
-
-function unknownPooling(directory: string): never {
-  throw new LlamaError(
-    "model-invalid",
-    `${join(directory, "modules.json")}: there is no such file, and it tells the pooling: ` +
-      'pass the option { pooling: "mean" } or "cls", as the model card says',
-  );
+  if (labels === undefined) return;
+  yield* pair(shape.roberta ? "classifier.dense" : "pooler.dense", "cls", width, width);
+  yield* pair(shape.roberta ? "classifier.out_proj" : "classifier", "cls.output", labels, width);
 }

@@ -1,6 +1,5 @@
 /** From a checkpoint directory to a GGUF file. */
 import { basename } from "node:path";
-import { readBert } from "./bert.ts";
 import { writeGguf } from "./gguf.ts";
 import { LlamaError } from "../../ffi/errors.ts";
 import {
@@ -13,6 +12,7 @@ import {
   unexpanded,
   word,
 } from "../check.ts";
+import { readModel } from "./model.ts";
 import { pathOf, QUANTIZE, quantize, type QuantizeOptions, type WeightType, weightType } from "./quantize.ts";
 import { withTemporary } from "./replace.ts";
 import { CHECKPOINT_POOLINGS, type CheckpointPooling } from "./sentence_transformers.ts";
@@ -38,11 +38,11 @@ const OPTIONS: Checks<ConvertOptions> = {
 const WRITING = 0.5;
 
 /**
- * Makes a GGUF file from a BERT, RoBERTa or XLM-RoBERTa checkpoint of sentence-transformers or Hugging Face, bi-encoder or
- * cross-encoder.
+ * Makes a GGUF file from a BERT, DistilBERT, RoBERTa, XLM-RoBERTa or ModernBERT checkpoint of sentence-transformers or Hugging
+ * Face, bi-encoder or cross-encoder.
  *
- * Equal to what llama.cpp's own converter makes, but keeps more: the token limit of sentence-transformers, and a BERT
- * cross-encoder's pooler, without which its scores are wrong. The file appears under its name only when it is whole.
+ * Equal to what llama.cpp's own converter makes, but keeps more: the token limit and the Dense modules of
+ * sentence-transformers, and all of a cross-encoder's head, without which its scores are wrong. The file appears under its name only when it is whole.
  *
  * @param directory Path or `file:` URL of the directory: config.json, model.safetensors, tokenizer.json or vocab.txt, modules.json.
  * @param out Path or `file:` URL of the file to make; one that is there is replaced.
@@ -74,7 +74,7 @@ export async function convert(
       `Cannot make a GGUF file of ${printable(from, undefined, LONGEST_REASON)}: ${noFolder(from)}`,
     );
   }
-  const { metadata, tensors } = await readBert(from, { name, pooling });
+  const { metadata, tensors } = await readModel(from, { name, pooling });
   if (type === "f32") return await writeGguf(to, metadata, tensors, { signal, onProgress });
   await withTemporary(to, async (whole) => {
     await writeGguf(whole, metadata, tensors, {

@@ -1,7 +1,7 @@
 /**
- * The tokenizer of a RoBERTa or XLM-RoBERTa checkpoint, as the metadata by which llama.cpp tokenises in the same way.
+ * The tokenizer of a RoBERTa, XLM-RoBERTa or ModernBERT checkpoint, as the metadata by which llama.cpp tokenises in the same way.
  *
- * Follows RobertaModel.set_vocab, BertModel._xlmroberta_set_vocab and TextModel.get_vocab_base (conversion/bert.py, base.py)
+ * Follows RobertaModel.set_vocab, ModernBertModel.set_vocab, BertModel._xlmroberta_set_vocab and TextModel.get_vocab_base (conversion/bert.py, base.py)
  * and SpecialVocab (gguf-py/gguf/vocab.py) of the pinned llama.cpp. `add_space_prefix` and `remove_extra_whitespaces` are what
  * tokenizer.json says; llama.cpp's converter takes them from attributes of the Python object that mean other things.
  */
@@ -22,6 +22,29 @@ const ASSUMED = {
 
 /** Names of the format for them, in the order in which llama.cpp's converter writes them. */
 const KEYS = { bos: "bos", eos: "eos", unk: "unknown", sep: "seperator", pad: "padding", mask: "mask" } as const;
+
+/** What ModernBERT's tokenizer assumes. */
+const MODERN_ASSUMED = {
+  unk_token: "[UNK]",
+  sep_token: "[SEP]",
+  pad_token: "[PAD]",
+  cls_token: "[CLS]",
+  mask_token: "[MASK]",
+} as const;
+
+/** A byte-level BPE as a family has it. */
+interface ByteLevel {
+  readonly name: string;
+  /** What llama.cpp knows its splitting by. */
+  readonly pre: string;
+  readonly normalizer: "NFC" | undefined;
+}
+
+/** As roberta-base: llama.cpp splits as GPT-2 does and knows the doubled separator. */
+const ROBERTA: ByteLevel = { name: "RoBERTa", pre: "roberta-bpe", normalizer: undefined };
+
+/** As ModernBERT-base; llama.cpp composes no text, src/text/normalizer.ts does. */
+const MODERN_BERT: ByteLevel = { name: "ModernBERT", pre: "modern-bert", normalizer: "NFC" };
 
 /** A score below that of any piece: ids that no text has. */
 const NEVER = -10000;
@@ -57,32 +80,15 @@ export async function readRobertaTokenizer(
   if (kind !== "Unigram" && kind !== "BPE") model.unsupported(`type ${kind}, only Unigram and BPE are supported`);
   const unigram = kind === "Unigram";
   const count: [string, GgufValue] = ["tokenizer.ggml.token_type_count", { u32: types }];
-  const { ids, scores, ...written } = unigram ? readUnigram(json, model, count) : readByteLevel(json, model);
-  const added = new Map<string, boolean>(); // and whether they are special
-  for (const entry of json.objects("added_tokens")) {
-    const token = entry.text("content") ?? entry.invalid("content is missing");
-    ids.set(token, entry.count("id"));
-    added.set(token, entry.flag("special") ?? false);
-  }
+  const { ids, scores, ...written } = unigram ? readUnigram(json, model, count) : readByteLevel(json, model, ROBERTA);
+  const added = addedTokens(json, ids);
   const [cls, sep] = template(json, 2);
   for (const token of [cls, sep]) if (!ids.has(token)) model.invalid(`token "${token}" is missing`);
   for (const token of Object.values(special)) if (ids.has(token)) added.set(token, true);
-
-  const tokens = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
-  const kinds = new Array<number>(size).fill(UNUSED);
-  for (const [token, id] of ids) {
-    if (id >= size) {
-      json.invalid(`token ${JSON.stringify(token)} has id ${id}, and vocab_size in config.json is ${size}`);
-    }
-    kinds[id] = !added.has(token) ? NORMAL : added.get(token) || looksSpecial(token) ? CONTROL : USER_DEFINED;
-    tokens[id] = !unigram && kinds[id] === USER_DEFINED ? token.replaceAll("\u2581", " ") : token;
-  }
+  const { tokens, kinds } = listed(json, size, ids, added, !unigram);
   if (unigram) kinds[ids.get(special.unk_token) ?? model.count("unk_id")] = UNKNOWN;
 
-  const named = Object.entries(KEYS).flatMap(([key, name]): [string, GgufValue][] => {
-    const id = ids.get(special[`${key as keyof typeof KEYS}_token`]);
-    return id === undefined ? [] : [[`tokenizer.ggml.${name}_token_id`, { u32: id }]];
-  });
+  const named = namedIds(KEYS, (key) => ids.get(special[`${key}_token`]));
   return [
     ...written.kind,
     ["tokenizer.ggml.tokens", { strings: tokens }],
@@ -95,6 +101,82 @@ export async function readRobertaTokenizer(
     ["tokenizer.ggml.add_sep_token", { bool: true }],
     ...(unigram ? [] : [count]),
   ] as [string, GgufValue][];
+}
+
+/**
+ * Reads tokenizer.json of a ModernBERT checkpoint: GPT-2's byte-level BPE over text in NFC, with BERT's special tokens.
+ *
+ * @param directory Path of the checkpoint.
+ * @param size Number of rows of the token embedding; ids without a token become unused ones.
+ * @returns The `tokenizer.*` metadata.
+ * @throws As `readRobertaTokenizer`.
+ */
+export async function readModernBertTokenizer(directory: string, size: number): Promise<[string, GgufValue][]> {
+  const special = await specialTokens(directory, await Config.find(directory, "tokenizer_config.json"), MODERN_ASSUMED);
+  const json = await Config.read(directory, "tokenizer.json");
+  const model = json.object("model") ?? json.invalid("model is missing");
+  if (model.text("type") !== "BPE") {
+    model.unsupported(`type ${model.text("type")}, only GPT-2's BPE is supported for ModernBERT`);
+  }
+  const { ids, kind, more } = readByteLevel(json, model, MODERN_BERT);
+  const added = addedTokens(json, ids);
+  const [cls, sep] = template(json, 1);
+  for (const token of [cls, sep]) if (!ids.has(token)) model.invalid(`token "${token}" is missing`);
+  for (const token of Object.values(special)) if (ids.has(token)) added.set(token, true);
+  const { tokens, kinds } = listed(json, size, ids, added, true);
+  const texts = { bos: cls, eos: sep, unk: special.unk_token, sep, pad: special.pad_token, mask: special.mask_token };
+  return [
+    ["tokenizer.ggml.add_bos_token", { bool: true }],
+    ["tokenizer.ggml.add_eos_token", { bool: true }],
+    ["tokenizer.ggml.add_sep_token", { bool: false }],
+    ...kind,
+    ["tokenizer.ggml.tokens", { strings: tokens }],
+    ["tokenizer.ggml.token_type", { i32s: kinds }],
+    ...more,
+    ...namedIds(KEYS, (key) => ids.get(texts[key])),
+  ];
+}
+
+/** Adds the tokens that a text is searched for first to the ids, and tells of each whether it is special. */
+function addedTokens(json: Config, ids: Map<string, number>): Map<string, boolean> {
+  const added = new Map<string, boolean>();
+  for (const entry of json.objects("added_tokens")) {
+    const token = entry.text("content") ?? entry.invalid("content is missing");
+    ids.set(token, entry.count("id"));
+    added.set(token, entry.flag("special") ?? false);
+  }
+  return added;
+}
+
+/** Tokens and their kinds by id. */
+function listed(
+  json: Config,
+  size: number,
+  ids: ReadonlyMap<string, number>,
+  added: ReadonlyMap<string, boolean>,
+  spaces: boolean,
+): { tokens: string[]; kinds: number[] } {
+  const tokens = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
+  const kinds = new Array<number>(size).fill(UNUSED);
+  for (const [token, id] of ids) {
+    if (id >= size) {
+      json.invalid(`token ${JSON.stringify(token)} has id ${id}, and vocab_size in config.json is ${size}`);
+    }
+    kinds[id] = !added.has(token) ? NORMAL : added.get(token) || looksSpecial(token) ? CONTROL : USER_DEFINED;
+    tokens[id] = spaces && kinds[id] === USER_DEFINED ? token.replaceAll("\u2581", " ") : token;
+  }
+  return { tokens, kinds };
+}
+
+/** The keys of special tokens, of those that the vocabulary has. */
+function namedIds<Key extends string>(
+  names: Readonly<Record<Key, string>>,
+  idOf: (key: Key) => number | undefined,
+): [string, GgufValue][] {
+  return (Object.entries(names) as [Key, string][]).flatMap(([key, name]): [string, GgufValue][] => {
+    const id = idOf(key);
+    return id === undefined ? [] : [[`tokenizer.ggml.${name}_token_id`, { u32: id }]];
+  });
 }
 
 /** SentencePiece's Unigram: pieces with scores, a map of characters, and "▁" for spaces. */
@@ -141,15 +223,18 @@ function charactersOf(normalizer: Config | undefined): Uint8Array | undefined {
 }
 
 /** GPT-2's byte-level BPE. */
-function readByteLevel(json: Config, model: Config): Vocabulary {
+function readByteLevel(json: Config, model: Config, { name, pre, normalizer }: ByteLevel): Vocabulary {
   const splitter = json.object("pre_tokenizer");
   const kind = splitter?.text("type");
   if (kind !== "ByteLevel") json.unsupported(`pre_tokenizer ${kind}, only ByteLevel is supported`);
   if (splitter?.flag("add_prefix_space") || splitter?.flag("use_regex") === false) {
     splitter.unsupported("add_prefix_space is true or use_regex is false, llama.cpp does it otherwise");
   }
-  if (json.object("normalizer")) json.unsupported("normalizer is there, RoBERTa has none");
-  if (model.flag("ignore_merges")) model.unsupported("ignore_merges is true, RoBERTa merges always");
+  const found = json.object("normalizer")?.text("type");
+  if (found !== normalizer) {
+    json.unsupported(`normalizer is ${found ?? "not there"}, ${name} has ${normalizer ?? "none"}`);
+  }
+  if (model.flag("ignore_merges")) model.unsupported(`ignore_merges is true, ${name} merges always`);
   const vocabulary = model.object("vocab") ?? model.invalid("vocab is missing");
   const ids = new Map<string, number>();
   for (const token of vocabulary.keys()) ids.set(token, vocabulary.count(token));
@@ -159,8 +244,7 @@ function readByteLevel(json: Config, model: Config): Vocabulary {
   });
   return {
     ids,
-    // As roberta-base: llama.cpp splits as GPT-2 does and knows the doubled separator.
-    kind: [["tokenizer.ggml.model", { string: "gpt2" }], ["tokenizer.ggml.pre", { string: "roberta-bpe" }]],
+    kind: [["tokenizer.ggml.model", { string: "gpt2" }], ["tokenizer.ggml.pre", { string: pre }]],
     more: [["tokenizer.ggml.merges", { strings: merges }]],
   };
 }

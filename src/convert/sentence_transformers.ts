@@ -5,6 +5,7 @@
  */
 import { isAbsolute, join, normalize } from "node:path";
 import { Config } from "./config.ts";
+import type { HeadModule } from "./head.ts";
 
 /** How the vectors of a text's tokens become one: their mean, that of `[CLS]`, or that of the last. */
 export type CheckpointPooling = "mean" | "cls" | "last";
@@ -18,10 +19,9 @@ export interface Modules {
   readonly transformer: string;
   /** Undefined for a checkpoint without modules.json. */
   readonly pooling: CheckpointPooling | undefined;
+  /** What follows the pooling, in order. */
+  readonly after: readonly HeadModule[];
 }
-
-/** Normalize is what `embed` does by default, and Dropout does nothing outside of training. */
-const NOTHING_TO_CONVERT = ["Normalize", "Dropout"];
 
 /** The modes of a Pooling module, by the two spellings it has had (the second: one key, `pooling_mode`). */
 const MODES: ReadonlyMap<string, CheckpointPooling | undefined> = new Map([
@@ -47,21 +47,31 @@ export async function readModules(directory: string): Promise<Modules> {
   const list = await Config.find(directory, "modules.json");
   let transformer = directory;
   let pooling: CheckpointPooling | undefined;
+  const after: HeadModule[] = [];
   for (const key of list?.keys() ?? []) {
-    const module = list?.object(key);
-    const type = module?.text("type")?.split(".").at(-1) ?? "";
-    const path = module?.text("path") ?? "";
+    const module = list!.object(key)!;
+    const type = module.text("type")?.split(".").at(-1) ?? "";
+    const path = module.text("path") ?? "";
     // A path that leads out of the checkpoint would read a stranger's choice of files.
     if (isAbsolute(path) || normalize(path).startsWith("..")) {
-      module?.invalid(`path "${path}" leads out of the checkpoint`);
+      module.invalid(`path "${path}" leads out of the checkpoint`);
     }
-    if (type === "Transformer") transformer = join(directory, path);
-    else if (type === "Pooling") pooling = poolingOf(await Config.read(join(directory, path), "config.json"));
-    else if (!NOTHING_TO_CONVERT.includes(type)) {
-      module?.unsupported(`module ${type} cannot be converted, only Transformer, Pooling and Normalize`);
+    const inside = join(directory, path);
+    if (type === "Transformer") transformer = inside;
+    else if (type === "Pooling") {
+      if (after.length > 0) {
+        module.unsupported("module Pooling comes after Dense or Normalize, only before is supported");
+      }
+      pooling = poolingOf(await Config.read(inside, "config.json"));
+    } else if (type === "Dense") after.push({ kind: "dense", directory: inside });
+    else if (type === "Normalize") after.push({ kind: "normalize" });
+    else if (type !== "Dropout") { // it does nothing outside of training
+      module.unsupported(
+        `module ${type} cannot be converted, only Transformer, Pooling, Dense, Dropout and Normalize`,
+      );
     }
   }
-  return { transformer, pooling };
+  return { transformer, pooling, after };
 }
 
 /**

@@ -56,6 +56,10 @@ const WHOLE: readonly Whole[] = [
 /** The architectures of which some use was compared with the original. */
 export const WHOLE_ARCHITECTURES: ReadonlySet<string> = new Set(WHOLE.map(({ architecture }) => architecture));
 
+// convert() writes them, and so do newer versions of llama.cpp's converter.
+const CLASSIFIER_POOLING = "modern-bert.classifier.pooling_type";
+const CLASSIFIER_ACTIVATION = "modern-bert.classifier.activation";
+
 /** One thing that a file can lack. */
 interface Lack {
   readonly when: (facts: Facts) => boolean;
@@ -74,16 +78,6 @@ const LACKS: readonly Lack[] = [
       facts.reranker === "cross-encoder" && facts.architecture === "bert" && !facts.hasTensor("cls.weight"),
     what: "lacks the pooler (cls.weight) that BERT's head was trained with, so its scores are not the original's",
     remedy: "convert the original checkpoint with convert()",
-  },
-  {
-    // DistilBERT alone has no token types.
-    when: ({ reranker, architecture, meta, hasTensor }) =>
-      reranker === "cross-encoder" && architecture === "bert" && meta("tokenizer.ggml.model") === "bert" &&
-      hasTensor("cls.weight") && !hasTensor("token_types.weight"),
-    what:
-      "has DistilBERT's head, which is trained with ReLU where llama.cpp computes tanh, so its scores are not the " +
-      "original's",
-    remedy: "take another model",
   },
   {
     when: ({ architecture, meta, addBos, addEos, options }) =>
@@ -129,11 +123,12 @@ const LACKS: readonly Lack[] = [
     remedy: "take nomic-embed-text-v1.5 for equal ones",
   },
   {
-    when: ({ architecture, reranker }) => architecture === "modern-bert" && reranker === "cross-encoder",
+    when: ({ architecture, reranker, meta }) =>
+      architecture === "modern-bert" && reranker === "cross-encoder" && !meta(CLASSIFIER_POOLING),
     what: "does not say whether its head takes the mean of the tokens or the first one (classifier_pooling)",
     remedy:
-      'llama.cpp takes the mean, as gte-reranker-modernbert does; do not use a checkpoint with "cls", whose scores ' +
-      "would be wrong",
+      "convert the original checkpoint with convert(); the mean is taken, as gte-reranker-modernbert does, so the scores " +
+      'of a checkpoint with "cls" are wrong',
   },
   {
     when: ({ meta }) =>
@@ -195,6 +190,12 @@ const OPEN: readonly Open[] = [
     when: ({ architecture, meta }) =>
       (architecture === "bert" || architecture === "modern-bert") && !meta(`${architecture}.hidden_activation`),
     what: "which activation the feed-forward layers have: the file does not say, and GELU is computed",
+  },
+  {
+    when: ({ architecture, reranker, meta }) =>
+      architecture === "modern-bert" && reranker === "cross-encoder" && meta(CLASSIFIER_POOLING) !== undefined &&
+      !meta(CLASSIFIER_ACTIVATION),
+    what: "which activation the classification head has: the file does not say, and GELU is computed",
   },
   {
     when: ({ reranker, pooling, causalSaid }) =>

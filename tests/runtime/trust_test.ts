@@ -11,7 +11,7 @@ import { convert } from "../../convert.ts";
 import { candidates } from "../../ffi/open.ts";
 import { Llama } from "../../mod.ts";
 import { download, ModelNotFoundError, resolveModel } from "../../models.ts";
-import { readBert } from "../../src/convert/bert.ts";
+import { readModel } from "../../src/convert/model.ts";
 import { writeGguf } from "../../src/convert/gguf.ts";
 import { referencePath, snapshotPath } from "../../src/models/cache.ts";
 import { type HubFile, parseHubFile } from "../../src/models/reference.ts";
@@ -231,7 +231,7 @@ test("download() checks git's own digest of a file that has no sha256", async ()
 
 test("rerank() takes a template of the file for text, whatever it says", { skip: libraryMissing }, async () => {
   await inTemporary(async (directory) => {
-    const { metadata, tensors } = await readBert(fixture("tiny_cross_encoder"), { name: "hostile" });
+    const { metadata, tensors } = await readModel(fixture("tiny_cross_encoder"), { name: "hostile" });
     const pwned = join(directory, "pwned");
     const jinja = `{% for i in range(10**9) %}{{ cycler.__init__.__globals__.os.system("touch ${pwned}") }}` +
       "${process.exit(9)} {{7*7}} {% include '/etc/passwd' %} {query} and {document} `${1}` {% endfor %}";

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { copy, type Gguf, parse, serialise } from "./gguf.ts";
 import { BLOCKS, withTensorType } from "./hostile.ts";
-import { added, architectures, keys, templates, tokenizers, vocabularies, zeros } from "./metadata.ts";
+import { added, architectures, heads, keys, templates, tokenizers, vocabularies, zeros } from "./metadata.ts";
 import { splits, type Written } from "./split.ts";
 import { cuts, headers, lengths, tensors } from "./structure.ts";
 import type { Base } from "./tiny_models.ts";
@@ -30,12 +30,14 @@ export function* corpus(read: (base: Base) => Uint8Array): Generator<Mutation> {
     yield* added(base, parse(read(base)));
     yield* zeros(base, parse(read(base)));
   }
+  for (const base of ["dense", "distil", "modern_head"] as const) yield* keys(base, parse(read(base)));
   for (const base of ["bert", "qwen3", "moe", "t5", "modern", "jina", "lfm2"] as const) {
     yield* weights(base, parse(read(base)));
   }
   for (const base of ["bert", "llama", "qwen3", "moe"] as const) yield* architectures(base, parse(read(base)));
   yield* tokenizers(parse(read("bert")), parse(read("qwen3")), parse(read("llama")));
   yield* templates(parse(read("qwen3")));
+  yield* heads(parse(read("dense")), parse(read("modern_head")));
   for (const base of ["bert", "rerank", "t5", "qwen3"] as const) {
     yield* splits(base, parse(read(base)), parse(read(base === "rerank" ? "bert" : "rerank")));
   }

@@ -191,3 +191,64 @@ export function* templates(gguf: Gguf): Generator<Mutation> {
     }
   }
 }
+
+/** Heads of our own that are wrong: steps, sizes, numbers and letters. */
+export function* heads(dense: Gguf, modern: Gguf): Generator<Mutation> {
+  const base64 = (numbers: readonly number[]): string =>
+    Buffer.from(Float32Array.from(numbers).buffer).toString("base64");
+  const steps: readonly (readonly (string | Uint8Array)[])[] = [
+    ...[[], [""], [" "], ["linear"], ["linear a"], ["linear a 48 48"], ["linear a 0"], ["linear a 4294967344"]],
+    ...[["linear a -1"], ["linear a 48.0"], ["linear  48"], ["linear ../a 48"], ["linear token_embd 285"], [
+      "linear a\0 48",
+    ]],
+    ...[["layer_norm n"], ["layer_norm n nan"], ["layer_norm n inf"], ["layer_norm n 1e999"], ["layer_norm n 0x1p-3"]],
+    ...[["max", "mean"], ["mean", "cls"], Array(64).fill("tanh"), Array(65).fill("tanh"), Array(10_000).fill("l2")],
+    ...[["x".repeat(257)], ["x".repeat(1 << 20)], [Uint8Array.of(0xff, 0xfe)], ["linear a 1048576"], [
+      "linear a 1048577",
+    ]],
+    Array(64).fill("linear token_embd 285"),
+  ];
+  for (const [i, list] of steps.entries()) {
+    const name = `head: steps ${i}`;
+    yield { name, bytes: () => serialise(setKey(dense, "llamasaur.head.steps", value.strings(list))) };
+    const rank = setKey(dense, "bert.pooling_type", value.u32(4));
+    yield { name: `${name}, ranks`, bytes: () => serialise(setKey(rank, "llamasaur.head.steps", value.strings(list))) };
+  }
+  const letters = [
+    ...[
+      "",
+      "=",
+      "==",
+      "====",
+      "A",
+      "AAAA",
+      "AAAAAA==",
+      "A===",
+      "AA=A",
+      "\n".repeat(4096),
+      "é".repeat(2048),
+      "-_-_-_==",
+    ],
+    base64(Array(3072).fill(NaN)),
+    base64(Array(3072).fill(-Infinity)),
+    base64(Array(3072).fill(3e38)),
+    base64(Array(3071).fill(0)),
+    base64(Array(3073).fill(0)),
+    base64(Array(1 << 20).fill(0)),
+  ];
+  for (const [i, text] of letters.entries()) {
+    for (const name of ["a.weight", "a.bias", "n.weight", "z.weight"]) {
+      const key = `llamasaur.head.${name}`;
+      yield { name: `head: letters ${i} as ${name}`, bytes: () => serialise(setKey(dense, key, value.string(text))) };
+    }
+  }
+  for (const key of ["pooling_type", "activation"].map((one) => `modern-bert.classifier.${one}`)) {
+    const values: [string, Value][] = [...numbers(), ["2", value.u32(2)], ["mish", value.string("mish")], [
+      "silu",
+      value.string("silu"),
+    ]];
+    for (const [what, one] of values) {
+      yield { name: `head: ${key} ${what}`, bytes: () => serialise(setKey(modern, key, one)) };
+    }
+  }
+}

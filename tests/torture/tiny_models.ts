@@ -1,9 +1,11 @@
 // Random models of a few kilobytes, one for each way that llama.cpp reads, tokenises and computes: what is mutated.
+import { Buffer } from "node:buffer";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { convert, quantize } from "../../convert.ts";
 import { fixture } from "../support/checkpoint.ts";
-import { build, type Gguf, serialise, type Value, value } from "./gguf.ts";
+import { placeTensors } from "./hostile.ts";
+import { build, copy, type Gguf, parse, serialise, setKey, type Value, value } from "./gguf.ts";
 import { decoder, encoder, HEAD, HEADS, INNER, jina, lfm2, modernBert, t5, weights, WIDTH } from "./tiny_tensors.ts";
 import { letterPairs, sentencePiece, wordPiece } from "./tiny_vocabularies.ts";
 
@@ -22,6 +24,9 @@ export const BASES = [
   "modern",
   "jina",
   "lfm2",
+  "dense",
+  "distil",
+  "modern_head",
 ] as const;
 export type Base = (typeof BASES)[number];
 
@@ -33,7 +38,8 @@ export async function writeBases(directory: string): Promise<void> {
   await convert(fixture("tiny_cross_encoder"), path("rerank"));
   await quantize(path("bert"), path("q8_0"), "q8_0");
   await quantize(path("bert"), path("q4_k"), "q4_k_m");
-  for (const [name, gguf] of Object.entries({ ...decoders(), ...encoders() })) {
+  const bert = parse(readBase(directory, "bert")), rerank = parse(readBase(directory, "rerank"));
+  for (const [name, gguf] of Object.entries({ ...decoders(), ...encoders(), ...heads(bert, rerank) })) {
     writeFileSync(path(name as Base), serialise(gguf));
   }
 }
@@ -41,6 +47,50 @@ export async function writeBases(directory: string): Promise<void> {
 /** The bytes of one of them. */
 export function readBase(directory: string, name: Base): Uint8Array {
   return new Uint8Array(readFileSync(join(directory, `${name}.gguf`)));
+}
+
+/** Heads of our own: every step in the metadata, DistilBERT's, which is known by the missing token types, and ModernBERT's. */
+function heads(bert: Gguf, rerank: Gguf): Partial<Record<Base, Gguf>> {
+  const steps = "linear a 48,gelu,layer_norm n 1e-5,linear b 8,gelu_tanh,silu,relu,tanh,max,l2".split(",");
+  const numbers: Readonly<Record<string, number>> = {
+    ...{ "a.weight": 64 * 48, "a.bias": 48, "n.weight": 48, "n.bias": 48, "b.weight": 48 * 8 },
+  };
+  let dense = setKey(bert, "llamasaur.head.steps", value.strings(steps));
+  for (const [name, count] of Object.entries(numbers)) {
+    const floats = Float32Array.from({ length: count }, (_, i) => Math.sin(i) / 4 + 0.2);
+    dense = setKey(dense, `llamasaur.head.${name}`, value.string(Buffer.from(floats.buffer).toString("base64")));
+  }
+  const distil = setKey(copy(rerank), "tokenizer.ggml.token_type_count", value.u32(1));
+  distil.tensors = distil.tensors.filter(({ name }) => new TextDecoder().decode(name) !== "token_types.weight");
+  distil.tensorCount = BigInt(distil.tensors.length);
+  placeTensors(distil);
+  const w = weights();
+  const [words, wordEntries] = wordPiece();
+  return {
+    dense,
+    distil,
+    modern_head: build(
+      shape("modern-bert", 3, [
+        EPS,
+        ["attention.sliding_window", value.u32(8)],
+        ["attention.causal", value.bool(0)],
+        ["pooling_type", value.u32(4)],
+        ["classifier.output_labels", value.strings(["yes"])],
+        ["classifier.pooling_type", value.u32(2)],
+        ["classifier.activation", value.string("silu")],
+        ...wordEntries.filter(([key]) => key !== "tokenizer.ggml.token_type_count"),
+        // ModernBERT has none, and pairs are told apart by them where there are two
+        ["tokenizer.ggml.token_type_count", value.u32(1)],
+      ]),
+      [
+        ...modernBert(words.length),
+        w("cls.weight", WIDTH, WIDTH),
+        w("cls.norm.weight", WIDTH),
+        w("cls.output.weight", WIDTH, 1),
+        w("cls.output.bias", 1),
+      ],
+    ),
+  };
 }
 
 function shape(architecture: string, layers: number, more: readonly [string, Value][]): [string, Value][] {

@@ -39,7 +39,22 @@ std::optional<KernelOptions> kernels_for(LoadedModel & model, const Options & op
                           llama_model_ftype(model.model) == LLAMA_FTYPE_MOSTLY_BF16, &model.panelled };
 }
 
-llama_context_params params_of(const Options & options) {
+// Sets what llama.cpp pools by, and whether its rows go through a head of ours. With a pooling that is not named a classifier's
+// head is llama.cpp's.
+void choose_pooling(LaneContext & context, Pooling asked) {
+    const Head * head = context.model->own_head.get();
+    context.pooling   = asked;
+    if (head && head->ranks() == (asked == POOLING_RANK)) {
+        context.head    = head;
+        context.pooling = head->pooling_of_rows(asked);
+        context.reduces = head->reduces() && asked != POOLING_NONE;
+        if (context.kernels) {
+            context.head_scratch.emplace();
+        }
+    }
+}
+
+llama_context_params params_of(const Options & options, Pooling pooling) {
     // llama.cpp reserves its graph for a multiple of the sequences; with pooling mean it asserts where a pass is none.
     const int64_t        sequences = options[CONTEXT_SEQUENCES];
     const int64_t        tokens    = (options[CONTEXT_TOKENS] + sequences - 1) / sequences * sequences;
@@ -47,7 +62,7 @@ llama_context_params params_of(const Options & options) {
     p.n_ctx = p.n_batch = p.n_ubatch = (uint32_t) tokens;
     p.n_seq_max                      = (uint32_t) sequences;
     p.n_threads = p.n_threads_batch  = options[CONTEXT_THREADS];
-    p.pooling_type                   = to_llama(options[CONTEXT_POOLING]);
+    p.pooling_type                   = to_llama(pooling);
     p.kv_unified                     = true;  // otherwise every sequence gets n_ctx / n_seq_max cells only
     p.no_perf                        = true;
     return p;
@@ -95,12 +110,12 @@ int32_t init_context(saur_lane * lane, std::shared_ptr<LoadedModel> model, const
     auto context     = std::make_unique<LaneContext>();
     context->model   = model;
     context->answers = answers;
-    context->pooling = (Pooling) options[CONTEXT_POOLING];
     context->kernels = kernels_for(*model, options);
+    choose_pooling(*context, (Pooling) options[CONTEXT_POOLING]);
     if (!context->kernels && !model->panelled.leave_all()) {
         return SAUR_BAD_ARGUMENT;  // it would read weights that are in panels for other contexts' kernels
     }
-    llama_context_params p = params_of(options);
+    llama_context_params p = params_of(options, context->pooling);
     choose_attention(p, model->model, context->kernels.has_value());
     choose_outputs(p, *context, options);
     p.abort_callback      = on_abort_poll;

@@ -62,6 +62,9 @@ struct LaneContext {
     std::vector<int32_t>          answers;        // tokens whose logits a pass gives, in place of embeddings
     std::optional<KernelOptions>  kernels;        // of our own kernels, where it computes with them
     std::unique_ptr<HiddenStates> hidden_states;  // what embeddings are made of, where llama.cpp is not asked for them
+    const Head *                  head = nullptr;  // the model's own, where a pass goes through it
+    std::optional<Scratch>        head_scratch;    // of the kernels' products in it
+    bool                          reduces = false;  // the head makes one row of all rows of a sequence
     bool                          splits_batch  = false;  // a pass may have more tokens than one ubatch
     bool                          shares_prefix = false;  // a common prefix is computed once for several sequences
     std::vector<int32_t>          cached_prefix;          // the tokens whose keys and values prefix_sequence() holds

@@ -30,6 +30,13 @@ std::string metadata(const llama_model * model, const std::string & key) {
     return value;
 }
 
+std::vector<float> floats_of(const ModelFiles & files, const ModelTensor & tensor) {
+    const std::vector<uint8_t> raw = files.read(tensor);
+    std::vector<float>         numbers((size_t) (tensor.ne[0] * tensor.ne[1] * tensor.ne[2] * tensor.ne[3]));
+    to_float(tensor.type, raw.data(), numbers.data(), (int64_t) numbers.size());
+    return numbers;
+}
+
 InputEmbeddings::InputEmbeddings(const ModelFiles & files) {
     const ModelTensor * tokens = files.find("token_embd.weight");
     const ModelTensor * types  = files.find("token_types.weight");
@@ -85,9 +92,7 @@ const WordPieces & LoadedModel::word_pieces() {
 void LoadedModel::read_head() {
     const ModelTensor * tensor = files.find("cls.output.weight");
     if (tensor && tensor->ne[0] == llama_model_n_embd_out(model) && tensor->ne[1] == llama_model_n_cls_out(model)) {
-        const std::vector<uint8_t> raw = files.read(*tensor);
-        head.resize((size_t) (tensor->ne[0] * tensor->ne[1]));
-        to_float(tensor->type, raw.data(), head.data(), (int64_t) head.size());
+        head = floats_of(files, *tensor);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "kernels/panelled_weights.h"
 #include "llama.h"
 #include "shim/attention.h"
+#include "shim/head.h"
 #include "shim/word_pieces.h"
 
 #include <cstdint>
@@ -15,6 +16,9 @@ namespace saur {
 
 // A value of the file's metadata as text; empty if it is not there.
 std::string metadata(const llama_model * model, const std::string & key);
+
+// A tensor's numbers as they are in its file, widened. Throws std::runtime_error.
+std::vector<float> floats_of(const ModelFiles & files, const ModelTensor & tensor);
 
 // Input embeddings of tokens in segment A or B. llama.cpp's graph adds the embedding of segment A (token type 0) to every
 // input row (src/models/bert.cpp: "token types are hardcoded to zero"). It takes rows in place of token ids where a batch
@@ -54,6 +58,7 @@ struct LoadedModel {
     const int32_t       device;  // index of the GPU that holds the layers, or -1 for the CPU
     Attention           attention;  // as it is computed
     PanelledWeights     panelled;
+    std::unique_ptr<const Head> own_head;  // what is computed of llama.cpp's rows; NULL: nothing
     std::vector<float>  head;  // labels x dimensions, where classifies_last_token (shim/decoder.h) and the file has it; else empty
 
   private:

@@ -95,6 +95,12 @@ int32_t load(saur_lane * lane, const Options & options) {
     if (classifies_last_token(model)) {
         loaded->read_head();
     }
+    try {
+        loaded->own_head = Head::read(files, model);
+    } catch (const Unsound & e) {
+        lane->result.error = e.what();
+        return SAUR_UNSOUND;
+    }
     if (ranks_segments(*loaded)) {
         loaded->read_input_embeddings();
     }
@@ -148,14 +154,16 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
     return answer<int32_t>(SAUR_LOST, [&] {
         const llama_model * m = handle->model->model;
         const llama_vocab * v = llama_model_get_vocab(m);
+        const Head *        head = handle->model->own_head.get();
+        const int64_t       more = head ? head->numbers() : 0;
         double              values[MODEL_INFO];
-        values[INFO_DIMENSIONS]            = llama_model_n_embd_out(m);
+        values[INFO_DIMENSIONS]            = head && !head->ranks() ? (double) head->width() : llama_model_n_embd_out(m);
         values[INFO_CONTEXT_LENGTH]        = llama_model_n_ctx_train(m);
         values[INFO_VOCABULARY_SIZE]       = llama_vocab_n_tokens(v);
         values[INFO_LAYERS]                = llama_model_n_layer(m);
         values[INFO_CLASSES]               = llama_model_n_cls_out(m);
-        values[INFO_BYTES]                 = (double) llama_model_size(m);
-        values[INFO_PARAMETERS]            = (double) llama_model_n_params(m);
+        values[INFO_BYTES]                 = (double) llama_model_size(m) + (double) more * sizeof(float);
+        values[INFO_PARAMETERS]            = (double) llama_model_n_params(m) + (double) more;
         values[INFO_POOLING]               = file_pooling(m);
         values[INFO_HAS_ENCODER]           = llama_model_has_encoder(m);
         values[INFO_HAS_DECODER]           = llama_model_has_decoder(m);

@@ -259,6 +259,19 @@ int32_t compute_group(const Pass & pass, const Group & group) {
     return rc == SAUR_OK ? read_rows(pass, group) : rc;
 }
 
+// Puts what a head of ours makes of the rows in their place.
+void apply_head(LaneContext & context, Slot & slot, size_t n_rows) {
+    Rows                 rows{ std::move(slot.embeddings), (int64_t) n_rows, (int64_t) row_width(context) };
+    std::vector<int32_t> lengths;
+    for (const Sequence & sequence : slot.sequences) {
+        if (context.reduces) {
+            lengths.push_back(sequence.length);
+        }
+    }
+    Scratch * scratch = context.head_scratch ? &*context.head_scratch : nullptr;
+    slot.embeddings   = context.head->compute(std::move(rows), std::move(lengths), scratch).numbers;
+}
+
 }  // namespace
 
 int32_t compute_pass(LaneContext & context, Slot & slot, const AbortFlag & abort) {
@@ -276,6 +289,9 @@ int32_t compute_pass(LaneContext & context, Slot & slot, const AbortFlag & abort
             context.cached_prefix.clear();  // what the memory holds now is not known
             return rc;
         }
+    }
+    if (context.head) {
+        apply_head(context, slot, n_rows);
     }
     return SAUR_OK;
 }

@@ -44,7 +44,7 @@ test("readModules() finds a transformer in a directory of its own", async () => 
 
 test("readModules() gives the directory and no pooling when there is no modules.json", async () => {
   await inDirectory(async (directory) => {
-    assertEquals(await readModules(directory), { transformer: directory, pooling: undefined });
+    assertEquals(await readModules(directory), { transformer: directory, pooling: undefined, after: [] });
   });
 });
 
@@ -62,7 +62,8 @@ test("readModules() rejects with model-unsupported when llama.cpp could not comp
   await rejects(USUAL, { pooling_mode: ["mean", "cls"] }, "pooling mean and cls");
   await rejects(USUAL, { pooling_mode: "weightedmean" }, "pooling weightedmean");
   await rejects(USUAL, { pooling_mode_mean_tokens: false }, "without a mode");
-  await rejects([...USUAL, module("Dense", "3_Dense")], { pooling_mode: "mean" }, "modules.json: 3: module Dense");
+  await rejects([...USUAL, module("CNN", "3_CNN")], { pooling_mode: "mean" }, "modules.json: 3: module CNN");
+  await rejects([module("Dense", "0_Dense"), ...USUAL], { pooling_mode: "mean" }, "module Pooling comes after Dense");
 });
 
 test("readModules() rejects with model-invalid when a path leads out of the checkpoint", async () => {

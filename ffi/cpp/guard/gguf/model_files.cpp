@@ -239,6 +239,11 @@ void ModelFiles::each_text(const GgufField & list,
     saur::each_text(file.get(), parts.front().size, list, each);
 }
 
+std::string ModelFiles::text(const GgufField & field) const {
+    const File file = open_gguf(path());
+    return Reader(file.get(), parts.front().size, field.at).text(field.longest, "a text");
+}
+
 std::vector<uint8_t> ModelFiles::bytes(const GgufField & list) const {
     const File           file = open_gguf(path());
     std::vector<uint8_t> bytes((size_t) list.count);

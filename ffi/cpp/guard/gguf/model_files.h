@@ -41,6 +41,8 @@ class ModelFiles {
     // Reads the strings of a list of keys().
     void each_text(const GgufField & list,
                    const std::function<void(uint64_t index, const std::string & text)> & each) const;
+    // Reads a text of keys(), of any length.
+    std::string          text(const GgufField & field) const;
     // Reads the elements of a list of one byte each.
     std::vector<uint8_t> bytes(const GgufField & list) const;
 

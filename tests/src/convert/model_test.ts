@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assertEquals, assertRejects } from "@std/assert";
 import { LlamaError } from "../../../ffi/errors.ts";
-import { type Converted, readBert } from "../../../src/convert/bert.ts";
+import { type Converted, readModel } from "../../../src/convert/model.ts";
 import {
   copyCheckpoint,
   editJson,
@@ -14,7 +14,7 @@ import {
 } from "../../support/checkpoint.ts";
 
 function read(directory: string, pooling?: "mean" | "cls" | "last"): Promise<Converted> {
-  return readBert(directory, { name: "tiny", pooling });
+  return readModel(directory, { name: "tiny", pooling });
 }
 
 /** Rewrites the header of a checkpoint's weights; the data stays. */
@@ -33,7 +33,7 @@ function rename(header: Record<string, unknown>, from: string, to: string): void
   delete header[from];
 }
 
-test("readBert() gives a bi-encoder's metadata and tensors in llama.cpp's order", async () => {
+test("readModel() gives a bi-encoder's metadata and tensors in llama.cpp's order", async () => {
   const { metadata, tensors } = await read(fixture("tiny_bert"));
   assertEquals([...metadata].filter(([key]) => !key.startsWith("tokenizer.ggml.")), [
     ["general.architecture", { string: "bert" }],
@@ -61,7 +61,7 @@ test("readBert() gives a bi-encoder's metadata and tensors in llama.cpp's order"
   ]);
 });
 
-test("readBert() keeps pooler, classifier, labels and pooling of a cross-encoder", async () => {
+test("readModel() keeps pooler, classifier, labels and pooling of a cross-encoder", async () => {
   const { metadata, tensors } = await read(fixture("tiny_cross_encoder"));
   assertEquals(metadata.get("bert.pooling_type"), { u32: 4 });
   assertEquals(metadata.get("bert.classifier.output_labels"), { strings: ["LABEL_0"] });
@@ -73,7 +73,7 @@ test("readBert() keeps pooler, classifier, labels and pooling of a cross-encoder
   ]);
 });
 
-test("readBert() writes labels in the order of their ids, the default ones for a classifier only", async () => {
+test("readModel() writes labels in the order of their ids, the default ones for a classifier only", async () => {
   const labels = async (name: string, id2label: unknown) => {
     let found: unknown;
     await inDirectory(async (directory) => {
@@ -91,7 +91,7 @@ test("readBert() writes labels in the order of their ids, the default ones for a
   await assertRejects(() => labels("tiny_cross_encoder", undefined), LlamaError, "config.json asks for [2,64]");
 });
 
-test("readBert() takes a checkpoint without modules.json when the pooling is said", async () => {
+test("readModel() takes a checkpoint without modules.json when the pooling is said", async () => {
   await inDirectory(async (directory) => {
     const copy = copyCheckpoint("tiny_bert", directory);
     rmSync(join(copy, "modules.json"));
@@ -101,7 +101,7 @@ test("readBert() takes a checkpoint without modules.json when the pooling is sai
   });
 });
 
-test("readBert() takes the names of other checkpoints: prefix, gamma and beta, heads that are not needed", async () => {
+test("readModel() takes the names of other checkpoints: prefix, gamma and beta, heads that are not needed", async () => {
   await inDirectory(async (directory) => {
     const copy = copyCheckpoint("tiny_bert", directory);
     const names = (await read(copy)).tensors.map(({ name }) => name);
@@ -118,7 +118,7 @@ test("readBert() takes the names of other checkpoints: prefix, gamma and beta, h
   });
 });
 
-test("readBert() assumes what Python assumes where config.json says nothing", async () => {
+test("readModel() assumes what Python assumes where config.json says nothing", async () => {
   await inDirectory(async (directory) => {
     const copy = copyCheckpoint("tiny_bert", directory);
     const { metadata } = await read(copy);
@@ -134,8 +134,12 @@ test("readBert() assumes what Python assumes where config.json says nothing", as
 });
 
 const CONFIGS: [Record<string, unknown>, LlamaError["code"], string][] = [
-  [{ architectures: ["DistilBertModel"] }, "model-unsupported", "DistilBertModel"],
-  [{ architectures: undefined, model_type: "camembert" }, "model-unsupported", "convert_hf_to_gguf.py"],
+  [{ architectures: ["MPNetModel"] }, "model-unsupported", "architectures is MPNetModel"],
+  [{ architectures: undefined, model_type: "camembert" }, "model-unsupported", "no other converter is known"],
+  [{ architectures: ["EuroBertModel"] }, "model-unsupported", "convert_hf_to_gguf.py --outtype f32"],
+  [{ architectures: ["Gemma3TextModel"] }, "model-unsupported", "--sentence-transformers-dense-modules"],
+  [{ architectures: ["DistilBertModel"], dim: 64, n_heads: 2 }, "model-invalid", "transformer.layer.0"],
+  [{ architectures: ["ModernBertModel"] }, "model-invalid", "embeddings.tok_embeddings"],
   [{ hidden_act: "relu" }, "model-unsupported", "hidden_act is relu"],
   [{ position_embedding_type: "relative_key" }, "model-unsupported", "relative_key"],
   [{ is_decoder: true }, "model-unsupported", "is_decoder"],
@@ -155,7 +159,7 @@ const CONFIGS: [Record<string, unknown>, LlamaError["code"], string][] = [
   [{ id2label: ["a", 1] }, "model-invalid", "id2label: 1 is 1, expected text"],
 ];
 for (const [changes, code, reason] of CONFIGS) {
-  test(`readBert() rejects with ${code} when config.json has ${JSON.stringify(changes)}`, async () => {
+  test(`readModel() rejects with ${code} when config.json has ${JSON.stringify(changes)}`, async () => {
     await inDirectory(async (directory) => {
       const copy = copyCheckpoint("tiny_bert", directory);
       editJson(join(copy, "config.json"), changes);
@@ -165,7 +169,7 @@ for (const [changes, code, reason] of CONFIGS) {
   });
 }
 
-test("readBert() rejects when a tensor is missing, twice there, unknown, or of whole numbers", async () => {
+test("readModel() rejects when a tensor is missing, twice there, unknown, or of whole numbers", async () => {
   const rejects = async (edit: Parameters<typeof editHeader>[1], reason: string) => {
     await inDirectory(async (directory) => {
       const copy = copyCheckpoint("tiny_cross_encoder", directory);
@@ -187,7 +191,7 @@ test("readBert() rejects when a tensor is missing, twice there, unknown, or of w
   await rejects((header) => header[query]!.dtype = "I32", "has type I32");
 });
 
-test("readBert() names the file that is missing or not what it should be", async () => {
+test("readModel() names the file that is missing or not what it should be", async () => {
   await inDirectory(async (directory) => {
     await assertRejects(() => read(directory), LlamaError, `${join(directory, "config.json")}: there is no such file`);
     writeFileSync(join(directory, "config.json"), "<html>");
