@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { quantize, type WeightType } from "../convert.ts";
 import { dot } from "../mod.ts";
-import { bertRerankers, minilm } from "../tests/support/bert_families.ts";
+import { bertRerankers, isReal, realModels } from "../tests/support/bert_families.ts";
 import {
   compareScores,
   compareVectors,
@@ -40,7 +40,7 @@ const twoDigits = (value: number): number => Number(value.toPrecision(2));
 
 async function embedderRow(file: string, type: string, embedder: Embedder): Promise<ParityRow> {
   const { family, texts } = embedder;
-  const limits = (family.name === "minilm" ? REAL : SMALL)[type]!;
+  const limits = (isReal(family.name) ? REAL : SMALL)[type]!;
   await using llama = await loadFamily(embedder, file);
   const wrong = await wrongTokens(llama, embedder);
   const vectors = await vectorsOf(llama, texts);
@@ -70,7 +70,7 @@ async function embedderRow(file: string, type: string, embedder: Embedder): Prom
 
 async function rerankerRow(file: string, type: string, reranker: Reranker): Promise<ParityRow> {
   const { family, pairs } = reranker;
-  const limits = (family.name.startsWith("minilm") ? REAL : SMALL)[type]!;
+  const limits = (isReal(family.name) ? REAL : SMALL)[type]!;
   await using llama = await loadFamily(reranker, file);
   const wrong = await wrongPairTokens(llama, reranker);
   const { off, rank, range } = compareScores(pairs, await scoresOf(llama, pairs));
@@ -102,9 +102,8 @@ async function measured(): Promise<ParityRow[]> {
   };
   try {
     const { embedders, rerankers } = readFamilies();
-    const small = minilm();
     const all = embedders.map((embedder) => ({ embedder, file: familyFile(embedder.family) }));
-    for (const { embedder, file } of small ? [small, ...all] : all) {
+    for (const { embedder, file } of [...realModels(), ...all]) {
       await each(file, embedder.family.name, (path, type) => embedderRow(path, type, embedder));
     }
     const others = rerankers.map((reranker) => ({ reranker, file: familyFile(reranker.family) }));

@@ -22,7 +22,7 @@ set_up "tools" bash scripts/need.sh git c++ cmake make npm python3 pip
 set_up "runtimes and development dependencies" . scripts/env.sh
 set_up "the library" deno run -A build/mod.ts
 set_up "a software GPU, where it can be had" bash scripts/vulkan.sh
-set_up "the models" bash scripts/download_models.sh minilm
+set_up "the models" bash scripts/download_models.sh minilm splade-tiny
 set_up "Python's hub client, where it can be had" . scripts/huggingface_hub.sh
 
 status=0

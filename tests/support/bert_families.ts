@@ -7,7 +7,11 @@ import type { Embedder, FamilyPair, Reranker } from "./families.ts";
 import { addHead, minilmCheckpoint, type Part } from "./minilm_head.ts";
 import { cannotLoad, farthest, modelPath, readReferences } from "./references.ts";
 
-const MINILM = "all-minilm-l6-v2-f32.gguf";
+/** The models with real weights, by their file and their references. */
+const REAL_MODELS = [
+  { name: "minilm", title: "all-MiniLM-L6-v2", file: "all-minilm-l6-v2-f32.gguf", references: "minilm.json" },
+  { name: "splade_tiny", title: "SPLADE-tiny's encoder", file: "splade-tiny-f32.gguf", references: "splade_tiny.json" },
+] as const;
 
 interface Stored {
   readonly model: { readonly maxTokens: number };
@@ -15,21 +19,26 @@ interface Stored {
   readonly pairs: readonly (FamilyPair & { readonly wrong: Readonly<Record<string, readonly number[]>> })[];
 }
 
-/** MiniLM's own file with all its texts; nothing where the file is not there. */
-export function minilm(): { embedder: Embedder; file: string } | undefined {
-  if (cannotLoad(MINILM)) return undefined;
-  const { model, texts } = readReferences("minilm.json");
-  const { dimensions, maxTokens, pooling } = model;
-  const family = { name: "minilm", title: "all-MiniLM-L6-v2", kind: "embedder", file: MINILM } as const;
-  return {
-    embedder: {
-      family: { ...family, dimensions, maxTokens, pooling: pooling as "mean", tolerance: 1e-3 },
-      texts,
-      tokenLevel: [],
-      mutations: [],
-    },
-    file: modelPath(MINILM),
-  };
+/** The models with real weights and all their texts; those whose file is in models/. */
+export function realModels(): { embedder: Embedder; file: string }[] {
+  return REAL_MODELS.filter(({ file }) => !cannotLoad(file)).map(({ references, ...named }) => {
+    const { model, texts } = readReferences(references);
+    const { dimensions, maxTokens, pooling } = model;
+    const family = {
+      ...named,
+      kind: "embedder",
+      dimensions,
+      maxTokens,
+      pooling: pooling as "mean",
+      tolerance: 1e-3,
+    } as const;
+    return { embedder: { family, texts, tokenLevel: [], mutations: [] }, file: modelPath(named.file) };
+  });
+}
+
+/** Whether a family's weights are real ones, to which the narrower limits apply. */
+export function isReal(family: string): boolean {
+  return family.startsWith("minilm") || family === "splade_tiny";
 }
 
 /** The BERT cross-encoders, converted into a folder. */
