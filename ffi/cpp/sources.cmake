@@ -71,6 +71,7 @@ set(SAUR_KERNELS
   kernels/inl/panels-inl.h
   kernels/inl/q8-inl.h
   kernels/inl/rows-inl.h
+  kernels/inl/softmax-inl.h
   kernels/inl/vector-inl.h)
 
 set(SAUR_SHIM

@@ -5,14 +5,17 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { Llama } from "../../mod.ts";
+import { inDirectory } from "../support/checkpoint.ts";
 import { findProgram, runChild } from "../support/child.ts";
+import { apart, computes, ofType, randomTexts, specimens, TYPES } from "../support/company.ts";
 import { randomIntegers } from "../support/random.ts";
-import { cannotLoad, farthest, modelPath, readReferences } from "../support/references.ts";
+import { cannotLoad, farthest, libraryMissing, modelPath, readReferences } from "../support/references.ts";
 
 // Largest difference of a number of a vector of length 1. Stock ggml's: three times what was measured (6e-5, 1.2e-3, 9.5e-3);
 // it sums one row and many in another order, and its GELU by a table of half floats makes steps of that with f32 weights, and
 // activations rounded to bfloat16 or to 8 bits with the others.
 const OURS = 1e-6;
+const SEEDS = [1];
 const STOCK = { f32: 2e-4, bf16: 4e-3, q8_0: 3e-2 } as const;
 
 const all = readReferences("minilm.json").texts.filter(({ count }) => count <= 64);
@@ -60,6 +63,29 @@ for (const [type, stock] of Object.entries(STOCK)) {
       assertEquals(await llama.embed(texts), packed, "the same packs must give the same bits");
     },
   );
+}
+
+// One shape a type and model here; `deno task torture company` tries many more.
+for (const type of TYPES) {
+  test(`embed() and rerank() give a text alone what it gets in company, to ${OURS}, every model, ${type}`, {
+    skip: libraryMissing,
+    timeout: 300_000,
+  }, async (t) => {
+    await inDirectory(async (directory) => {
+      let most = 0;
+      for (const specimen of await specimens(directory)) {
+        const file = await ofType(specimen, type, directory);
+        await using llama = await Llama.load(file, { ...specimen.options, onLog: () => {} });
+        if (!computes(llama.info, type)) return t.diagnostic(`no kernels for ${type} here`);
+        for (const seed of SEEDS) {
+          const { off, at } = await apart(llama, randomTexts(randomIntegers(seed)));
+          most = Math.max(most, off);
+          assert(off <= OURS, `${specimen.name} ${type}, seed ${seed}: ${at}: ${off} apart`);
+        }
+      }
+      console.log(`${type}, every model, alone and in company: largest difference ${most}`);
+    });
+  });
 }
 
 const Q8_0 = "all-minilm-l6-v2-q8_0.gguf";

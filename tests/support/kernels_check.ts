@@ -14,6 +14,8 @@ const TOLERANCES: readonly (readonly [name: string, ours: number])[] = [
   ["attention in bf16, alone and in a pack", 0],
   ["attention in bf16", 6e-3],
   ["attention", 3e-5],
+  ["softmax, alone and in a pack", 0],
+  ["softmax", 1e-6],
   ["NORM", 1e-6],
   ["RMS_NORM", 1e-6],
   ["ADD", 2e-7],

@@ -13,6 +13,7 @@ import { parseArgs } from "node:util";
 import { randomIntegers } from "../support/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
 import * as cancel from "./cancel.ts";
+import * as company from "./company.ts";
 import * as files from "./files.ts";
 import * as input from "./input.ts";
 import * as leave from "./leave.ts";
@@ -28,6 +29,7 @@ import * as tokenizers from "./tokenizers.ts";
 
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   cancel,
+  company,
   files,
   input,
   leave,

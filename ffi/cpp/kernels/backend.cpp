@@ -60,7 +60,7 @@ void device_props(ggml_backend_dev_t, ggml_backend_dev_props * props) {
 // llama.cpp asks it of every operator that has weights before it computes any, so none is in panels that another one reads.
 bool is_wanted(const KernelOptions & options, const ggml_tensor * op) {
     const Kernels & kernels = *kernels_of_cpu();
-    const bool      can     = can_compute(kernels, options, op);
+    const bool      can     = can_compute(kernels, op);
     for (int i = 0; i < GGML_MAX_SRC && options.panelled; i++) {
         const ggml_tensor * src = op->src[i] && op->src[i]->view_src ? op->src[i]->view_src : op->src[i];
         if (src && PanelledWeights::wants(kernels, src) && !(can && op->op == GGML_OP_MUL_MAT && i == 0 && src == op->src[0])) {

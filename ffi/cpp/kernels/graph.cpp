@@ -10,17 +10,22 @@ namespace {
 
 bool has_float_rows(const ggml_tensor * t) { return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float); }
 
-bool can_multiply(const Kernels & kernels, const ggml_tensor * op, bool prepared) {
+// Of 16- or 32-bit floats.
+bool has_rows(const ggml_tensor * t) {
+    return (t->type == GGML_TYPE_F16 || t->type == GGML_TYPE_F32) && t->nb[0] == ggml_type_size(t->type);
+}
+
+bool can_multiply(const Kernels & kernels, const ggml_tensor * op) {
     const ggml_tensor *a = op->src[0], *b = op->src[1];
     if (a->nb[0] != ggml_type_size(a->type) || !has_float_rows(b) || !has_float_rows(op) ||
         op->op_params[1] == GGML_HINT_SRC0_IS_HADAMARD) {
         return false;
     }
+    // However few rows there are: a text alone is to be what it is in a pack.
     switch (a->type) {
         case GGML_TYPE_Q8_0: return kernels.product != nullptr;
-        // few rows do not pay for a panel of weights that has to be made for them
-        case GGML_TYPE_BF16: return kernels.bf16.product && a->ne[0] % 32 == 0 && (prepared || b->ne[1] > 1);
-        case GGML_TYPE_F32:  return kernels.f32.product && (prepared || b->ne[1] >= 8);
+        case GGML_TYPE_BF16: return kernels.bf16.product && a->ne[0] % 32 == 0;
+        case GGML_TYPE_F32:  return kernels.f32.product != nullptr;
         default:             return false;
     }
 }
@@ -29,15 +34,13 @@ bool can_attend(const ggml_tensor * op) {
     const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *sinks = op->src[4];
     float              params[3];  // scale, max_bias, softcap
     memcpy(params, op->op_params, sizeof(params));
-    const auto floats = [](const ggml_tensor * t) {
-        return (t->type == GGML_TYPE_F16 || t->type == GGML_TYPE_F32) && t->nb[0] == ggml_type_size(t->type);
-    };
-    // A few queries do not pay for reading many keys as floats. An encoder has as many of both.
-    if (q->ne[1] * q->ne[2] < 4 * k->ne[2] && k->ne[1] > 16 * q->ne[1]) {
-        return false;
-    }
-    return !sinks && params[2] == 0.0f && has_float_rows(q) && has_float_rows(op) && floats(k) && floats(v) &&
+    return !sinks && params[2] == 0.0f && has_float_rows(q) && has_float_rows(op) && has_rows(k) && has_rows(v) &&
            k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 && k->ne[3] == q->ne[3] && v->ne[3] == q->ne[3];
+}
+
+bool can_soften(const ggml_tensor * op) {
+    const ggml_tensor *x = op->src[0], *mask = op->src[1], *sinks = op->src[2];
+    return !sinks && has_float_rows(x) && has_float_rows(op) && (!mask || has_rows(mask));
 }
 
 // Whether each row of `b` can be combined with one of `a`.
@@ -65,13 +68,13 @@ class Chain {
     ggml_tensor * node() const { return ggml_graph_node(graph, last); }
     int           end() const { return last + 1; }
     // The next one, if it is such an operator and the kernels can compute it.
-    ggml_tensor * next(const Kernels & kernels, const KernelOptions & options, ggml_op op) const {
+    ggml_tensor * next(const Kernels & kernels, ggml_op op) const {
         const ggml_op ops[] = { node()->op, op };
         if (!ggml_can_fuse(graph, last, ops, 2)) {
             return nullptr;
         }
         ggml_tensor * t = ggml_graph_node(graph, last + 1);
-        return t->src[0] == node() && can_compute(kernels, options, t) ? t : nullptr;
+        return t->src[0] == node() && can_compute(kernels, t) ? t : nullptr;
     }
     void take() { last++; }
 
@@ -87,17 +90,17 @@ int multiply(const Kernels & kernels, const KernelOptions & options, ggml_cgraph
     ggml_tensor * op = chain.node();
     Product product{ op, op };
     if (op->ne[2] * op->ne[3] == 1) {
-        ggml_tensor * add = chain.next(kernels, options, GGML_OP_ADD);
+        ggml_tensor * add = chain.next(kernels, GGML_OP_ADD);
         if (add && is_row(add->src[1])) {
             product.bias = add->src[1];
             chain.take();
         }
-        if (ggml_tensor * gelu = chain.next(kernels, options, GGML_OP_UNARY)) {
+        if (ggml_tensor * gelu = chain.next(kernels, GGML_OP_UNARY)) {
             product.gelu = true;
             product.kind = kind_of(gelu, options.gelu);
             chain.take();
         }
-        add = chain.next(kernels, options, GGML_OP_ADD);
+        add = chain.next(kernels, GGML_OP_ADD);
         if (add && ggml_are_same_shape(add, add->src[1])) {
             product.residual = add->src[1];
             chain.take();
@@ -113,11 +116,11 @@ int multiply(const Kernels & kernels, const KernelOptions & options, ggml_cgraph
     return chain.end();
 }
 
-int normalise(const Kernels & kernels, const KernelOptions & options, ggml_cgraph * graph, int at) {
+int normalise(const Kernels & kernels, ggml_cgraph * graph, int at) {
     Chain chain(graph, at);
     Norm  norm{ chain.node(), nullptr };
     for (const auto & [op, row] : { std::pair{ GGML_OP_MUL, &norm.scale }, std::pair{ GGML_OP_ADD, &norm.shift } }) {
-        ggml_tensor * next = chain.next(kernels, options, op);
+        ggml_tensor * next = chain.next(kernels, op);
         if (next && is_row(next->src[1])) {
             *row = next->src[1];
             chain.take();
@@ -130,16 +133,16 @@ int normalise(const Kernels & kernels, const KernelOptions & options, ggml_cgrap
 
 }  // namespace
 
-bool can_compute(const Kernels & kernels, const KernelOptions & options, const ggml_tensor * op) {
+bool can_compute(const Kernels & kernels, const ggml_tensor * op) {
     const ggml_tensor *a = op->src[0], *b = op->src[1];
     switch (op->op) {
-        case GGML_OP_MUL_MAT:
-            return can_multiply(kernels, op, options.panelled && PanelledWeights::wants(kernels, a));
-        case GGML_OP_UNARY: return is_gelu(op) && has_float_rows(a) && has_float_rows(op);
+        case GGML_OP_MUL_MAT: return can_multiply(kernels, op);
+        case GGML_OP_UNARY:   return is_gelu(op) && has_float_rows(a) && has_float_rows(op);
         case GGML_OP_GLU:
             return (ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU || ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU_ERF) &&
                    has_float_rows(a) && (!b || has_float_rows(b)) && has_float_rows(op);
         case GGML_OP_FLASH_ATTN_EXT: return can_attend(op);
+        case GGML_OP_SOFT_MAX:       return kernels.softmax && can_soften(op);
         case GGML_OP_NORM:
         case GGML_OP_RMS_NORM:       return has_float_rows(a) && has_float_rows(op);
         case GGML_OP_ADD:
@@ -161,10 +164,11 @@ void compute(const Kernels & kernels, const KernelOptions & options, ggml_cgraph
             case GGML_OP_FLASH_ATTN_EXT:
                 (options.bf16 && kernels.attention_bf16 ? kernels.attention_bf16 : kernels.attention)(op, scratch);
                 break;
+            case GGML_OP_SOFT_MAX:       kernels.softmax(op, scratch); break;
             case GGML_OP_UNARY:
             case GGML_OP_GLU:            kernels.gelu(kind_of(op, options.gelu), op); break;
             case GGML_OP_NORM:
-            case GGML_OP_RMS_NORM:       next = normalise(kernels, options, graph, i); break;
+            case GGML_OP_RMS_NORM:       next = normalise(kernels, graph, i); break;
             case GGML_OP_ADD:
             case GGML_OP_MUL:            kernels.combine(op); break;
             default:                     break;  // a view

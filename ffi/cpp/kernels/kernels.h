@@ -72,6 +72,7 @@ struct Kernels {
     void (*gelu)(Gelu kind, ggml_tensor * op);               // UNARY and GLU
     void (*attention)(ggml_tensor * op, Scratch & scratch);  // FLASH_ATTN_EXT
     void (*attention_bf16)(ggml_tensor * op, Scratch & scratch);  // the same of numbers rounded to bf16
+    void (*softmax)(ggml_tensor * op, Scratch & scratch);         // SOFT_MAX
     void (*norm)(const Norm & norm);
     void (*combine)(ggml_tensor * op);                             // ADD and MUL
     void (*product)(const Product & product, Scratch & scratch);  // with q8_0 weights
@@ -103,7 +104,7 @@ struct KernelOptions {
 };
 
 // Whether the kernels can compute an operator.
-bool can_compute(const Kernels & kernels, const KernelOptions & options, const ggml_tensor * op);
+bool can_compute(const Kernels & kernels, const ggml_tensor * op);
 // Computes those of a graph's operators that are to be.
 void compute(const Kernels & kernels, const KernelOptions & options, ggml_cgraph * graph, Scratch & scratch);
 

@@ -137,13 +137,19 @@ int main(int argc, char ** argv) {
         check_rows_of_floats(kernels);
         check_chains(kernels);
         check_shared_rows(kernels);
+        check_zeros(kernels);
         check_gelu(kernels);
         for (const bool bf16 : { false, true }) {
             for (int mask = NONE; mask < MASKS && (!bf16 || kernels->attention_bf16); mask++) {
                 check_attention(kernels, (Mask) mask, bf16);
             }
             check_alone(kernels, bf16);
+            check_cached(kernels, bf16);
         }
+        for (int mask = NONE; mask < MASKS; mask++) {
+            check_softmax(kernels, (Mask) mask);
+        }
+        check_softmax_alone(kernels);
     }
     if (saur::kernels_of_cpu()) {
         check_backend();

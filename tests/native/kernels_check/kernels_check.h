@@ -142,7 +142,7 @@ void compare(Result & result, const Kernels * kernels, const KernelOptions & opt
     ggml_graph_compute_with_ctx(c, graph, 1);
     const std::vector<float> stock = computed(op);
     between();
-    if (!saur::can_compute(*kernels, options, op)) {
+    if (!saur::can_compute(*kernels, op)) {
         fprintf(stderr, "refused: %s\n", ggml_op_desc(op));
         exit(1);
     }

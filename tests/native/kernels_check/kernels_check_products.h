@@ -37,9 +37,8 @@ void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
         Kept          kept(how);
         Memory        memory;
         const auto    c = memory.context;
-        const int64_t fewest = how == IN_PANELS ? 1 : type == GGML_TYPE_BF16 ? 2 : type == GGML_TYPE_F32 ? 8 : 1;
         const int64_t k = type == GGML_TYPE_F32 && i % 4 ? some(1, 380) : 32 * some(1, 12), columns = i % 2 ? some(2, 70) : 16 * some(1, 5);
-        const int64_t rows = i % 3 ? some(8, 70) : some(fewest, std::max<int64_t>(fewest, 3));
+        const int64_t rows = i % 3 ? some(8, 70) : some(1, 3);
         const int64_t most = how == AS_GIVEN ? 2 : 1, w2 = some(1, most), w3 = some(1, most), x2 = w2 * some(1, 2), x3 = w3 * some(1, most);
         ggml_tensor * weights = how == AS_GIVEN ? random_view(c, type, k, columns, w2, w3) : random_tensor(c, type, k, columns);
         ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
@@ -69,11 +68,12 @@ void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
 // Rows of activations alone and among others give the same bits.
 void check_rows(const Kernels * kernels, ggml_type type, Keeping how) {
     Result result;
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 40; i++) {
         Kept            kept(how);
         Memory          memory;
         const auto      c = memory.context;
-        const int64_t   k = 32 * some(1, 40), columns = some(32, 100), rows = some(8, 140), before = some(0, 50), n = before + rows + some(0, 50);
+        const int64_t   k = 32 * some(1, 40), columns = i % 4 ? some(32, 100) : some(1, 31), rows = i % 2 ? some(1, 7) : some(8, 140);
+        const int64_t   before = some(0, 50), n = before + rows + some(0, 50);
         ggml_tensor *   w = kept.of(c, random_tensor(c, type, k, columns)), *x = random_tensor(c, GGML_TYPE_F32, k, n);
         ggml_tensor *   all   = ggml_mul_mat(c, w, x);
         ggml_tensor *   alone = ggml_mul_mat(c, w, ggml_view_2d(c, x, k, rows, x->nb[1], (size_t) before * x->nb[1]));
@@ -87,6 +87,38 @@ void check_rows(const Kernels * kernels, ggml_type type, Keeping how) {
         result.cases++;
     }
     result.print((std::string("product, alone and in a pack") + KEEPING_NAMES[how]).c_str(), kernels, "numbers that differ");
+}
+
+// Values in f32 summed by the weights of a softmax, of which a mask makes many 0: without those the bits are the same.
+void check_zeros(const Kernels * kernels) {
+    Result result;
+    for (int i = 0; i < 40 && kernels->f32.product; i++) {
+        Memory        memory;
+        const auto    c = memory.context;
+        const int64_t columns = some(1, 80), prefix = some(0, 1) * some(0, 20), before = some(0, 40), own = some(1, 40), rows = some(1, 20);
+        const int64_t k = prefix + own, n = k + before + some(0, 40);
+        ggml_tensor *few = random_tensor(c, GGML_TYPE_F32, k, columns), *x_few = random_tensor(c, GGML_TYPE_F32, k, rows),
+                    *many = random_tensor(c, GGML_TYPE_F32, n, columns), *x_many = ggml_new_tensor_2d(c, GGML_TYPE_F32, n, rows);
+        ggml_tensor * mask = ggml_new_tensor_2d(c, GGML_TYPE_F32, n, rows);
+        std::fill_n((float *) x_many->data, n * rows, 0.0f);
+        std::fill_n((float *) mask->data, n * rows, -INFINITY);
+        for (int64_t j = 0; j < k * rows; j++) {
+            ((float *) mask->data)[j / k * n + (j % k < prefix ? j % k : j % k + before)] = 0;
+        }
+        for (const auto & [to, from] : { std::pair{ many, few }, std::pair{ x_many, x_few } }) {
+            for (int64_t j = 0; j < k * from->ne[1]; j++) {
+                const int64_t at = j % k;
+                ((float *) to->data)[j / k * n + (at < prefix ? at : at + before)] = ((const float *) from->data)[j];
+            }
+        }
+        ggml_tensor *a = ggml_mul_mat(c, few, ggml_soft_max_ext(c, x_few, nullptr, 1, 0)),
+                    *b = ggml_mul_mat(c, many, ggml_soft_max_ext(c, x_many, mask, 1, 0));
+        compute(kernels, { Gelu::erf }, c, a);
+        compute(kernels, { Gelu::erf }, c, b);
+        result.ours += computed(a) != computed(b);
+        result.cases++;
+    }
+    result.print("product, alone and in a pack, zeros between", kernels, "products that differ");
 }
 
 // NaN and infinity in a row of activations show in that row of a product, and in no other.

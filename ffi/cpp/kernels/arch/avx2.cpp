@@ -28,6 +28,16 @@ inline Ints dot_pairs(Ints sum, Ints a, Ints b) { return sum + (Ints) _mm256_mad
 // 16 bytes as pairs of 16-bit integers
 inline Ints widened(const int8_t * bytes) { return (Ints) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *) bytes)); }
 
+// Lane i is the sum of the i-th vector's lanes.
+inline Ints sum_of_each(const Ints * v) {
+    __m256i four[2];
+    for (int i = 0; i < 2; i++) {
+        four[i] = _mm256_hadd_epi32(_mm256_hadd_epi32((__m256i) v[4 * i], (__m256i) v[4 * i + 1]),
+                                    _mm256_hadd_epi32((__m256i) v[4 * i + 2], (__m256i) v[4 * i + 3]));
+    }
+    return (Ints) _mm256_permute2x128_si256(four[0], four[1], 0x20) + (Ints) _mm256_permute2x128_si256(four[0], four[1], 0x31);
+}
+
 // Of 8 rows of 32 bytes, the i-th vector of `out` gets the i-th four bytes of each, one lane a row.
 inline void transpose(const void * const * rows, int32_t * out) {
     __m256i r[8], t[8];
@@ -70,5 +80,5 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 #    include "kernels/inl/kernels-inl.h"
 
 extern const saur::Kernels kernels_avx2;
-const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr };
+const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, nullptr, softmax, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr };
 #endif

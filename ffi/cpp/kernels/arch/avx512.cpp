@@ -38,6 +38,24 @@ inline Ints dot_pairs(Ints sum, Ints a, Ints b) {
 // 32 bytes as pairs of 16-bit integers
 inline Ints widened(const int8_t * bytes) { return (Ints) _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *) bytes)); }
 
+// Lane i is the sum of the i-th vector's lanes.
+inline Ints sum_of_each(const Ints * v) {
+    __m512i two[8], four[4], eight[2];
+    for (int i = 0; i < 8; i++) {
+        const __m512i a = (__m512i) v[2 * i], b = (__m512i) v[2 * i + 1];
+        two[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    }
+    for (int i = 0; i < 4; i++) {
+        four[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(two[2 * i], two[2 * i + 1]), _mm512_unpackhi_epi64(two[2 * i], two[2 * i + 1]));
+    }
+    const auto by_quarters = [](__m512i a, __m512i b) {
+        return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+    };
+    eight[0] = by_quarters(four[0], four[1]);
+    eight[1] = by_quarters(four[2], four[3]);
+    return (Ints) by_quarters(eight[0], eight[1]);
+}
+
 // Of 16 rows of 32 bytes, the i-th vector of `out` gets the i-th four bytes of each, one lane a row.
 inline void transpose(const void * const * rows, int32_t * out) {
     __m512i r[8], t[8];
@@ -85,11 +103,11 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 
 extern const saur::Kernels kernels_avx512, kernels_avx512_bf16, kernels_amx;
 
-const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr };
-const saur::Kernels kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, nullptr, norm, combine, product, { product_f32, put_in_panels_f32 },
+const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, nullptr, softmax, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr };
+const saur::Kernels kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, nullptr, softmax, norm, combine, product, { product_f32, put_in_panels_f32 },
                                             { product_bf16, put_in_panels_bf16 }, nullptr };
 #    ifdef HAS_AMX
-const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, attention_amx, norm, combine, product, { product_f32, put_in_panels_f32 },
+const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, attention_amx, softmax, norm, combine, product, { product_f32, put_in_panels_f32 },
                                     { product_amx, put_in_panels_bf16 }, may_use_amx };
 #    endif
 #endif

@@ -4,9 +4,9 @@
 // layout    panels of words that are one float (panels-inl.h), so a panel may take the place of its rows; the last block of a
 //           row is filled up with zeros
 // rounds    nothing but each operation, to 32-bit floats
-// sums      even and odd numbers apart, from 0 on, then both: for every height of a tile
-// measured  98 to 104 GFLOP/s of 113, stock 50 (MiniLM's shapes, 64 to 512 rows, best of three by thread time; commit c409fde). Fewer
-//           than 8 rows do not pay for a panel, and are left to ggml unless the weights are in panels (graph.cpp).
+// sums      even and odd numbers apart, from 0 on, then both: for every height of a tile. What attention sums by the weights of a
+//           softmax: from 0 on, so that what a mask hides between the tokens of a text, whose weight is 0, changes nothing
+// measured  98 to 104 GFLOP/s of 113, stock 50 (MiniLM's shapes, 64 to 512 rows, best of three by thread time; commit c409fde).
 #pragma once
 namespace {
 
@@ -47,12 +47,13 @@ void pack_panel_f32(const char * weights, size_t row_bytes, int64_t rows, int64_
     }
 }
 
-// Even and odd numbers are summed apart, for every height: the multipliers would wait for one another.
-template <int R> void multiply_f32(const Tile & tile, const int32_t * panel, const float *, int64_t blocks) {
+// With two chains even and odd numbers are summed apart, for every height: the multipliers would wait for one another. With one
+// a sum is the same wherever its numbers are and whatever zeros are between them.
+template <int R, int CHAINS> void multiply_f32(const Tile & tile, const int32_t * panel, const float *, int64_t blocks) {
     const float * x = (const float *) tile.words;
-    Floats        sums[2][R] = {};
-    for (int64_t j = 0; j < blocks * WORDS; j += 2) {
-        for (int c = 0; c < 2; c++) {
+    Floats        sums[CHAINS][R] = {};
+    for (int64_t j = 0; j < blocks * WORDS; j += CHAINS) {
+        for (int c = 0; c < CHAINS; c++) {
             const Floats w = (Floats) load(panel + (j + c) * WIDTH);
             for (int r = 0; r < R; r++) {
                 sums[c][r] += w * splat(x[(j + c) * R + r]);
@@ -60,27 +61,33 @@ template <int R> void multiply_f32(const Tile & tile, const int32_t * panel, con
         }
     }
     for (int r = 0; r < R; r++) {
-        store_part(tile.out + (size_t) r * tile.stride, sums[0][r] + sums[1][r], tile.columns);
+        store_part(tile.out + (size_t) r * tile.stride, CHAINS == 1 ? sums[0][r] : sums[0][r] + sums[CHAINS - 1][r], tile.columns);
     }
 }
 
-const Multiply MULTIPLY_F32[] = { nullptr,         multiply_f32<1>, multiply_f32<2>, multiply_f32<3>, multiply_f32<4>,
-                                  multiply_f32<5>, multiply_f32<6>,
+template <int CHAINS> struct F32 {
+    static const Multiply MULTIPLY[ROWS + 1];
+    static const Format   FORMAT;
+};
+template <int CHAINS>
+const Multiply F32<CHAINS>::MULTIPLY[ROWS + 1] = {
+    nullptr,
+    multiply_f32<1, CHAINS>, multiply_f32<2, CHAINS>, multiply_f32<3, CHAINS>, multiply_f32<4, CHAINS>,
+    multiply_f32<5, CHAINS>, multiply_f32<6, CHAINS>,
 #if ROWS > 6
-                                  multiply_f32<7>, multiply_f32<8>, multiply_f32<9>, multiply_f32<10>, multiply_f32<11>,
-                                  multiply_f32<12>,
+    multiply_f32<7, CHAINS>, multiply_f32<8, CHAINS>, multiply_f32<9, CHAINS>, multiply_f32<10, CHAINS>,
+    multiply_f32<11, CHAINS>, multiply_f32<12, CHAINS>,
 #endif
 };
-static_assert(sizeof(MULTIPLY_F32) / sizeof(MULTIPLY_F32[0]) == ROWS + 1, "one for each height of a tile");
-
-const Format FORMAT_F32 = { NUMBERS, pack_row_f32, pack_panel_f32, MULTIPLY_F32 };
+template <int CHAINS> const Format F32<CHAINS>::FORMAT = { NUMBERS, pack_row_f32, pack_panel_f32, MULTIPLY };
 
 void product_f32(const saur::Product & product, saur::Scratch & scratch) {
-    each_product(product, [&](const Matrices & m) { multiply_by_panels(m, FORMAT_F32, scratch); });
+    const Format & format = product.op->src[1]->op == GGML_OP_SOFT_MAX ? F32<1>::FORMAT : F32<2>::FORMAT;
+    each_product(product, [&](const Matrices & m) { multiply_by_panels(m, format, scratch); });
 }
 
 bool put_in_panels_f32(const ggml_tensor * weights, saur::Scratch & scratch) {
-    return put_in_panels(weights, FORMAT_F32, scratch);
+    return put_in_panels(weights, F32<2>::FORMAT, scratch);
 }
 
 }  // namespace

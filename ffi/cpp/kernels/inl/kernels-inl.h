@@ -3,12 +3,14 @@
 //
 // WIDTH, load_halves, sum_of, largest_of    every file defines them
 // ROWS, transpose, dot_pairs, widened,      for products; a file without ROWS leaves them to ggml
-//   pack_block
+//   sum_of_each, pack_block
 // HAS_BF16, HAS_AMX                         products of bf16 weights by the processor's own instructions
 #pragma once
 #include "kernels/inl/mask-inl.h"
 
 #include "kernels/inl/attention-inl.h"
+
+#include "kernels/inl/softmax-inl.h"
 
 #include "kernels/inl/rows-inl.h"
 

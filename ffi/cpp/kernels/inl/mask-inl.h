@@ -8,42 +8,50 @@
 
 namespace {
 
-// What a row of the mask lets its token see: from `begin` up to `end`; `plain` if the mask is 0 all over that.
+// What a row of the mask lets its token see: from `begin` up to `end`; `whole` if nothing in between is hidden, `plain` if the
+// mask is 0 all over that.
 struct Range {
     int32_t begin, end;
-    bool    plain;
+    bool    plain, whole;
 };
 
-const uint16_t MINUS_INFINITY = 0xfc00;  // of 16-bit floats
+// The bits of a mask's numbers: 16-bit floats where attention is one operator, 32-bit floats where it is several.
+inline bool is_hidden(uint16_t bits) { return bits == 0xfc00; }
+inline bool is_hidden(uint32_t bits) { return bits == 0xff800000; }
 
-Range range_of(const uint16_t * mask, int32_t n) {
-    const auto all = [&](int32_t i, uint64_t value) {  // four at a time
-        uint64_t four;
-        memcpy(&four, mask + i, sizeof(four));
-        return four == value;
+template <class Bits> Range range_of(const Bits * mask, int32_t n) {
+    const int32_t  step = (int32_t) (sizeof(uint64_t) / sizeof(Bits));
+    const uint64_t hidden = step == 4 ? 0xfc00fc00fc00fc00 : 0xff800000ff800000;
+    const auto     all = [&](int32_t i, uint64_t value) {  // as many as fit into a word
+        uint64_t word;
+        memcpy(&word, mask + i, sizeof(word));
+        return word == value;
     };
-    const uint64_t hidden = 0xfc00fc00fc00fc00;
-    int32_t        begin = 0, end = n;
-    while (begin + 4 <= n && all(begin, hidden)) {
-        begin += 4;
+    int32_t begin = 0, end = n;
+    while (begin + step <= n && all(begin, hidden)) {
+        begin += step;
     }
-    while (begin < n && mask[begin] == MINUS_INFINITY) {
+    while (begin < n && is_hidden(mask[begin])) {
         begin++;
     }
-    while (end - 4 >= begin && all(end - 4, hidden)) {
-        end -= 4;
+    while (end - step >= begin && all(end - step, hidden)) {
+        end -= step;
     }
-    while (end > begin && mask[end - 1] == MINUS_INFINITY) {
+    while (end > begin && is_hidden(mask[end - 1])) {
         end--;
     }
     int32_t zeros = begin;
-    while (zeros + 4 <= end && all(zeros, 0)) {
-        zeros += 4;
+    while (zeros + step <= end && all(zeros, 0)) {
+        zeros += step;
     }
     while (zeros < end && mask[zeros] == 0) {
         zeros++;
     }
-    return { begin, end, zeros == end };
+    int32_t seen = zeros;
+    while (seen < end && !is_hidden(mask[seen])) {
+        seen++;
+    }
+    return { begin, end, zeros == end, seen == end };
 }
 
 // How steeply ALiBi falls with the distance for a head (https://arxiv.org/abs/2108.12409, as ggml numbers the heads).

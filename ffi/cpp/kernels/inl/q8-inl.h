@@ -1,4 +1,5 @@
-// Included by arch/*.cpp (kernels-inl.h) after panels-inl.h; needs WIDTH, ROWS, dot_pairs, widened, pack_block.
+// Included by arch/*.cpp (kernels-inl.h) after panels-inl.h; needs WIDTH, ROWS, dot_pairs, widened, sum_of_each,
+// pack_block.
 //
 // computes  MUL_MAT with q8_0 weights: W x, plus bias, GELU, residual where the graph goes on so
 // layout    panels of pairs of 16-bit integers (panels-inl.h), 16 words to a block of 32 numbers, with a scale for each column:
@@ -6,8 +7,7 @@
 //             one block of a tile   16 x R words     | its scales  R floats
 // rounds    activations to 16 bits, by the largest of each block of 32; stock rounds them to 8 bits, which costs more of the
 //           result than the weights' own rounding does
-// sums      a block exactly, in 32-bit integers; the blocks from 0 on as 32-bit floats. One row alone: by lanes, then the
-//           lanes.
+// sums      a block exactly, in 32-bit integers; the blocks from 0 on as 32-bit floats, also those of one row alone
 // measured  packs of 256 tokens 1.8 x stock (commit 624e109); a query of 5 tokens took 1.1 x stock's time, .75 x since the
 //           next panel is fetched ahead (commit 20a9f3a); one row 1.0 (AVX2) to 1.3 x stock's time without a panel, 1.9 x with one
 //           (commit de29385). Least cosine of MiniLM q8_0 over 152 texts .9993, of stock's .9978.
@@ -105,26 +105,34 @@ const Multiply MULTIPLY[] = { nullptr,     multiply<1>, multiply<2>, multiply<3>
 };
 static_assert(sizeof(MULTIPLY) / sizeof(MULTIPLY[0]) == ROWS + 1, "one for each height of a tile");
 
-// One row does not pay for panels: each number of the result is a dot product of its own.
+// One row does not pay for panels: each number of the result is a dot product of its own, summed as those of many rows are.
 void multiply_row(const Matrices & m, saur::Scratch & scratch) {
     const int64_t blocks = m.numbers / BLOCK;
     auto *        pairs  = scratch.get<int32_t>(saur::Scratch::ACTIVATIONS, blocks * WORDS);
     auto *        scales = scratch.get<float>(saur::Scratch::SCALES, blocks);
     quantize_row((const float *) m.x, m.numbers, pairs, scales, 1);
     for (int64_t c = 0; c < m.columns; c += WIDTH) {
-        float numbers[WIDTH] = {};
-        for (int64_t i = 0; i < WIDTH && c + i < m.columns; i++) {
-            const auto * block = (const Q8Block *) (m.weights + (size_t) (c + i) * m.weights_stride);
-            Floats       sum   = {};
-            for (int64_t b = 0; b < blocks; b++, block++) {
-                Ints dot = {};
-                for (int j = 0; j < WORDS; j += WIDTH) {
-                    dot = dot_pairs(dot, widened(block->weights + 2 * j), load(pairs + b * WORDS + j));
-                }
-                sum += __builtin_convertvector(dot, Floats) * (_cvtsh_ss(block->scale) * scales[b]);
-            }
-            numbers[i] = sum_of(sum);
+        const int64_t   some = m.columns - c < WIDTH ? m.columns - c : WIDTH;
+        const char *    rows = m.weights + (size_t) c * m.weights_stride;
+        const Q8Block * from[WIDTH];
+        for (int i = 0; i < WIDTH; i++) {
+            from[i] = (const Q8Block *) (rows + (size_t) (i < some ? i : some - 1) * m.weights_stride);
         }
+        Floats sum = {};
+        for (int64_t b = 0; b < blocks; b++) {
+            fetch(rows + WIDTH * m.weights_stride, b, sizeof(Q8Block));
+            Ints     dots[WIDTH] = {};
+            uint16_t halves[WIDTH];
+            for (int i = 0; i < WIDTH; i++) {
+                for (int j = 0; j < WORDS; j += WIDTH) {
+                    dots[i] = dot_pairs(dots[i], widened(from[i][b].weights + 2 * j), load(pairs + b * WORDS + j));
+                }
+                halves[i] = from[i][b].scale;
+            }
+            sum += __builtin_convertvector(sum_of_each(dots), Floats) * (load_halves(halves) * scales[b]);
+        }
+        float numbers[WIDTH];
+        store(numbers, sum);
         finish(m, numbers, 0, 1, c);
     }
 }
