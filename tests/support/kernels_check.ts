@@ -21,6 +21,7 @@ const TOLERANCES: readonly (readonly [name: string, ours: number])[] = [
   ["ADD", 2e-7],
   ["MUL", 2e-7],
   ["chain", 2e-7],
+  ["table", 0],
   ["backend", 0],
 ];
 

@@ -137,16 +137,16 @@ bool can_compute(const Kernels & kernels, const ggml_tensor * op) {
     const ggml_tensor *a = op->src[0], *b = op->src[1];
     switch (op->op) {
         case GGML_OP_MUL_MAT: return can_multiply(kernels, op);
-        case GGML_OP_UNARY:   return is_gelu(op) && has_float_rows(a) && has_float_rows(op);
+        case GGML_OP_UNARY:   return kernels.gelu && is_gelu(op) && has_float_rows(a) && has_float_rows(op);
         case GGML_OP_GLU:
-            return (ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU || ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU_ERF) &&
+            return kernels.gelu && (ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU || ggml_get_glu_op(op) == GGML_GLU_OP_GEGLU_ERF) &&
                    has_float_rows(a) && (!b || has_float_rows(b)) && has_float_rows(op);
-        case GGML_OP_FLASH_ATTN_EXT: return can_attend(op);
+        case GGML_OP_FLASH_ATTN_EXT: return kernels.attention && can_attend(op);
         case GGML_OP_SOFT_MAX:       return kernels.softmax && can_soften(op);
         case GGML_OP_NORM:
-        case GGML_OP_RMS_NORM:       return has_float_rows(a) && has_float_rows(op);
+        case GGML_OP_RMS_NORM:       return kernels.norm && has_float_rows(a) && has_float_rows(op);
         case GGML_OP_ADD:
-        case GGML_OP_MUL:            return can_combine(op);
+        case GGML_OP_MUL:            return kernels.combine && can_combine(op);
         default:                     return false;
     }
 }

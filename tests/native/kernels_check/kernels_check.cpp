@@ -83,6 +83,56 @@ void check_rows_of_floats(const Kernels * kernels) {
     }
 }
 
+// An operator is computed where the table has its function, and only there.
+void check_tables(const Kernels * kernels) {
+    Memory        memory;
+    const auto    c = memory.context;
+    Result        result;
+    ggml_tensor * x = random_tensor(c, GGML_TYPE_F32, 64, 4);
+    const auto    product = [&](ggml_type type) { return ggml_mul_mat(c, random_tensor(c, type, 64, 8), x); };
+    const auto    attend = [&] {
+        const auto part = [&](ggml_type type) { return random_tensor(c, type, 32, 4, 2); };
+        return ggml_flash_attn_ext(c, part(GGML_TYPE_F32), part(GGML_TYPE_F16), part(GGML_TYPE_F16), nullptr, 1, 0, 0);
+    };
+    enum Field { GELU, ATTENTION, SOFTMAX, NORM, COMBINE, Q8_0, F32, BF16 };
+    const auto without = [&](Field field) {
+        Kernels table = *kernels;
+        switch (field) {
+            case GELU:      table.gelu = nullptr; break;
+            case ATTENTION: table.attention = nullptr; break;
+            case SOFTMAX:   table.softmax = nullptr; break;
+            case NORM:      table.norm = nullptr; break;
+            case COMBINE:   table.combine = nullptr; break;
+            case Q8_0:      table.product = nullptr; break;
+            case F32:       table.f32.product = nullptr; break;
+            case BF16:      table.bf16.product = nullptr; break;
+        }
+        return table;
+    };
+    const std::pair<ggml_tensor *, Field> all[] = {
+        { ggml_gelu(c, x), GELU },
+        { ggml_geglu(c, x), GELU },
+        { attend(), ATTENTION },
+        { ggml_soft_max(c, x), SOFTMAX },
+        { ggml_norm(c, x, 1e-5f), NORM },
+        { ggml_rms_norm(c, x, 1e-5f), NORM },
+        { ggml_add(c, x, x), COMBINE },
+        { ggml_mul(c, x, x), COMBINE },
+        { product(GGML_TYPE_Q8_0), Q8_0 },
+        { product(GGML_TYPE_F32), F32 },
+        { product(GGML_TYPE_BF16), BF16 },
+    };
+    for (const auto & [op, needs] : all) {
+        const bool whole = saur::can_compute(*kernels, op);
+        result.ours += !whole && needs < Q8_0;  // a processor may lack what a product needs
+        for (const auto & one : all) {
+            result.ours += saur::can_compute(without(one.second), op) != (whole && one.second != needs);
+        }
+        result.cases++;
+    }
+    result.print("table", kernels, "operators that are wrong");
+}
+
 // Two backends at once, each with the GELU of the scope it was made in; without a scope nothing is wanted.
 void check_backend() {
     saur::register_kernels();
@@ -150,6 +200,7 @@ int main(int argc, char ** argv) {
             check_softmax(kernels, (Mask) mask);
         }
         check_softmax_alone(kernels);
+        check_tables(kernels);
     }
     if (saur::kernels_of_cpu()) {
         check_backend();
