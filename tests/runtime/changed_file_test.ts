@@ -1,11 +1,21 @@
 // A model's file may be truncated, written over or removed while the model is used: weights are read into memory, not
 // mapped. Mapped, a truncated file ended the process with SIGBUS, and one written over gave other vectors in silence.
 import { test } from "node:test";
-import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { assertEquals } from "@std/assert";
+import { setTimeout as sleep } from "node:timers/promises";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { convert } from "../../convert.ts";
-import { Llama } from "../../mod.ts";
+import { Llama, LlamaError } from "../../mod.ts";
 import { fixture, inDirectory } from "../support/checkpoint.ts";
 
 const CHANGES: Readonly<Record<string, (path: string) => void>> = {
@@ -40,3 +50,40 @@ for (const [name, change] of Object.entries(CHANGES)) {
     });
   });
 }
+
+const MODEL = new URL("../../models/all-minilm-l6-v2-bf16.gguf", import.meta.url);
+
+test("load() gives the one file or the other, or refuses, when one is renamed onto the other's place meanwhile", {
+  skip: existsSync(MODEL) ? false : "scripts/download_models.sh minilm gets the model",
+}, async () => {
+  await inDirectory(async (directory) => {
+    const bytes = readFileSync(MODEL);
+    for (let i = bytes.length >> 1; i < bytes.length; i += 2) bytes[i + 1]! ^= 0x80; // the signs of half of the weights
+    const [path, other, next] = ["model.gguf", "other.gguf", "next.gguf"].map((name) => join(directory, name)) as [
+      string,
+      string,
+      string,
+    ];
+    const embed = async (file: string | URL) => {
+      await using llama = await Llama.load(file, { contexts: 1 });
+      return `${await llama.fingerprint()} ${await llama.embed("a cat")}`;
+    };
+    writeFileSync(other, bytes);
+    const right = [await embed(MODEL), await embed(other)];
+    assert(right[0] !== right[1]);
+    for (const ms of [0, 2, 5, 8, 12, 16, 20, 25, 30, 40]) {
+      copyFileSync(MODEL, path);
+      copyFileSync(other, next);
+      for (const file of [path, next]) utimesSync(file, 1000, 1000); // size and time are the same
+      const loaded = embed(path).catch((error) => error);
+      await sleep(ms);
+      renameSync(next, path);
+      const outcome = await loaded;
+      if (typeof outcome === "string") assert(right.includes(outcome), `a mixture of both after ${ms} ms`);
+      else {
+        assert(outcome instanceof LlamaError, outcome);
+        assertMatch(outcome.message, /changed/);
+      }
+    }
+  });
+});

@@ -10,6 +10,12 @@ Cores cores() { return linux_cores(""); }
 
 uint64_t saved_registers() { return xcr0(); }
 
+FileStamp stamp_of(FILE * file) {
+    return stamp_of(
+        file, [](const struct stat & status) { return nanoseconds(status.st_mtim); },
+        [](const struct stat & status) { return nanoseconds(status.st_ctim); });
+}
+
 void trim_heap() {
 #if defined(__GLIBC__)
     malloc_trim(0);

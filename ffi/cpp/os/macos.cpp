@@ -25,6 +25,12 @@ uint64_t saved_registers() {
     return (registers & 0x6) == 0x6 ? registers | 0xe0 : registers;
 }
 
+FileStamp stamp_of(FILE * file) {
+    return stamp_of(
+        file, [](const struct stat & status) { return nanoseconds(status.st_mtimespec); },
+        [](const struct stat & status) { return nanoseconds(status.st_ctimespec); });
+}
+
 void trim_heap() {}
 
 }  // namespace saur::os

@@ -1,6 +1,7 @@
 // Names what differs between operating systems: CMake compiles one of linux.cpp, macos.cpp and windows.cpp, and a port fills one
 // file. No other file asks which system it is compiled for, but those of kernels/arch, whose registers a system must lend.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -45,6 +46,11 @@ std::string real_path(const std::string & path);
 // fseek and ftell, beyond 2 GB.
 int     seek(FILE * file, int64_t offset, int origin);
 int64_t tell(FILE * file);
+
+// Which file an open one is and when it was changed last: device, number, size, times of the change of bytes and of entry. Two are
+// the same file, unchanged, where all are equal; a file that was renamed onto another's place has another number.
+using FileStamp = std::array<uint64_t, 5>;
+FileStamp stamp_of(FILE * file);  // zeros where the system does not say
 
 // 0 for a regular file and for none; else an errno: EISDIR, or ENOTSUP for a pipe or a device.
 int irregular(const char * path);

@@ -97,6 +97,17 @@ int seek(FILE * file, int64_t offset, int origin) { return fseeko(file, (off_t) 
 
 int64_t tell(FILE * file) { return (int64_t) ftello(file); }
 
+// The systems' names of the nanoseconds differ.
+inline FileStamp stamp_of(FILE * file, uint64_t (*bytes_at)(const struct stat &), uint64_t (*entry_at)(const struct stat &)) {
+    struct stat status;
+    if (fstat(fileno(file), &status) != 0) {
+        return {};
+    }
+    return { (uint64_t) status.st_dev, (uint64_t) status.st_ino, (uint64_t) status.st_size, bytes_at(status), entry_at(status) };
+}
+
+inline uint64_t nanoseconds(const timespec & time) { return (uint64_t) time.tv_sec * 1000000000u + (uint64_t) time.tv_nsec; }
+
 int irregular(const char * path) {
     struct stat status;
     if (stat(path, &status) != 0 || S_ISREG(status.st_mode)) {

@@ -13,6 +13,8 @@
 #endif
 #include <windows.h>
 
+#include <io.h>
+
 #if defined(_M_X64) || defined(_M_IX86)
 #    include <immintrin.h>
 #    include <intrin.h>
@@ -96,6 +98,16 @@ std::string real_path(const std::string &) { return ""; }
 int seek(FILE * file, int64_t offset, int origin) { return _fseeki64(file, offset, origin); }
 
 int64_t tell(FILE * file) { return _ftelli64(file); }
+
+FileStamp stamp_of(FILE * file) {
+    BY_HANDLE_FILE_INFORMATION all;
+    if (!GetFileInformationByHandle((HANDLE) _get_osfhandle(_fileno(file)), &all)) {
+        return {};
+    }
+    const auto joined = [](DWORD high, DWORD low) { return (uint64_t) high << 32 | low; };
+    return { all.dwVolumeSerialNumber, joined(all.nFileIndexHigh, all.nFileIndexLow), joined(all.nFileSizeHigh, all.nFileSizeLow),
+             joined(all.ftLastWriteTime.dwHighDateTime, all.ftLastWriteTime.dwLowDateTime), 0 };
+}
 
 // The C library says EACCES of a directory, which sounds like a permission.
 int irregular(const char * path) {

@@ -6,11 +6,11 @@
 #include "guard/gguf/hash.h"
 #include "guard/gguf/reader.h"
 #include "llama.h"
+#include "os/os.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <set>
 #include <system_error>
@@ -22,16 +22,6 @@ namespace {
 using File = std::unique_ptr<FILE, int (*)(FILE *)>;
 
 File open(const std::string & path) { return File(open_regular(path.c_str()), fclose); }
-
-// The size of a file and when it was changed last; zeros if it is gone.
-FileStamp stamp_of(const std::string & path) {
-    std::error_code             error;
-    const std::filesystem::path file = std::filesystem::u8path(path);
-    FileStamp                   stamp;
-    stamp.size    = std::filesystem::file_size(file, error);
-    stamp.changed = std::filesystem::last_write_time(file, error).time_since_epoch().count();
-    return error ? FileStamp{} : stamp;
-}
 
 std::string beginning(const char * bytes, size_t n) {
     std::string text;
@@ -137,7 +127,7 @@ GgufHeader ModelFiles::add(const std::string & path) {
         all.push_back(std::move(one));
     }
     header.tensors.clear();
-    parts.push_back({ path, size, stamp_of(path) });
+    parts.push_back({ path, size, os::stamp_of(file.get()) });
     return header;
 }
 
@@ -270,7 +260,10 @@ std::string ModelFiles::hash() const {
 }
 
 bool ModelFiles::unchanged() const {
-    return std::all_of(parts.begin(), parts.end(), [](const Part & part) { return part.stamp == stamp_of(part.path); });
+    return std::all_of(parts.begin(), parts.end(), [](const Part & part) {
+        const File file = open(part.path);
+        return file && part.stamp == os::stamp_of(file.get());
+    });
 }
 
 std::future<std::string> hash_meanwhile(const ModelFiles & files) {

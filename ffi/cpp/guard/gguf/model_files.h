@@ -2,6 +2,7 @@
 // reads it through this class, so that no part is forgotten.
 #pragma once
 #include "guard/gguf/header.h"
+#include "os/os.h"
 
 #include <cstdint>
 #include <future>
@@ -12,13 +13,6 @@ namespace saur {
 
 struct ModelTensor : GgufTensor {
     size_t part = 0;  // index of the file that it is in
-};
-
-struct FileStamp {
-    uint64_t size    = 0;
-    int64_t  changed = 0;  // in the file system's own units
-
-    bool operator==(const FileStamp & other) const { return size == other.size && changed == other.changed; }
 };
 
 class ModelFiles {
@@ -49,14 +43,14 @@ class ModelFiles {
     // 16 hex digits: XXH64 over the size and all bytes of each part. Empty if a part is gone.
     std::string hash() const;
 
-    // Whether each part has the size and the time of its last change that it had when its header was read.
+    // Whether each part is the very file, unchanged, that its header was read from.
     bool unchanged() const;
 
   private:
     struct Part {
         std::string path;
         uint64_t    size = 0;
-        FileStamp   stamp;
+        os::FileStamp stamp;
     };
 
     GgufHeader add(const std::string & path);
