@@ -145,7 +145,7 @@ function libraryCalls(model: string, positions: number): Call[] {
         "1.addBos": option("addBos", isBoolean),
         "1.addEos": option("addEos", isBoolean),
         "1.addSep": option("addSep", isBoolean),
-        "1.template": option("template", isText),
+        "1.template": (value) => option("template", isText)(value) && texts("template")(value),
       },
       options: { at: 1, more: ["answers"] },
       run: async (...args) => await (await Llama.load(...args as Parameters<typeof Llama.load>)).close(),
