@@ -53,14 +53,14 @@ export function installCommand(): string {
 function installed(name: string, abi: number): Packaged | undefined {
   const root = packageRoot();
   if (root.protocol !== "file:") return undefined;
-  const require = createRequire(new URL("package.json", root));
+  const load = createRequire(new URL("package.json", root));
   let manifest: Manifest;
   try {
-    manifest = require(`${name}/package.json`) as Manifest;
+    manifest = load(`${name}/package.json`) as Manifest;
   } catch {
     return undefined;
   }
-  return judged(name, manifest, abi) ?? { path: require.resolve(`${name}/${libraryFileName()}`) };
+  return judged(name, manifest, abi) ?? { path: load.resolve(`${name}/${libraryFileName()}`) };
 }
 
 /** What is wrong with a package of another release. */
