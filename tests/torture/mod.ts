@@ -1,7 +1,7 @@
 // Everything that must not break a process, tried for real: `deno task torture [flags] [CASE...]`
 //   --ci            a short cut, as the gate runs it
 //   --minutes N     goes on with other seeds until N minutes are over
-//   --seed N        the first seed; default: drawn from the clock
+//   --seed N        the first seed; default: drawn from the clock, but for --ci, since a gate must answer the same twice
 //   --on PLATFORM   deno, bun or native only
 //   --report FILE   writes the table there too
 //   CASE            runs only the cases whose names begin so
@@ -87,13 +87,16 @@ function added(a: Row, b: Row): Row {
   };
 }
 
+// The gate draws the same every time, or a commit would be green or red by the clock. Other seeds are what the whole run is for.
+const CI_SEED = 20261130;
+
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
       ci: { type: "boolean", default: false },
       minutes: { type: "string", default: "0" },
-      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      seed: { type: "string" },
       on: { type: "string" },
       report: { type: "string" },
     },
@@ -107,7 +110,7 @@ async function main(): Promise<number> {
     .flatMap((one) => (one.platforms ?? BOTH).map((platform): Round => ({ case: one, platform })))
     .filter(({ platform }) => values.on === undefined || platform === values.on);
   if (rounds.length === 0) throw new RangeError(`Cannot run "${positionals.join(" ")}": no case begins so`);
-  let seed = Number(values.seed);
+  let seed = Number(values.seed ?? (values.ci ? CI_SEED : Date.now() % 1_000_000));
   const rows: Row[] = [];
   for (const round of rounds) {
     const row = await once(round, scale, seed++);
