@@ -155,11 +155,20 @@ export function candidates(option?: string | URL): Candidate[] {
   return places;
 }
 
-function loadAdapter(): Promise<Adapter> {
-  if ("Deno" in globalThis) return import("./runtime/deno.ts");
-  if ("Bun" in globalThis) return import("./runtime/bun.ts");
+/**
+ * Looks that the runtime is one of the two, before anything that an old Node lacks is called (18 has no isWellFormed).
+ *
+ * @throws {Error} It is another; the message says what to run instead.
+ */
+export function checkRuntime(): void {
+  if ("Deno" in globalThis || "Bun" in globalThis) return;
   const here = process.versions.node ? `Node v${process.versions.node}` : "this runtime";
   throw new Error(`Cannot load a model on ${here}: llamasaur runs on ${OLDEST}, or newer`);
+}
+
+async function loadAdapter(): Promise<Adapter> {
+  checkRuntime();
+  return "Deno" in globalThis ? await import("./runtime/deno.ts") : await import("./runtime/bun.ts");
 }
 
 function isPermissionError(error: unknown): boolean {

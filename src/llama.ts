@@ -1,6 +1,6 @@
 /** Gives users a loaded model. Its methods stand in the order of the data: load, tokens, vectors, ranking. */
 import { LlamaError, ModelNotFoundError } from "../ffi/errors.ts";
-import { type Device, devices, open } from "../ffi/mod.ts";
+import { checkRuntime, type Device, devices, open } from "../ffi/mod.ts";
 import { type Embedding, embedTexts } from "./embed.ts";
 import { type Engine, loadEngine } from "./engine/load.ts";
 import type { LlamaInfo } from "./engine/info.ts";
@@ -83,6 +83,7 @@ export class Llama {
    * ```
    */
   static async load(model: string | URL, options: LoadOptions = {}): Promise<Llama> {
+    checkRuntime();
     const checked = checkLoadOptions(options);
     const reference = parseModel(model);
     const known = reference.kind === "hub" ? catalogueEntryOf(reference.file.repository) : undefined;
