@@ -1,5 +1,6 @@
 /** What is wrong with the options of `build()`, before anything is done. */
 import { type Check, type Checked, type Checks, readOptions } from "../ffi/host/options.ts";
+import { printable } from "../ffi/host/printable.ts";
 import type { BuildOptions } from "./options.ts";
 
 // One line an option: what kind it must be, and so that it exists. plan() checks the values.
@@ -40,7 +41,9 @@ function kind<T>(words: string, right: (value: unknown) => boolean): Check<T> {
 function path(name: string, value: unknown): string {
   if (!isString(value)) return refuse(name, "a string", value);
   if (value !== "" && !value.includes("\0") && value.isWellFormed()) return value;
-  throw new RangeError(`${name} is ${JSON.stringify(value)}: use a path, not empty, without NUL and lone surrogates`);
+  throw new RangeError(
+    `${name} is ${JSON.stringify(printable(value))}: use a path, not empty, without NUL and lone surrogates`,
+  );
 }
 
 function isString(value: unknown): value is string {

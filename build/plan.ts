@@ -11,6 +11,7 @@ import {
   packageRoot,
   targetName,
 } from "../ffi/host/paths.ts";
+import { printable } from "../ffi/host/printable.ts";
 import { abi, SYMBOLS } from "../ffi/symbols.ts";
 import { LLAMA_VERSION } from "../ffi/version.ts";
 import { BuildError } from "./failure.ts";
@@ -189,13 +190,13 @@ function checkAlone({ backend, portable, target }: BuildOptions): void {
 
 function checkBackend(backend: Backend | undefined): Backend | undefined {
   if (backend === undefined || BACKENDS.includes(backend)) return backend;
-  throw new RangeError(`backend is ${JSON.stringify(backend)}: use one of ${BACKENDS.join(", ")}`);
+  throw new RangeError(`backend is ${JSON.stringify(printable(backend))}: use one of ${BACKENDS.join(", ")}`);
 }
 
 function checkSanitizer({ sanitize, target }: BuildOptions): Sanitizer | undefined {
   if (sanitize === undefined) return undefined;
   if (!SANITIZERS.includes(sanitize)) {
-    throw new RangeError(`sanitize is ${JSON.stringify(sanitize)}: use one of ${SANITIZERS.join(", ")}`);
+    throw new RangeError(`sanitize is ${JSON.stringify(printable(sanitize))}: use one of ${SANITIZERS.join(", ")}`);
   }
   if (target === undefined) throw new BuildError("--sanitize is for a program: give --target too");
   return sanitize;

@@ -1,6 +1,7 @@
 /** Finds a llama.cpp that somebody else has built: a release archive, an npm platform package, an installation. */
 import { readdir, realpath, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { printable } from "../ffi/host/printable.ts";
 import { BuildError } from "./failure.ts";
 import type { Backend, Machine } from "./flags.ts";
 
@@ -33,7 +34,7 @@ export async function findPrebuilt(path: string, machine: Machine): Promise<Preb
     throw new BuildError("--llama does not work on Windows: the archives have no import libraries to link with");
   }
   const root = await realpath(resolve(path)).catch(() => {
-    throw new BuildError(`--llama ${path} does not exist`);
+    throw new BuildError(`--llama ${printable(path)} does not exist`);
   });
   const places = FOLDERS.map((folder) => join(root, folder));
   for (const name of await list(join(root, "bins"))) places.push(join(root, "bins", name));
@@ -42,7 +43,7 @@ export async function findPrebuilt(path: string, machine: Machine): Promise<Preb
     if (shortest(names, "llama") !== undefined) return await prebuiltIn(directory, names);
   }
   throw new BuildError(
-    `--llama ${path} has no libllama: give the directory that holds libllama, libggml and the backends`,
+    `--llama ${printable(path)} has no libllama: give the directory that holds libllama, libggml and the backends`,
   );
 }
 

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
+import { printable } from "../ffi/host/printable.ts";
 import { BuildError } from "./failure.ts";
 import { PACKAGE, REPOSITORY, TAG, TREE } from "./pin.ts";
 import { run } from "./run.ts";
@@ -37,16 +38,20 @@ export function sourcePath(cache: string): string {
  */
 export async function givenSource(path: string, signal?: AbortSignal): Promise<Source> {
   const directory = await realpath(resolve(path)).catch(() => {
-    throw new BuildError(`--source ${path} does not exist`);
+    throw new BuildError(`--source ${printable(path)} does not exist`);
   });
   if (!(await exists(join(directory, "CMakeLists.txt"))) || !(await exists(join(directory, "include", "llama.h")))) {
-    throw new BuildError(`--source ${path} is not llama.cpp: CMakeLists.txt or include/llama.h is not there`);
+    throw new BuildError(
+      `--source ${printable(path)} is not llama.cpp: CMakeLists.txt or include/llama.h is not there`,
+    );
   }
   const tree = await treeOf(directory, signal);
   if ("reason" in tree) return { directory, description: `llama.cpp in ${directory}: not verified (${tree.reason})` };
   if (tree.id !== TREE) {
     throw new BuildError(
-      `--source ${path} has the git tree ${tree.id}, and ${TAG} is ${TREE}: check out ${TAG} there, or leave --source away`,
+      `--source ${
+        printable(path)
+      } has the git tree ${tree.id}, and ${TAG} is ${TREE}: check out ${TAG} there, or leave --source away`,
     );
   }
   return { directory, tree: TREE, description: `llama.cpp ${TAG} in ${directory}: git tree ${TREE} matches` };

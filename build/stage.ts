@@ -1,6 +1,7 @@
 /** What CMake compiles of ours, brought together in one directory: from disk, or over HTTP for a package of JSR. */
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { printable } from "../ffi/host/printable.ts";
 import { abiHeader } from "./abi.ts";
 import { BuildError } from "./failure.ts";
 
@@ -59,7 +60,7 @@ export function nativeSources(list: string): string[] {
 export async function programAssets(root: URL, name: string): Promise<Assets> {
   const paths = PROGRAMS[name];
   if (paths === undefined) {
-    throw new BuildError(`--target ${name} is unknown: use one of ${Object.keys(PROGRAMS).join(", ")}`);
+    throw new BuildError(`--target ${printable(name)} is unknown: use one of ${Object.keys(PROGRAMS).join(", ")}`);
   }
   return new Map(
     await Promise.all(
