@@ -8,7 +8,17 @@
 import { Buffer } from "node:buffer";
 import { Config } from "./config.ts";
 import type { GgufValue } from "./gguf.ts";
-import { CONTROL, looksSpecial, NORMAL, specialTokens, template, UNKNOWN, UNUSED, USER_DEFINED } from "./tokenizer.ts";
+import {
+  BERT_ASSUMED,
+  CONTROL,
+  looksSpecial,
+  NORMAL,
+  specialTokens,
+  template,
+  UNKNOWN,
+  UNUSED,
+  USER_DEFINED,
+} from "./tokenizer.ts";
 
 /** What RobertaTokenizer and XLMRobertaTokenizer assume where a checkpoint does not name its special tokens. */
 const ASSUMED = {
@@ -22,15 +32,6 @@ const ASSUMED = {
 
 /** Names of the format for them, in the order in which llama.cpp's converter writes them. */
 const KEYS = { bos: "bos", eos: "eos", unk: "unknown", sep: "seperator", pad: "padding", mask: "mask" } as const;
-
-/** What ModernBERT's tokenizer assumes. */
-const MODERN_ASSUMED = {
-  unk_token: "[UNK]",
-  sep_token: "[SEP]",
-  pad_token: "[PAD]",
-  cls_token: "[CLS]",
-  mask_token: "[MASK]",
-} as const;
 
 /** A byte-level BPE as a family has it. */
 interface ByteLevel {
@@ -112,7 +113,7 @@ export async function readRobertaTokenizer(
  * @throws As `readRobertaTokenizer`.
  */
 export async function readModernBertTokenizer(directory: string, size: number): Promise<[string, GgufValue][]> {
-  const special = await specialTokens(directory, await Config.find(directory, "tokenizer_config.json"), MODERN_ASSUMED);
+  const special = await specialTokens(directory, await Config.find(directory, "tokenizer_config.json"), BERT_ASSUMED);
   const json = await Config.read(directory, "tokenizer.json");
   const model = json.object("model") ?? json.invalid("model is missing");
   if (model.text("type") !== "BPE") {

@@ -4,6 +4,15 @@ import { Config } from "./config.ts";
 /** Values of enum llama_token_type. */
 export const NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5;
 
+/** What the tokenizers of BERT and ModernBERT assume where a checkpoint does not name its special tokens. */
+export const BERT_ASSUMED = {
+  unk_token: "[UNK]",
+  sep_token: "[SEP]",
+  pad_token: "[PAD]",
+  cls_token: "[CLS]",
+  mask_token: "[MASK]",
+} as const;
+
 /** The special tokens of a family by their keys in tokenizer_config.json. */
 export type NamedTokens<Assumed> = Readonly<Record<keyof Assumed, string>>;
 

@@ -10,6 +10,7 @@ import { LlamaError } from "../../ffi/errors.ts";
 import { Config, findText } from "./config.ts";
 import type { GgufValue } from "./gguf.ts";
 import {
+  BERT_ASSUMED,
   CONTROL,
   looksSpecial,
   type NamedTokens,
@@ -33,15 +34,7 @@ interface WordPiece {
   readonly sep: string;
 }
 
-/** What BertTokenizer assumes where a checkpoint does not name its special tokens. */
-const ASSUMED = {
-  unk_token: "[UNK]",
-  sep_token: "[SEP]",
-  pad_token: "[PAD]",
-  cls_token: "[CLS]",
-  mask_token: "[MASK]",
-} as const;
-type SpecialTokens = NamedTokens<typeof ASSUMED>;
+type SpecialTokens = NamedTokens<typeof BERT_ASSUMED>;
 
 /**
  * Reads the tokenizer of a checkpoint: `tokenizer.json`, else `vocab.txt`, with `tokenizer_config.json`.
@@ -58,7 +51,7 @@ export async function readWordPiece(
   lowercaseFirst: boolean,
 ): Promise<[string, GgufValue][]> {
   const settings = await Config.find(directory, "tokenizer_config.json");
-  const special = await specialTokens(directory, settings, ASSUMED);
+  const special = await specialTokens(directory, settings, BERT_ASSUMED);
   const json = await Config.find(directory, "tokenizer.json");
   const { ids, added, cls, sep, ...normalizer } = json
     ? fromTokenizer(json, special, settings)

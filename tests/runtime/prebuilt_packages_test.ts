@@ -7,7 +7,9 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { libraryCachePath, libraryFileName } from "../../ffi/host/paths.ts";
 import { abi } from "../../ffi/symbols.ts";
 import { LLAMA_VERSION, VERSION } from "../../ffi/version.ts";
-import { optionalDependencies } from "../../packages/manifest.ts";
+import { PACKAGES } from "../../ffi/host/packaged.ts";
+import { optionalDependencies, SCOPE } from "../../packages/manifest.ts";
+import { PLATFORMS } from "../../packages/platforms.ts";
 import { inDirectory } from "../support/checkpoint.ts";
 import { ROOT, runChild } from "../support/child.ts";
 import { serveNpm } from "../support/npm_registry.ts";
@@ -50,6 +52,10 @@ const fetched = (log: readonly string[]): string[] =>
 test("package.json has every library at its own version, and for that system alone", () => {
   const json = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   assertEquals(json.optionalDependencies, optionalDependencies(VERSION));
+  assertEquals(
+    PACKAGES,
+    Object.fromEntries(PLATFORMS.map((one) => [`${one.platform}-${one.arch}`, `${SCOPE}/${one.name}`])),
+  );
   const locked = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")).packages;
   for (const name of Object.keys(json.optionalDependencies)) {
     assertEquals([locked[`node_modules/${name}`].version, locked[`node_modules/${name}`].optional], [VERSION, true]);
