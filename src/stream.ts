@@ -3,7 +3,7 @@ import { checkText, show } from "./check.ts";
 import type { Embedding } from "./embed.ts";
 import { ProgressReporter } from "./progress.ts";
 import type { EmbedOptions } from "./options.ts";
-import { Slices } from "./slices.ts";
+import { pause, sliceIsOver } from "./slices.ts";
 
 /** The vector of an item of a stream, and what became of its text. */
 export interface ItemEmbedding<T> extends Embedding {
@@ -115,7 +115,6 @@ async function* embedChunks<T, R>(
   const stop = signal ? AbortSignal.any([signal, leaving.signal]) : leaving.signal;
   const progress = new ProgressReporter(onProgress);
   const ahead: { readonly chunk: Chunk<T>; readonly embedded: Promise<EmbeddedPrefix> }[] = [];
-  const slices = new Slices();
   try {
     for (let [count, done] = [1, 0];;) {
       // The first text is alone under way: beside others it would share their pass, and take 3 times as long.
@@ -134,7 +133,7 @@ async function* embedChunks<T, R>(
       for (const { tokens } of embeddings) progress.tokens += tokens;
       progress.report(done += embeddings.length, source.count);
       for (const [i, embedding] of embeddings.entries()) {
-        if (slices.due) await slices.pause();
+        if (sliceIsOver()) await pause();
         stop.throwIfAborted(); // also if the vectors are there already
         yield resultOf({ item: items[i]!, index: from + i, ...embedding });
       }

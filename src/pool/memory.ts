@@ -7,7 +7,7 @@
 import { LlamaError } from "../../ffi/errors.ts";
 import type { ContextMemory } from "../../ffi/mod.ts";
 import { checkLengths } from "../check.ts";
-import { Slices } from "../slices.ts";
+import { pause, sliceIsOver } from "../slices.ts";
 import type { ContextSizes } from "./context_sizes.ts";
 import { longestFirst, type PassLimits, Queue, Scheduler } from "./plan.ts";
 import type { RowShape } from "./wire.ts";
@@ -210,9 +210,8 @@ export async function passesOf(lengths: ArrayLike<number>, pass: PassLimits, lan
   const scheduler = new Scheduler<Queue>();
   scheduler.add(new Queue(lengths, longestFirst(lengths)));
   const passes: number[] = [];
-  const slices = new Slices();
   while (scheduler.size > 0) {
-    if (slices.due) await slices.pause();
+    if (sliceIsOver()) await pause();
     passes.push(
       scheduler.take(pass, lanes).reduce((sum, { items }) => items.reduce((sum, i) => sum + lengths[i]!, sum), 0),
     );

@@ -37,6 +37,13 @@ test("forEachInSlices() lets others run while a list takes long, and does a shor
   assert(turns >= 5, `${turns} turns`);
 });
 
+test("works that are each shorter than a slice let others run between them", async () => {
+  const turns = await turnsDuring(async () => {
+    for (let work = 0; work < 20; work++) await forEachInSlices(16, () => busy(0.2));
+  });
+  assert(turns >= 8, `${turns} turns in 64 ms`);
+});
+
 test("mapInSlices() gives what each item becomes, in their order", async () => {
   assertEquals(await mapInSlices([], () => 1), []);
   const items = Array.from({ length: 300 }, (_, i) => `${i}`);
