@@ -99,7 +99,8 @@ llamasaur_packages() (
   temporary="$(mktemp -d "$1/.installing.XXXXXX")" || exit 1
   trap 'rm -rf "$temporary"' EXIT
   trap 'exit 130' HUP INT TERM
-  cp "$1/package.json" "$1/package-lock.json" "$1/.npmrc" "$temporary" && cd "$temporary" || exit 1
+  cp "$1/package.json" "$1/package-lock.json" "$1/.npmrc" "$temporary" &&
+    mkdir "$temporary/cli" && cp "$1/cli/package.json" "$temporary/cli" && cd "$temporary" || exit 1
   npm ci --ignore-scripts --include=dev --no-audit --no-fund --loglevel=error </dev/null >&2 || exit 1
   cd / || exit 1
   llamasaur_current "$1" || llamasaur_swap "$temporary/node_modules" "$1/node_modules"

@@ -59,6 +59,7 @@ function gate(reports: string, examples: boolean): Step[][] {
       check("imports", "deno", "run", "-A", "scripts/imports.ts"),
       check("docs", "deno", "run", "-A", "scripts/docs.ts", "--check"),
       check("publish", "deno", "publish", "--dry-run", "--allow-dirty"),
+      check("publish of cli", "bash", "-c", "cd cli && deno publish --dry-run --allow-dirty"),
     ],
     [
       counted("torture", "shown if it fails", "deno", "run", "-A", "tests/torture/mod.ts", "--ci"),

@@ -59,7 +59,19 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "ffi/host": ["ffi/version.ts"],
   "build": ["ffi/host", "ffi/symbols.ts", "ffi/version.ts", "ffi/errors.ts"],
   "packages": ["build", "ffi/host", "ffi/symbols.ts", "ffi/version.ts"],
+  // The second package. Of the first its rooms take only what a stranger can, so they name no room of it.
+  "cli": ["import() of cli/verbs"],
+  "cli/verbs": ["cli", "import() of cli/jobs", "import() of cli/data", "types of cli/jobs", "types of cli/data"],
+  "cli/jobs": ["cli", "cli/data"],
+  "cli/data": ["cli"],
 };
+
+/** The public entries of the first package, as the second one names them. */
+const ENTRIES = ["", "/build", "/convert", "/models", "/vectors"].map((entry) => `@llamasaur/llamasaur${entry}`);
+/** Packages that the second package may import: those of cli/package.json. */
+const PACKAGES = ["commander", "csv-parse", "hyparquet", "hyparquet-compressors", "hyparquet-writer"];
+/** What `--help` of a verb may load of them: everything else comes when the verb runs. */
+const LIGHT = ["commander"];
 
 const PURE = ["src/pool/plan.ts", "src/vectors.ts", "build/flags.ts"];
 /** What mod.ts must not load: code that converts or uses the network. */
@@ -69,7 +81,7 @@ const LONG_FUNCTION = 70;
 const SOURCE = /\.(ts|cpp|h|c|py|sh)$/;
 const CATCH_ALL = /^(utils?|helpers?|types|common|misc)(_test)?$/;
 const SKIPPED = /^(\.git|node_modules|__pycache__|\.installing\..*)$/;
-const SKIPPED_IN_ROOT = /^(dist|js|lib|models|bench-results)$/;
+const SKIPPED_IN_ROOT = /^(dist|js|cli\/js|lib|models|bench-results)$/;
 
 /** Every import of `graph` that is not allowed and every circle, each as one line. */
 export function importViolations(graph: Graph): string[] {
@@ -111,6 +123,9 @@ function roomOf(path: string): string {
 function refusal(path: string, { specifier, target, typeOnly, dynamic }: Import): string | undefined {
   if (PURE.includes(path)) return "this file is pure and imports nothing";
   if (specifier.startsWith("node:")) return undefined;
+  if (path.startsWith("cli/") && !/^\.\.?\//.test(specifier)) {
+    return strangerRefusal(path, specifier, typeOnly || dynamic);
+  }
   if (specifier === "bun:ffi") return "a bundle of it starts on Bun alone; take it as ffi/runtime/bun.ts does";
   if (!/^\.\.?\//.test(specifier)) return "product code imports relative files and node: built-ins only";
   const [from, to] = [roomOf(path), roomOf(target)];
@@ -120,6 +135,17 @@ function refusal(path: string, { specifier, target, typeOnly, dynamic }: Import)
   if (own || allowed.includes(to) || (typeOnly && allowed.includes(`types of ${to}`))) return undefined;
   if (dynamic && allowed.includes(`import() of ${to}`)) return undefined;
   return `${from} may import ${allowed.join(", ") || "nothing but itself"}, and this is in ${to}`;
+}
+
+/** What is wrong with an import of the second package that names another one. */
+function strangerRefusal(path: string, specifier: string, later: boolean): string | undefined {
+  const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)![0];
+  if (!ENTRIES.includes(specifier) && !PACKAGES.includes(name)) {
+    return `cli/ imports ${[...ENTRIES, ...PACKAGES].join(", ")} and nothing else`;
+  }
+  const early = /^cli\/(verbs\/)?[^/]+$/.test(path); // loaded for --help
+  if (!early || later || LIGHT.includes(name)) return undefined;
+  return `--help would load it: import() it where the verb runs`;
 }
 
 /** What mod.ts loads at once and must not. */
@@ -171,7 +197,7 @@ function sourceFiles(root: string, folder = ""): string[] {
 /** The import graph of the product's files, as Deno sees it. */
 function readGraph(root: string, files: readonly string[]): Graph {
   const graph = new Map<string, Import[]>();
-  const product = files.filter((path) => /^([^/]+|(src|ffi|build|packages)\/.*)\.ts$/.test(path));
+  const product = files.filter((path) => /^([^/]+|(src|ffi|build|packages|cli)\/.*)\.ts$/.test(path));
   for (const path of ["mod.ts", ...product]) { // one run of Deno covers what mod.ts reaches, the others what is left
     if (graph.has(path) || !existsSync(join(root, path))) continue;
     for (const [found, imports] of inspect(root, path)) {

@@ -1,5 +1,6 @@
-// Makes what npm's package has beside the sources: `js/` with the JavaScript, the declarations and the maps of both.
-// `npm pack` and `npm publish` run it (package.json, "prepack"); node runs it, so it is no TypeScript.
+// Makes what npm's packages have beside the sources: `js/` with the JavaScript, the declarations and the maps of both.
+// `npm pack` and `npm publish` run it (package.json, "prepack"); node runs it, so it is no TypeScript. `mod.mjs cli` makes
+// the second package's.
 //
 // Each file is made from itself alone (isolatedDeclarations, erasable syntax). Types are checked by the gate, not here.
 import { createHash } from "node:crypto";
@@ -9,23 +10,25 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+/** The folder of the package below the root. */
+const PACKAGE = process.argv[2] ?? "";
 const OUT = "js";
-const GLOBALS = "scripts/pack/globals.d.ts";
+const GLOBALS = join(ROOT, "scripts/pack/globals.d.ts");
 /** What the files of the last run were made of: nothing is made again that has not changed. */
 const NOTE = join(OUT, ".made.json");
-/** The sources of the package, by the folders and files that package.json ships. */
-const FOLDERS = ["src", "ffi", "build"];
+/** The sources of the package: what lies in its folder, and in these. */
+const FOLDERS = PACKAGE === "" ? ["src", "ffi", "build"] : foldersWithSources();
 
 /** Old enough for each runtime that package.json names in "engines". */
 const TARGET = "ES2022";
 
 function main() {
-  process.chdir(ROOT);
+  process.chdir(join(ROOT, PACKAGE));
   const files = sources();
   const self = readFileSync(fileURLToPath(import.meta.url));
   const inputs = [
     self,
-    readFileSync("package-lock.json"),
+    readFileSync(join(ROOT, "package-lock.json")),
     readFileSync(GLOBALS),
     ...files.map((path) => readFileSync(path)),
   ];
@@ -43,6 +46,13 @@ function sources() {
     readdirSync(folder, { recursive: true }).map((path) => `${folder}/${path.replaceAll("\\", "/")}`)
   );
   return [...entries, ...below.filter((path) => path.endsWith(".ts"))].sort();
+}
+
+/** The folders of a package that has nothing else in its own. */
+function foldersWithSources() {
+  const entries = readdirSync(join(ROOT, PACKAGE), { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory() && !["js", "node_modules"].includes(entry.name))
+    .map(({ name }) => name);
 }
 
 async function make(files, digest) {

@@ -1,0 +1,51 @@
+#!/usr/bin/env bun
+/**
+ * Runs llamasaur's command line: `llamasaur VERB …`; `llamasaur --help` lists the verbs.
+ *
+ * To add a verb: write `verbs/NAME.ts` that exports `verb` (see `verb.ts`), add its line to `VERBS`, tests in
+ * `tests/cli/verbs/NAME_test.ts`, its row in docs/command-line.md. A verb's file is loaded for its `--help`, so it
+ * imports only light files of this folder; the library, and what else is heavy, it loads by `import()` in `run`
+ * (`loadModel` of `model.ts` does so). It writes data with `session.write` or `session.json`, all else with
+ * `session.say`, and throws a `UsageError` (exit code 2), a `Failure`, or the library's own errors.
+ * `scripts/imports.ts` holds it to that; a new folder of `cli/` gets a row there.
+ *
+ * @module
+ */
+import process from "node:process";
+import type { Verb } from "./verb.ts";
+import { VERSION } from "./version.ts";
+
+/** A verb's line in the help, and its file. The import is written out, so that a bundle has it. */
+interface Entry {
+  readonly summary: string;
+  readonly load: () => Promise<{ readonly verb: Verb<never> }>;
+}
+
+const VERBS: Readonly<Record<string, Entry>> = {
+  embed: { summary: "vectors of the texts in files, lines or arguments", load: () => import("./verbs/embed.ts") },
+};
+
+const HELP = `Usage: llamasaur VERB [arguments] [options]
+
+Embed and rerank text with GGUF models.
+
+Verbs:
+${Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`).join("\n")}
+
+  llamasaur VERB --help   the arguments and options of a verb, with examples
+  llamasaur --version     the version
+
+A first try:
+  llamasaur pull all-minilm-l6-v2
+  llamasaur embed --model all-minilm-l6-v2 --text "a cat"`;
+
+/** Runs the command that `words` are. Help and version load nothing else: they start as fast as an empty script. */
+async function main([name = "--help", ...rest]: readonly string[]): Promise<void> {
+  if (["--help", "-h"].includes(name) || name === "help" && rest.length === 0) return console.log(HELP);
+  if (["--version", "-V"].includes(name)) return console.log(`llamasaur ${VERSION}`);
+  const { run } = await import("./run.ts");
+  const verbs = new Map(Object.entries(VERBS).map(([verb, { load }]) => [verb, load]));
+  process.exitCode = name === "help" ? await run([rest[0]!, "--help"], verbs) : await run([name, ...rest], verbs);
+}
+
+if (import.meta.main) await main(process.argv.slice(2));

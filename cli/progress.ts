@@ -1,0 +1,80 @@
+/** Draws how far the work is: one line on a terminal, as `download()` draws its own; ten times a second at most. */
+import process from "node:process";
+
+/** How far the work is. */
+export interface Standing {
+  readonly done: number;
+  /** Undefined while nobody knows. */
+  readonly total: number | undefined;
+  /** Tokens that were computed since the start of this process. */
+  readonly tokens?: number;
+  /** What of `done` was there when this process started: it counts for no rate. */
+  readonly before?: number;
+}
+
+/** Where a line is drawn. */
+export interface Terminal {
+  write(text: string): unknown;
+  readonly columns?: number | undefined;
+}
+
+const WIDTH = 24;
+const INTERVAL = 100;
+
+/** A line of progress. */
+export class ProgressLine {
+  readonly #unit: string;
+  readonly #terminal: Terminal;
+  readonly #now: () => number;
+  readonly #start: number;
+  #next = 0;
+  #drawn = "";
+
+  /** @param unit What is counted: "texts", "MB". */
+  constructor(unit: string, terminal: Terminal = process.stderr, now: () => number = () => performance.now()) {
+    this.#unit = unit;
+    this.#terminal = terminal;
+    this.#now = now;
+    this.#start = now();
+  }
+
+  /** Draws, unless it did so a moment ago. */
+  show(standing: Standing): void {
+    if (this.#now() < this.#next) return;
+    this.#next = this.#now() + INTERVAL;
+    const line = this.#line(standing).slice(0, Math.max(20, (this.#terminal.columns ?? 80) - 1));
+    this.#terminal.write(`\r${line.padEnd(this.#drawn.length)}`);
+    this.#drawn = line;
+  }
+
+  /** Takes the line away, so that another can be written. */
+  clear(): void {
+    if (this.#drawn !== "") this.#terminal.write(`\r${" ".repeat(this.#drawn.length)}\r`);
+    this.#drawn = "";
+  }
+
+  #line({ done, total, tokens, before = 0 }: Standing): string {
+    const seconds = Math.max(1e-3, (this.#now() - this.#start) / 1000);
+    const rate = (done - before) / seconds;
+    const parts = [tokens === undefined ? `${count(rate)} ${this.#unit}/s` : `${count(tokens / seconds)} tokens/s`];
+    if (total === undefined) return `${count(done)} ${this.#unit}  ${parts}`;
+    const part = total === 0 ? 1 : Math.min(1, done / total);
+    if (rate > 0 && done < total) parts.push(`${duration((total - done) / rate)} left`);
+    const bar = "#".repeat(Math.round(part * WIDTH)).padEnd(WIDTH, ".");
+    const numbers = `${count(done)} of ${count(total)} ${this.#unit} ${String(Math.floor(part * 100)).padStart(3)} %`;
+    return `[${bar}] ${numbers}  ${parts.join("  ")}`;
+  }
+}
+
+/** A number with its thousands apart. */
+export function count(value: number): string {
+  return Math.round(value).toString().replaceAll(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** Seconds as `1:02:03` or `2:03`. */
+export function duration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const two = (value: number): string => String(value).padStart(2, "0");
+  return `${hours > 0 ? `${hours}:${two(minutes)}` : minutes}:${two(whole % 60)}`;
+}

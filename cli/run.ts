@@ -1,0 +1,102 @@
+/** Runs a verb: reads its options with commander, hears signals, and makes an exit code of whatever it ends with. */
+import process from "node:process";
+import { Command, CommanderError, Option } from "commander";
+import { endingOf, EXIT, UsageError } from "./failure.ts";
+import { MODEL_OPTIONS } from "./model.ts";
+import { quoted } from "./quote.ts";
+import { Interrupted, paint, Session } from "./session.ts";
+import type { Given, Shared, Verb, VerbOption } from "./verb.ts";
+
+/** Verbs by name, each by how to load it. */
+export type Verbs = ReadonlyMap<string, () => Promise<{ readonly verb: Verb<never> }>>;
+
+const SHARED: Readonly<Record<Shared, readonly VerbOption[]>> = {
+  model: MODEL_OPTIONS,
+  json: [{ flags: "--json", description: "print JSON" }],
+};
+
+const QUIET: VerbOption = { flags: "--quiet", description: "say nothing but errors" };
+
+/**
+ * Runs a verb of a command, and tells of the error that it ends with.
+ *
+ * @param words What follows the program's name.
+ * @param verbs The verbs, by how to load them.
+ * @returns The exit code.
+ */
+export async function run(words: readonly string[], verbs: Verbs): Promise<number> {
+  // A reader that has seen enough (`| head`) closes the pipe: that is no failure.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on(
+      "error",
+      (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? EXIT.done : EXIT.failed),
+    );
+  }
+  return await runVerb(words, verbs).catch(tell);
+}
+
+async function runVerb(words: readonly string[], verbs: Verbs): Promise<number> {
+  const [name = "", ...rest] = words;
+  const load = verbs.get(name);
+  if (load === undefined) {
+    const wrong = name.startsWith("-") ? `Cannot read ${quoted(name)} before a verb` : `Cannot run ${quoted(name)}`;
+    throw new UsageError(
+      `${wrong}: the verbs are ${[...verbs.keys()].join(", ")}; llamasaur --help tells what they do`,
+    );
+  }
+  const { verb } = await load();
+  const command = commandOf(name, verb);
+  command.parse([...rest], { from: "user" });
+  const given: Given<never> = { args: argumentsOf(command), options: command.opts<never>(), words };
+  const session = new Session(command.opts<{ quiet?: boolean }>().quiet === true);
+  session.listen();
+  try {
+    return await verb.run(given, session) ?? EXIT.done;
+  } catch (error) {
+    if (!session.signal.aborted) throw error;
+    const told = error instanceof Interrupted ? error : session.signal.reason as Interrupted;
+    if (told.message !== "") session.say(told.message);
+    return told.code;
+  } finally {
+    session.close();
+  }
+}
+
+/** commander's command for a verb: strict, and it throws where it would exit. */
+function commandOf(name: string, verb: Verb<never>): Command {
+  const command = new Command(`llamasaur ${name}`).description(verb.description).exitOverride();
+  if (verb.arguments !== "") command.arguments(verb.arguments);
+  for (const option of [...verb.options, ...verb.shared.flatMap((shared) => SHARED[shared]), QUIET]) {
+    command.addOption(optionOf(option));
+  }
+  if (verb.passThrough) command.allowUnknownOption().allowExcessArguments();
+  const examples = verb.examples.map((example) => `  llamasaur ${example}`).join("\n");
+  return command.helpOption("--help", "print this").addHelpText("after", `\nExamples:\n${examples}`)
+    .showSuggestionAfterError().configureOutput({ writeErr: () => {} }); // main tells of errors
+}
+
+function optionOf({ flags, description, choices, default: standard, read, env }: VerbOption): Option {
+  const option = new Option(flags, description);
+  if (choices) option.choices(choices);
+  if (standard !== undefined) option.default(standard);
+  if (read) option.argParser(read);
+  if (env) option.env(env);
+  return option;
+}
+
+/** The arguments as they were given; commander has undefined for one that was not. */
+function argumentsOf(command: Command): string[] {
+  return command.processedArgs.flat().filter((argument): argument is string => typeof argument === "string");
+}
+
+/** Tells of an error, and gives the exit code. */
+function tell(error: unknown): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return EXIT.done; // --help
+    process.stderr.write(`${paint("error:", 31)} ${error.message.replace(/^error: /, "")}\n`);
+    return EXIT.usage;
+  }
+  const { code, message } = endingOf(error);
+  process.stderr.write(`${paint("error:", 31)} ${message}\n`);
+  return code;
+}

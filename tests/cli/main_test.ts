@@ -1,0 +1,83 @@
+import { test } from "node:test";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { readFileSync } from "node:fs";
+import { join } from "@std/path";
+import { VERSION } from "../../cli/version.ts";
+import { ROOT } from "../support/child.ts";
+import { MODEL, noModel, runProgram } from "../support/program.ts";
+
+function json(path: string): Record<string, Record<string, string>> & { version: string } {
+  return JSON.parse(readFileSync(join(ROOT, path), "utf8"));
+}
+
+test("llamasaur --help lists the verbs, --version tells the version, and both load nothing else", async () => {
+  for (const words of [[], ["--help"], ["-h"], ["help"]]) {
+    const { code, stdout, stderr } = await runProgram(words);
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, /^Usage: llamasaur VERB/);
+    assertMatch(stdout, /\n {2}embed +\S/);
+  }
+  assertEquals((await runProgram(["--version"])).stdout, `llamasaur ${VERSION}\n`);
+});
+
+test("the versions of cli/ are those of the root, and its pins are the same for npm and JSR", () => {
+  const [root, npm, jsr] = [json("package.json"), json("cli/package.json"), json("cli/deno.json")];
+  assertEquals([npm.version, jsr.version, VERSION], [root.version, root.version, root.version]);
+  const { "@llamasaur/llamasaur": library, ...pins } = npm["dependencies"]!;
+  assertEquals(library, root.version);
+  assertEquals(
+    jsr["imports"],
+    Object.fromEntries(Object.entries(pins).map(([name, version]) => [name, `npm:${name}@${version}`])),
+  );
+});
+
+test("llamasaur VERB --help has two examples, also as llamasaur help VERB", async () => {
+  const { code, stdout, stderr } = await runProgram(["embed", "--help"]);
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(stdout.split("\nExamples:\n")[1]!.trim().split("\n").length, 2);
+  assertEquals((await runProgram(["help", "embed"])).stdout, stdout);
+});
+
+for (
+  const [words, told] of [
+    [["embd"], 'Cannot run "embd": the verbs are '],
+    [["--model", "x", "embed"], 'Cannot read "--model" before a verb'],
+    [["embed", "--nonsense"], "unknown option '--nonsense'"],
+    [["embed", "--contexts", "none", "--text", "a"], 'Cannot read --contexts "none": it must be a whole number from 1'],
+    [
+      ["embed", "--memory-limit", "lots", "--text", "a"],
+      'Cannot read --memory-limit "lots": it must be bytes, such as',
+    ],
+    [
+      ["embed", "--text", "a"],
+      "give --model, or set LLAMASAUR_MODEL. To get a small one for English:\n\n  llamasaur pull",
+    ],
+  ] as const
+) {
+  test(`llamasaur ${words.join(" ")} is exit code 2`, async () => {
+    const { code, stdout, stderr } = await runProgram(words);
+    assertEquals([code, stdout], [2, ""], stderr);
+    assertStringIncludes(stderr, told);
+  });
+}
+
+test("a model or a library that is not there is exit code 3 with the command that gets it", async () => {
+  for (
+    const [words, told] of [
+      [["--model", "bge-m3"], "\n\n  llamasaur pull bge-m3\n"],
+      [["--model", "bge-m33"], "\n\n  llamasaur pull all-minilm-l6-v2\n"],
+      [["--model", "none/none.gguf"], "\n\n  llamasaur pull all-minilm-l6-v2\n"],
+      [["--model", MODEL, "--library", "/none/lib.so"], "Build it with: "],
+    ] as const
+  ) {
+    const env = { HF_HOME: "/none", LLAMASAUR_MODELS: "/none" };
+    const { code, stdout, stderr } = await runProgram(["embed", "--text", "a", ...words], { env });
+    assertEquals([code, stdout], [3, ""], stderr);
+    assertStringIncludes(stderr, told);
+  }
+});
+
+test("LLAMASAUR_MODEL stands for --model", { skip: noModel }, async () => {
+  const { code, stderr } = await runProgram(["embed", "--text", "a"], { env: { LLAMASAUR_MODEL: MODEL } });
+  assertEquals(code, 0, stderr);
+});

@@ -1,0 +1,81 @@
+// Runs llamasaur's command line as a user does: cli/main.ts in a process of its own, on the runtime that the test runs on.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { basename, join } from "node:path";
+import process from "node:process";
+import { ROOT } from "./child.ts";
+
+/** The small model of these tests. */
+export const MODEL: string = join(ROOT, "models", "all-minilm-l6-v2-q8_0.gguf");
+
+/** Why nothing can be embedded, if so. */
+export const noModel: string | false = existsSync(MODEL) ? false : `there is no ${MODEL}`;
+
+/** A runtime. */
+export type Runtime = "deno" | "bun";
+
+/** The runtime that the test runs on. */
+export const RUNTIME: Runtime = "Deno" in globalThis ? "deno" : "bun";
+
+/** How the program ended. */
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What the program is given. */
+export interface Given {
+  /** What it reads from stdin; nothing means an empty one. */
+  readonly stdin?: string | Uint8Array;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly runtime?: Runtime;
+  /** Milliseconds until it is killed. */
+  readonly timeout?: number;
+  /** Hears what it says on stderr, as it does. */
+  readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
+}
+
+// Variables that would change what the program does.
+const UNSET = ["LLAMASAUR_MODEL", "LLAMASAUR_DOWNLOAD", "LLAMASAUR_DEVICE", "LLAMASAUR_CONTEXTS", "LLAMASAUR_LIBRARY"];
+
+/** The command that runs the program on a runtime. */
+export function programOn(runtime: Runtime): string[] {
+  const main = join(ROOT, "cli", "main.ts");
+  return runtime === "deno" ? ["deno", "run", "-A", main] : ["bun", main];
+}
+
+/** Runs the program to its end. */
+export function runProgram(args: readonly string[], given: Given = {}): Promise<Ended> {
+  const { stdin = "", env, cwd = ROOT, runtime = RUNTIME, timeout = 60_000, onStderr } = given;
+  const [program = "", ...words] = programOn(runtime);
+  // By its path, Deno's node:child_process would take Deno's executable for Node's; see child.ts.
+  const command = program === RUNTIME ? ["/usr/bin/env", basename(program)] : [program];
+  return new Promise((resolve, reject) => {
+    const child = spawn(command[0]!, [...command.slice(1), ...words, ...args], {
+      cwd,
+      env: { ...environment(), ...env },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    let [stdout, stderr] = ["", ""];
+    child.stdout.setEncoding("utf8").on("data", (text) => stdout += text);
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      stderr += text;
+      onStderr?.(stderr, (signal) => void child.kill(signal));
+    });
+    child.stdin.on("error", () => {}); // it need not read all, or anything
+    child.stdin.end(stdin);
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeout);
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      resolve({ code, signal, stdout, stderr });
+    });
+  });
+}
+
+function environment(): Record<string, string | undefined> {
+  return { ...process.env, NO_COLOR: "1", ...Object.fromEntries(UNSET.map((name) => [name, undefined])) };
+}
