@@ -105,6 +105,7 @@ set(SAUR_SHIM
   shim/word_pieces.h)
 
 set(SAUR_WRAPS
+  wraps/kept_regexes.h
   wraps/linux.cpp
   wraps/logged_arrays.h
   wraps/string_equality.h

@@ -158,12 +158,10 @@ export function modelWith(entries: readonly [string, Value][], count: number): G
   ], decoder(count, 1, {}));
 }
 
-// llama.cpp makes the regular expressions of byte pairs anew for each piece between special tokens, .3 to .7 ms each. A text of
-// nothing else takes 2.1 s with 8,000 characters, so these have fewer.
-const mostCharacters = (tokenizer: string): number => /gpt2|hybriddna/.test(tokenizer) ? 2000 : 8000;
+const MOST = 8000; // UTF-16 units of a text
 
 /** What a text is made of: tokens and their beginnings, and letters. */
-function randomText(tokens: readonly string[], most: number, draw: Draw): string {
+function randomText(tokens: readonly string[], draw: Draw): string {
   const few = draw(0, 2) === 0 ? many(2, () => pick(tokens, draw)) : tokens;
   const piece = (): string => {
     const token = pick(few, draw);
@@ -176,7 +174,7 @@ function randomText(tokens: readonly string[], most: number, draw: Draw): string
         return token;
     }
   };
-  const text = many(draw(1, draw(0, 9) === 0 ? 2000 : 40), piece).join(draw(0, 2) === 0 ? " " : "").slice(0, most);
+  const text = many(draw(1, draw(0, 9) === 0 ? 2000 : 40), piece).join(draw(0, 2) === 0 ? " " : "").slice(0, MOST);
   return text.toWellFormed();
 }
 
@@ -198,6 +196,6 @@ export function randomVocabulary(seed: number): Drawn {
   return {
     name: `${tokenizer} of ${tokens.length}`,
     bytes: serialise(modelWith(randomEntries(tokenizer, tokens, draw), tokens.length)),
-    texts: ["", "\n", ...many(8, () => randomText(written, mostCharacters(tokenizer), draw))],
+    texts: ["", "\n", ...many(8, () => randomText(written, draw))],
   };
 }

@@ -110,8 +110,8 @@ void * __wrap_malloc(size_t size) { return found(__real_malloc(size), size); }
 void * __wrap_calloc(size_t n, size_t size) { return found(__real_calloc(n, size), n * size); }
 void * __wrap_realloc(void * old, size_t size) { return found(__real_realloc(old, size), size); }
 
-// llama.cpp's tokenizers ask for memory wherever they are slow: for each word, pair, piece between special tokens, and for the
-// regular expressions that they make anew for each piece. The exception passes through them as std::bad_alloc would. Unigram's
+// llama.cpp's tokenizers ask for memory wherever they are slow: for each word, pair, piece between special tokens, and match of a
+// regular expression. The exception passes through them as std::bad_alloc would. Unigram's
 // best path asks for none, but for the length of each letter. Instructions of tokenising: WordPiece 0.1 %, SPM .6 %, Unigram 1.2 %
 // more (callgrind, English text).
 void * __wrap__Znwm(size_t size) {

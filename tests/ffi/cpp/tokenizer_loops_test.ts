@@ -1,5 +1,5 @@
 // Vocabularies with which llama.cpp's tokenizers would not come to an end, or not soon, or leave the text: refused at load. And
-// an abort where one text takes long. The loops are listed in docs/internals/tokenizers.md.
+// an abort where one text takes long; and what each piece of a text costs. The loops are listed in docs/internals/tokenizers.md.
 import { after, before, test } from "node:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -137,6 +137,36 @@ test("Llama.load() refuses byte pairs that llama.cpp writes out again and again 
   );
 });
 
+/** Milliseconds of processor time that a text takes, the least of three times. */
+async function costOf(tokenizer: string, pre: string, text: string): Promise<number> {
+  const path = write(tokenizer, LETTERS, {
+    merges: value.strings(["a b"]),
+    pre: value.string(pre),
+    token_type: value.i32s(LETTERS.map((letter) => letter === "#" ? 4 : 1)), // a user's own: texts are split there
+  });
+  await using llama = await Llama.load(path, { contexts: 1 });
+  const times: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const before = process.cpuUsage();
+    await llama.tokenize(text);
+    times.push(process.cpuUsage(before).user / 1000);
+  }
+  return Math.min(...times);
+}
+
+test("llama.tokenize() makes no regular expression anew for each piece of a text", async () => {
+  const text = "a#b#".repeat(500); // each letter is a piece
+  const none = await costOf("gpt2", "gpt-2", text); // llama.cpp has its pattern in C++
+  for (const pre of ["tekken", "gpt-4o", "granite-embed-multi-97m", "deepseek-v3"]) {
+    const cost = await costOf("gpt2", pre, text);
+    console.log(`${pre}: ${cost.toFixed(0)} ms, with gpt-2 ${none.toFixed(0)}`);
+    assert(cost < 50 + 3 * none, `${pre}: ${cost} ms`);
+  }
+  const cost = await costOf("whitespace", "whitespace", "a b ".repeat(500));
+  console.log(`whitespace: ${cost.toFixed(0)} ms`);
+  assert(cost < 50 + 3 * none, `whitespace: ${cost} ms`);
+});
+
 /** That a text is left soon after its signal, by the next call and by close(). */
 async function assertAborts(path: string, text: string): Promise<void> {
   const llama = await Llama.load(path, { contexts: 1 });
@@ -156,7 +186,7 @@ async function assertAborts(path: string, text: string): Promise<void> {
 const skip = process.platform !== "linux" && "a text is tokenised to its end there";
 
 test("embed() of one text that takes a minute to tokenise as byte pairs ends with its signal", { skip }, async () => {
-  // Between tokens of the user's llama.cpp makes its regular expressions anew, some 0.5 ms for each piece.
+  // Each token of the user's is a link of a list that is counted through for the next one: 200,000 of them are 2e10 steps.
   const path = write("gpt2", LETTERS, {
     merges: value.strings(["a b"]),
     pre: value.string("tekken"),
