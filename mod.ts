@@ -31,4 +31,10 @@ export type {
   Truncate,
 } from "./src/options.ts";
 export { cosineSimilarity, dot, hamming, type Match, toBinary, toInt8, topK } from "./src/vectors.ts";
-export { LibraryNotFoundError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";
+export {
+  HubUnavailableError,
+  LibraryNotFoundError,
+  LlamaError,
+  type LlamaErrorCode,
+  ModelNotFoundError,
+} from "./ffi/errors.ts";

@@ -14,7 +14,6 @@
  */
 export { catalogue, type CatalogueEntry, type CatalogueName } from "./src/models/catalogue.ts";
 export { download, type DownloadOptions } from "./src/models/hub/download.ts";
-export { HubUnavailableError } from "./src/models/hub/client.ts";
 export type { DownloadProgress } from "./src/models/hub/progress.ts";
 export { modelPath as resolveModel } from "./src/models/find.ts";
-export { LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";
+export { HubUnavailableError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";

@@ -156,3 +156,21 @@ export function statusError(status: number, action: string, lines: string, code?
   const tail = told.map((line) => printable(line, undefined, LONGEST_REASON)).join(" | ");
   return new LlamaError(kind, `Cannot ${action}: ${words}${tail && `: ${tail}`}`);
 }
+
+/**
+ * The hub gave no answer, or not all of it: it may do so later.
+ *
+ * @example
+ * ```ts
+ * import { download, HubUnavailableError } from "@llamasaur/llamasaur/models";
+ *
+ * await download("hf:owner/repository/file.gguf", { endpoint: "http://127.0.0.1:1", cache: "models" }).catch((error) => {
+ *   if (error instanceof HubUnavailableError) console.log("try again later");
+ *   else throw error;
+ * });
+ * ```
+ */
+export class HubUnavailableError extends Error {
+  /** The error's name. */
+  override readonly name = "HubUnavailableError";
+}

@@ -354,7 +354,11 @@ export class Lane {
  * Warnings of llama.cpp that concern nobody here. The first is of every BERT: EOS is [SEP], with which no generation ends.
  * The others are of contexts, whose size is ours: a pass holds many sequences, each of which is checked.
  */
-const NOISE = [/special_eos_id is not in special_eog_ids/, /n_ctx_seq \(\d+\) [<>] n_ctx_train \(\d+\)/];
+const NOISE = [
+  /model default pooling_type is \[\d+\], but \[\d+\] was specified/,
+  /special_eos_id is not in special_eog_ids/,
+  /n_ctx_seq \(\d+\) [<>] n_ctx_train \(\d+\)/,
+];
 
 function levelOf(level: LogLine["level"] = "info", message: string): LogLine["level"] {
   return level === "warn" && NOISE.some((noise) => noise.test(message)) ? "info" : level;

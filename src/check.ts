@@ -102,10 +102,20 @@ function pathOfUrl(name: string, url: string | URL): string {
  * @throws {TypeError} when they are no object, or have an option that does not exist; the message names the nearest one.
  */
 export function checkOptions<Options extends object>(options: Options, checks: Checks<Options>): Checked<Options> {
-  if (typeof options !== "object" || options === null || Array.isArray(options) || ArrayBuffer.isView(options)) {
+  if (!isRecord(options)) {
     throw new TypeError(`Cannot read options: it must be an object, is ${show(options)}`);
   }
   return readOptions(options, checks);
+}
+
+/** Whether a value is an object that holds options: a literal, one of a class, a module; no Promise, Map, AbortSignal or Date. */
+function isRecord(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  try {
+    return /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(value));
+  } catch {
+    return false; // a Proxy that was revoked or throws
+  }
 }
 
 /** A check for an integer in a range, ends included. */
@@ -170,6 +180,7 @@ function kindOf(value: object): string {
   try {
     if (Array.isArray(value)) return "an array";
     if (ArrayBuffer.isView(value)) return "a typed array";
+    if (value instanceof AbortSignal) return "an AbortSignal: pass { signal }";
     return value instanceof Promise ? "a promise: await it" : "an object";
   } catch {
     return "an object"; // a Proxy that was revoked or throws

@@ -62,6 +62,7 @@ export async function embedTexts(
   let done = 0; // of the caller's texts: equal ones are computed once, and are done together
   const vectors = await pool.encode(sequences, {
     signal,
+    nameOf: name,
     finish: (row, i) => {
       done += copies[i]!;
       progress.tokens += sequences.lengths[i]!;

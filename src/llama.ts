@@ -51,6 +51,7 @@ export class Llama {
   readonly info: LlamaInfo;
   readonly #engine: Engine;
   readonly #running = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
   private constructor(engine: Engine) {
@@ -71,7 +72,7 @@ export class Llama {
    * @throws {TypeError} when an option does not exist or is of the wrong type; the message names it.
    * @throws {RangeError} when an option is out of range.
    * @throws {ModelNotFoundError} when there is no such file.
-   * @throws {Error} what `download` of `./models` throws, with `download: true`.
+   * @throws {HubUnavailableError} when the hub gives no answer, with `download: true`; else what `download` of `./models` throws.
    * @throws {LibraryNotFoundError} when the native library was not built.
    * @throws {LlamaError} `model-invalid`, `model-unsupported`, `version-mismatch` or `out-of-memory`.
    * @example
@@ -224,6 +225,7 @@ export class Llama {
       name: "texts",
       textOf: (text) => text,
       embed: this.#embed.bind(this),
+      closed: this.#closing.signal,
       options: checkEmbedOptions(options, this.info.dimensions),
     }), ({ embedding }) => embedding);
   }
@@ -253,7 +255,13 @@ export class Llama {
   ): AsyncGenerator<ItemEmbedding<T>, void, undefined> {
     return embedIterable(items, () => {
       const { text = (item: T): unknown => item, ...rest } = checkEmbedStreamOptions(options, this.info.dimensions);
-      return { name: "items", textOf: text, embed: this.#embed.bind(this), options: rest };
+      return {
+        name: "items",
+        textOf: text,
+        embed: this.#embed.bind(this),
+        closed: this.#closing.signal,
+        options: rest,
+      };
     }, (embedded) => embedded);
   }
 
@@ -341,6 +349,7 @@ export class Llama {
    * @returns A promise that resolves when everything is freed.
    */
   close(): Promise<void> {
+    if (!this.#closed) this.#closing.abort(closedError());
     this.#closed ??= (async () => {
       await Promise.allSettled(this.#running);
       dropped.unregister(this);
@@ -365,7 +374,7 @@ export class Llama {
   }
 
   #throwIfClosed(): void {
-    if (this.#closed) throw new LlamaError("closed", "Cannot call a model after close()");
+    if (this.#closed) throw closedError();
   }
 
   async #call<T>(run: () => Promise<T>): Promise<T> {
@@ -379,6 +388,10 @@ export class Llama {
       end();
     }
   }
+}
+
+function closedError(): LlamaError {
+  return new LlamaError("closed", "Cannot call a model after close()");
 }
 
 /** The path of a model of the hub; one that is on this machine is asked for nowhere. */

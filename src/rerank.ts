@@ -76,6 +76,7 @@ export async function rankDocuments<T>(
   const none = new Float32Array();
   await engine.pool.encode(sequences, {
     signal,
+    nameOf: (i) => name(sequences.textOf[i]!),
     finish: (row, i) => {
       progress.tokens += sequences.lengths[i]!;
       checkFinite(row, () => `rank ${name(sequences.textOf[i]!)}`);

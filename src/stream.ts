@@ -28,6 +28,8 @@ export interface StreamRequest<T> {
   readonly textOf: (item: T) => unknown;
   readonly embed: EmbedChunk;
   readonly options: EmbedOptions;
+  /** Aborted when the model is closed: what is embedded by then still comes, and no more is read. */
+  readonly closed: AbortSignal;
   readonly limits?: ChunkLimits;
 }
 
@@ -110,16 +112,23 @@ async function* embedChunks<T, R>(
   leaving: AbortController,
 ): AsyncGenerator<R, void, undefined> {
   const request = prepare();
-  const { limits = CHUNK, options: { signal, onProgress, ...options } } = request;
+  const { closed, limits = CHUNK, options: { signal, onProgress, ...options } } = request;
   const source = new Source(items, request);
+  closed.throwIfAborted();
   const stop = signal ? AbortSignal.any([signal, leaving.signal]) : leaving.signal;
+  const waiting = AbortSignal.any([stop, closed]);
   const progress = new ProgressReporter(onProgress);
   const ahead: { readonly chunk: Chunk<T>; readonly embedded: Promise<EmbeddedPrefix> }[] = [];
   try {
     for (let [count, done] = [1, 0];;) {
       // The first text is alone under way: beside others it would share their pass, and take 3 times as long.
-      while (ahead.length < (done === 0 ? 1 : CHUNKS_AHEAD) && !source.ended) {
-        const chunk = await source.take({ ...limits, count: Math.min(count, limits.count) }, ahead.length === 0, stop);
+      while (ahead.length < (done === 0 ? 1 : CHUNKS_AHEAD) && !source.ended && !closed.aborted) {
+        const wait = ahead.length === 0;
+        const chunk = await source.take(
+          { ...limits, count: Math.min(count, limits.count) },
+          wait,
+          wait ? waiting : stop,
+        );
         if (chunk.items.length === 0) break;
         count = Math.min(count * GROWTH, limits.count);
         const embedded = embedPrefix(request, chunk, { ...options, signal: stop });
@@ -127,7 +136,10 @@ async function* embedChunks<T, R>(
         ahead.push({ chunk, embedded });
       }
       const next = ahead.shift();
-      if (!next) break;
+      if (!next) {
+        if (!source.ended) closed.throwIfAborted();
+        break;
+      }
       const { chunk: { items, from }, embedded } = next;
       const { embeddings, failure } = await embedded;
       for (const { tokens } of embeddings) progress.tokens += tokens;
@@ -140,6 +152,12 @@ async function* embedChunks<T, R>(
       if (failure) throw failure.error;
     }
     if (source.failure) throw source.failure.error;
+  } catch (error) {
+    leaving.abort();
+    // What the source says when it is closed would hide this error; an abort does not even wait for it.
+    const closed = source.close().catch(() => {});
+    if (!signal?.aborted) await closed;
+    throw error;
   } finally {
     leaving.abort();
     await source.close();
@@ -203,7 +221,8 @@ class Source<T> {
     if (typeof items === "object" && items !== null) {
       // As for-await has it: what is null or undefined is not there.
       const { [Symbol.asyncIterator]: async, [Symbol.iterator]: sync } = items as AsyncIterable<T> & Iterable<T>;
-      if (typeof async === "function") this.#async = async.call(items);
+      if (items instanceof ReadableStream) this.#async = readerOf(items);
+      else if (typeof async === "function") this.#async = async.call(items);
       else if (typeof sync === "function") this.#sync = sync.call(items);
     }
     const iterator = this.#sync ?? this.#async;
@@ -284,6 +303,28 @@ class Source<T> {
     this.#open = false;
     return { done: true };
   }
+}
+
+/** Reads a web stream. Its own iterator cannot be closed while it waits: the stream would stay locked. */
+function readerOf<T>(stream: ReadableStream<T>): AsyncIterator<T> {
+  const reader = stream.getReader();
+  return {
+    async next() {
+      try {
+        const { done, value } = await reader.read();
+        if (!done) return { done, value };
+      } catch (error) {
+        reader.releaseLock();
+        throw error;
+      }
+      reader.releaseLock();
+      return { done: true, value: undefined };
+    },
+    async return() {
+      await reader.cancel().finally(() => reader.releaseLock());
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 /**

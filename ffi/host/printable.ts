@@ -34,12 +34,35 @@ export function printableLines(message: string): string {
 function strike(text: string, secret: string | undefined): string {
   if (!secret) return text;
   let struck = text;
-  for (const form of new Set([secret, encodeURIComponent(secret), encodeURI(secret)])) {
+  for (const form of formsOf(secret)) {
     for (let at = position(struck, form); at >= 0; at = position(struck, form)) {
       struck = struck.slice(0, at) + HIDDEN + struck.slice(at + form.length);
     }
   }
   return position(decoded(struck), secret) >= 0 ? HIDDEN : struck;
+}
+
+const SHORTEST_PART = 8; // characters: fewer may be a word of the text
+
+/** How a secret may be written: as it is, in JSON, in HTML, for a URL, in base64; of a long one its first half, too. */
+function formsOf(secret: string): Set<string> {
+  const html = secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll(
+    '"',
+    "&quot;",
+  );
+  const ascii = /^[\x20-\x7e]*$/.test(secret);
+  // Base64 of a secret behind one or two other bytes has other letters, but for what no byte before it reaches.
+  const base64 = ascii ? [btoa(secret), btoa(` ${secret}`).slice(2), btoa(`  ${secret}`).slice(3)] : [];
+  const forms = [
+    secret,
+    secret.replaceAll("/", "\\/"),
+    html,
+    encodeURIComponent(secret),
+    encodeURI(secret),
+    ...base64.map((form) => form.replace(/..?=*$/, "")),
+    secret.slice(0, Math.ceil(secret.length / 2)),
+  ];
+  return new Set(forms.filter((form) => form === secret || form.length >= SHORTEST_PART));
 }
 
 /** Where a text has a word, in any case: a host's name comes back in small letters. */

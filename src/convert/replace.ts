@@ -1,5 +1,5 @@
 /** Writing a file so that its name never holds half of it. */
-import { rename, rm } from "node:fs/promises";
+import { lstat, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import process from "node:process";
 import { LlamaError } from "../../ffi/errors.ts";
@@ -14,10 +14,27 @@ import { isFolder, LONGEST_REASON, printable, unexpanded } from "../check.ts";
  * @param write Writes the file to the path it is given, in the same directory.
  */
 export async function replaceFile(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
-  await withTemporary(path, async (temporary) => {
+  const file = await targetOf(path);
+  await withTemporary(file, async (temporary) => {
     await write(temporary);
-    await rename(temporary, path);
+    await rename(temporary, file);
   });
+}
+
+/**
+ * The file that a path means: behind a link the one that it leads to, since `rename` would put a file in the link's place.
+ *
+ * @throws {LlamaError} With code `"model-invalid"` for a device, a pipe or a socket: `rename` would put a file there, too.
+ */
+async function targetOf(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined); // not there yet
+  if (found === undefined) return path;
+  if (!found.isFile() && !found.isDirectory()) cannotWrite(path, "it is a device, a pipe or a socket; name a file");
+  return (await lstat(path)).isSymbolicLink() ? await realpath(path) : path;
+}
+
+function cannotWrite(path: string, why: string): never {
+  throw new LlamaError("model-invalid", `Cannot write ${printable(path, undefined, LONGEST_REASON)}: ${why}`);
 }
 
 /**
@@ -28,11 +45,10 @@ export async function replaceFile(path: string, write: (temporary: string) => Pr
  * @throws {LlamaError} With code `"model-invalid"` if its folder is not there, or the name is a folder's: before any work.
  */
 export async function withTemporary(path: string, use: (temporary: string) => Promise<void>): Promise<void> {
-  const cannot = (why: string): never => {
-    throw new LlamaError("model-invalid", `Cannot write ${printable(path, undefined, LONGEST_REASON)}: ${why}`);
-  };
-  if (isFolder(path)) cannot("it is a directory; name the file to make in it");
-  if (isFolder(dirname(path)) === false) cannot(unexpanded(path) || "there is no such directory; make it first");
+  if (isFolder(path)) cannotWrite(path, "it is a directory; name the file to make in it");
+  if (isFolder(dirname(path)) === false) {
+    cannotWrite(path, unexpanded(path) || "there is no such directory; make it first");
+  }
   // Unique, so that two processes that make the same file do not write into each other's.
   const temporary = `${path}.${process.pid}-${crypto.randomUUID().slice(0, 8)}.incomplete`;
   try {

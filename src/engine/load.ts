@@ -160,6 +160,14 @@ async function answerTokens(lane: Lane, model: Model, answers: readonly string[]
     none,
   );
   if (counts.every((count) => count === 1) && new Set(ids).size === answers.length) return Array.from(ids);
+  if (new Set(answers).size < answers.length) {
+    throw new LlamaError(
+      "model-unsupported",
+      `Cannot load: the two answers are the same, ${
+        printable(JSON.stringify(answers[0]))
+      }; pass one, or two that differ`,
+    );
+  }
   const [list, numbers] = [answers.map((answer) => printable(JSON.stringify(answer))), [...counts]].map((all) =>
     all.join(" and ")
   );

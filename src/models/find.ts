@@ -4,7 +4,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { ModelNotFoundError } from "../../ffi/errors.ts";
 import { isCheckout, packageRoot } from "../../ffi/host/paths.ts";
-import { env, granted, isFile } from "../../ffi/host/permission.ts";
+import { env, granted, isFile, isFolder } from "../../ffi/host/permission.ts";
 import { cachedFile, hubCache } from "./cache.ts";
 import { type HubFile, hubFileOf, parseHubFile, partsOf, showHubFile } from "./reference.ts";
 import { catalogue, type CatalogueName, catalogueName } from "./catalogue.ts";
@@ -43,16 +43,25 @@ export function parseModel(model: unknown): ModelReference {
   if (/[\\/]|\.gguf$|^[~$%.]/i.test(model)) return { kind: "path", path: model };
   const name = catalogueName(model);
   if (name === undefined) {
-    const names = Object.keys(catalogue);
-    const near = nearest(model.trim(), names);
-    throw new ModelNotFoundError(
-      `Cannot find model ${quoted(model)}: the catalogue has no such name${
-        near === undefined ? "," : `, did you mean "${near}"? There are`
-      } only ${names.join(", ")}; a path has a slash or ends in .gguf`,
-      model,
-    );
+    throw new ModelNotFoundError(`Cannot find model ${quoted(model)}: ${noSuchName(model)}`, model);
   }
   return { kind: "hub", name, file: hubFileOf(name) };
+}
+
+/** What is wrong with a name that the catalogue does not have, and what was probably meant. */
+function noSuchName(model: string): string {
+  if (/\.(safetensors|bin|pt|onnx|h5)$/i.test(model)) {
+    return "it is no GGUF file; convert() of the package's ./convert makes one of a checkpoint's folder";
+  }
+  if (granted({ name: "read", path: model }) && (isFile(model) || isFolder(model))) {
+    return `a path has a slash or ends in .gguf: for the one that is here give "./${printable(model)}"`;
+  }
+  const names = Object.keys(catalogue);
+  const near = nearest(model.trim(), names);
+  return `the catalogue has no such name${
+    near === undefined ? "" : `, did you mean "${near}"?`
+  }; a path has a slash or ends ` +
+    `in .gguf; the catalogue has ${names.join(", ")}`;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Holds one call's waiting items and the promise of their results. */
+import { LlamaError } from "../../ffi/errors.ts";
 import { Queue } from "./plan.ts";
 import type { Items } from "../slices.ts";
 
@@ -13,6 +14,8 @@ export interface CallOptions<Result = unknown> {
    * of the results of a whole pass, which it must use up or copy, not keep; by default the view is copied.
    */
   readonly finish?: ((result: Result, index: number) => Result) | undefined;
+  /** Names the item for which alone there is no memory, for the message. */
+  readonly nameOf?: ((index: number) => string) | undefined;
   /** Called after each pass with how many of the call's items are done so far. */
   readonly onDone?: ((done: number) => void) | undefined;
 }
@@ -59,6 +62,15 @@ export class Call<Item, Result extends Numbers> extends Queue {
     if (this.#done < this.items.length) return;
     this.settled = true;
     this.#resolve(this.#results);
+  }
+
+  /** Rejects the promise with what some items met: a pass of one item that takes too much memory is that item's fault. */
+  failAt(items: readonly number[], reason: unknown): void {
+    const { nameOf } = this.#options;
+    if (nameOf && items.length === 1 && reason instanceof LlamaError && reason.code === "out-of-memory") {
+      const message = `${reason.message} (for ${nameOf(items[0]!)})`;
+      this.fail(new LlamaError(reason.code, message, { cause: reason }));
+    } else this.fail(reason);
   }
 
   /** Rejects the promise. */

@@ -202,7 +202,7 @@ export function smallerPass({ targetCost, minCost, maxCost, maxItems }: PassLimi
 export function contextBytes(size: ContextMemory, capacity: number, tokens: number, sequences: number): number {
   const rows = size.perToken ? Math.max(tokens, sequences) : sequences;
   const compute = size.compute + (sequences - 1) * size.head;
-  return LANE + size.cache + compute * tokens / capacity + size.row * rows;
+  return Math.ceil(LANE + size.cache + compute * tokens / capacity + size.row * rows);
 }
 
 /** Tokens of each pass, in order, when texts of these lengths are given to so many lanes at once. */

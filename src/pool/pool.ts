@@ -266,7 +266,7 @@ export class Pool {
       if (shares.length > 1) {
         for (const share of waiting) if (!share.queue.settled) await this.#runJob<I, R, C>(slot, [share], job);
       } else {
-        waiting[0]?.queue.fail(error);
+        waiting[0]?.queue.failAt(waiting[0].items, error);
       }
     } finally {
       slot.calls = [];

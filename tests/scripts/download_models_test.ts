@@ -56,7 +56,7 @@ test("download_models lists the models without a name, and refuses an unknown on
   assertMatch(list.out, /^usage: [^\n]*\n {2}bge +bge-small-en-v1\.5 +embedding, MIT, CompendiumLabs/);
   const unknown = await run(["bgee"], {});
   assertEquals(unknown.code, 1);
-  assertMatch(unknown.err, /^error: bgee: Cannot find model "bgee": the catalogue has no such name, only [^\n]*\n$/);
+  assertMatch(unknown.err, /^error: bgee: Cannot find model "bgee": the catalogue has no such name; a path [^\n]*\n$/);
 });
 
 test("download_models gets bge from HF_ENDPOINT once, and says in one line when it cannot", async () => {

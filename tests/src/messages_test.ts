@@ -32,8 +32,16 @@ const PATHS: [path: string, right: RegExp, wrong?: RegExp][] = [
   ["$HOME/x.gguf", /no such file; variables are not expanded here: write the folder out$/],
   ["%APPDATA%\\x.gguf", /no such file; variables are not expanded here/],
   ["/data/~tmp/100%/x.gguf", /no such file; give the path/, /expanded/],
-  ["all-minilm-l6-v3", /no such name, did you mean "all-minilm-l6-v2"\? There are only/],
-  ["zzz", /no such name, only bge-small-en-v1.5, .*; a path has a slash or ends in \.gguf$/],
+  [
+    "all-minilm-l6-v3",
+    /no such name, did you mean "all-minilm-l6-v2"\?; a path has a slash or ends in \.gguf; the cat/,
+  ],
+  ["zzz", /no such name; a path has a slash or ends in \.gguf; the catalogue has bge-small-en-v1.5, /],
+  [
+    "model.safetensors",
+    /it is no GGUF file; convert\(\) of the package's \.\/convert makes one of a checkpoint's folder$/,
+  ],
+  ["tests", /a path has a slash or ends in \.gguf: for the one that is here give "\.\/tests"$/],
   [
     "https://huggingface.co/o/r/resolve/main/x/y.gguf?download=true",
     /for that file of the hub give "hf:o\/r\/x\/y\.gguf"$/,

@@ -204,3 +204,18 @@ test("show() is short and runs none of the value's own code", () => {
   assertEquals(show("x".repeat(100)), `"${"x".repeat(40)}…"`);
   assertEquals([show(undefined), show(NaN), show(-0.5), show(3n)], ["undefined", "NaN", "-0.5", "3n"]);
 });
+
+test("options that are a Promise, a Map, a signal, a Date or an Error are refused, and those of a class are read", () => {
+  class Options {
+    prompt = "a: ";
+  }
+  assertEquals(embed(new Options()).prompt, "a: ");
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  for (
+    const value of [Promise.resolve({}), new Map(), new AbortController().signal, new Date(), new Error("x"), proxy]
+  ) {
+    assertThrows(() => embed(value as never), TypeError, "Cannot read options: it must be an object");
+  }
+  assertThrows(() => embed(new AbortController().signal as never), TypeError, "an AbortSignal: pass { signal }");
+});

@@ -33,7 +33,8 @@ function embedChunks(
   signal?: AbortSignal,
   limits = LIMITS,
 ): AsyncGenerator<ItemEmbedding<string>, void, undefined> {
-  const request = { name: "texts", textOf: (text: string) => text, embed, options: { signal }, limits };
+  const closed = new AbortController().signal;
+  const request = { name: "texts", textOf: (text: string) => text, embed, closed, options: { signal }, limits };
   return embedIterable(texts, () => request, (embedded) => embedded);
 }
 
@@ -351,4 +352,92 @@ test("embedStream() gives what is before a text that is too long or has no token
     }, RangeError);
     assertEquals([count, error.message.includes(`texts[${bad}]`)], [bad, true], error.message);
   }
+});
+
+test("embedIterable() throws what ended the stream, whatever the source says when it is closed", async () => {
+  const source = (bad: number) => ({
+    [Symbol.asyncIterator]: () => {
+      let i = 0;
+      return {
+        next: () => Promise.resolve({ done: false, value: i++ === bad ? "no number" : "1" }),
+        return: () => Promise.reject(new Error("cannot be closed")),
+      };
+    },
+  });
+  await assertRejects(() => Array.fromAsync(embedChunks(source(9), new Fake().embed)), RangeError, "texts[9]");
+  const abort = new AbortController();
+  const stream = embedChunks(source(-1), new Fake().embed, abort.signal);
+  await stream.next();
+  abort.abort(new Error("my reason"));
+  await assertRejects(() => Array.fromAsync(stream), Error, "my reason");
+});
+
+test("embedIterable() that is aborted does not wait for the source to say goodbye", async () => {
+  const source = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => Promise.resolve({ done: false, value: "1" }),
+      return: () => new Promise<never>(() => {}),
+    }),
+  };
+  const abort = new AbortController();
+  const stream = embedChunks(source, new Fake().embed, abort.signal);
+  await stream.next();
+  const start = performance.now();
+  abort.abort(new Error("my reason"));
+  await assertRejects(() => Array.fromAsync(stream), Error, "my reason");
+  assert(performance.now() - start < 250, `${performance.now() - start} ms`);
+});
+
+test("embedIterable() leaves a web stream that is silent unlocked and cancelled", async () => {
+  let cancelled = false;
+  const source = new ReadableStream<string>({
+    start: (controller) => controller.enqueue("1"),
+    cancel: () => void (cancelled = true),
+  });
+  const stream = embedChunks(source, new Fake().embed);
+  assertEquals((await stream.next()).value?.index, 0);
+  const next = stream.next();
+  await stream.return();
+  assertEquals((await next).done, true);
+  await sleep(5);
+  assertEquals([cancelled, source.locked], [true, false]);
+  const whole = new ReadableStream<string>({
+    start(controller) {
+      for (const text of numbers(9)) controller.enqueue(text);
+      controller.close();
+    },
+  });
+  assertEquals((await Array.fromAsync(embedChunks(whole, new Fake().embed))).length, 9);
+  assertEquals(whole.locked, false);
+});
+
+test("embedStream() hears close() while its source is silent, and reads nothing after it", options, async () => {
+  const llama = await Llama.load(modelPath(MINILM));
+  let read = 0;
+  async function* source(): AsyncGenerator<string, void, undefined> {
+    read++;
+    yield "one";
+    await new Promise(() => {});
+  }
+  const stream = llama.embedStream(source());
+  await stream.next();
+  const next = stream.next();
+  await sleep(20);
+  await llama.close();
+  const error = await assertRejects(() => next, LlamaError);
+  assertEquals(error.code, "closed");
+  assertEquals((await assertRejects(() => llama.embedStream([]).next(), LlamaError)).code, "closed");
+  await assertRejects(() => llama.embedStream(source()).next(), LlamaError, "after close()");
+  assertEquals(read, 1);
+});
+
+test("embedStream() gives what is before a text that takes more than memoryLimit, and names it", options, async () => {
+  await using llama = await Llama.load(modelPath(MINILM), { contextSize: 512, memoryLimit: 50_000_000, onLog() {} });
+  const texts = Array.from({ length: 120 }, (_, i) => i === 110 ? "word ".repeat(500) : `note ${i}`);
+  let count = 0;
+  const error = await assertRejects(async () => {
+    for await (const vector of llama.embedStream(texts)) count += vector.length > 0 ? 1 : 0;
+  }, LlamaError);
+  assertEquals([error.code, count, error.message.includes("texts[110]")], ["out-of-memory", 110, true]);
+  await assertRejects(() => llama.embed(texts), LlamaError, "input[110]");
 });

@@ -1,5 +1,5 @@
 /** Asking the model hub: which file is meant, and its bytes. */
-import { ModelNotFoundError } from "../../../ffi/errors.ts";
+import { HubUnavailableError, ModelNotFoundError } from "../../../ffi/errors.ts";
 import { LONGEST_QUOTE, printable } from "../../../ffi/host/printable.ts";
 import { COMMIT } from "../cache.ts";
 import { type HubFile, showHubFile } from "../reference.ts";
@@ -34,24 +34,6 @@ export interface HubAnswer {
   /** What the bytes are called and must hash to: their sha256, or git's sha1 of a small file. */
   readonly etag: string;
   readonly size: number;
-}
-
-/**
- * The hub gave no answer, or not all of it: it may do so later.
- *
- * @example
- * ```ts
- * import { download, HubUnavailableError } from "@llamasaur/llamasaur/models";
- *
- * await download("hf:owner/repository/file.gguf", { endpoint: "http://127.0.0.1:1", cache: "models" }).catch((error) => {
- *   if (error instanceof HubUnavailableError) console.log("try again later");
- *   else throw error;
- * });
- * ```
- */
-export class HubUnavailableError extends Error {
-  /** The error's name. */
-  override readonly name = "HubUnavailableError";
 }
 
 const MAX_REDIRECTS = 5;
@@ -137,10 +119,11 @@ function redirected(hub: Hub, from: string, location: string): string {
   );
 }
 
-/** A URL for a message: without what storages sign it with, and as `quoted`. */
+/** A URL for a message, as `quoted`: of the hub with its path, of a storage without, since its signature may be in there. */
 export function shownUrl(hub: Hub, url: string): string {
   const { origin, pathname } = new URL(url);
-  return quoted(hub, origin + pathname, 2 * LONGEST_QUOTE);
+  const path = origin === new URL(hub.endpoint).origin ? pathname : "";
+  return quoted(hub, origin + path, 2 * LONGEST_QUOTE);
 }
 
 /** What a hub, a storage or a proxy says, for a message: printable, bounded, and without the token that it was sent. */
@@ -163,7 +146,7 @@ async function ask(hub: Hub, url: string, { method = "GET", range, signal }: Req
     return await hub.fetch(url, { method, headers, redirect: "manual", signal: AbortSignal.any(signals) });
   } catch (error) {
     signal?.throwIfAborted();
-    if (isPermissionError(error)) throw error;
+    if (isPermissionError(error) && hub.fetch === globalThis.fetch) throw error; // a caller's fetch may say anything
     throw new HubUnavailableError(`Cannot reach ${quoted(hub, new URL(url).origin)}: ${reasonOf(hub, error)}`);
   } finally {
     clearTimeout(timer);

@@ -2,7 +2,7 @@
 import { mkdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import process from "node:process";
-import { ModelNotFoundError } from "../../../ffi/errors.ts";
+import { HubUnavailableError, ModelNotFoundError } from "../../../ffi/errors.ts";
 import {
   cachedCommit,
   cachedFile,
@@ -18,7 +18,7 @@ import { boolean, callback, checkOptions, checkPath, type Checks, checkText, sho
 import { inHub, parseModel } from "../find.ts";
 import { withLock } from "../../../ffi/host/lock.ts";
 import { env } from "../../../ffi/host/permission.ts";
-import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer, HubUnavailableError } from "./client.ts";
+import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer } from "./client.ts";
 import { type DownloadProgress, progressBar } from "./progress.ts";
 import { transfer } from "./transfer.ts";
 
@@ -104,12 +104,14 @@ export async function download(model: string, options: DownloadOptions = {}): Pr
 export async function hubOf(options: Pick<DownloadOptions, "endpoint" | "token" | "fetch"> = {}): Promise<Hub> {
   const endpoint = (options.endpoint ?? env("HF_ENDPOINT") ?? "https://huggingface.co").replace(/\/+$/, "");
   const url = URL.parse(endpoint);
-  if (url?.username || url?.password) { // not shown: fetch takes no such URL either
+  // Not shown: fetch takes no such URL either. With a slash in the password, it begins the path.
+  if (endpoint.includes("@")) {
     throw new RangeError("Cannot read endpoint: it (or HF_ENDPOINT) must be without a user's name and password");
   }
   if (!/^https?:$/.test(url?.protocol ?? "") || url?.search || url?.hash) {
+    const shown = /[?#]/.test(endpoint) ? "" : ` ${show(endpoint)}`;
     throw new RangeError(
-      `Cannot read endpoint ${show(endpoint)}: it (or HF_ENDPOINT) must be an http(s): URL without ? and #`,
+      `Cannot read endpoint${shown}: it (or HF_ENDPOINT) must be an http(s): URL without ? and #`,
     );
   }
   const token = options.token ?? await storedToken();
@@ -137,7 +139,10 @@ export async function getFile(
   if (there !== undefined && (hub === undefined || COMMIT.test(file.revision))) return there; // a commit never changes
   if (hub === undefined) {
     const model = showHubFile(file);
-    throw new ModelNotFoundError(`Cannot find ${model}: ${cache} does not have it, and HF_HUB_OFFLINE is set`, model);
+    throw new ModelNotFoundError(
+      `Cannot find ${model}: ${cache} does not have it, and nobody may be asked; leave out offline: true, or unset HF_HUB_OFFLINE`,
+      model,
+    );
   }
   let answer: HubAnswer;
   try {

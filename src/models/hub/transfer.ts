@@ -2,9 +2,9 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LlamaError } from "../../../ffi/errors.ts";
+import { HubUnavailableError, LlamaError } from "../../../ffi/errors.ts";
 import type { HubFile } from "../reference.ts";
-import { type Hub, HubUnavailableError, reasonOf, request, shownUrl } from "./client.ts";
+import { type Hub, reasonOf, request, shownUrl } from "./client.ts";
 
 /** A file that is to be got, and what it must be. */
 export interface Transfer {

@@ -37,3 +37,20 @@ test("printable() strikes a secret out, in any case and however it is encoded fo
   assertEquals(printable("hf_a", secret), "hf_a");
   assertEquals(printable("text", ""), "text");
 });
+
+test("printable() strikes a long secret out in JSON, HTML and base64, and without its last characters", () => {
+  const secret = 'hf_AbCd/efGh<1234"5678&xyz';
+  const forms = [
+    secret.replaceAll("/", "\\/"),
+    secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;"),
+    secret.slice(0, -3),
+    btoa(secret),
+    btoa(`Bearer ${secret}`),
+    btoa(`x:${secret}`),
+  ];
+  for (const form of forms) {
+    const shown = printable(`the token ${form} is bad`, secret);
+    assert(shown.includes("***"), shown);
+    assert(!shown.includes(form.slice(12, 22)), shown);
+  }
+});

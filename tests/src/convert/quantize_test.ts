@@ -1,5 +1,7 @@
+import { execFileSync } from "node:child_process";
+import process from "node:process";
 import { test } from "node:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -115,5 +117,23 @@ test("quantize() rejects with RangeError when the type or the number of threads 
         `threads: it must be an integer from 1 to 512, is ${threads}`,
       );
     }
+  });
+});
+
+test("quantize() and convert() write the file behind a link, and put no file in the place of a device or pipe", {
+  skip: skip || process.platform === "win32",
+}, async () => {
+  await withTiny(async (f32, directory) => {
+    const [link, target, pipe] = ["link", "target", "pipe"].map((name) => join(directory, `${name}.gguf`));
+    writeFileSync(target!, "old");
+    symlinkSync(target!, link!);
+    await quantize(f32, link!, "q8_0");
+    assert(lstatSync(link!).isSymbolicLink());
+    assertEquals(readFileSync(target!).subarray(0, 4).toString(), "GGUF");
+    execFileSync("mkfifo", [pipe!]);
+    for (const write of [() => quantize(f32, pipe!, "q8_0"), () => convert(fixture("tiny_bert"), pipe!)]) {
+      await assertRejects(write, LlamaError, "it is a device, a pipe or a socket");
+    }
+    assert(lstatSync(pipe!).isFIFO());
   });
 });

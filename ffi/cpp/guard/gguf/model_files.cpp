@@ -31,7 +31,7 @@ std::string beginning(const char * bytes, size_t n) {
     return text;
 }
 
-// What a file that is no GGUF file probably is, and the remedy; "" where its first bytes do not tell.
+// What a file that is no GGUF file probably is, and the remedy.
 std::string kind_of(const char * block, size_t n) {
     const auto begins = [&](size_t from, const char * words) {
         return n >= from + strlen(words) && memcmp(block + from, words, strlen(words)) == 0;
@@ -48,7 +48,7 @@ std::string kind_of(const char * block, size_t n) {
     if (begins(0, "PK\3\4") || begins(0, "\x80\2")) {
         return ", a PyTorch checkpoint: convert() takes folders with safetensors";
     }
-    return "";
+    return "; give a file that convert() or llama.cpp's converter made";
 }
 
 // Opens a file that begins as a GGUF file does.

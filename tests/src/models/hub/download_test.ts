@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { ModelNotFoundError } from "../../../../models.ts";
 import { findProgram, runChild } from "../../../support/child.ts";
 import {
@@ -163,7 +163,7 @@ test("download() takes what is in the cache when it is offline or the hub is not
     const gone = "http://127.0.0.1:9";
     assertStringIncludes(
       (await assertRejects(() => get(NAME, { offline: true }), ModelNotFoundError)).message,
-      `Cannot find ${NAME}: ${cache} does not have it, and HF_HUB_OFFLINE is set`,
+      `Cannot find ${NAME}: ${cache} does not have it, and nobody may be asked; leave out offline: true, or unset HF_HUB_OFFLINE`,
     );
     await assertRejects(() => get(NAME, { endpoint: gone }), Error, `Cannot reach ${gone}`);
     assertEquals(hub.log, []);
@@ -180,6 +180,17 @@ test("download() refuses paths, wrong names and wrong endpoints", async () => {
     await assertRejects(() => get("models/a.gguf"), TypeError, "must be a name of the catalogue");
     await assertRejects(() => get("hf:../../x.gguf"), RangeError, "must be hf:owner");
     await assertRejects(() => get(NAME, { endpoint: "ftp://x" }), RangeError, "must be an http(s): URL");
+    for (
+      const password of [
+        "user:secretpw@hub:80",
+        "https://u:1/secretpw@host",
+        "https://u:1#secretpw@h",
+        "http://h?t=secretpw",
+      ]
+    ) {
+      const { message } = await assertRejects(() => get(NAME, { endpoint: password }), RangeError);
+      assert(!message.includes("secretpw"), message);
+    }
     assertEquals(filesOf(cache), []);
   });
 });
