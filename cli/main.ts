@@ -25,6 +25,9 @@ const VERBS: Readonly<Record<string, Entry>> = {
   embed: { summary: "vectors of the texts in files, lines or arguments", load: () => import("./verbs/embed.ts") },
 };
 
+/** Exit codes from here on are those after a signal. */
+const SIGNALLED = 128;
+
 const HELP = `Usage: llamasaur VERB [arguments] [options]
 
 Embed and rerank text with GGUF models.
@@ -39,13 +42,15 @@ A first try:
   llamasaur pull all-minilm-l6-v2
   llamasaur embed --model all-minilm-l6-v2 --text "a cat"`;
 
-/** Runs the command that `words` are. Help and version load nothing else: they start as fast as an empty script. */
-async function main([name = "--help", ...rest]: readonly string[]): Promise<void> {
+/** Runs a command, given as what follows the name of the program. Help and version load nothing else: they start as fast as an empty script. */
+export async function main([name = "--help", ...rest]: readonly string[]): Promise<void> {
   if (["--help", "-h"].includes(name) || name === "help" && rest.length === 0) return console.log(HELP);
   if (["--version", "-V"].includes(name)) return console.log(`llamasaur ${VERSION}`);
   const { run } = await import("./run.ts");
   const verbs = new Map(Object.entries(VERBS).map(([verb, { load }]) => [verb, load]));
-  process.exitCode = name === "help" ? await run([rest[0]!, "--help"], verbs) : await run([name, ...rest], verbs);
+  const code = name === "help" ? await run([rest[0]!, "--help"], verbs) : await run([name, ...rest], verbs);
+  if (code >= SIGNALLED) process.exit(code); // a read of stdin that waits would keep Deno alive
+  process.exitCode = code;
 }
 
 if (import.meta.main) await main(process.argv.slice(2));

@@ -38,7 +38,7 @@ export const MODEL_OPTIONS: readonly VerbOption[] = [
 
 /** The model that was named. */
 export function modelName(options: ModelOptions, fallback?: string): string {
-  const model = options.model ?? fallback;
+  const model = options.model || fallback; // a variable may be set to nothing
   if (model) return model;
   throw new UsageError(
     "Cannot tell which model: give --model, or set LLAMASAUR_MODEL. To get a small one for English:\n\n" +

@@ -6,10 +6,14 @@ export interface Standing {
   readonly done: number;
   /** Undefined while nobody knows. */
   readonly total: number | undefined;
+  /** What part of the work is done, from 0 to 1, where that is known and the total is not. */
+  readonly part?: number | undefined;
   /** Tokens that were computed since the start of this process. */
   readonly tokens?: number;
   /** What of `done` was there when this process started: it counts for no rate. */
   readonly before?: number;
+  /** The same of `part`. */
+  readonly partBefore?: number;
 }
 
 /** Where a line is drawn. */
@@ -53,16 +57,18 @@ export class ProgressLine {
     this.#drawn = "";
   }
 
-  #line({ done, total, tokens, before = 0 }: Standing): string {
+  #line({ done, total, tokens, before = 0, ...standing }: Standing): string {
     const seconds = Math.max(1e-3, (this.#now() - this.#start) / 1000);
     const rate = (done - before) / seconds;
     const parts = [tokens === undefined ? `${count(rate)} ${this.#unit}/s` : `${count(tokens / seconds)} tokens/s`];
-    if (total === undefined) return `${count(done)} ${this.#unit}  ${parts}`;
-    const part = total === 0 ? 1 : Math.min(1, done / total);
-    if (rate > 0 && done < total) parts.push(`${duration((total - done) / rate)} left`);
-    const bar = "#".repeat(Math.round(part * WIDTH)).padEnd(WIDTH, ".");
-    const numbers = `${count(done)} of ${count(total)} ${this.#unit} ${String(Math.floor(part * 100)).padStart(3)} %`;
-    return `[${bar}] ${numbers}  ${parts.join("  ")}`;
+    const of = total === undefined ? "" : ` of ${count(total)}`;
+    const part = standing.part ?? (total === undefined ? undefined : total === 0 ? 1 : done / total);
+    if (part === undefined) return `${count(done)} ${this.#unit}  ${parts}`;
+    const gained = part - (standing.partBefore ?? (total ? before / total : 0));
+    if (gained > 0 && part < 1) parts.push(`${duration((1 - part) * seconds / gained)} left`);
+    const bar = "#".repeat(Math.round(Math.min(1, part) * WIDTH)).padEnd(WIDTH, ".");
+    const percent = String(Math.floor(Math.min(1, part) * 100)).padStart(3);
+    return `[${bar}] ${count(done)}${of} ${this.#unit} ${percent} %  ${parts.join("  ")}`;
   }
 }
 

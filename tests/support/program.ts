@@ -27,14 +27,20 @@ export interface Ended {
 
 /** What the program is given. */
 export interface Given {
-  /** What it reads from stdin; nothing means an empty one. */
+  /** What it reads from stdin; nothing means an empty one, `open` one that says nothing and does not end. */
   readonly stdin?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly runtime?: Runtime;
+  /** The program that ends at a point: see faulty_program.ts. */
+  readonly faulty?: boolean;
   /** Milliseconds until it is killed. */
   readonly timeout?: number;
   /** Hears what it says on stderr, as it does. */
+  /** Closes its stdout at the first words. */
+  readonly closeStdout?: boolean;
+  /** Hears that it was started. */
+  readonly onStart?: (kill: (signal: NodeJS.Signals) => void) => void;
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
@@ -42,15 +48,15 @@ export interface Given {
 const UNSET = ["LLAMASAUR_MODEL", "LLAMASAUR_DOWNLOAD", "LLAMASAUR_DEVICE", "LLAMASAUR_CONTEXTS", "LLAMASAUR_LIBRARY"];
 
 /** The command that runs the program on a runtime. */
-export function programOn(runtime: Runtime): string[] {
-  const main = join(ROOT, "cli", "main.ts");
+export function programOn(runtime: Runtime, faulty = false): string[] {
+  const main = faulty ? join(ROOT, "tests", "support", "faulty_program.ts") : join(ROOT, "cli", "main.ts");
   return runtime === "deno" ? ["deno", "run", "-A", main] : ["bun", main];
 }
 
 /** Runs the program to its end. */
 export function runProgram(args: readonly string[], given: Given = {}): Promise<Ended> {
-  const { stdin = "", env, cwd = ROOT, runtime = RUNTIME, timeout = 60_000, onStderr } = given;
-  const [program = "", ...words] = programOn(runtime);
+  const { stdin = "", env, cwd = ROOT, runtime = RUNTIME, faulty, timeout = 60_000, onStderr, onStart } = given;
+  const [program = "", ...words] = programOn(runtime, faulty);
   // By its path, Deno's node:child_process would take Deno's executable for Node's; see child.ts.
   const command = program === RUNTIME ? ["/usr/bin/env", basename(program)] : [program];
   return new Promise((resolve, reject) => {
@@ -59,14 +65,22 @@ export function runProgram(args: readonly string[], given: Given = {}): Promise<
       env: { ...environment(), ...env },
       stdio: ["pipe", "pipe", "pipe"],
     });
+    // child.kill() makes Deno and Bun say that the signal ended it, however it ended.
+    const kill = (signal: NodeJS.Signals): void => {
+      if (child.exitCode === null && child.pid !== undefined) process.kill(child.pid, signal);
+    };
     let [stdout, stderr] = ["", ""];
-    child.stdout.setEncoding("utf8").on("data", (text) => stdout += text);
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      stdout += text;
+      if (given.closeStdout) child.stdout.destroy();
+    });
     child.stderr.setEncoding("utf8").on("data", (text) => {
       stderr += text;
-      onStderr?.(stderr, (signal) => void child.kill(signal));
+      onStderr?.(stderr, kill);
     });
     child.stdin.on("error", () => {}); // it need not read all, or anything
-    child.stdin.end(stdin);
+    if (stdin !== "open") child.stdin.end(stdin);
+    onStart?.(kill);
     const timer = setTimeout(() => child.kill("SIGKILL"), timeout);
     child.on("error", reject);
     child.on("close", (code, signal) => {

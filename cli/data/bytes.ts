@@ -1,0 +1,99 @@
+/** Reads the bytes of an input, unpacked, and hashes them as far as rows of them were taken. */
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import process from "node:process";
+import { createGunzip } from "node:zlib";
+import { Failure } from "../failure.ts";
+import { shown } from "../quote.ts";
+
+const CHUNK = 1 << 18;
+
+/** Where bytes come from. */
+export interface ByteSource {
+  /** A path, or `-` for stdin. */
+  readonly path: string;
+  readonly gzip: boolean;
+}
+
+/** The bytes of an input from its beginning, or of a plain file from `offset` on. */
+export async function* bytesOf({ path, gzip }: ByteSource, offset = 0): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    if (path === "-") yield* gzip ? unpacked(process.stdin) : process.stdin as AsyncIterable<Uint8Array>;
+    else if (gzip) yield* unpacked(createReadStream(path, { highWaterMark: CHUNK }));
+    else yield* fileBytes(path, offset);
+  } catch (error) {
+    throw new Failure(`Cannot read ${shown(path)}: ${(error as Error).message}`, undefined, { cause: error });
+  }
+}
+
+async function* fileBytes(path: string, offset: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const file = await open(path, "r");
+  try {
+    for (let at = offset;;) {
+      const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK, at);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+      at += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function* unpacked(stream: NodeJS.ReadableStream): AsyncGenerator<Uint8Array, void, undefined> {
+  const gunzip = createGunzip();
+  stream.on("error", (error) => gunzip.destroy(error));
+  yield* stream.pipe(gunzip) as AsyncIterable<Uint8Array>;
+}
+
+/** The sha256 of an input's beginning, as far as one asks: it keeps what was read and not yet asked for. */
+export class Digest {
+  /** Bytes that were read. */
+  size = 0;
+  readonly #hash: Hash = createHash("sha256");
+  #hashed = 0;
+  #chunks: Uint8Array[] = [];
+
+  /** Takes bytes as they are read. */
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+    this.size += chunk.length;
+  }
+
+  /** The hash of the first `offset` bytes; offsets of calls do not fall. */
+  at(offset: number): string {
+    this.advance(offset);
+    return this.#hash.copy().digest("hex");
+  }
+
+  /** Says that nobody will ask for fewer bytes: these need not be kept. */
+  advance(offset: number): void {
+    while (this.#chunks.length > 0 && this.#hashed < offset) {
+      const chunk = this.#chunks[0]!;
+      const count = Math.min(chunk.length, offset - this.#hashed);
+      this.#hash.update(chunk.subarray(0, count));
+      this.#hashed += count;
+      if (count === chunk.length) this.#chunks.shift();
+      else this.#chunks[0] = chunk.subarray(count);
+    }
+  }
+}
+
+/** An input is no longer what was read of it. */
+export function changed(path: string, before: string, now: string): Failure {
+  return new Failure(
+    `Cannot go on: what was read of ${shown(path)} has changed (it was ${before}, it is ${now}); --restart begins anew`,
+  );
+}
+
+/** The chunks, each added to a digest as it passes. */
+export async function* digested(
+  chunks: AsyncIterable<Uint8Array>,
+  digest: Digest,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    digest.add(chunk);
+    yield chunk;
+  }
+}

@@ -1,0 +1,125 @@
+/** Decides the types of an output's columns, and which values fit them. */
+import type { SchemaElement } from "hyparquet";
+import { UsageError } from "../failure.ts";
+import { quoted } from "../quote.ts";
+import { jsonOf } from "./json.ts";
+import { Day, Moment } from "./moments.ts";
+import type { Row, Value } from "./rows.ts";
+
+/** A type of JSON's and CSV's values. */
+export type PlainType = "boolean" | "int64" | "double" | "string" | "json";
+
+/** A column of an output, beside those of the vectors. */
+export interface Column {
+  readonly name: string;
+  /** Of values that have no schema. */
+  readonly type?: PlainType;
+  /** What a Parquet input's schema says of it: its element and those below. */
+  readonly elements?: readonly SchemaElement[];
+}
+
+const encoder = new TextEncoder();
+const INT64 = [-(2n ** 63n), 2n ** 63n - 1n] as const;
+
+/** The narrowest type that all values have; text where there are none. */
+export function typeOf(values: Iterable<Value | undefined>): PlainType {
+  const kinds = new Set<PlainType>();
+  for (const value of values) {
+    if (value !== undefined && value !== null) kinds.add(kindOf(value));
+  }
+  if (kinds.size === 0) return "string";
+  if (kinds.size === 1) return [...kinds][0]!;
+  return kinds.size === 2 && kinds.has("int64") && kinds.has("double") ? "double" : "json";
+}
+
+function kindOf(value: Value): PlainType {
+  if (typeof value === "boolean") return "boolean";
+  if (typeof value === "string") return "string";
+  if (typeof value === "bigint") return value >= INT64[0] && value <= INT64[1] ? "int64" : "json";
+  if (typeof value === "number") return Number.isSafeInteger(value) && !Object.is(value, -0) ? "int64" : "double";
+  return "json";
+}
+
+/** The columns of the ids and the kept fields of rows without a schema. */
+export function columnsOf(rows: readonly Row[], keep: readonly string[] | "all"): Column[] {
+  const good = rows.filter(({ problem }) => problem === undefined);
+  const names = keep === "all" ? [...new Set(good.flatMap(({ kept }) => Object.keys(kept)))] : keep;
+  return [
+    { name: "id", type: typeOf(good.map(({ id }) => id)) },
+    ...names.map((name) => ({ name, type: typeOf(good.map(({ kept }) => kept[name])) })),
+  ];
+}
+
+/** Refuses kept names that the output uses itself. */
+export function checkNames(columns: readonly Column[], own: readonly string[]): void {
+  const [, ...kept] = columns.map(({ name }) => name);
+  const taken = kept.find((name) => own.includes(name));
+  if (taken === undefined) return;
+  throw new UsageError(
+    `Cannot keep ${quoted(taken)}: the output has a column of its own by that name; leave it out of --keep`,
+  );
+}
+
+/** Whether a value can stand in a column. */
+export function fits(value: Value | undefined, { type, elements }: Column): boolean {
+  if (value === undefined || value === null || type === "json") return true;
+  if (elements) return fitsElement(value, elements[0]!);
+  const kind = kindOf(value);
+  return kind === type || type === "double" && kind === "int64";
+}
+
+function fitsElement(value: Value, { type, converted_type, logical_type }: SchemaElement): boolean {
+  if (value instanceof Moment) {
+    return logical_type?.type === "TIMESTAMP" || converted_type?.startsWith("TIMESTAMP") === true;
+  }
+  if (value instanceof Day) return converted_type === "DATE";
+  if (type === "BOOLEAN") return typeof value === "boolean";
+  if (type === "INT64") return typeof value === "bigint" || converted_type === "DECIMAL";
+  if (type === "INT32" || type === "FLOAT" || type === "DOUBLE") return typeof value === "number";
+  return type === undefined ? typeof value === "object" : true;
+}
+
+/** The schema element of a column without one. */
+export function elementOf(name: string, type: PlainType): SchemaElement {
+  const element = { name, repetition_type: "OPTIONAL" } as const;
+  if (type === "boolean") return { ...element, type: "BOOLEAN" };
+  if (type === "int64") return { ...element, type: "INT64" };
+  if (type === "double") return { ...element, type: "DOUBLE" };
+  const logical_type = { type: type === "json" ? "JSON" : "STRING" } as const;
+  return { ...element, type: "BYTE_ARRAY", logical_type, ...(type === "string" && { converted_type: "UTF8" }) };
+}
+
+/** A Parquet input's elements as the writer takes them; null may stand in every column. */
+export function writable(elements: readonly SchemaElement[]): SchemaElement[] {
+  return elements.map((element, i) => {
+    const { converted_type, logical_type, precision = 0, type, name } = element;
+    if (converted_type === "DECIMAL" && precision > 15) {
+      throw new UsageError(
+        `Cannot keep ${quoted(name)}: a decimal of ${precision} digits has more than are read exactly`,
+      );
+    }
+    const optional = i === 0 ? { ...element, repetition_type: "OPTIONAL" as const } : element;
+    if (type === "INT96") {
+      const { type: _, ...rest } = optional;
+      return { ...rest, type: "INT64", logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "NANOS" } };
+    }
+    return logical_type?.type === "STRING" ? { ...optional, converted_type: "UTF8" } : optional;
+  });
+}
+
+/** A value as the writer takes it. */
+export function writableValue(value: Value | undefined, { type }: Column): unknown {
+  if (value === undefined || value === null) return null;
+  if (type === "int64") return BigInt(value as number | bigint);
+  if (type === "double") return Number(value);
+  if (type === "json") return encoder.encode(jsonOf(value));
+  return type === undefined ? withoutTimes(value) : value;
+}
+
+function withoutTimes(value: Value): unknown {
+  if (value instanceof Moment) return value.value;
+  if (value instanceof Day) return value.days;
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
+  if (Array.isArray(value)) return value.map(withoutTimes);
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutTimes(one as Value)]));
+}

@@ -1,0 +1,92 @@
+/** Finds the inputs that paths, folders and globs mean, and the format of each. */
+import { glob, readdir, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { UsageError } from "../failure.ts";
+import { quoted, shown } from "../quote.ts";
+
+/** A format of inputs. */
+export type InputFormat = "lines" | "text" | "jsonl" | "csv" | "parquet" | "given";
+
+/** An input. */
+export interface Input {
+  /** As it was given or found, `-` for stdin. */
+  readonly path: string;
+  readonly format: InputFormat;
+  readonly gzip: boolean;
+  /** Bytes on the disk; undefined for stdin. */
+  readonly size: number | undefined;
+  /** The texts themselves, where they were given as such. */
+  readonly texts?: readonly string[];
+}
+
+/** The words of `--input-format`. */
+export const INPUT_FORMATS = ["txt", "md", "jsonl", "csv", "parquet"] as const;
+
+const FORMATS: Readonly<Record<string, InputFormat>> = {
+  txt: "lines",
+  md: "text",
+  jsonl: "jsonl",
+  ndjson: "jsonl",
+  csv: "csv",
+  parquet: "parquet",
+};
+const SUFFIXES = ".txt, .md, .jsonl, .csv, .parquet; text formats also .gz";
+
+/**
+ * The inputs, sorted by path, each once.
+ *
+ * @param given Paths, folders (all files below with a known suffix), globs, or `-`.
+ * @param format What `--input-format` says, for all of them.
+ * @param without Paths that are none, though they lie in a folder that is: the output's own.
+ */
+export async function findInputs(
+  given: readonly string[],
+  format: string | undefined,
+  without: readonly string[] = [],
+): Promise<Input[]> {
+  const found = new Map<string, Input>();
+  const own = new Set(without.map((path) => resolve(path)));
+  for (const path of given) {
+    for (const input of await meant(path, format)) {
+      if (!own.has(resolve(input.path))) found.set(input.path, input);
+    }
+  }
+  return [...found.values()].sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
+}
+
+async function meant(path: string, format: string | undefined): Promise<Input[]> {
+  if (path === "-") return [{ path, ...formatOf("-", format ?? "txt")!, size: undefined }];
+  const there = await stat(path).catch(() => undefined);
+  if (there?.isDirectory()) {
+    const names = await readdir(path, { recursive: true });
+    const inputs = await Promise.all(names.map((name) => fileInput(join(path, name), format)));
+    return inputs.filter((input) => input !== undefined);
+  }
+  if (there) {
+    const input = await fileInput(path, format);
+    if (input) return [input];
+    throw new UsageError(
+      `Cannot tell the format of ${shown(path)}: the suffixes are ${SUFFIXES}; or give --input-format`,
+    );
+  }
+  const paths = /[*?[{]/.test(path) ? await Array.fromAsync(glob(path)) : [];
+  const inputs = (await Promise.all(paths.map((one) => fileInput(one, format)))).filter((input) => input !== undefined);
+  if (inputs.length > 0) return inputs;
+  throw new UsageError(
+    `Cannot read ${quoted(path)}: there is no such file${paths.length > 0 ? ` with a suffix of ${SUFFIXES}` : ""}`,
+  );
+}
+
+/** The input that a file is; undefined where its format is not known. */
+async function fileInput(path: string, format: string | undefined): Promise<Input | undefined> {
+  const of = formatOf(path, format);
+  const file = of && await stat(path);
+  return of && file && !file.isDirectory() ? { path, ...of, size: file.isFile() ? file.size : undefined } : undefined;
+}
+
+function formatOf(path: string, given: string | undefined): Pick<Input, "format" | "gzip"> | undefined {
+  const [, suffix = "", gz] = /\.([a-z0-9]+?)(\.gz)?$/i.exec(path) ?? [];
+  const format = FORMATS[(given ?? suffix).toLowerCase()];
+  const gzip = gz !== undefined || suffix.toLowerCase() === "gz";
+  return format && !(format === "parquet" && gzip) ? { format, gzip } : undefined;
+}

@@ -1,0 +1,28 @@
+/** Names what an output is made of, whatever its format. */
+import type { Value } from "./rows.ts";
+
+/** A row of an output. */
+export interface OutputRow {
+  readonly id: Value;
+  readonly kept: Readonly<Record<string, Value | undefined>>;
+  readonly embedding: Float32Array;
+  readonly tokens: number;
+  readonly truncated: boolean;
+}
+
+/** Makes bytes of rows: of a group, or of the end of a file. The same rows give the same bytes, on every runtime. */
+export interface Encoder {
+  /**
+   * A group of rows.
+   *
+   * @param offset Where in the file it begins.
+   * @returns Its bytes, and what the end of the file must know of it: JSON.
+   */
+  group(rows: readonly OutputRow[], offset: number): { readonly bytes: readonly Uint8Array[]; readonly note?: unknown };
+  /**
+   * What ends a file.
+   *
+   * @param notes Of all its groups.
+   */
+  end(notes: readonly unknown[], offset: number): Uint8Array;
+}

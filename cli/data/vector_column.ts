@@ -1,0 +1,110 @@
+/**
+ * Writes the column chunk of vectors in a Parquet row group: `required group embedding (LIST)` of required floats.
+ *
+ * hyparquet-writer makes arrays of levels and of values for nested columns, a few bytes of each for every number. Here the levels are a few bytes a row, and the numbers are copied as they are.
+ * Format: https://github.com/apache/parquet-format, README.md, Encodings.md and parquet.thrift.
+ */
+import type { ColumnChunk, SchemaElement } from "hyparquet";
+
+/** The elements of the column in the file's schema. */
+export const VECTOR_ELEMENTS: readonly SchemaElement[] = [
+  {
+    name: "embedding",
+    repetition_type: "REQUIRED",
+    num_children: 1,
+    converted_type: "LIST",
+    logical_type: { type: "LIST" },
+  },
+  { name: "list", repetition_type: "REPEATED", num_children: 1 },
+  { name: "element", type: "FLOAT", repetition_type: "REQUIRED" },
+];
+
+/** Bytes of numbers in a page, at least. */
+const PAGE = 1 << 20;
+
+/** The chunk's bytes, and what the footer says of it. */
+export function vectorChunk(
+  vectors: readonly Float32Array[],
+  offset: number,
+): { bytes: Uint8Array[]; chunk: ColumnChunk } {
+  const bytes: Uint8Array[] = [];
+  let [size, count] = [0, 0];
+  for (let from = 0; from < vectors.length;) {
+    let to = from;
+    for (let held = 0; to < vectors.length && held < PAGE; to++) held += vectors[to]!.byteLength;
+    for (const part of page(vectors.slice(from, to))) {
+      bytes.push(part);
+      size += part.length;
+    }
+    for (; from < to; from++) count += vectors[from]!.length;
+  }
+  const chunk: ColumnChunk = {
+    file_offset: BigInt(offset),
+    meta_data: {
+      type: "FLOAT",
+      encodings: ["PLAIN", "RLE"],
+      path_in_schema: ["embedding", "list", "element"],
+      codec: "UNCOMPRESSED",
+      num_values: BigInt(count),
+      total_uncompressed_size: BigInt(size),
+      total_compressed_size: BigInt(size),
+      data_page_offset: BigInt(offset),
+    },
+  };
+  return { bytes, chunk };
+}
+
+/** A data page, version 1: its header, its levels, its numbers. */
+function page(vectors: readonly Float32Array[]): Uint8Array[] {
+  const count = vectors.reduce((sum, { length }) => sum + length, 0);
+  const repetition: number[] = [];
+  for (const { length } of vectors) {
+    run(repetition, 1, 0); // a row begins
+    if (length > 1) run(repetition, length - 1, 1);
+  }
+  const definition: number[] = [];
+  run(definition, count, 1);
+  const levels = new Uint8Array([...prefixed(repetition), ...prefixed(definition)]);
+  const numbers = new Uint8Array(count * Float32Array.BYTES_PER_ELEMENT);
+  let at = 0;
+  for (const { buffer, byteOffset, byteLength } of vectors) {
+    numbers.set(new Uint8Array(buffer, byteOffset, byteLength), at); // little-endian, as Parquet has it
+    at += byteLength;
+  }
+  return [header(levels.length + numbers.length, count), levels, numbers];
+}
+
+/** A run of equal levels, in the hybrid encoding of one bit. */
+function run(to: number[], count: number, level: 0 | 1): void {
+  varint(to, count * 2);
+  to.push(level);
+}
+
+function prefixed(levels: readonly number[]): number[] {
+  const { length } = levels;
+  return [length & 255, (length >> 8) & 255, (length >> 16) & 255, (length >> 24) & 255, ...levels];
+}
+
+/** PageHeader in Thrift's compact protocol. */
+function header(size: number, values: number): Uint8Array {
+  const to: number[] = [];
+  const field = (value: number): void => {
+    to.push(0x15); // an i32, in the field behind the last one
+    varint(to, value * 2); // zigzag
+  };
+  field(0); // type: DATA_PAGE
+  field(size); // uncompressed_page_size
+  field(size); // compressed_page_size
+  to.push(0x2c); // data_page_header, a struct two fields on
+  field(values); // num_values
+  field(0); // encoding: PLAIN
+  field(3); // definition_level_encoding: RLE
+  field(3); // repetition_level_encoding: RLE
+  to.push(0, 0); // both structs end
+  return new Uint8Array(to);
+}
+
+function varint(to: number[], value: number): void {
+  for (; value >= 128; value = Math.floor(value / 128)) to.push(value % 128 + 128);
+  to.push(value);
+}

@@ -1,0 +1,139 @@
+/** Writes a job's files so that what was told to be on the disk is there: appended, flushed, and renamed in that order. */
+import { constants } from "node:fs";
+import { type FileHandle, open, rename, rm, stat, truncate } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Failure } from "../failure.ts";
+import { shown } from "../quote.ts";
+
+/** A moment between two states of the disk: a process may end at each, and the next one goes on. */
+export type Point =
+  | "before header"
+  | "after header"
+  | "before output"
+  | "after output"
+  | "before output sync"
+  | "after output sync"
+  | "before errors sync"
+  | "after errors sync"
+  | "before journal"
+  | "half journal"
+  | "before journal sync"
+  | "after journal sync"
+  | "before end of part"
+  | "after end of part"
+  | "before closing"
+  | "after closing"
+  | "before rename"
+  | "after rename"
+  | "before complete"
+  | "after complete";
+
+let watch: ((point: Point) => void) | undefined;
+
+/** Calls a function at each point from now on; tests end the process there, or throw what a full disk throws. */
+export function watchPoints(reached: (point: Point) => void): void {
+  watch = reached;
+}
+
+/** Says that a point is reached. */
+export function reach(point: Point): void {
+  watch?.(point);
+}
+
+/** A file that grows at its end. */
+export class Appended {
+  readonly path: string;
+  readonly #file: FileHandle;
+  #size: number;
+
+  private constructor(path: string, file: FileHandle, size: number) {
+    [this.path, this.#file, this.#size] = [path, file, size];
+  }
+
+  /** Opens a file, made if need be, and cuts what is behind its first `size` bytes. */
+  static async open(path: string, size: number): Promise<Appended> {
+    const flags = constants.O_RDWR | (size === 0 ? constants.O_CREAT : 0); // what was there must not be made up
+    const file = await told(path, () => open(path, flags));
+    try {
+      const { size: there } = await file.stat();
+      if (there < size) {
+        throw new Failure(
+          `Cannot go on: ${shown(path)} has ${there} bytes, and the job wrote ${size}; --restart begins anew`,
+        );
+      }
+      if (there > size) await told(path, () => file.truncate(size));
+      return new Appended(path, file, size);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Bytes of the file. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Appends bytes. */
+  async append(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      const { bytesWritten } = await told(this.path, () => this.#file.write(bytes, at, bytes.length - at, this.#size));
+      at += bytesWritten;
+      this.#size += bytesWritten;
+    }
+  }
+
+  /** Waits until everything is on the disk. */
+  async sync(): Promise<void> {
+    await told(this.path, () => this.#file.sync());
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+/** Renames a file or folder, and waits until that is on the disk. */
+export async function move(from: string, to: string): Promise<void> {
+  await told(to, () => rename(from, to));
+  await syncFolder(dirname(to));
+}
+
+/** Waits until a folder's names are on the disk, where the system can do so. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path === "" ? "." : path, "r").catch(() => undefined);
+  await folder?.sync().catch(() => {});
+  await folder?.close();
+}
+
+/** Bytes of a file; undefined where there is none. */
+export async function sizeOf(path: string): Promise<number | undefined> {
+  return await stat(path).then(({ size }) => size, () => undefined);
+}
+
+/** Whether there is something at a path. */
+export async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(() => true, () => false);
+}
+
+export { rm as remove, truncate };
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full",
+  EDQUOT: "the quota of the disk is used up",
+  EROFS: "the file system is read-only",
+  EACCES: "there is no permission",
+  EPERM: "there is no permission",
+  EFBIG: "the file is larger than the system allows",
+  EIO: "the disk failed",
+};
+
+/** Does something to a file, and says in words why it could not. */
+async function told<T>(path: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    throw new Failure(`Cannot write ${shown(path)}: ${REASONS[code] ?? message}`, undefined, { cause: error });
+  }
+}

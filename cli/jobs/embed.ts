@@ -1,0 +1,388 @@
+/** Runs an embed job from wherever it stands: reads a group, embeds it by one call, writes it, group by group. */
+import type { Llama } from "@llamasaur/llamasaur";
+import { EXIT, Failure, UsageError } from "../failure.ts";
+import { loadModel, modelName, type ModelOptions } from "../model.ts";
+import { count, duration } from "../progress.ts";
+import { shellWord, shown } from "../quote.ts";
+import { Interrupted, type Session } from "../session.ts";
+import { VERSION } from "../version.ts";
+import { checkNames, type Column, columnsOf } from "../data/columns.ts";
+import { findInputs, type Input } from "../data/inputs.ts";
+import { JSONL_NAMES, jsonlEncoder } from "../data/jsonl_output.ts";
+import type { Encoder } from "../data/output.ts";
+import { type Batch, Source, verifyFinished } from "../data/source.ts";
+import { embedBatch, type Embedded } from "./batch.ts";
+import { exists } from "./disk.ts";
+import { type Header, type Journal, journalPath, readJournal, type Totals } from "./journal.ts";
+import { lock } from "./lock.ts";
+import { shareOf } from "./shards.ts";
+import { checkReplaceable, errorsPath, finishClosing, partPath, removeJob, Sink } from "./sink.ts";
+import { another, compareOptions, fixedOptions, type Settings } from "./settings.ts";
+
+/** Rows that decide the types of kept columns. */
+const TYPING_ROWS = 10_000;
+/** Of all rows: where more are cut, the remedy is told. */
+const MANY_CUT = 0.01;
+
+/** What is needed to run. */
+export interface Request {
+  readonly settings: Settings;
+  readonly model: ModelOptions;
+  readonly restart: boolean;
+  readonly json: boolean;
+  /** The command, for the line that says how to go on. */
+  readonly words: readonly string[];
+}
+
+/** Everything that a run has, once the model is there. */
+interface Run extends Request {
+  readonly session: Session;
+  readonly llama: Llama;
+  readonly inputs: readonly Input[];
+  readonly source: Source;
+  readonly columns: readonly Column[];
+}
+
+/** Embeds. Returns the exit code. */
+export async function embed(request: Request, session: Session): Promise<number> {
+  const { settings: { output } } = request;
+  const inputs = await inputsOf(request.settings);
+  if (output === undefined) return await embedToStdout(request, inputs, session);
+  if (inputs.some(({ path }) => path === "-")) {
+    session.say("stdin cannot be read twice: if this is stopped, it begins anew");
+  }
+  const held = await lock(output, { say: (line) => session.say(line), signal: session.signal });
+  try {
+    return await embedToFile(request, inputs, session);
+  } catch (error) {
+    session.clear(true);
+    throw session.signal.aborted ? await stopped(request, output, session) : error;
+  } finally {
+    await held.release();
+  }
+}
+
+/** What is told after a signal: how far the job is, and the command that goes on. */
+async function stopped({ words }: Request, output: string, { signal }: Session): Promise<Interrupted> {
+  const { last } = await readJournal(output) ?? {};
+  const command = ["llamasaur", ...words.filter((word) => word !== "--restart")].map(shellWord).join(" ");
+  const { code } = signal.reason as Interrupted;
+  return new Interrupted(`stopped; ${count(last?.totals.rows ?? 0)} texts are done. To go on:\n\n  ${command}\n`, code);
+}
+
+/** The inputs, those of `--text` first; checked against what is asked of their fields. */
+async function inputsOf({ inputs, texts, inputFormat, output, reading, shard }: Settings): Promise<Input[]> {
+  const own = output === undefined ? [] : [output, journalPath(output), partPath(output), errorsPath(output)];
+  const found = await findInputs(inputs, inputFormat, own);
+  const given = { path: "text", format: "given", gzip: false, size: undefined, texts } as const;
+  const all: Input[] = texts.length > 0 ? [given, ...found] : found;
+  if (all.length === 0) throw new UsageError("Cannot embed: there is no file to read; give files, -, or --text");
+  const bare = all.find(({ format }) => ["lines", "text", "given"].includes(format));
+  if (bare && (reading.id !== undefined || reading.keep === "all" || reading.keep.length > 0)) {
+    throw new UsageError(`Cannot take --id or --keep of ${shown(bare.path)}: its texts have no fields`);
+  }
+  const [only] = all;
+  if (shard && all.length === 1 && (only!.gzip || only!.format === "csv" || only!.size === undefined)) {
+    throw new UsageError(
+      `Cannot take a shard of ${
+        shown(only!.path)
+      }: it cannot be read from its middle; split it into files, or unpack it`,
+    );
+  }
+  return all;
+}
+
+/** Vectors to stdout: no job, and what is left out goes to stderr. */
+async function embedToStdout(request: Request, inputs: readonly Input[], session: Session): Promise<number> {
+  const { settings } = request;
+  const model = modelName(request.model);
+  const source = new Source(inputs, settings.reading, undefined, shareOf(settings.shard, inputs));
+  try {
+    await using llama = await openModel(model, request, session);
+    const columns = await columnsFor(settings, source, inputs);
+    const encoder = jsonlEncoder(columns, llama.fingerprint(settings.embed), settings.encoding);
+    const run: Run = { ...request, session, llama, inputs, source, columns };
+    const decoder = new TextDecoder();
+    const totals = { rows: 0, skipped: 0, truncated: 0 };
+    await eachGroup(run, undefined, totals, async (_, { rows, skipped, truncated }) => {
+      for (const one of skipped) session.say(`skipped ${shown(one.file)}:${one.line}: it ${one.message}`);
+      for (const bytes of encoder.group(rows, 0).bytes) await session.write(decoder.decode(bytes));
+      totals.rows += rows.length;
+      totals.skipped += skipped.length;
+      totals.truncated += truncated;
+    });
+    session.clear(true);
+    tellOfCuts(session, totals, llama);
+    return totals.skipped > 0 ? EXIT.skipped : EXIT.done;
+  } finally {
+    await source.close();
+  }
+}
+
+async function embedToFile(request: Request, inputs: readonly Input[], session: Session): Promise<number> {
+  const { settings, restart } = request;
+  const output = settings.output!;
+  if (restart) {
+    await checkReplaceable(output);
+    await removeJob(output, journalPath(output));
+  }
+  const before = await readJournal(output);
+  if (before === undefined && !restart && await exists(output)) {
+    throw new Failure(`Cannot write ${shown(output)}: it is there, and no job made it; --restart replaces it`);
+  }
+  if (before) compareOptions(output, before.header.options, fixedOptions(settings));
+  if (before?.last && inputs.some(({ path }) => path === "-")) {
+    throw new Failure(`Cannot go on with ${shown(output)}: it reads stdin, which is gone; --restart begins anew`);
+  }
+  const model = modelName(request.model, before?.header.model);
+  await using llama = await openModel(model, request, session);
+  const fingerprint = llama.fingerprint(settings.embed);
+  if (before && before.header.fingerprint !== fingerprint) {
+    throw another(output, "fingerprint (model and options)", before.header.fingerprint, fingerprint);
+  }
+  await verify(output, before, inputs, session);
+  if (before?.complete) return await tellComplete(request, before.complete.totals, session);
+  if (before?.closing) return await tellComplete(request, await finishClosing(settings, before), session);
+  const sizes = before?.header.sizes ?? (settings.shard && inputs.map(({ size = 0 }) => size));
+  const share = shareOf(settings.shard, inputs, sizes);
+  const source = new Source(inputs, settings.reading, before?.last?.position, share);
+  try {
+    const columns = before?.header.columns ?? await columnsFor(settings, source, inputs);
+    const header = before?.header ?? headerOf(settings, model, llama, inputs, columns, sizes);
+    const sink = await Sink.open(settings, await encoderFor(settings, header), header, before);
+    try {
+      return await runJob({ ...request, session, llama, inputs, source, columns }, sink, before);
+    } finally {
+      await sink.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+/** Runs what is left of a job. */
+async function runJob(run: Run, sink: Sink, before: Journal | undefined): Promise<number> {
+  const { session, settings, llama, json } = run;
+  if (before?.last) session.say(`going on after ${count(sink.totals.rows)} texts`);
+  const start = performance.now();
+  const done = sink.totals;
+  await eachGroup(run, before, sink.totals, (batch, embedded, read) => sink.write(batch, embedded, read));
+  await sink.finish();
+  session.clear(true);
+  const { rows, tokens, skipped } = sink.totals;
+  const seconds = (performance.now() - start) / 1000;
+  const rate = (rows - done.rows) / Math.max(seconds, 1e-3);
+  session.say(
+    `${count(rows)} texts, ${count(tokens)} tokens: ${shown(settings.output!)} (${duration(seconds)}, ${
+      count(rate)
+    } texts/s)`,
+  );
+  tellOfCuts(session, sink.totals, llama);
+  if (json) await session.json({ output: settings.output, complete: true, ...sink.totals });
+  return told(session, settings, skipped);
+}
+
+function told(session: Session, { output }: Settings, skipped: number): number {
+  if (skipped === 0) return EXIT.done;
+  session.say(`${count(skipped)} ${skipped === 1 ? "row was" : "rows were"} skipped: ${shown(errorsPath(output!))}`);
+  return EXIT.skipped;
+}
+
+async function tellComplete({ settings, json }: Request, totals: Totals, session: Session): Promise<number> {
+  session.say(`${shown(settings.output!)} is complete: ${count(totals.rows)} texts; --restart makes it anew`);
+  if (json) await session.json({ output: settings.output, complete: true, ...totals });
+  return told(session, settings, totals.skipped);
+}
+
+/** Goes through the groups: one call at a time, while the next group is read and the last one is written. */
+async function eachGroup(
+  run: Run,
+  before: Journal | undefined,
+  totals: { readonly rows: number; readonly skipped: number },
+  write: (batch: Batch, embedded: Embedded, read: number | undefined) => Promise<void>,
+): Promise<void> {
+  const { source, settings, session, inputs } = run;
+  const bytes = bytesOf(inputs);
+  const [rowsBefore, readBefore] = [totals.rows + totals.skipped, before?.last?.read ?? 0];
+  let [rows, tokens, read] = [rowsBefore, 0, readBefore];
+  let writing = Promise.resolve();
+  let next = taken(source, settings);
+  try {
+    for (let end = false; !end;) {
+      const batch = await until(next, session.signal);
+      end = batch.end;
+      if (!end) next = taken(source, settings);
+      const readNow = bytes === undefined ? undefined : readOf(inputs, batch);
+      const embedded = await embedBatch({ ...run, signal: session.signal }, batch, (done, tokensDone) => {
+        const share = (readNow ?? 0) - read;
+        session.progress("texts", {
+          done: rows + done,
+          total: undefined,
+          part: bytes === undefined ? undefined : (read + share * done / batch.rows.length) / bytes,
+          tokens: tokens + tokensDone,
+          before: rowsBefore,
+          partBefore: bytes === undefined ? 0 : readBefore / bytes,
+        });
+      });
+      await writing;
+      session.signal.throwIfAborted();
+      [rows, tokens, read] = [rows + batch.rows.length, tokens + embedded.tokens, readNow ?? 0];
+      writing = write(batch, embedded, readNow);
+      writing.catch(() => {}); // thrown when it is waited for
+    }
+    await writing;
+  } finally {
+    await writing.catch(() => {}); // what was computed before an error is kept
+  }
+}
+
+/** What a promise gives, unless a signal is aborted first: stdin may have nothing to say for ever. */
+async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.throwIfAborted();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+function taken(source: Source, { groupRows }: Settings): Promise<Batch> {
+  const batch = source.take(groupRows);
+  batch.catch(() => {}); // thrown when its turn comes
+  return batch;
+}
+
+/** Bytes of all inputs; undefined where they do not tell how far the work is. */
+function bytesOf(inputs: readonly Input[]): number | undefined {
+  const plain = inputs.every(({ gzip, size, format }) => !gzip && size !== undefined && format !== "parquet");
+  return plain ? inputs.reduce((sum, { size = 0 }) => sum + size, 0) : undefined;
+}
+
+/** Bytes of the inputs before the position of a batch. */
+function readOf(inputs: readonly Input[], { position }: Batch): number {
+  const { input = 0, offset = 0 } = position ?? {};
+  return inputs.slice(0, input).reduce((sum, { size = 0 }) => sum + size, offset);
+}
+
+/** Reads again what was read, and refuses to go on if it has changed. What is read now may have grown. */
+async function verify(
+  output: string,
+  before: Journal | undefined,
+  inputs: readonly Input[],
+  session: Session,
+): Promise<void> {
+  const { last, finished = new Map(), complete } = before ?? {};
+  if (!last) return;
+  const { position } = last;
+  if (position && inputs[position.input]?.path !== position.path) {
+    throw another(
+      output,
+      `input ${position.input + 1}`,
+      position.path,
+      inputs[position.input]?.path ?? "none",
+    );
+  }
+  const again = inputs.filter((_, i) => complete || i < (position?.input ?? 0)).filter(({ path }) =>
+    finished.has(path)
+  );
+  const total = again.reduce((sum, { path }) => sum + finished.get(path)!.size, 0);
+  if (total > 0) session.say(`reading again what was read: ${(total / 1e6).toFixed(1)} MB`);
+  let done = 0;
+  for (const input of again) {
+    session.signal.throwIfAborted();
+    await verifyFinished(input, finished.get(input.path)!, before?.header.sizes === undefined, (size) => {
+      session.progress("MB", { done: (done += size) / 1e6, total: total / 1e6 });
+    });
+  }
+  session.clear(true);
+}
+
+/** The columns of the output: of a Parquet input's schema, else of the first rows. */
+async function columnsFor(settings: Settings, source: Source, inputs: readonly Input[]): Promise<Column[]> {
+  const { reading: { id, keep }, format } = settings;
+  const own = format === "parquet" ? (await import("../data/parquet_output.ts")).PARQUET_NAMES : JSONL_NAMES;
+  const [first] = inputs;
+  let columns: Column[];
+  if (first!.format === "parquet") {
+    const { ParquetFile } = await import("../data/parquet_rows.ts");
+    const file = await ParquetFile.open(first!.path);
+    const names = keep === "all" ? file.names.filter((name) => name !== id) : keep;
+    const [of, ...others] = [id, ...names].map((name) => {
+      return name === undefined ? { name: "id", type: "string" as const } : { name, elements: file.elementsOf(name) };
+    });
+    columns = [{ ...of!, name: "id" }, ...others];
+    await file.close();
+  } else if (format === "parquet" || keep === "all") {
+    columns = columnsOf(await source.peek(TYPING_ROWS), keep);
+  } else columns = ["id", ...keep].map((name) => ({ name, type: "json" }));
+  checkNames(columns, own);
+  return columns;
+}
+
+async function encoderFor({ format, encoding }: Settings, header: Header): Promise<Encoder> {
+  const { columns, fingerprint, model, dimensions, options, versions } = header;
+  if (format === "jsonl") return jsonlEncoder(columns, fingerprint, encoding);
+  const { parquetEncoder } = await import("../data/parquet_output.ts");
+  return parquetEncoder(columns, {
+    "llamasaur.fingerprint": fingerprint,
+    "llamasaur.model": model,
+    "llamasaur.dimensions": String(dimensions),
+    "llamasaur.options": JSON.stringify(options),
+    "llamasaur.versions": JSON.stringify(versions),
+  });
+}
+
+function headerOf(
+  settings: Settings,
+  model: string,
+  llama: Llama,
+  inputs: readonly Input[],
+  columns: readonly Column[],
+  sizes: readonly number[] | undefined,
+): Header {
+  return {
+    kind: "job",
+    version: 1,
+    model,
+    fingerprint: llama.fingerprint(settings.embed),
+    dimensions: settings.embed.dimensions ?? llama.info.dimensions,
+    options: fixedOptions(settings),
+    versions: { llamasaur: VERSION },
+    columns,
+    bytes: bytesOf(inputs),
+    sizes,
+  };
+}
+
+/** Loads the model, and says what it wants before a text and was not told. */
+async function openModel(model: string, { model: options, settings }: Request, session: Session): Promise<Llama> {
+  const llama = await loadModel(model, options, session, {
+    // The truncated texts are counted here, and told at the end.
+    onLog: ({ level, message }) => void (level === "warn" && !/truncat/.test(message) && session.warn(message)),
+  });
+  try {
+    llama.fingerprint(settings.embed);
+  } catch (error) {
+    await llama.close();
+    const { inputType, prompt } = settings.embed;
+    const remedy = inputType !== undefined && prompt === undefined ? "; give the text itself with --prompt" : "";
+    throw new UsageError(`${(error as Error).message}${remedy}`, { cause: error });
+  }
+  return llama;
+}
+
+/** Says how many texts were cut, and what to do where they are many. */
+function tellOfCuts(
+  session: Session,
+  totals: { readonly rows: number; readonly truncated: number },
+  { info }: Llama,
+): void {
+  const { rows, truncated } = totals;
+  if (truncated === 0) return;
+  const part = `${(100 * truncated / rows).toFixed(truncated < rows / 1000 ? 3 : 1)} %`;
+  session.say(`${count(truncated)} of ${count(rows)} texts (${part}) were cut to ${info.maxTokens} tokens`);
+  if (truncated / rows > MANY_CUT) session.warn("what was cut is not in the vectors: take a model with a longer limit");
+}

@@ -1,0 +1,166 @@
+/**
+ * Lets one process at a time work on an output, by a file that says which.
+ *
+ * The file has the process's id, its start time and the machine's boot id: a process id alone is used again, and in a
+ * container it is 1 each time. Whether a process of this boot lives can be seen. Of another boot (a reboot, or another
+ * machine on a shared disk), or another container, it cannot: its lock is taken over when nobody has touched it for a
+ * while. Its owner touches it.
+ */
+import { randomUUID } from "node:crypto";
+import { link, readFile, readlink, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import process from "node:process";
+import { clearInterval, setInterval } from "node:timers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Failure } from "../failure.ts";
+import { shown } from "../quote.ts";
+
+/** Durations in milliseconds; tests use shorter ones. */
+export interface LockTimes {
+  /** Between two touches. */
+  readonly touch: number;
+  /** Without a touch, until the lock of another boot is taken over. */
+  readonly stale: number;
+  /** The same for another container of this boot. */
+  readonly staleContainer: number;
+  /** Between two looks of a waiter. */
+  readonly poll: number;
+}
+
+const TIMES: LockTimes = { touch: 10_000, stale: 60_000, staleContainer: 25_000, poll: 1_000 };
+
+/** What the file says of its owner. */
+interface Owner {
+  readonly pid: number;
+  /** Clock ticks since boot; undefined where the system does not tell. */
+  readonly start: string | undefined;
+  readonly boot: string;
+  /** Of process ids: a container has its own. */
+  readonly space: string | undefined;
+  readonly token: string;
+}
+
+/** A lock that is held. */
+export interface Lock {
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the lock of an output.
+ *
+ * @param say Told when it must wait.
+ * @throws {Failure} where another process has it.
+ */
+export async function lock(
+  output: string,
+  { say, signal, times = TIMES }: { say: (line: string) => void; signal: AbortSignal; times?: LockTimes },
+): Promise<Lock> {
+  const path = `${output}.lock`;
+  const mine: Owner = { ...await identity(process.pid), pid: process.pid, token: randomUUID() };
+  while (!await acquire(path, mine)) {
+    const text = await readFile(path, "utf8").catch(() => undefined);
+    if (text === undefined) continue; // given back meanwhile
+    const stale = await isStale(path, ownerOf(text), mine, { say, signal, times });
+    if (!stale) {
+      throw new Failure(`Cannot work on ${shown(output)}: process ${ownerOf(text)?.pid ?? "?"} does (${shown(path)})`);
+    }
+    await takeAway(path, text);
+  }
+  const timer = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), times.touch);
+  timer.unref();
+  return {
+    async release() {
+      clearInterval(timer);
+      const text = await readFile(path, "utf8").catch(() => "");
+      if (ownerOf(text)?.token === mine.token) await rm(path, { force: true });
+    },
+  };
+}
+
+/** Makes the file with everything in it at once: a link fails where there is one. */
+async function acquire(path: string, mine: Owner): Promise<boolean> {
+  const beside = `${path}.${mine.token}`;
+  try {
+    await writeFile(beside, `${JSON.stringify(mine)}\n`);
+    await link(beside, path);
+    return true;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return false;
+    if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(code ?? "")) {
+      throw new Failure(`Cannot write ${shown(path)}: ${message}`, undefined, { cause: error });
+    }
+    return await writeFile(path, `${JSON.stringify(mine)}\n`, { flag: "wx" }).then(() => true, () => false); // no links here
+  } finally {
+    await rm(beside, { force: true });
+  }
+}
+
+function ownerOf(text: string): Owner | undefined {
+  try {
+    return JSON.parse(text) as Owner;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the owner of a lock is gone. Where that cannot be seen, waits and looks whether the lock is touched. */
+async function isStale(
+  path: string,
+  owner: Owner | undefined,
+  mine: Owner,
+  { say, signal, times }: { say: (line: string) => void; signal: AbortSignal; times: LockTimes },
+): Promise<boolean> {
+  const near = owner?.boot === mine.boot;
+  if (near && (owner.space === undefined || owner.space === mine.space)) return !await lives(owner);
+  const wait = near ? times.staleContainer : times.stale;
+  const where = near ? "another container" : "before a reboot, or on another machine";
+  const age = async (): Promise<number> => await stat(path).then(({ mtimeMs }) => mtimeMs, () => 0);
+  const touched = await age();
+  if (Date.now() - touched >= wait) return true;
+  say(
+    `${path} is held by process ${owner?.pid ?? "?"} of ${where}: taken over if it is left alone for ${wait / 1000} s`,
+  );
+  // Looks are counted, not time: the other machine's clock may be another.
+  for (let looks = 0; looks * times.poll < wait; looks++) {
+    await sleep(times.poll, undefined, { signal }).catch(() => signal.throwIfAborted());
+    if (await age() !== touched) return false;
+  }
+  return true;
+}
+
+/** Whether a process of this boot still runs: the same id may be another one's by now. */
+async function lives({ pid, start }: Owner): Promise<boolean> {
+  if (process.platform === "linux") {
+    const now = await startOf(pid);
+    return now !== undefined && (start === undefined || now === start);
+  }
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Moves a lock aside in one step, and puts it back if it is another one by now. */
+async function takeAway(path: string, text: string): Promise<void> {
+  const aside = `${path}.${randomUUID()}`;
+  await rename(path, aside).catch(() => {}); // another waiter was faster
+  const moved = await readFile(aside, "utf8").catch(() => undefined);
+  if (moved !== undefined && moved !== text) await link(aside, path).catch(() => {});
+  await rm(aside, { force: true });
+}
+
+async function identity(pid: number): Promise<Pick<Owner, "start" | "boot" | "space">> {
+  const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8").then((text) => text.trim(), () => hostname());
+  const space = await readlink("/proc/self/ns/pid").catch(() => undefined);
+  return { start: await startOf(pid), boot, space };
+}
+
+/** Field 22 of proc(5)'s stat, behind a name that may have spaces; undefined for a process that has ended, waited for or not. */
+async function startOf(pid: number): Promise<string | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+  const [state = "Z", ...fields] = text?.slice(text.lastIndexOf(")") + 2).split(" ") ?? [];
+  return state === "Z" || state === "X" ? undefined : fields[18];
+}

@@ -1,0 +1,253 @@
+/** Puts groups of rows on the disk one by one, each with its checkpoint, and gives the output its name at the end. */
+import { mkdir, readdir, rmdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Failure } from "../failure.ts";
+import { jsonOf } from "../data/json.ts";
+import type { Encoder } from "../data/output.ts";
+import type { Value } from "../data/rows.ts";
+import type { Batch } from "../data/source.ts";
+import { shown } from "../quote.ts";
+import type { Embedded } from "./batch.ts";
+import { Appended, exists, move, reach, remove, sizeOf, syncFolder } from "./disk.ts";
+import { type Header, type Journal, JournalWriter, type Totals } from "./journal.ts";
+import type { Settings } from "./settings.ts";
+
+const NONE: Totals = { rows: 0, skipped: 0, truncated: 0, tokens: 0, seconds: 0 };
+const PART = /^part-\d{5}\.parquet$/;
+
+/** Where the parts of a job are while it is under way. */
+export function partPath(output: string): string {
+  return `${output}.part`;
+}
+
+/** Where a job tells of the rows that it left out. */
+export function errorsPath(output: string): string {
+  return `${output}.errors.jsonl`;
+}
+
+/** The output of a job. */
+export class Sink {
+  /** Since the beginning of the job. */
+  totals: Totals;
+  readonly #output: string;
+  readonly #settings: Settings;
+  readonly #encoder: Encoder;
+  readonly #journal: JournalWriter;
+  readonly #start = performance.now();
+  readonly #secondsBefore: number;
+  #file: Appended;
+  #errors: Appended | undefined;
+  #errorsSize: number;
+  #part: { index: number; rows: number };
+  #notes: unknown[];
+
+  private constructor(
+    settings: Settings,
+    encoder: Encoder,
+    journal: JournalWriter,
+    file: Appended,
+    before: Journal | undefined,
+  ) {
+    [this.#settings, this.#encoder, this.#journal, this.#file] = [settings, encoder, journal, file];
+    this.#output = settings.output!;
+    this.totals = before?.last?.totals ?? NONE;
+    this.#secondsBefore = this.totals.seconds;
+    const { index = 0, rows = 0 } = before?.last?.part ?? {};
+    this.#part = { index, rows };
+    this.#notes = [...before?.notes ?? []];
+    this.#errorsSize = before?.last?.errors ?? 0;
+  }
+
+  /** Begins a job, or opens the files of one and cuts what its last checkpoint does not have. */
+  static async open(
+    settings: Settings,
+    encoder: Encoder,
+    header: Header,
+    before: Journal | undefined,
+  ): Promise<Sink> {
+    const output = settings.output!;
+    const errors = errorsPath(output);
+    reach("before header");
+    if (!before?.last?.errors) await remove(errors, { force: true });
+    const journal = await JournalWriter.open(output, before?.size ?? 0);
+    try {
+      const { index = 0, bytes = 0 } = before?.last?.part ?? {};
+      if (settings.format === "parquet") await mkdir(partPath(output), { recursive: true });
+      const file = await Appended.open(fileOf(settings, index), bytes);
+      if (before === undefined) await journal.write(header);
+      await syncFolder(dirname(output));
+      reach("after header");
+      return new Sink(settings, encoder, journal, file, before);
+    } catch (error) {
+      await journal.close();
+      throw error;
+    }
+  }
+
+  /** Writes a group: its rows, then what was left out, then the checkpoint; each is on the disk before the next. */
+  async write(batch: Batch, { rows, skipped, truncated, tokens }: Embedded, read: number | undefined): Promise<void> {
+    if (this.#partIsFull(rows.length)) await this.#nextPart();
+    let note: unknown;
+    if (rows.length > 0) {
+      const group = this.#encoder.group(rows, this.#file.size);
+      note = group.note;
+      reach("before output");
+      for (const bytes of group.bytes) await this.#file.append(bytes);
+      reach("after output");
+    }
+    reach("before output sync");
+    await this.#file.sync();
+    reach("after output sync");
+    if (skipped.length > 0) await this.#writeErrors(skipped);
+    const { totals } = this;
+    this.totals = {
+      rows: totals.rows + rows.length,
+      skipped: totals.skipped + skipped.length,
+      truncated: totals.truncated + truncated,
+      tokens: totals.tokens + tokens,
+      seconds: this.#secondsBefore + Math.round(performance.now() - this.#start) / 1000,
+    };
+    this.#part.rows += rows.length;
+    if (note !== undefined) this.#notes.push(note);
+    const { position, finished, end } = batch;
+    await this.#journal.write({
+      kind: "checkpoint",
+      totals: this.totals,
+      position,
+      finished,
+      end,
+      part: { ...this.#part, bytes: this.#file.size },
+      note,
+      errors: this.#errorsSize,
+      read,
+    });
+  }
+
+  /** Ends the last part, renames what is there to the output, and says complete. */
+  async finish(): Promise<void> {
+    await this.#endPart();
+    const parts: number[] = [];
+    for (let index = 0; index <= this.#part.index; index++) parts.push((await sizeOf(fileOf(this.#settings, index)))!);
+    await removeParts(this.#settings, parts.length);
+    reach("before closing");
+    await this.#journal.write({ kind: "closing", parts });
+    reach("after closing");
+    await complete(this.#settings, this.#journal, parts.length, this.totals);
+  }
+
+  /** Closes the files. */
+  async close(): Promise<void> {
+    await this.#file.close();
+    await this.#errors?.close();
+    await this.#journal.close();
+  }
+
+  #partIsFull(more: number): boolean {
+    const { format, partRows } = this.#settings;
+    return format === "parquet" && this.#part.rows > 0 && more > 0 && this.#part.rows + more > partRows;
+  }
+
+  async #nextPart(): Promise<void> {
+    await this.#endPart();
+    await this.#file.close();
+    this.#part = { index: this.#part.index + 1, rows: 0 };
+    this.#notes = [];
+    this.#file = await Appended.open(fileOf(this.#settings, this.#part.index), 0);
+    await syncFolder(partPath(this.#output));
+  }
+
+  async #endPart(): Promise<void> {
+    reach("before end of part");
+    await this.#file.append(this.#encoder.end(this.#notes, this.#file.size));
+    await this.#file.sync();
+    reach("after end of part");
+  }
+
+  async #writeErrors(skipped: Embedded["skipped"]): Promise<void> {
+    this.#errors ??= await Appended.open(errorsPath(this.#output), this.#errorsSize);
+    const lines = skipped.map((one) => `${jsonOf(one as unknown as Value)}\n`).join("");
+    await this.#errors.append(new TextEncoder().encode(lines));
+    reach("before errors sync");
+    await this.#errors.sync();
+    reach("after errors sync");
+    this.#errorsSize = this.#errors.size;
+  }
+}
+
+/** Goes on with a job of which all rows are written: renames what is there to the output, and says complete. */
+export async function finishClosing(settings: Settings, { size, closing, last }: Journal): Promise<Totals> {
+  const journal = await JournalWriter.open(settings.output!, size);
+  const totals = last?.totals ?? NONE;
+  try {
+    await complete(settings, journal, closing!.parts.length, totals);
+  } finally {
+    await journal.close();
+  }
+  return totals;
+}
+
+async function complete(settings: Settings, journal: JournalWriter, parts: number, totals: Totals): Promise<void> {
+  await giveName(settings, parts);
+  reach("before complete");
+  await journal.write({ kind: "complete", totals });
+  reach("after complete");
+}
+
+/** The file of a part; JSONL has one. */
+function fileOf({ output, format }: Settings, index: number): string {
+  const path = partPath(output!);
+  return format === "jsonl" ? path : join(path, `part-${String(index).padStart(5, "0")}.parquet`);
+}
+
+/** Removes parts that an earlier process began and the job does not have. */
+async function removeParts({ output, format }: Settings, from: number): Promise<void> {
+  if (format === "jsonl") return;
+  const path = partPath(output!);
+  for (const name of await readdir(path)) {
+    if (PART.test(name) && Number(name.slice(5, 10)) >= from) await remove(join(path, name));
+  }
+}
+
+/** The one rename: of the only file, or of the folder of parts. What is left of it is the same after a crash. */
+async function giveName(settings: Settings, parts: number): Promise<void> {
+  const output = settings.output!;
+  const part = partPath(output);
+  const from = settings.format === "parquet" && parts > 1 ? part : fileOf(settings, 0);
+  reach("before rename");
+  if (await exists(from)) {
+    await removeOld(output, from);
+    await move(from, output);
+  }
+  reach("after rename");
+  await rmdir(part).catch(() => {}); // where the only part was
+}
+
+/** Removes an older output where a rename would not replace it. */
+async function removeOld(output: string, from: string): Promise<void> {
+  const [old, fresh] = [await stat(output).catch(() => undefined), await stat(from)];
+  if (old === undefined || old.isFile() && fresh.isFile()) return;
+  await checkReplaceable(output);
+  await remove(output, { recursive: true });
+}
+
+/**
+ * Refuses to replace a folder with more in it than parts.
+ *
+ * @throws {Failure} naming the first other thing.
+ */
+export async function checkReplaceable(output: string): Promise<void> {
+  const old = await stat(output).catch(() => undefined);
+  if (!old?.isDirectory()) return;
+  const other = (await readdir(output)).find((name) => !PART.test(name));
+  if (other === undefined) return;
+  throw new Failure(
+    `Cannot replace the folder ${shown(output)}: it has ${shown(other)}, which is no part of an output`,
+  );
+}
+
+/** Removes everything of a job but the output, the journal first: without it nothing is taken for a job. */
+export async function removeJob(output: string, journal: string): Promise<void> {
+  await remove(journal, { force: true });
+  await remove(partPath(output), { recursive: true, force: true });
+  await remove(errorsPath(output), { force: true });
+}

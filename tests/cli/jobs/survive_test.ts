@@ -1,0 +1,187 @@
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { existsSync, readFileSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import process from "node:process";
+import { join } from "@std/path";
+import type { Point } from "../../../cli/jobs/disk.ts";
+import { inDirectory } from "../../support/checkpoint.ts";
+import { libraryMissing as skip } from "../../support/references.ts";
+import { readJournal } from "../../../cli/jobs/journal.ts";
+import { countedTexts, tinyModel, writeJsonl } from "../../support/jobs.ts";
+import { type Ended, runProgram, RUNTIME, type Runtime } from "../../support/program.ts";
+import { randomIntegers } from "../../support/random.ts";
+import { slow } from "../../support/slow.ts";
+
+// Every moment between two states of the disk at which a process may end, in the order in which a job comes to them.
+const POINTS: readonly Point[] = [
+  "before header",
+  "half journal",
+  "after header",
+  "before output",
+  "after output",
+  "before output sync",
+  "after output sync",
+  "before errors sync",
+  "after errors sync",
+  "before journal",
+  "before journal sync",
+  "after journal sync",
+  "before end of part",
+  "after end of part",
+  "before closing",
+  "after closing",
+  "before rename",
+  "after rename",
+  "before complete",
+  "after complete",
+];
+/** Only a process that ends a part or the job comes to these. */
+const AT_END = POINTS.indexOf("before end of part");
+const FORMATS = ["jsonl", "parquet"] as const;
+const RUNTIMES: readonly Runtime[] = ["deno", "bun"];
+
+interface Job {
+  readonly directory: string;
+  readonly rows: number;
+  readonly group: number;
+  readonly format: "jsonl" | "parquet";
+  readonly timeout: number;
+}
+
+function start(
+  job: Job,
+  output: string,
+  runtime: Runtime,
+  more: Parameters<typeof runProgram>[1] = {},
+): Promise<Ended> {
+  const { directory, group, format, timeout } = job;
+  const size = format === "jsonl" ? ["--checkpoint", `${group}`] : ["--row-group", `${group}`];
+  const words = ["embed", "in.jsonl", "--model", "tiny.gguf", "-o", `${output}.${format}`, "--keep", "n,name", ...size];
+  return runProgram([...words, "--on-error", "skip", "--part-rows", `${4 * group}`], {
+    cwd: directory,
+    faulty: true,
+    runtime,
+    timeout,
+    ...more,
+    env: { LLAMASAUR_TEST_COUNT: join(directory, `${output}.count`), ...more?.env },
+  });
+}
+
+/** Every file of an output: of a folder all parts, and the errors file. */
+async function filesOf({ directory, format }: Job, output: string): Promise<Map<string, Uint8Array>> {
+  const path = join(directory, `${output}.${format}`);
+  const names = format === "jsonl" ? [""] : (await readdir(path)).sort().map((name) => `/${name}`);
+  const paths = [...names, ".errors.jsonl"];
+  return new Map(paths.map((name) => [name, new Uint8Array(readFileSync(`${path}${name}`))]));
+}
+
+async function assertSame(job: Job, output: string): Promise<void> {
+  const [expected, actual] = [await filesOf(job, "whole"), await filesOf(job, output)];
+  assertEquals([...actual.keys()], [...expected.keys()]);
+  for (const [name, bytes] of expected) {
+    const found = actual.get(name)!;
+    const first = bytes.findIndex((byte, i) => byte !== found[i]);
+    assert(first < 0 && bytes.length === found.length, `${output}${name}: differs from byte ${first}`);
+  }
+}
+
+/** An undisturbed run, to compare with; returns how many texts it embedded. */
+async function whole(job: Job): Promise<number> {
+  const { code, stderr } = await start(job, "whole", "deno");
+  assertEquals(code, 4, stderr); // rows were skipped
+  return countedTexts(join(job.directory, "whole.count"));
+}
+
+/** How far a job is: rows that the journal has, and texts that were computed for them. */
+async function standing({ directory, format }: Job, output: string): Promise<{ rows: number; computed: number }> {
+  const count = join(directory, `${output}.count`);
+  const { last } = await readJournal(join(directory, `${output}.${format}`)) ?? {};
+  return { rows: last?.totals.rows ?? 0, computed: existsSync(count) ? countedTexts(count) : 0 };
+}
+
+/**
+ * Runs a job until it is broken off. What it computed and did not keep is at most the group under way and the one that
+ * was being written: a job that restarts from zero fails here.
+ */
+async function breakOff(job: Job, output: string, runtime: Runtime, more: Parameters<typeof start>[3]): Promise<Ended> {
+  const before = await standing(job, output);
+  const ended = await start(job, output, runtime, more);
+  const after = await standing(job, output);
+  const lost = after.computed - before.computed - (after.rows - before.rows);
+  assert(lost <= 2 * job.group, `${lost} texts were computed and not kept: ${ended.stderr}`);
+  return ended;
+}
+
+/** Lets a job end that was broken off, and compares. */
+async function finish(job: Job, output: string, breaks: number, texts: number): Promise<void> {
+  const { code, stderr } = await breakOff(job, output, RUNTIMES[breaks % 2]!, {});
+  assertEquals(code, 4, stderr);
+  await assertSame(job, output);
+  const { computed } = await standing(job, output);
+  console.log(
+    `${output}.${job.format}: broken off ${breaks} times, ${computed - texts} of ${texts} texts computed again`,
+  );
+  assertEquals((await start(job, output, "bun")).code, 4);
+  assertEquals((await standing(job, output)).computed, computed, "a complete job computes nothing");
+}
+
+async function withJob(job: Omit<Job, "directory">, run: (job: Job, texts: number) => Promise<void>): Promise<void> {
+  await inDirectory(async (directory) => {
+    await tinyModel(directory);
+    writeJsonl(join(directory, "in.jsonl"), job.rows, 7, 41);
+    const made = { ...job, directory };
+    await run(made, await whole(made));
+  });
+}
+
+// Each test takes turns with both runtimes: the gate runs it on one of them.
+for (const format of slow ? FORMATS : [RUNTIME === "deno" ? "parquet" : "jsonl"] as const) {
+  test(
+    `an embed job to ${format} that is killed at every point, on both runtimes, ends with the same bytes`,
+    { skip },
+    async () => {
+      const [rows, group] = slow ? [20_000, 500] : [2_400, 100];
+      await withJob({ rows, group, format, timeout: 120_000 }, async (job, texts) => {
+        let breaks = 0;
+        for (const [i, point] of POINTS.entries()) {
+          // Each process gets on by a group before it ends, so that the next one has something to go on with.
+          const times = i < AT_END && i > 2 ? 2 : 1;
+          const env = { LLAMASAUR_TEST_POINT: `${point}:${times}:kill` };
+          const { signal, code, stderr } = await breakOff(job, "killed", RUNTIMES[i % 2]!, { env });
+          assert(signal === "SIGKILL" || code === 137, `${point}: ended with ${code} ${signal}: ${stderr}`);
+          breaks++;
+        }
+        await finish(job, "killed", breaks, texts);
+      });
+    },
+  );
+}
+
+for (const format of slow ? FORMATS : [RUNTIME === "deno" ? "jsonl" : "parquet"] as const) {
+  const times = slow ? 20 : 3;
+  test(
+    `an embed job to ${format} that is killed ${times} times at random ends with the same bytes`,
+    { skip },
+    async () => {
+      const seed = Number(process.env["LLAMASAUR_SEED"] ?? Date.now() % 1e9);
+      console.log(`seed ${seed}: LLAMASAUR_SEED=${seed} draws the same moments`);
+      const draw = randomIntegers(seed);
+      const [rows, group] = slow ? [100_000, 1000] : [4_000, 100];
+      await withJob({ rows, group, format, timeout: 600_000 }, async (job, texts) => {
+        let breaks = 0;
+        for (let i = 0; i < times; i++) {
+          const wait = draw(100, slow ? 3000 : 700);
+          const { signal, code } = await breakOff(job, "random", RUNTIMES[i % 2]!, {
+            onStart: (kill) => void setTimeout(() => kill("SIGKILL"), wait),
+          });
+          if (code === 4) break; // it was done before
+          assertEquals(signal, "SIGKILL");
+          breaks++;
+        }
+        await finish(job, "random", breaks, texts);
+        await rm(join(job.directory, "in.jsonl"));
+      });
+    },
+  );
+}

@@ -1,0 +1,495 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "@std/path";
+import process from "node:process";
+import { gzipSync } from "node:zlib";
+import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { Llama } from "../../../mod.ts";
+import { inDirectory } from "../../support/checkpoint.ts";
+import { randomTexts, tinyModel, writeJsonl } from "../../support/jobs.ts";
+import { type Ended, type Given, runProgram } from "../../support/program.ts";
+import { libraryMissing as skip } from "../../support/references.ts";
+
+type Line = Record<string, unknown> & { embedding: number[]; id: unknown };
+
+interface Place {
+  /** Runs `embed` with the tiny model in the folder. */
+  embed(words: readonly string[], given?: Given): Promise<Ended>;
+  path(name: string): string;
+  write(name: string, content: string | Uint8Array): void;
+  lines(name: string): Line[];
+}
+
+async function inPlace(run: (place: Place) => Promise<void>): Promise<void> {
+  await inDirectory(async (directory) => {
+    await tinyModel(directory);
+    const path = (name: string) => join(directory, name);
+    await run({
+      embed: (words, given = {}) =>
+        runProgram(["embed", ...words], {
+          cwd: directory,
+          ...given,
+          env: { LLAMASAUR_MODEL: "tiny.gguf", ...given.env },
+        }),
+      path,
+      write: (name, content) => {
+        mkdirSync(join(path(name), ".."), { recursive: true });
+        writeFileSync(path(name), content);
+      },
+      lines: (name) => parsed(readFileSync(path(name), "utf8")),
+    });
+  });
+}
+
+function parsed(text: string): Line[] {
+  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+}
+
+function assertEnded({ code, signal, stderr }: Ended, expected: number): void {
+  assertEquals(code, expected, `${signal ?? ""} ${stderr}`);
+}
+
+async function parquet(path: string): Promise<{ rows: Record<string, unknown>[]; metadata: Record<string, string> }> {
+  const bytes = new Uint8Array(readFileSync(path));
+  const file = bytes.buffer as ArrayBuffer;
+  const { key_value_metadata = [] } = await parquetMetadataAsync(file);
+  const metadata = Object.fromEntries(key_value_metadata.map(({ key, value }) => [key, value!]));
+  return { rows: await parquetReadObjects({ file }), metadata };
+}
+
+test("embed --text prints a line of JSON a text, with the vectors that the library gives", { skip }, async () => {
+  await inPlace(async ({ embed, path }) => {
+    const ended = await embed(["--text", "a cat", "--text", "the dog", "--json"]);
+    assertEnded(ended, 0);
+    assertEquals(ended.stderr, "");
+    await using llama = await Llama.load(path("tiny.gguf"));
+    const vectors = await llama.embed(["a cat", "the dog"]);
+    const { fingerprint } = llama.info;
+    const lines = parsed(ended.stdout);
+    assertEquals(lines.map(({ embedding }) => new Float32Array(embedding)), vectors);
+    assertEquals(lines.map(({ embedding: _, ...line }) => line), [
+      { id: "text:1", tokens: lines[0]!["tokens"], truncated: false, fingerprint },
+      { id: "text:2", tokens: lines[1]!["tokens"], truncated: false, fingerprint },
+    ]);
+  });
+});
+
+test("embed reads lines, files, JSONL, CSV, gzip, folders, globs and stdin; ids are FILE:LINE", { skip }, async () => {
+  await inPlace(async ({ embed, write }) => {
+    write("in/a.txt", "\ufeffone\r\n\r\nthree");
+    write("in/b.md", "# a title\n\na text\n");
+    write("in/c.jsonl", '{"text":"one"}\n\n{"text":"three"}\n');
+    write("in/d.csv", '\ufeffn,text\n1,one\n2,"two\nlines"\n3,four\n');
+    write("in/e.txt.gz", gzipSync("packed\nlines\n"));
+    write("in/f.bin", "no text");
+    const ids = ["a.txt:1", "a.txt:2", "a.txt:3", "b.md", "c.jsonl:1", "c.jsonl:3", "d.csv:2", "d.csv:3", "d.csv:5"];
+    const all = [...ids, "e.txt.gz:1", "e.txt.gz:2"].map((id) => `in/${id}`);
+    for (const given of ["in", "in/*.*"]) {
+      const ended = await embed([given]);
+      assertEnded(ended, 0);
+      assertEquals(parsed(ended.stdout).map(({ id }) => id), all);
+    }
+    const ended = await embed(["-"], { stdin: "one\ntwo\n" });
+    assertEquals(parsed(ended.stdout).map(({ id }) => id), ["-:1", "-:2"]);
+    const [one] = parsed((await embed(["--text", "one"])).stdout);
+    assertEquals(parsed(ended.stdout)[0]!.embedding, one!.embedding);
+    assertEquals(parsed((await embed(["in/a.txt"])).stdout)[0]!.embedding, one!.embedding);
+  });
+});
+
+test(
+  "embed keeps fields and ids as they are, in JSONL and in Parquet, with types of the first rows",
+  { skip },
+  async () => {
+    await inPlace(async ({ embed, write, lines, path }) => {
+      const rows = [
+        { key: 12345678901234, text: "one", n: 1, x: 0.5, b: true, s: "ä", j: { a: [1] }, m: 1 },
+        { key: "9007199254740993", text: "two", n: "9007199254740993", x: 2, b: null, s: "", j: 2, m: "text" },
+      ];
+      write("in.jsonl", rows.map((row) => JSON.stringify(row).replaceAll(/"(\d{16})"/g, "$1")).join("\n"));
+      const words = ["in.jsonl", "--id", "key", "--keep", "n,x,b,s,j,m"];
+      assertEnded(await embed([...words, "-o", "out.jsonl"]), 0);
+      const text = readFileSync(path("out.jsonl"), "utf8");
+      assertMatch(
+        text.split("\n")[1]!,
+        /^\{"id":9007199254740993,"n":9007199254740993,"x":2,"b":null,"s":"","j":2,"m":"text",/,
+      );
+      assertEquals(lines("out.jsonl")[0]!["j"], { a: [1] });
+      assertEnded(await embed([...words, "-o", "out.parquet"]), 0);
+      const found = await parquet(path("out.parquet"));
+      const kept = found.rows.map(({ embedding: _, tokens: __, truncated: ___, ...row }) => row);
+      assertEquals(kept, [
+        { id: 12345678901234n, n: 1n, x: 0.5, b: true, s: "ä", j: { a: [1] }, m: 1 },
+        { id: 9007199254740993n, n: 9007199254740993n, x: 2, b: null, s: "", j: 2, m: "text" },
+      ]);
+      assertEquals(
+        found.rows.map(({ embedding }) => embedding),
+        lines("out.jsonl").map(({ embedding }) => [...new Float32Array(embedding)]),
+      );
+      const { "llamasaur.fingerprint": fingerprint, "llamasaur.dimensions": dimensions, "llamasaur.model": model } =
+        found.metadata;
+      assertEquals([fingerprint, dimensions, model], [lines("out.jsonl")[0]!["fingerprint"], "64", "tiny.gguf"]);
+      for (const keep of ["tokens", "embedding", "all"]) {
+        write("taken.jsonl", '{"text":"one","tokens":1,"embedding":2}\n');
+        const ended = await embed(["taken.jsonl", "--keep", keep, "-o", "taken.parquet"]);
+        assertEnded(ended, 2);
+        assertMatch(ended.stderr, /Cannot keep "(tokens|embedding)": the output has a column of its own by that name/);
+      }
+    });
+  },
+);
+
+test("embed reads Parquet and keeps the types of its schema, times to the last digit", { skip }, async () => {
+  await inPlace(async ({ embed, write, lines, path }) => {
+    const time = 1_700_000_000_123_456n;
+    const schema = [
+      { name: "root", num_children: 5 },
+      { name: "text", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" },
+      { name: "key", type: "INT64", repetition_type: "REQUIRED" },
+      {
+        name: "at",
+        type: "INT64",
+        repetition_type: "OPTIONAL",
+        logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "MICROS" },
+      },
+      { name: "day", type: "INT32", converted_type: "DATE", repetition_type: "OPTIONAL" },
+      { name: "f", type: "FLOAT", repetition_type: "OPTIONAL" },
+    ] as Parameters<typeof parquetWriteBuffer>[0]["schema"];
+    write(
+      "in.parquet",
+      new Uint8Array(parquetWriteBuffer({
+        columnData: [
+          { name: "text", data: ["one", "two", "three"] },
+          { name: "key", data: [1n, 2n, 2n ** 60n + 1n] },
+          { name: "at", data: [time, null, 0n] },
+          { name: "day", data: [19_000, null, 0] },
+          { name: "f", data: [0.5, null, 0.1] },
+        ],
+        schema: schema!,
+        rowGroupSize: 2,
+      })),
+    );
+    const words = ["in.parquet", "--id", "key", "--keep", "all"];
+    assertEnded(await embed([...words, "-o", "out.parquet"]), 0);
+    const { rows } = await parquet(path("out.parquet"));
+    assertEquals(rows.map(({ id, text, f, at, day }) => ({ id, text, f, at, day })), [
+      { id: 1n, text: "one", f: 0.5, at: new Date(Number(time / 1000n)), day: new Date(19_000 * 86_400_000) },
+      { id: 2n, text: "two", f: null, at: null, day: null },
+      { id: 2n ** 60n + 1n, text: "three", f: Math.fround(0.1), at: new Date(0), day: new Date(0) },
+    ]);
+    assertEnded(await embed([...words, "-o", "out.jsonl"]), 0);
+    assertEquals(lines("out.jsonl")[0]!["at"], "2023-11-14T22:13:20.123456Z");
+    assertEquals(lines("out.jsonl")[0]!["day"], "2022-01-08");
+    const ended = await embed(["in.parquet", "--field", "body"]);
+    assertEnded(ended, 2);
+    assertStringIncludes(ended.stderr, 'in.parquet: it has no column "body", only "text", "key", "at", "day", "f"');
+  });
+});
+
+test(
+  "embed --encoding base64 writes the bytes of the numbers, --dimensions and --no-normalize change them",
+  { skip },
+  async () => {
+    await inPlace(async ({ embed }) => {
+      const numbers = parsed((await embed(["--text", "one"])).stdout)[0]!.embedding;
+      const [line] = parsed((await embed(["--text", "one", "--encoding", "base64"])).stdout);
+      const bytes = Buffer.from(line!.embedding as unknown as string, "base64");
+      assertEquals([...new Float32Array(new Uint8Array(bytes).buffer)], [...new Float32Array(numbers)]);
+      const [short] = parsed((await embed(["--text", "one", "--dimensions", "8", "--no-normalize"])).stdout);
+      assertEquals(short!.embedding.length, 8);
+      const ended = await embed(["--text", "one", "--dimensions", "4000"]);
+      assertEnded(ended, 2);
+      assertStringIncludes(ended.stderr, "dimensions");
+    });
+  },
+);
+
+const BAD: readonly [line: string, code: string, message: string][] = [
+  ["{", "malformed", "is no JSON"],
+  ["[1]", "malformed", "is no JSON object"],
+  ['{"n":1}', "missing-field", 'has no field "text"'],
+  ['{"text":7,"n":2}', "not-text", '"text" is no text but the number 7'],
+  ['{"text":"\\ud800"}', "lone-surrogate", '"text" has a lone surrogate'],
+  ['{"text":"\xff"}', "not-utf8", "is not UTF-8"],
+  [`{"text":"${"long ".repeat(300)}"}`, "too-long", "tokens, and the model takes"],
+];
+
+test(
+  "embed stops at a bad row and names its file and line, or skips it with a line in OUT.errors.jsonl",
+  { skip },
+  async () => {
+    await inPlace(async ({ embed, write, lines, path }) => {
+      write(
+        "in.jsonl",
+        Buffer.from(['{"text":"one"}', ...BAD.map(([line]) => line), '{"text":"last"}'].join("\n"), "latin1"),
+      );
+      for (const [i, [line, , message]] of BAD.entries()) {
+        write("bad.jsonl", Buffer.from(`{"text":"one"}\n${line}\n`, "latin1"));
+        const ended = await embed(["bad.jsonl", "-o", `bad-${i}.jsonl`, "--truncate", "error"]);
+        assertEnded(ended, 1);
+        assertStringIncludes(ended.stderr, "Cannot embed bad.jsonl:2: it ");
+        assertStringIncludes(ended.stderr, message);
+        assert(!existsSync(path(`bad-${i}.jsonl`)));
+      }
+      const words = ["in.jsonl", "--truncate", "error", "--on-error", "skip"];
+      const ended = await embed([...words, "-o", "out.jsonl"]);
+      assertEnded(ended, 4);
+      assertStringIncludes(ended.stderr, `${BAD.length} rows were skipped: out.jsonl.errors.jsonl`);
+      const errors = lines("out.jsonl.errors.jsonl") as unknown as {
+        file: string;
+        line: number;
+        code: string;
+        message: string;
+      }[];
+      assertEquals(
+        errors.map(({ file, line, code }) => [file, line, code]),
+        BAD.map(([, code], i) => ["in.jsonl", i + 2, code]),
+      );
+      for (const [i, { message }] of errors.entries()) assertStringIncludes(message, BAD[i]![2]);
+      assertEquals(lines("out.jsonl").map(({ id }) => id), ["in.jsonl:1", `in.jsonl:${BAD.length + 2}`]);
+      const printed = await embed(words);
+      assertEnded(printed, 4);
+      assertEquals(parsed(printed.stdout).length, 2);
+      assertMatch(printed.stderr, /skipped in\.jsonl:2: it is no JSON\n/);
+    });
+  },
+);
+
+test("embed counts what was cut, and tells the remedy where it is much", { skip }, async () => {
+  await inPlace(async ({ embed }) => {
+    const ended = await embed(["--text", "long ".repeat(300), "--text", "one"]);
+    assertEnded(ended, 0);
+    assertEquals(parsed(ended.stdout).map(({ truncated }) => truncated), [true, false]);
+    assertMatch(ended.stderr, /1 of 2 texts \(50\.0 %\) were cut to \d+ tokens\nwarning: .* a longer limit/);
+    assertEquals((await embed(["--text", "long ".repeat(300), "--quiet"])).stderr, "");
+  });
+});
+
+test("embed --input-type of a model without known prompts is exit code 2, and names --prompt", { skip }, async () => {
+  await inPlace(async ({ embed }) => {
+    const ended = await embed(["--text", "one", "--input-type", "query"]);
+    assertEnded(ended, 2);
+    assertStringIncludes(ended.stderr, "--prompt");
+    assertEnded(await embed(["--text", "one", "--prompt", "query: "]), 0);
+    assertEnded(await embed(["--text", "one", "--prompt", "query: ", "--input-type", "query"]), 2);
+  });
+});
+
+for (
+  const [words, told] of [
+    [[], "give files, -, or --text"],
+    [["none.txt"], 'Cannot read "none.txt": there is no such file'],
+    [["tiny.gguf"], "Cannot tell the format of tiny.gguf"],
+    [["--text", "a", "-o", "out.csv"], 'Cannot tell the format of "out.csv"'],
+    [["--text", "a", "--format", "parquet"], "Cannot write Parquet to stdout"],
+    [["--text", "a", "-o", "a.parquet", "--encoding", "base64"], "it is for JSONL"],
+    [["--text", "a", "--id", "n"], "its texts have no fields"],
+    [["--text", "a", "--shard", "3/2"], "it must be I/N with I from 1 to N"],
+    [["--text", "a", "--truncate", "middle"], "Allowed choices are end, start, error"],
+  ] as const
+) {
+  test(`embed ${words.join(" ")} is exit code 2`, { skip }, async () => {
+    await inPlace(async ({ embed }) => {
+      const ended = await embed(words);
+      assertEnded(ended, 2);
+      assertStringIncludes(ended.stderr, told);
+    });
+  });
+}
+
+test("embed goes on only with the same job: other options, a changed input or model, a foreign output are refused", {
+  skip,
+}, async () => {
+  await inPlace(async ({ embed, write, path, lines }) => {
+    writeJsonl(path("in.jsonl"), 500, 3);
+    writeJsonl(path("a.jsonl"), 100, 4);
+    const words = ["a.jsonl", "in.jsonl", "-o", "out.jsonl", "--checkpoint", "50"];
+    const stop = { faulty: true, env: { LLAMASAUR_TEST_POINT: "before output:6:kill" } };
+    assertEquals((await embed(words, stop)).signal ?? "SIGKILL", "SIGKILL");
+    const refused = async (given: readonly string[], ...told: string[]) => {
+      const ended = await embed(given);
+      assertEnded(ended, 1);
+      for (const one of [...told, "--restart"]) assertStringIncludes(ended.stderr, one);
+    };
+    await refused([...words, "--keep", "n"], 'its keep was [], and is ["n"] now');
+    await refused([...words, "--dimensions", "8"], "its dimensions was not given, and is 8 now");
+    const { model: _, ...header } = JSON.parse(readFileSync(path("out.jsonl.job"), "utf8").split("\n")[0]!);
+    const text = readFileSync(path("in.jsonl"), "utf8");
+    write("in.jsonl", `{"text":"another"}${text.slice(text.indexOf("\n"))}`);
+    await refused(words, "what was read of in.jsonl has changed");
+    write("in.jsonl", text);
+    const first = readFileSync(path("a.jsonl"), "utf8");
+    write("a.jsonl", `${first}{"text":"one more"}\n`);
+    await refused(words, "what was read of a.jsonl has changed");
+    write("a.jsonl", first);
+    const journal = readFileSync(path("out.jsonl.job"), "utf8");
+    write("out.jsonl.job", journal.replace(header.fingerprint, "0123456789abcdef"));
+    await refused(words, "its fingerprint (model and options) was 0123456789abcdef, and is");
+    write("out.jsonl.job", journal);
+    write("other.jsonl", "mine\n");
+    await refused(["a.jsonl", "-o", "other.jsonl"], "Cannot write other.jsonl: it is there, and no job made it");
+    assertEquals(readFileSync(path("other.jsonl"), "utf8"), "mine\n");
+    assertEnded(await embed(["a.jsonl", "-o", "other.jsonl", "--restart"]), 0);
+    assertEquals(lines("other.jsonl").length, 100);
+    // The input that was being read may grow, and LLAMASAUR_MODEL need not be there: the job knows its model.
+    write("in.jsonl", `${text}{"text":"grown"}\n`);
+    const ended = await embed(words, { env: { LLAMASAUR_MODEL: "" } });
+    assertEnded(ended, 0);
+    assertMatch(ended.stderr, /going on after \d+ texts/);
+    assertEquals(lines("out.jsonl").length, 601);
+    assertEquals(lines("out.jsonl").at(-1)!.id, "in.jsonl:501");
+    assertStringIncludes((await embed(words)).stderr, "out.jsonl is complete: 601 texts");
+    write("in.jsonl", `${text}{"text":"grown"}\n{"text":"again"}\n`);
+    await refused(words, "what was read of in.jsonl has changed");
+  });
+});
+
+test(
+  "embed refuses to go on in a line that had not ended when it was read, and takes its line break",
+  { skip },
+  async () => {
+    await inPlace(async ({ embed, write, lines, path }) => {
+      write("in.txt", "one\ntwo");
+      const stop = { faulty: true, env: { LLAMASAUR_TEST_POINT: "before closing:1:kill" } };
+      const words = ["in.txt", "-o", "out.jsonl"];
+      await embed(words, stop);
+      write("in.txt", "one\ntwo and more\n");
+      const ended = await embed(words);
+      assertEnded(ended, 1);
+      assertStringIncludes(ended.stderr, "what was read of in.txt has changed");
+      write("in.txt", "one\ntwo\nthree");
+      assertEnded(await embed(words), 0);
+      assertEquals(lines("out.jsonl").map(({ id }) => id), ["in.txt:1", "in.txt:2", "in.txt:3"]);
+      rmSync(path("out.jsonl"));
+    });
+  },
+);
+
+test("embed to Parquet beyond --part-rows is a folder of parts, below it a file", { skip }, async () => {
+  await inPlace(async ({ embed, path }) => {
+    writeJsonl(path("in.jsonl"), 250, 5);
+    const words = ["in.jsonl", "--row-group", "50", "--part-rows", "120"];
+    assertEnded(await embed([...words, "-o", "out.parquet"]), 0);
+    const counts = await Promise.all([0, 1, 2].map(async (i) => {
+      return (await parquet(path(`out.parquet/part-0000${i}.parquet`))).rows.length;
+    }));
+    assertEquals(counts, [100, 100, 50]);
+    assert(!existsSync(path("out.parquet.part")));
+    assertEnded(await embed(["in.jsonl", "-o", "out.parquet", "--restart"]), 0);
+    assertEquals((await parquet(path("out.parquet"))).rows.length, 250);
+  });
+});
+
+test("embed with a full or read-only disk is exit code 1, and the last checkpoint stays good", { skip }, async () => {
+  await inPlace(async ({ embed, path, lines }) => {
+    writeJsonl(path("in.jsonl"), 400, 6);
+    const words = ["in.jsonl", "-o", "out.jsonl", "--checkpoint", "50"];
+    const full = { faulty: true, env: { LLAMASAUR_TEST_POINT: "after output:3:ENOSPC" } };
+    const ended = await embed(words, full);
+    assertEnded(ended, 1);
+    assertStringIncludes(ended.stderr, "ENOSPC");
+    assertEnded(await embed(words), 0);
+    assertEquals(lines("out.jsonl").length, 400);
+    const dev = await embed(["in.jsonl", "-o", "/proc/none.jsonl"]);
+    assertEnded(dev, 1);
+    assertStringIncludes(dev.stderr, "Cannot write /proc/none.jsonl");
+  });
+});
+
+test(
+  "embed ends at Ctrl-C with the command that goes on, and 130; SIGTERM is 143; twice is at once",
+  { skip },
+  async () => {
+    await inPlace(async ({ embed, path, lines }) => {
+      writeJsonl(path("in.jsonl"), 30_000, 8);
+      const words = ["in.jsonl", "-o", "out.jsonl", "--checkpoint", "50"];
+      const whenThere = (file: string, ...signals: ("SIGINT" | "SIGTERM")[]): Given => ({
+        onStart: (kill) => {
+          const timer = setInterval(() => {
+            if (!existsSync(path("out.jsonl.lock")) || !existsSync(path(file))) return;
+            clearInterval(timer);
+            for (const signal of signals) kill(signal);
+          }, 20);
+        },
+      });
+      const ended = await embed(words, whenThere("out.jsonl.part", "SIGINT"));
+      assertEnded(ended, 130);
+      assertStringIncludes(ended.stderr, `To go on:\n\n  llamasaur embed ${words.join(" ")}\n`);
+      assert(!existsSync(path("out.jsonl.lock")));
+      assertEnded(await embed(words, whenThere("out.jsonl.lock", "SIGTERM")), 143);
+      assertEnded(await embed(words, whenThere("out.jsonl.lock", "SIGINT", "SIGINT")), 130);
+      const waiting = await embed(["-", "-o", "stdin.jsonl"], {
+        stdin: "open",
+        onStderr: (text, kill) => void (text.includes("stdin cannot") && setTimeout(() => kill("SIGINT"), 300)),
+      });
+      assertEnded(waiting, 130);
+      const short = parsed(readFileSync(path("out.jsonl.job"), "utf8")).length;
+      assert(short < 600, "it was stopped before its end");
+      assertEquals(lines("out.jsonl.part").length % 50, 0);
+    });
+  },
+);
+
+test("embed by a second process on an output says who has it; a lock of a dead or reused process is taken over", {
+  skip,
+}, async () => {
+  await inPlace(async ({ embed, path, write }) => {
+    writeJsonl(path("in.jsonl"), 200, 9);
+    const words = ["in.jsonl", "-o", "out.jsonl"];
+    const boot = existsSync("/proc/sys/kernel/random/boot_id")
+      ? readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
+      : undefined;
+    if (boot === undefined) return;
+    const start = readFileSync("/proc/self/stat", "utf8").replace(/.*\) /s, "").split(" ")[19];
+    write("out.jsonl.lock", JSON.stringify({ pid: process.pid, start, boot, token: "x" }));
+    const ended = await embed(words);
+    assertEnded(ended, 1);
+    assertStringIncludes(ended.stderr, `Cannot work on out.jsonl: process ${process.pid} does (out.jsonl.lock)`);
+    write("out.jsonl.lock", JSON.stringify({ pid: process.pid, start: "1", boot, token: "x" })); // used again
+    assertEnded(await embed(words), 0);
+    write("out.jsonl.lock", JSON.stringify({ pid: 4_194_300, start, boot, token: "x" })); // dead
+    assertEnded(await embed([...words, "--restart"]), 0);
+    assert(!existsSync(path("out.jsonl.lock")));
+  });
+});
+
+test("embed --shard divides inputs so that the union of all shards is the rows without it", { skip }, async () => {
+  await inPlace(async ({ embed, path, write, lines }) => {
+    write("in/b.txt", randomTexts(57, 11).join("\n"));
+    writeJsonl(path("in/a.jsonl"), 101, 10);
+    write("in/c.csv", "text\none\ntwo\n");
+    write("in/d.txt.gz", gzipSync("three\nfour\n"));
+    const data = randomTexts(90, 12);
+    write(
+      "in/e.parquet",
+      new Uint8Array(parquetWriteBuffer({ columnData: [{ name: "text", data }], rowGroupSize: 10 })),
+    );
+    assertEnded(await embed(["in", "-o", "whole.jsonl"]), 0);
+    const shards: Line[] = [];
+    for (const i of [1, 2, 3]) {
+      assertEnded(await embed(["in", "-o", `shard-${i}.jsonl`, "--shard", `${i}/3`, "--checkpoint", "20"]), 0);
+      shards.push(...lines(`shard-${i}.jsonl`));
+    }
+    const byId = (a: Line, b: Line) => String(a.id) < String(b.id) ? -1 : 1;
+    const [expected, found] = [lines("whole.jsonl").sort(byId), shards.sort(byId)];
+    assertEquals(found.map(({ embedding: _, ...row }) => row), expected.map(({ embedding: _, ...row }) => row));
+    const off = found.map(({ embedding }, i) =>
+      Math.max(...embedding.map((x, j) => Math.abs(x - expected[i]!.embedding[j]!)))
+    );
+    assert(Math.max(...off) <= 1e-6, `the vectors are ${Math.max(...off)} off`);
+    const ended = await embed(["in/c.csv", "-o", "c.jsonl", "--shard", "1/2"]);
+    assertEnded(ended, 2);
+    assertStringIncludes(ended.stderr, "Cannot take a shard of in/c.csv");
+  });
+});
+
+test("embed to a pipe that is closed ends quietly", { skip }, async () => {
+  await inPlace(async ({ path, embed }) => {
+    writeJsonl(path("in.jsonl"), 3000, 13);
+    const { stderr, code } = await embed(["in.jsonl"], { closeStdout: true });
+    assertEquals([code, stderr], [0, ""]);
+  });
+});

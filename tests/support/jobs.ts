@@ -1,0 +1,41 @@
+// What tests of embed jobs share: a small model, inputs of mixed lengths with bad rows among them, and the command.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { convert } from "../../convert.ts";
+import { fixture } from "./checkpoint.ts";
+import { randomIntegers } from "./random.ts";
+
+const WORDS = "the a quick brown fox jumps over lazy dog river mountain science vector model tree house blue".split(
+  " ",
+);
+
+/** Makes the tiny model in a folder. */
+export async function tinyModel(directory: string): Promise<string> {
+  const path = join(directory, "tiny.gguf");
+  await convert(fixture("tiny_bert"), path);
+  return path;
+}
+
+/** Texts of one to forty words, most of them short. */
+export function randomTexts(count: number, seed: number): string[] {
+  const draw = randomIntegers(seed);
+  const words = (): number => draw(0, 9) === 0 ? draw(10, 40) : draw(1, 9);
+  return Array.from({ length: count }, () => {
+    return Array.from({ length: words() }, () => WORDS[draw(0, WORDS.length - 1)]).join(" ");
+  });
+}
+
+/** Writes JSONL of such texts; every so many rows one is bad. */
+export function writeJsonl(path: string, count: number, seed: number, badEvery = 0): void {
+  const bad = ["{", '{"n":1}', '{"text":7}', '{"text":"\\ud800"}', "[]"];
+  const lines = randomTexts(count, seed).map((text, i) => {
+    if (badEvery > 0 && i % badEvery === badEvery - 1) return bad[(i / badEvery | 0) % bad.length];
+    return JSON.stringify({ text, n: i, name: `row ${i}` });
+  });
+  writeFileSync(path, lines.join("\n") + "\n");
+}
+
+/** The texts that were embedded by programs of which each wrote its calls into a file. */
+export function countedTexts(path: string): number {
+  return readFileSync(path, "utf8").split("\n").reduce((sum, line) => sum + Number(line), 0);
+}
