@@ -81,8 +81,10 @@ void pin_library() {
 void at_exit(void (*handler)()) {
     // libc's own; std::atexit is linked into this library and would find ours.
     using Register = int (*)(void (*)(void *), void *, void *);
+    static void (*kept)() = nullptr; // ThreadSanitizer's own __cxa_atexit loses the argument where there is no library
+    kept                  = handler;
     if (auto real = (Register) dlsym(RTLD_NEXT, "__cxa_atexit")) {
-        real([](void * handler) { ((void (*)()) handler)(); }, (void *) handler, nullptr);
+        real([](void *) { kept(); }, nullptr, nullptr);
     }
 }
 
