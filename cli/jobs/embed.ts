@@ -11,7 +11,7 @@ import { findInputs, type Input } from "../data/inputs.ts";
 import { JSONL_NAMES, jsonlEncoder } from "../data/jsonl_output.ts";
 import type { Encoder } from "../data/output.ts";
 import { type Batch, Source, verifyFinished } from "../data/source.ts";
-import { embedBatch, type Embedded } from "./batch.ts";
+import { embedBatch, type Embedded, promptOf } from "./batch.ts";
 import { exists } from "./disk.ts";
 import { type Header, type Journal, journalPath, readJournal, type Totals } from "./journal.ts";
 import { lock } from "./lock.ts";
@@ -370,6 +370,13 @@ async function openModel(model: string, { model: options, settings }: Request, s
     const { inputType, prompt } = settings.embed;
     const remedy = inputType !== undefined && prompt === undefined ? "; give the text itself with --prompt" : "";
     throw new UsageError(`${(error as Error).message}${remedy}`, { cause: error });
+  }
+  const { inputType, prompt } = settings.embed;
+  if (
+    inputType === undefined && prompt === undefined &&
+    ["query", "document"].some((type) => promptOf(llama, type as "query") !== "")
+  ) {
+    session.say("this model has prompts: --input-type query or document puts them before each text; now there is none");
   }
   return llama;
 }

@@ -7,7 +7,7 @@
  * while. Its owner touches it.
  */
 import { randomUUID } from "node:crypto";
-import { link, readFile, readlink, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { link, readFile, readlink, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
@@ -28,6 +28,9 @@ export interface LockTimes {
 }
 
 const TIMES: LockTimes = { touch: 10_000, stale: 60_000, staleContainer: 25_000, poll: 1_000 };
+
+/** Milliseconds after which the guard of {@linkcode takeAway} was left behind, and between two tries. */
+const [GUARD_LEFT, GUARD_POLL] = [10_000, 20];
 
 /** What the file says of its owner. */
 interface Owner {
@@ -143,13 +146,24 @@ async function lives({ pid, start }: Owner): Promise<boolean> {
   }
 }
 
-/** Moves a lock aside in one step, and puts it back if it is another one by now. */
+/**
+ * Removes a lock whose owner is gone. Of those who saw that, one at a time looks again and removes it: else one could
+ * remove the lock that another has just taken.
+ */
 async function takeAway(path: string, text: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`;
-  await rename(path, aside).catch(() => {}); // another waiter was faster
-  const moved = await readFile(aside, "utf8").catch(() => undefined);
-  if (moved !== undefined && moved !== text) await link(aside, path).catch(() => {});
-  await rm(aside, { force: true });
+  const guard = `${path}.taking`;
+  try {
+    await writeFile(guard, "", { flag: "wx" });
+  } catch {
+    const age = await stat(guard).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0);
+    if (age > GUARD_LEFT) await rm(guard, { force: true }); // its process was killed within it
+    return await sleep(GUARD_POLL);
+  }
+  try {
+    if (await readFile(path, "utf8").catch(() => undefined) === text) await rm(path, { force: true });
+  } finally {
+    await rm(guard, { force: true });
+  }
 }
 
 async function identity(pid: number): Promise<Pick<Owner, "start" | "boot" | "space">> {

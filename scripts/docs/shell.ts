@@ -35,9 +35,16 @@ function wrongCommand(command: string, commands: Commands): string | undefined {
   if (program === "." || program === "bash") return wrongFile(args[0] ?? "", args.slice(1), commands);
   if (program === "deno" && args[0] === "task") return wrongTask(args[1] ?? "", args.slice(2), commands);
   if (program === "deno" && args[0] === "run") return wrongProgram(args.slice(1), commands);
+  if (program === "llamasaur") return wrongVerb(args[0] ?? "", commands);
   if (program === "bun") return wrongProgram(args, commands);
   if (program.includes("/")) return wrongFile(program.replace(/^\.\//, ""), args, commands);
   return "this program is unknown: teach scripts/docs/shell.ts what to check";
+}
+
+/** Whether these commands work is for tests/docs/commands_test.ts, which runs them. */
+function wrongVerb(verb: string, { root }: Commands): string | undefined {
+  if (verb.startsWith("-") || PLACEHOLDER.test(verb)) return undefined;
+  return existsSync(join(root, "cli", "verbs", `${verb}.ts`)) ? undefined : `llamasaur has no verb ${verb}`;
 }
 
 function wrongTask(name: string, args: readonly string[], commands: Commands): string | undefined {

@@ -1,0 +1,66 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { join } from "@std/path";
+import { Failure } from "../../../cli/failure.ts";
+import { lock, type LockTimes } from "../../../cli/jobs/lock.ts";
+import { inDirectory } from "../../support/checkpoint.ts";
+
+const TIMES: LockTimes = { touch: 20, stale: 300, staleContainer: 100, poll: 20 };
+const skip = process.platform !== "linux";
+
+function taking(output: string, told: string[] = []) {
+  return lock(output, { say: (line) => told.push(line), signal: new AbortController().signal, times: TIMES });
+}
+
+test("lock() lets one in at a time, and is given back", { skip }, async () => {
+  await inDirectory(async (directory) => {
+    const output = join(directory, "out.jsonl");
+    const held = await taking(output);
+    const error = await assertRejects(() => taking(output), Failure);
+    assert(error.message.includes(`process ${process.pid} does`), error.message);
+    await held.release();
+    await (await taking(output)).release();
+    assert(!existsSync(`${output}.lock`));
+  });
+});
+
+test(
+  "lock() takes over from another boot or container when nobody has touched the lock for a while",
+  { skip },
+  async () => {
+    await inDirectory(async (directory) => {
+      const output = join(directory, "out.jsonl");
+      const path = `${output}.lock`;
+      const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+      for (const owner of [{ boot: "another" }, { boot, space: "pid:[1]" }, "torn"]) {
+        writeFileSync(
+          path,
+          JSON.stringify(owner === "torn" ? owner : { pid: 1, start: "1", token: "x", ...owner as object }),
+        );
+        const told: string[] = [];
+        const start = performance.now();
+        await (await taking(output, told)).release();
+        const wait = (owner as { space?: string }).space ? TIMES.staleContainer : TIMES.stale;
+        assert(performance.now() - start >= wait * 0.8, "it waited");
+        assertEquals(told.length, 1);
+      }
+      writeFileSync(path, JSON.stringify({ pid: 1, start: "1", boot: "another", token: "x" }));
+      const touched = setInterval(() => utimesSync(path, new Date(), new Date()), 10);
+      await assertRejects(() => taking(output), Failure, "process 1 does");
+      clearInterval(touched);
+    });
+  },
+);
+
+test("lock() of many at once lets one in", { skip }, async () => {
+  await inDirectory(async (directory) => {
+    const output = join(directory, "out.jsonl");
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    writeFileSync(`${output}.lock`, JSON.stringify({ pid: 4_194_300, start: "1", boot, token: "dead" }));
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => taking(output)));
+    assertEquals(results.filter(({ status }) => status === "fulfilled").length, 1);
+    for (const result of results) if (result.status === "fulfilled") await result.value.release();
+  });
+});
