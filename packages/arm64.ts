@@ -1,11 +1,9 @@
 /** Gets what runs programs of 64-bit ARM on another Linux: the runtimes from npm, the C library from Debian; qemu is installed. */
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { BuildError } from "../build/failure.ts";
 import { run } from "../build/run.ts";
-import { exists } from "../build/workspace.ts";
-import { packageRoot } from "../ffi/host/paths.ts";
+import { getFolder, must, pinnedRuntimes, unpackNpm } from "./fetch.ts";
 
 const QEMU = "qemu-aarch64-static";
 /** What Deno and Bun are linked with. */
@@ -28,46 +26,20 @@ export async function getArm64(cache: string, say: (line: string) => void): Prom
   if ((await run([QEMU, "--version"])).code !== 0) {
     throw new BuildError(`${QEMU} is missing: apt-get install qemu-user-static`);
   }
-  const pins = await readFile(fileURLToPath(new URL("scripts/env.sh", packageRoot())), "utf8");
-  const pin = (name: string): string => new RegExp(`^${name}=(.+)$`, "m").exec(pins)![1]!;
-  const [deno, bun] = [pin("LLAMASAUR_DENO"), pin("LLAMASAUR_BUN")];
+  const { deno, bun } = await pinnedRuntimes();
   const root = join(cache, "arm64", `debian-deno-${deno}-bun-${bun}`);
-  if (!await exists(root)) {
+  await getFolder(root, async (temporary) => {
     say(`getting Deno ${deno}, Bun ${bun} and the C library for arm64`);
-    await mkdir(dirname(root), { recursive: true });
-    const temporary = await mkdtemp(`${root}.incomplete-`);
-    try {
-      await getPackage(`@deno/linux-arm64-glibc@${deno}`, join(temporary, "deno"));
-      await getPackage(`@oven/bun-linux-aarch64@${bun}`, join(temporary, "bun"));
-      await getLibraries(temporary);
-      await rename(temporary, root);
-    } finally {
-      await rm(temporary, { recursive: true, force: true });
-    }
-  }
+    await unpackNpm(`@deno/linux-arm64-glibc@${deno}`, join(temporary, "deno"));
+    await unpackNpm(`@oven/bun-linux-aarch64@${bun}`, join(temporary, "bun"));
+    await getLibraries(temporary);
+  });
   const program = (cpu: string): string[] => [QEMU, "-cpu", cpu, "-L", join(root, "system")];
   return {
     deno: [...program("max"), join(root, "deno", "package", "deno")],
     bun: [...program("max"), join(root, "bun", "package", "bin", "bun")],
     program,
   };
-}
-
-async function must(command: readonly string[], cwd: string): Promise<void> {
-  const { code, output } = await run(command, { cwd });
-  if (code !== 0) {
-    throw new BuildError(`${command.join(" ")} failed: ${output.trim().split("\n").slice(-3).join("; ")}`);
-  }
-}
-
-/** A package of npm, unpacked into `folder`/package. */
-async function getPackage(name: string, folder: string): Promise<void> {
-  await mkdir(folder);
-  await must(["npm", "pack", "--silent", name], folder);
-  const [archive] = await readdir(folder);
-  await must(["tar", "-xzf", archive!], folder);
-  await must(["chmod", "-R", "+x", "package"], folder);
-  await rm(join(folder, archive!));
 }
 
 /** Debian's packages for arm64, by lists of their own: the machine's are left alone. */
@@ -80,10 +52,10 @@ async function getLibraries(folder: string): Promise<void> {
     ...["Dir::State::Lists=" + join(apt, "state", "lists"), "Dir::Cache=" + join(apt, "cache")],
     ...["APT::Architecture=arm64", "APT::Architectures=arm64", "APT::Sandbox::User=root"],
   ].flatMap((option) => ["-o", option]);
-  await must(["apt-get", ...options, "update"], folder);
-  await must(["apt-get", ...options, "download", ...LIBRARIES], apt);
+  await must(["apt-get", ...options, "update"], { cwd: folder });
+  await must(["apt-get", ...options, "download", ...LIBRARIES], { cwd: apt });
   for (const name of await readdir(apt)) {
-    if (name.endsWith(".deb")) await must(["dpkg", "-x", join(apt, name), join(folder, "system")], folder);
+    if (name.endsWith(".deb")) await must(["dpkg", "-x", join(apt, name), join(folder, "system")]);
   }
   await rm(apt, { recursive: true, force: true });
 }

