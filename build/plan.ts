@@ -100,6 +100,8 @@ export async function plan(options: BuildOptions): Promise<Plan> {
     compilers,
     cpu,
     ...(prebuilt ? [prebuilt.identity] : []),
+    // no setting there, since Visual Studio has it in the build step: one directory would be taken for both
+    ...(flags.platform === "win32" ? [flags.debug] : []),
   ]);
   const name = prebuilt ? `prebuilt-${backend}` : flags.sanitize ? `${backend}-${flags.sanitize}` : backend;
   const directory = join(cache, "build", `${name}-${key}`);

@@ -98,7 +98,8 @@ class Attempts {
     } catch (error) {
       if (isPermissionError(error)) throw error;
       if (error instanceof LlamaError) this.mismatch ??= error;
-      const words = (error as Error).message.replace(/^(Could not open library: )+/, "").replace(`${path}: `, "");
+      const words = (error as Error).message.replace(/^(Could not open library: )+/, "").replace(`${path}: `, "")
+        .trim();
       this.#tell(path, words);
     }
     return undefined;

@@ -13,8 +13,10 @@ import { run } from "../../build/run.ts";
 import { givenSource, pinnedSource, sourcePath, treeOf } from "../../build/source.ts";
 import { readTarEntry } from "../../build/tar.ts";
 import { cacheDirectory } from "../../ffi/host/paths.ts";
+import { findProgram } from "../support/child.ts";
 
 const windows = process.platform === "win32";
+const noGit = findProgram("git") ? false : "it needs git";
 const cache = cacheDirectory();
 const cached = cache !== undefined && existsSync(sourcePath(cache));
 if (!cached) console.warn("source_test: the pinned source is NOT looked at, it is not in the cache yet (run a build)");
@@ -71,7 +73,7 @@ test("givenSource() rejects a path that does not exist or is not llama.cpp", asy
   });
 });
 
-test("givenSource() says not verified for a directory that is no git tree", async () => {
+test("givenSource() says not verified for a directory that is no git tree", { skip: noGit }, async () => {
   await inTemporary(async (directory) => {
     await pretend(directory);
     const source = await givenSource(directory);
@@ -80,7 +82,7 @@ test("givenSource() says not verified for a directory that is no git tree", asyn
   });
 });
 
-test("givenSource() says not verified for a folder of another repository", async () => {
+test("givenSource() says not verified for a folder of another repository", { skip: noGit }, async () => {
   await inTemporary(async (directory) => {
     await pretend(join(directory, "vendor"));
     await commit(directory);
@@ -88,7 +90,7 @@ test("givenSource() says not verified for a folder of another repository", async
   });
 });
 
-test("givenSource() refuses a clean git tree that is not the pinned one", async () => {
+test("givenSource() refuses a clean git tree that is not the pinned one", { skip: noGit }, async () => {
   await inTemporary(async (directory) => {
     await pretend(directory);
     await commit(directory);
@@ -99,7 +101,7 @@ test("givenSource() refuses a clean git tree that is not the pinned one", async 
   });
 });
 
-test("givenSource() says not verified for a git tree with changes", async () => {
+test("givenSource() says not verified for a git tree with changes", { skip: noGit }, async () => {
   await inTemporary(async (directory) => {
     await pretend(directory);
     await commit(directory);
@@ -124,7 +126,7 @@ test("pinnedSource() takes what the cache has, and says that it matched", { skip
   assertStringIncludes(source.description, `git tree ${TREE} matches`);
 });
 
-test("treeOf() is not led astray by the variables of a git hook", async () => {
+test("treeOf() is not led astray by the variables of a git hook", { skip: noGit }, async () => {
   await inTemporary(async (directory) => {
     await pretend(directory);
     await commit(directory);
@@ -184,23 +186,31 @@ test("pinnedSource() refuses a package that is not the pinned one and leaves not
   });
 });
 
-test("pinnedSource() refuses a clone whose tree is not the pinned one and leaves nothing", async () => {
-  await inTemporary(async (directory) => {
-    const fake = join(directory, "fake");
-    await pretend(fake);
-    await commit(fake);
-    await git(fake, "tag", TAG);
-    // git goes there instead of to the repository
-    const config = { GIT_CONFIG_COUNT: "1", GIT_CONFIG_KEY_0: `url.${fake}.insteadOf`, GIT_CONFIG_VALUE_0: REPOSITORY };
-    Object.assign(process.env, config);
-    try {
-      await assertRejects(() => pinnedSource(join(directory, "cache"), () => {}), BuildError, `and not ${TREE}`);
-    } finally {
-      for (const name of Object.keys(config)) delete process.env[name];
-    }
-    assertEquals(readdirSync(join(directory, "cache", "source")), []);
-  });
-});
+test(
+  "pinnedSource() refuses a clone whose tree is not the pinned one and leaves nothing",
+  { skip: noGit },
+  async () => {
+    await inTemporary(async (directory) => {
+      const fake = join(directory, "fake");
+      await pretend(fake);
+      await commit(fake);
+      await git(fake, "tag", TAG);
+      // git goes there instead of to the repository
+      const config = {
+        GIT_CONFIG_COUNT: "1",
+        GIT_CONFIG_KEY_0: `url.${fake}.insteadOf`,
+        GIT_CONFIG_VALUE_0: REPOSITORY,
+      };
+      Object.assign(process.env, config);
+      try {
+        await assertRejects(() => pinnedSource(join(directory, "cache"), () => {}), BuildError, `and not ${TREE}`);
+      } finally {
+        for (const name of Object.keys(config)) delete process.env[name];
+      }
+      assertEquals(readdirSync(join(directory, "cache", "source")), []);
+    });
+  },
+);
 
 test("readTarEntry() comes to an end whatever the sizes in the headers", () => {
   for (const size of ["-7777777777", "zzz", "77777777777", ""]) {

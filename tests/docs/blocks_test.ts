@@ -1,15 +1,6 @@
 // Every TypeScript block of README and docs runs on this runtime, and prints what its comments say. A stand-in of the hub and tiny
 // models under the catalogue's names are there in place of the network.
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -19,6 +10,7 @@ import { assertEquals } from "@std/assert";
 import { type Block, blocksOf, readPage, userPages } from "../../scripts/docs/pages.ts";
 import { catalogue } from "../../src/models/catalogue.ts";
 import { ROOT, runChild } from "../support/child.ts";
+import { lend } from "../support/lend.ts";
 import { HubServer } from "../support/hub_server.ts";
 import { libraryMissing } from "../support/references.ts";
 import type { Run } from "./blocks_worker.ts";
@@ -73,8 +65,8 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), "llamasaur-blocks-"));
   const models = join(folder, "models");
   mkdirSync(models);
-  symlinkSync(join(ROOT, "tests"), join(folder, "tests"));
-  symlinkSync(MODEL, join(models, "all-minilm-l6-v2-q8_0.gguf"));
+  lend(join(ROOT, "tests"), join(folder, "tests"));
+  lend(MODEL, join(models, "all-minilm-l6-v2-q8_0.gguf"));
   const files: Record<string, Uint8Array> = {};
   for (const [name, fixture] of Object.entries(RERANKERS)) {
     const { repository, file } = catalogue[name as keyof typeof RERANKERS];

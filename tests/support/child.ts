@@ -64,7 +64,8 @@ function unseen(command: string, args: readonly string[]): [string, string[]] {
 export function findProgram(name: string): string | undefined {
   const own = name === "deno" ? "Deno" in globalThis : name === "bun" && "Bun" in globalThis;
   if (own) return process.execPath;
-  return folders().map((folder) => join(folder, name)).find((path) => existsSync(path));
+  const file = process.platform === "win32" ? `${name}.exe` : name;
+  return folders().map((folder) => join(folder, file)).find((path) => existsSync(path));
 }
 
 /** Where programs are: this runtime's folder first. */

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { download, type DownloadOptions } from "../../models.ts";
 import { inDirectory } from "./checkpoint.ts";
+import { canLink } from "./lend.ts";
 
 /** The commit that every branch and tag of the stand-in means. */
 export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -159,3 +160,6 @@ export const LAYOUT: readonly string[] = [
   "models--owner--repo/refs/main",
   `models--owner--repo/snapshots/${COMMIT}/model.gguf`,
 ];
+
+/** What is left of {@link LAYOUT} where the snapshot's file cannot be a link: it is the bytes themselves. */
+export const KEPT: readonly string[] = canLink ? LAYOUT : LAYOUT.slice(1);

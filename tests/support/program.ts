@@ -58,7 +58,8 @@ export function runProgram(args: readonly string[], given: Given = {}): Promise<
   const { stdin = "", env, cwd = ROOT, runtime = RUNTIME, faulty, timeout = 60_000, onStderr, onStart } = given;
   const [program = "", ...words] = programOn(runtime, faulty);
   // By its path, Deno's node:child_process would take Deno's executable for Node's; see child.ts.
-  const command = program === RUNTIME ? ["/usr/bin/env", basename(program)] : [program];
+  const windows = process.platform === "win32";
+  const command = program !== RUNTIME ? [program] : windows ? [process.execPath] : ["/usr/bin/env", basename(program)];
   return new Promise((resolve, reject) => {
     const child = spawn(command[0]!, [...command.slice(1), ...words, ...args], {
       cwd,

@@ -188,6 +188,7 @@ async function link(blob: string, path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   try {
     await symlink(relative(dirname(path), blob), path);
+    await stat(path); // wine says that it made one, and there is none
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return;
     await rename(blob, path); // Windows without developer mode, or Deno without --allow-read and --allow-write as a whole

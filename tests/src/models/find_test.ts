@@ -12,10 +12,12 @@ import { COMMIT } from "../../support/hub_server.ts";
 
 const HF = "hf:owner/repo/model.gguf";
 const onDeno = "Deno" in globalThis;
+/** The variable that names the user's folder. */
+const HOME = process.platform === "win32" ? "USERPROFILE" : "HOME";
 
 /** Runs with these environment variables, and with none that name a cache. */
 function withEnv(changes: Record<string, string>, run: () => void): void {
-  const names = ["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "LLAMASAUR_MODELS", "HOME"];
+  const names = ["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "LLAMASAUR_MODELS", HOME];
   const before = names.map((name) => [name, process.env[name]] as const);
   for (const name of names) delete process.env[name];
   Object.assign(process.env, changes);
@@ -105,9 +107,9 @@ test("resolveModel() finds hf: names in the cache, in each way that the cache is
       [{ HF_HUB_CACHE: join(directory, "a"), HF_HOME: "/nowhere" }, "a"],
       [{ HUGGINGFACE_HUB_CACHE: join(directory, "b") }, "b"],
       [{ HF_HOME: join(directory, "c") }, "c/hub"],
-      [{ XDG_CACHE_HOME: join(directory, "d"), HOME: "/nowhere" }, "d/huggingface/hub"],
-      [{ HOME: join(directory, "e") }, "e/.cache/huggingface/hub"],
-      [{ HOME: directory, HF_HOME: "~/f" }, "f/hub"],
+      [{ XDG_CACHE_HOME: join(directory, "d"), [HOME]: "/nowhere" }, "d/huggingface/hub"],
+      [{ [HOME]: join(directory, "e") }, "e/.cache/huggingface/hub"],
+      [{ [HOME]: directory, HF_HOME: "~/f" }, "f/hub"],
     ];
     for (const [variables, cache] of ways) {
       const path = plant(join(directory, cache), "owner/repo", "model.gguf");
