@@ -1,0 +1,60 @@
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "@std/path";
+import { inDirectory } from "../../support/checkpoint.ts";
+import { tinyModel, writeJsonl } from "../../support/jobs.ts";
+import { runProgram } from "../../support/program.ts";
+import { libraryMissing } from "../../support/references.ts";
+import { slow } from "../../support/slow.ts";
+
+const skip = libraryMissing || !existsSync("/proc/self/status");
+
+/** Runs a job and gives its journal's lines and its peak memory in bytes. */
+async function job(
+  directory: string,
+  rows: number,
+  words: readonly string[],
+): Promise<{ lines: string[]; peak: number }> {
+  const input = `${rows}.jsonl`;
+  writeJsonl(join(directory, input), rows, 5);
+  const output = `out-${input}`;
+  const memory = join(directory, "memory");
+  const { code, stderr } = await runProgram(["embed", input, "--model", "tiny.gguf", "-o", output, ...words], {
+    cwd: directory,
+    faulty: true,
+    timeout: 600_000,
+    env: { LLAMASAUR_TEST_MEMORY: memory },
+  });
+  assertEquals(code, 0, stderr);
+  const lines = readFileSync(join(directory, `${output}.job`), "utf8").trim().split("\n");
+  return { lines, peak: 1024 * Number(readFileSync(memory, "utf8")) };
+}
+
+test("a checkpoint of an embed job writes as much after 2,000 groups as after ten", { skip }, async () => {
+  for (const format of ["jsonl", "parquet"]) {
+    await inDirectory(async (directory) => {
+      await tinyModel(directory);
+      const groups = slow ? 2000 : 60;
+      const words = ["--format", format, "--checkpoint", "3", "--row-group", "3", "--part-rows", "30"];
+      const { lines } = await job(directory, 3 * groups, words);
+      const checkpoints = lines.filter((line) => line.includes('"checkpoint"')).map(({ length }) => length);
+      assertEquals(checkpoints.length, groups);
+      const [early, late] = [Math.max(...checkpoints.slice(0, 10)), Math.max(...checkpoints.slice(-11, -1))];
+      assert(late <= early + 60, `${early} bytes at first, ${late} at last`); // digits; the last one tells of the input, too
+    });
+  }
+});
+
+test("an embed job of ten times as many rows takes at most 1.2 times the memory", { skip: skip || !slow }, async () => {
+  for (const format of ["jsonl", "parquet"]) {
+    await inDirectory(async (directory) => {
+      await tinyModel(directory);
+      const few = await job(directory, 10_000, ["--format", format]);
+      const many = await job(directory, 100_000, ["--format", format]);
+      const [before, after] = [few.peak, many.peak].map((bytes) => `${(bytes / 1e6).toFixed(0)} MB`);
+      console.log(`${format}: ${before} at 10,000 rows, ${after} at 100,000`);
+      assert(many.peak <= 1.2 * few.peak, `${format}: ${before} at 10,000 rows, ${after} at 100,000`);
+    });
+  }
+});
