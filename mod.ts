@@ -17,6 +17,7 @@ export type { Embedding } from "./src/embed.ts";
 export type { ItemEmbedding } from "./src/stream.ts";
 export type { Ranked } from "./src/rerank.ts";
 export type { LabelScore } from "./src/scores.ts";
+export type { Activity } from "./src/pool/pool.ts";
 export type { MemoryEstimate, MemoryInfo } from "./src/pool/memory.ts";
 export type { Exactness, LlamaInfo, Reranker } from "./src/engine/info.ts";
 export type {

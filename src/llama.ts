@@ -20,7 +20,7 @@ import {
   type OptionsFor,
   type RerankOptions,
 } from "./options.ts";
-import type { Pool } from "./pool/pool.ts";
+import type { Activity, Pool } from "./pool/pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
 import { mapInSlices } from "./slices.ts";
 import { countTokens } from "./text/count.ts";
@@ -341,6 +341,22 @@ export class Llama {
    */
   async estimateMemory(lengths: number | ArrayLike<number>): Promise<MemoryEstimate> {
     return await this.#call(() => estimateMemory(this.#engine, lengths));
+  }
+
+  /**
+   * What was computed since the model was loaded, by all calls together: work that an aborted call left undone is not in it.
+   *
+   * @example
+   * ```ts
+   * import { Llama } from "@llamasaur/llamasaur";
+   *
+   * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
+   * await llama.embed(["a cat", "a kitten"]);
+   * console.log(llama.activity.sequences); // 2
+   * ```
+   */
+  get activity(): Activity {
+    return this.#engine.pool.activity;
   }
 
   /**

@@ -53,6 +53,18 @@ interface Slot extends ContextHolder {
   calls: readonly { readonly settled: boolean }[];
 }
 
+/** What a model has computed since it was loaded, and what waits: `llama.activity`. */
+export interface Activity {
+  /** Sequences that were computed: one a text, or one a window. Equal texts of a call are one. */
+  readonly sequences: number;
+  /** Tokens that were computed. */
+  readonly tokens: number;
+  /** Passes that were computed. */
+  readonly passes: number;
+  /** What the last pass held. */
+  readonly lastPass: { readonly sequences: number; readonly tokens: number };
+}
+
 /** Lanes that share a model, and the waiting work. */
 export class Pool {
   readonly #native: Native;
@@ -65,6 +77,7 @@ export class Pool {
   readonly #contexts: Contexts;
   readonly #unsettled = new Set<{ fail(reason: unknown): void }>();
   readonly #working = new Set<Promise<void>>();
+  #activity: Activity = { sequences: 0, tokens: 0, passes: 0, lastPass: { sequences: 0, tokens: 0 } };
   #closed = false;
   #assignmentDue = false;
 
@@ -79,6 +92,11 @@ export class Pool {
       () => this.#idle.splice(0).forEach((slot) => this.#startWorking(slot)),
     );
     this.#idle.push(this.#addSlot(lane, capacity));
+  }
+
+  /** What was computed so far. */
+  get activity(): Activity {
+    return this.#activity;
   }
 
   /**
@@ -244,8 +262,19 @@ export class Pool {
       const sizes = resultSizes(pass.lengths, this.#settings.row);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
       await slot.lane.encode(pass, rows).catch((e) => this.#contexts.rethrow(e, slot.capacity));
+      this.#count(pass.lengths.length, pass.computed);
       return split(rows, sizes);
     });
+  }
+
+  #count(sequences: number, tokens: number): void {
+    const before = this.#activity;
+    this.#activity = {
+      sequences: before.sequences + sequences,
+      tokens: before.tokens + tokens,
+      passes: before.passes + 1,
+      lastPass: { sequences, tokens },
+    };
   }
 
   /** Runs a job and gives each call its share of the results. */
