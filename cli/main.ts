@@ -22,6 +22,10 @@ interface Entry {
 
 const VERBS: Readonly<Record<string, Entry>> = {
   embed: { summary: "vectors of the texts in files, lines or arguments", load: () => import("./verbs/embed.ts") },
+  serve: {
+    summary: "a server that speaks OpenAI, Jina, Cohere, Ollama and TEI",
+    load: () => import("./verbs/serve.ts"),
+  },
 };
 
 /** Exit codes from here on are those after a signal. */

@@ -61,15 +61,22 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "packages": ["build", "ffi/host", "ffi/symbols.ts", "ffi/version.ts"],
   // The second package. Of the first its rooms take only what a stranger can, so they name no room of it.
   "cli": ["import() of cli/verbs"],
-  "cli/verbs": ["cli", "import() of cli/jobs", "import() of cli/data", "types of cli/jobs", "types of cli/data"],
+  "cli/verbs": [
+    ...["cli", "import() of cli/jobs", "import() of cli/data", "import() of cli/serve"],
+    ...["types of cli/jobs", "types of cli/data", "types of cli/serve"],
+  ],
   "cli/jobs": ["cli", "cli/data"],
   "cli/data": ["cli"],
+  "cli/serve": ["cli", "cli/data"],
 };
 
 /** The public entries of the first package, as the second one names them. */
 const ENTRIES = ["", "/build", "/convert", "/models", "/vectors"].map((entry) => `@llamasaur/llamasaur${entry}`);
 /** Packages that the second package may import: those of cli/package.json. */
-const PACKAGES = ["commander", "csv-parse", "hyparquet", "hyparquet-compressors", "hyparquet-writer"];
+const PACKAGES = [
+  ...["commander", "csv-parse", "hyparquet", "hyparquet-compressors", "hyparquet-writer"],
+  ...["@hono/zod-openapi", "hono", "prom-client", "zod"],
+];
 /** What `--help` of a verb may load of them: everything else comes when the verb runs. */
 const LIGHT = ["commander"];
 

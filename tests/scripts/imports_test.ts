@@ -40,6 +40,7 @@ const FILES: Readonly<Record<string, string>> = {
   "cli/verbs": "cli/verbs/embed.ts",
   "cli/jobs": "cli/jobs/job.ts",
   "cli/data": "cli/data/lines.ts",
+  "cli/serve": "cli/serve/handler.ts",
   "tests": "tests/support/child.ts",
   "scripts": "scripts/gate.ts",
   "bench": "bench/mod.ts",
@@ -69,11 +70,12 @@ const ARROWS: Readonly<Record<string, string>> = {
   "cli/verbs": "cli cli/verbs",
   "cli/jobs": "cli cli/jobs cli/data",
   "cli/data": "cli cli/data",
+  "cli/serve": "cli cli/data cli/serve",
 };
 const TYPES: Readonly<Record<string, string>> = {
   "src/text": "ffi/mod",
   "src/adapters": "entries",
-  "cli/verbs": "cli/jobs cli/data",
+  "cli/verbs": "cli/jobs cli/data cli/serve",
 };
 
 /** That each room may import what its arrows name, and that anything else is refused with its reason. */

@@ -1,0 +1,27 @@
+/** Says once what is served and where, with the settings of Open WebUI to copy. */
+import type { ModelSettings, Settings } from "./settings.ts";
+
+/** The banner. */
+export function banner(
+  { models, host, keys }: Settings,
+  port: number,
+  prompts: (model: ModelSettings) => string,
+): string {
+  const shown = host.includes(":") ? `[${host}]` : host;
+  const url = `http://${shown}:${port}`;
+  const of = (role: string): readonly ModelSettings[] => models.filter((model) => model.role === role);
+  const lines = [`llamasaur serves ${url}`];
+  for (const role of ["embed", "rerank"]) {
+    for (const model of of(role)) {
+      lines.push(
+        `  ${role.padEnd(7)} ${model.names.join(", ")}${role === "embed" ? `  (prompts ${prompts(model)})` : ""}`,
+      );
+    }
+  }
+  lines.push(`  keys    ${keys.length === 0 ? "none needed" : `${keys.length}, as Authorization: Bearer KEY`}`);
+  lines.push("Open WebUI, Admin Settings, Documents:");
+  const [embedder, reranker] = [of("embed")[0], of("rerank")[0]];
+  if (embedder) lines.push(`  Embedding Model Engine  OpenAI, URL ${url}/v1, model ${embedder.names[0]}`);
+  if (reranker) lines.push(`  Reranking Engine        External, URL ${url}/v1/rerank, model ${reranker.names[0]}`);
+  return lines.join("\n");
+}

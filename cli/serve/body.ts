@@ -1,0 +1,78 @@
+/** Reads the body of a request: JSON of a bounded size, in which null counts as absent. */
+import { Problem } from "./problem.ts";
+
+/** A body that is a JSON object, without what is null. */
+export type Body = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads a body.
+ *
+ * @param most Bytes that it may have.
+ * @param anyType Whether to take it for JSON whatever its type says: `curl -d` sends a form's, and Ollama takes that.
+ * @throws {Problem} when it is larger, of another type, no JSON, or no object.
+ */
+export async function readBody(request: Request, most: number, anyType: boolean): Promise<Body> {
+  const type = request.headers.get("content-type");
+  if (!anyType && type !== null && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
+    throw new Problem("unsupported_media_type", "Cannot read the body: its content-type must be application/json");
+  }
+  const text = decode(await readBytes(request, most));
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's message may quote the text, so it is not passed on.
+    throw new Problem(
+      "invalid",
+      text === "" ? "Cannot read the body: it is empty, send JSON" : "Cannot read the body: it is no JSON",
+    );
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new Problem("invalid", "Cannot read the body: it must be a JSON object");
+  }
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null));
+}
+
+async function readBytes(request: Request, most: number): Promise<Uint8Array> {
+  const length = Number(request.headers.get("content-length") ?? 0);
+  if (length > most) throw tooLarge(most);
+  if (request.body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const reader = (request.body as ReadableStream<Uint8Array>).getReader();
+  while (true) {
+    const { done, value } = await reader.read().catch(() => {
+      throw new Problem("invalid", "Cannot read the body: the connection ended before it did");
+    });
+    if (done) break;
+    size += value.length;
+    if (size > most) {
+      void reader.cancel().catch(() => {});
+      throw tooLarge(most);
+    }
+    chunks.push(value);
+  }
+  if (chunks.length === 1) return chunks[0]!;
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+function tooLarge(most: number): Problem {
+  return new Problem(
+    "payload_too_large",
+    `Cannot read the body: it has more than ${most} bytes; send less at once, or raise --max-body`,
+  );
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Problem("invalid", "Cannot read the body: it is no UTF-8");
+  }
+}

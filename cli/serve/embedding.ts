@@ -1,0 +1,86 @@
+/** Embeds the texts of a request, whatever family it is of: prompt, limits, queue, disconnects, counts. */
+import type { Embedding, EmbedOptions, Truncate } from "@llamasaur/llamasaur";
+import type { Choice, InputType } from "./models.ts";
+import { Problem } from "./problem.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** What is to be embedded. */
+export interface EmbedRequest {
+  readonly texts: readonly string[];
+  readonly inputType?: InputType | undefined;
+  readonly dimensions?: number | undefined;
+  readonly normalize?: boolean | undefined;
+  /** Whether a long text may be cut; undefined leaves it to the server. */
+  readonly truncate?: boolean | undefined;
+  /** Which end of a long text is cut off. */
+  readonly direction?: "end" | "start" | undefined;
+}
+
+/** The vectors, and what is told of them. */
+export interface Embedded {
+  readonly vectors: readonly Float32Array[];
+  readonly tokens: number;
+  readonly headers: Record<string, string>;
+}
+
+/** Embeds. */
+export async function embed(exchange: Exchange, choice: Choice, request: EmbedRequest): Promise<Embedded> {
+  const { model } = choice;
+  const { texts } = request;
+  exchange.take(model, texts.length);
+  return await model.use(async (llama) => {
+    const options = optionsOf(choice, request, exchange.truncate);
+    const characters = texts.reduce((sum, { length }) => sum + length, 0);
+    const ticket = exchange.enter(model, texts, llama.info.maxTokens);
+    try {
+      const rows: Embedding[] = await exchange.run((signal) =>
+        llama.embedDetailed(texts, { ...options, signal, onProgress: ({ tokens }) => ticket.progress(tokens) })
+      );
+      let [tokens, truncated] = [0, 0];
+      for (const row of rows) {
+        tokens += row.tokens;
+        if (row.truncated) truncated++;
+      }
+      if (truncated === 0) exchange.learn(model, tokens, characters);
+      exchange.counts({ tokens, truncated, characters });
+      const headers = { ...exchange.headers(), "x-llamasaur-fingerprint": model.fingerprint(llama, options) };
+      return { vectors: rows.map(({ embedding }) => embedding), tokens, headers };
+    } finally {
+      ticket.leave();
+    }
+  });
+}
+
+/** The options of the call. */
+function optionsOf({ model, inputType }: Choice, request: EmbedRequest, standard: Truncate): EmbedOptions {
+  const type = inputType ?? request.inputType;
+  return {
+    ...promptFor(model, type),
+    dimensions: request.dimensions ?? model.options.dimensions,
+    normalize: request.normalize,
+    truncate: truncateOf(request, standard),
+  };
+}
+
+function promptFor(model: Choice["model"], type: InputType | undefined): Pick<EmbedOptions, "prompt" | "inputType"> {
+  if (type === undefined) return {};
+  const given = type === "query" ? model.options.queryPrompt : model.options.documentPrompt;
+  if (given !== undefined) return { prompt: given };
+  if (model.prompts(type)) return { inputType: type };
+  throw new Problem(
+    "invalid",
+    `Cannot put a ${type}'s prompt before the texts: the model's own is not known; start the server with --query-prompt ` +
+      "and --document-prompt, which may be empty",
+    { field: "input_type" },
+  );
+}
+
+/** What becomes of long texts: a body's own word goes before the server's. */
+export function truncateOf(
+  { truncate, direction }: Pick<EmbedRequest, "truncate" | "direction">,
+  standard: Truncate,
+): Truncate {
+  if (truncate === false) return "error";
+  if (truncate === undefined && standard === "error") return "error";
+  return direction ?? (standard === "error" ? "end" : standard);
+}

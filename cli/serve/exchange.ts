@@ -1,0 +1,150 @@
+/** Follows one request: its limits, its end when the client goes, and what is told of it in headers, metrics and the log. */
+import type { Truncate } from "@llamasaur/llamasaur";
+import { type Family, Problem } from "./problem.ts";
+import type { Ticket } from "./queue.ts";
+import type { ServedModel } from "./served_model.ts";
+
+/** What every request is held to. */
+export interface Limits {
+  /** What becomes of long texts where a request says nothing. */
+  readonly truncate: Truncate;
+  /** Texts of a request; undefined is any number. */
+  readonly maxBatchSize: number | undefined;
+  /** Bytes of a body. */
+  readonly maxBody: number;
+  /** Milliseconds for the model; undefined is any time. */
+  readonly timeout: number | undefined;
+  /** Aborted when running requests must end. */
+  readonly end: AbortSignal;
+}
+
+/** What a request came to. */
+export interface Counts {
+  readonly tokens: number;
+  readonly truncated: number;
+  readonly characters: number;
+}
+
+const SURE = 4096; // characters after which the density of tokens counts fully
+
+/** The client has gone: nobody reads the answer. */
+export class Gone extends Error {
+  override readonly name = "Gone";
+}
+
+/** A request and its answer. */
+export class Exchange {
+  readonly request: Request;
+  readonly route: string;
+  /** Whose body an error has; a body may choose another one. */
+  family: Family;
+  readonly start: number = performance.now();
+  model: ServedModel | undefined;
+  texts = 0;
+  counted: Counts | undefined;
+  /** Milliseconds that the model took, waiting included. */
+  computed = 0;
+  /** Milliseconds until the model was asked. */
+  waited = 0;
+  cancelled = false;
+  readonly #limits: Limits;
+  readonly #gone: AbortSignal | undefined;
+
+  /** @param gone Aborted when the client goes. */
+  constructor(request: Request, route: string, family: Family, limits: Limits, gone?: AbortSignal) {
+    this.request = request;
+    this.route = route;
+    this.family = family;
+    this.#limits = limits;
+    this.#gone = gone;
+  }
+
+  /** What becomes of long texts where the body says nothing. */
+  get truncate(): Truncate {
+    return this.#limits.truncate;
+  }
+
+  /** Takes so many texts to a model. */
+  take(model: ServedModel, texts: number): void {
+    this.model = model;
+    this.texts = texts;
+    const { maxBatchSize } = this.#limits;
+    if (maxBatchSize === undefined || texts <= maxBatchSize) return;
+    throw new Problem(
+      "batch_too_large",
+      `Cannot take ${texts} texts at once: the limit is ${maxBatchSize} (--max-batch-size)`,
+    );
+  }
+
+  /**
+   * Enters the model's queue. Counting tokens would tokenise twice, so they are estimated by what a character came to so far.
+   *
+   * @param more Characters that go with each text.
+   */
+  enter(model: ServedModel, texts: readonly string[], maxTokens: number, more = 0): Ticket {
+    let tokens = 0;
+    for (const { length } of texts) tokens += Math.min(maxTokens, Math.ceil((length + more) * model.density) + 2);
+    return model.queue.enter(tokens);
+  }
+
+  /** Learns how many tokens a character comes to. */
+  learn(model: ServedModel, tokens: number, characters: number): void {
+    if (characters === 0) return;
+    const weight = Math.min(1, characters / SURE) / 8;
+    model.density += weight * (tokens / characters - model.density);
+  }
+
+  /** Runs the model's work until the client goes, the time is over or the server ends. */
+  async run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const client = this.#gone;
+    const { end, timeout } = this.#limits;
+    const stop = new AbortController();
+    const gone = (): void => stop.abort(new Gone("the client has gone"));
+    const over = (): void => stop.abort(new Problem("unavailable", "Cannot answer: the server is closing"));
+    client?.addEventListener("abort", gone, { once: true });
+    end.addEventListener("abort", over, { once: true });
+    if (client?.aborted) gone();
+    if (end.aborted) over();
+    const timer = timeout === undefined ? undefined : setTimeout(() => {
+      stop.abort(new Problem("unavailable", `Cannot answer within ${timeout} ms (--timeout)`));
+    }, timeout);
+    const start = performance.now();
+    this.waited = start - this.start;
+    try {
+      return await work(stop.signal);
+    } catch (error) {
+      this.cancelled = stop.signal.aborted;
+      throw this.cancelled ? stop.signal.reason : error;
+    } finally {
+      clearTimeout(timer);
+      client?.removeEventListener("abort", gone);
+      end.removeEventListener("abort", over);
+      this.computed = performance.now() - start;
+    }
+  }
+
+  /** Keeps what the request came to. */
+  counts(counts: Counts): void {
+    this.counted = counts;
+  }
+
+  /** The headers that tell what the request came to; those of text-embeddings-inference are in milliseconds, too. */
+  headers(): Record<string, string> {
+    const { tokens = 0, truncated = 0, characters = 0 } = this.counted ?? {};
+    const total = performance.now() - this.start;
+    return {
+      ...(truncated > 0 && { "x-truncated": String(truncated) }),
+      "x-compute-type": "cpu",
+      "x-compute-time": whole(total),
+      "x-compute-characters": String(characters),
+      "x-compute-tokens": String(tokens),
+      "x-total-time": whole(total),
+      "x-queue-time": whole(this.waited),
+      "x-inference-time": whole(this.computed),
+    };
+  }
+}
+
+function whole(milliseconds: number): string {
+  return String(Math.round(milliseconds));
+}

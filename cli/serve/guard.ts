@@ -1,0 +1,136 @@
+/** Decides who may ask: by Host and Origin against DNS rebinding and foreign web pages, and by keys. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { Problem } from "./problem.ts";
+
+/** Who may ask. */
+export interface GuardOptions {
+  /** Keys, one of which a request must have as `Authorization: Bearer` or `x-api-key`. Default: none is needed. */
+  readonly keys?: readonly string[] | undefined;
+  /** Whether only this machine reaches the server: then the Host header is checked. Default: true. */
+  readonly loopback?: boolean | undefined;
+  /** Names of hosts that are accepted besides, on loopback. */
+  readonly allowHosts?: readonly string[] | undefined;
+  /** Origins of web pages that are accepted besides, such as `https://chat.example.com`; `*` and `null` only with keys. */
+  readonly allowOrigins?: readonly string[] | undefined;
+}
+
+const OPEN = ["/healthz", "/readyz", "/health"];
+const HOSTS = ["localhost", "host.docker.internal", "host.containers.internal"];
+const ORIGINS = ["app://obsidian.md", "tauri://localhost"];
+const EXPOSED = "x-truncated, x-llamasaur-fingerprint, x-request-id, retry-after, x-compute-type, x-compute-time, " +
+  "x-compute-characters, x-compute-tokens, x-total-time, x-queue-time, x-inference-time";
+
+/** Checks requests. */
+export class Guard {
+  readonly #digests: readonly Uint8Array[];
+  readonly #loopback: boolean;
+  readonly #hosts: ReadonlySet<string>;
+  readonly #origins: ReadonlySet<string>;
+
+  constructor({ keys = [], loopback = true, allowHosts = [], allowOrigins = [] }: GuardOptions) {
+    const open = allowOrigins.find((origin) => origin === "*" || origin === "null");
+    if (open !== undefined && keys.length === 0) {
+      throw new RangeError(
+        `Cannot allow the origin ${open} without a key: any web page could read; give --api-key-file`,
+      );
+    }
+    this.#digests = keys.map(digest);
+    this.#loopback = loopback;
+    this.#hosts = new Set([...HOSTS, ...allowHosts].map((host) => host.toLowerCase()));
+    this.#origins = new Set([...ORIGINS, ...allowOrigins]);
+  }
+
+  /**
+   * Checks a request.
+   *
+   * @returns The headers that its answer gets.
+   * @throws {Problem} `forbidden` or `unauthorized`.
+   */
+  check(request: Request, path: string): Record<string, string> {
+    this.#checkHost(request);
+    const headers = this.#checkOrigin(request);
+    const open = OPEN.includes(path) || path === "/metrics" && this.#loopback;
+    if (this.#digests.length > 0 && !open && !this.#hasKey(request)) {
+      throw new Problem(
+        "unauthorized",
+        "Cannot answer without a key: send it as Authorization: Bearer KEY or x-api-key",
+      );
+    }
+    return headers;
+  }
+
+  /** Answers a preflight; undefined if the request is none. */
+  preflight(request: Request): Response | undefined {
+    if (request.method !== "OPTIONS" || !request.headers.has("access-control-request-method")) return undefined;
+    this.#checkHost(request);
+    const headers: Record<string, string> = {
+      ...this.#checkOrigin(request),
+      "access-control-allow-methods": "GET, HEAD, POST",
+      "access-control-allow-headers": request.headers.get("access-control-request-headers")?.slice(0, 1000) ??
+        "content-type, authorization, x-api-key",
+      "access-control-max-age": "600",
+    };
+    if (request.headers.get("access-control-request-private-network") === "true") {
+      headers["access-control-allow-private-network"] = "true";
+    }
+    return new Response(null, { status: 204, headers });
+  }
+
+  #checkHost(request: Request): void {
+    if (!this.#loopback) return;
+    const host = hostOf(request.headers.get("host") ?? new URL(request.url).host);
+    if (isLocal(host) || this.#hosts.has(host)) return;
+    throw new Problem(
+      "forbidden",
+      "Cannot answer for this Host: a server on loopback takes localhost alone, since any name may lead here (DNS " +
+        "rebinding); allow it with --allow-host",
+    );
+  }
+
+  #checkOrigin(request: Request): Record<string, string> {
+    const origin = request.headers.get("origin");
+    if (origin === null) return {};
+    if (this.#accepts(origin)) {
+      return { "access-control-allow-origin": origin, "access-control-expose-headers": EXPOSED, vary: "origin" };
+    }
+    // With a key, off loopback, another page's request does no harm: the page has no key, and no header lets it read.
+    if (!this.#loopback && this.#digests.length > 0 && request.method !== "OPTIONS") return { vary: "origin" };
+    throw new Problem("forbidden", "Cannot answer for a page of this Origin: allow it with --cors");
+  }
+
+  #accepts(origin: string): boolean {
+    if (this.#origins.has(origin) || this.#origins.has("*") && this.#digests.length > 0) return true;
+    if (/^vscode-webview:\/\/[\w.-]+$/.test(origin)) return true;
+    const [, authority] = /^https?:\/\/([^/?#@\\]+)$/.exec(origin) ?? [];
+    return authority !== undefined && isLocal(hostOf(authority));
+  }
+
+  #hasKey(request: Request): boolean {
+    const bearer = /^Bearer +(\S+)\s*$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+    const given = bearer ?? request.headers.get("x-api-key");
+    if (given === null || given === undefined) return false;
+    const hashed = digest(given);
+    // All are compared, whichever fits: the time tells nothing.
+    return this.#digests.reduce((found, key) => timingSafeEqual(key, hashed) || found, false);
+  }
+}
+
+function digest(key: string): Uint8Array {
+  return createHash("sha256").update(key).digest();
+}
+
+/** The host without its port, in small letters; of a name with a final dot the name. */
+function hostOf(authority: string): string {
+  const [, host = ""] = /^(\[[^\]]*\]|[^:]*)(?::\d*)?$/.exec(authority) ?? [];
+  return host.toLowerCase().replace(/\.$/, "");
+}
+
+/** Whether a host is this machine by its very name. */
+function isLocal(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || /^127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/.test(host);
+}
+
+/** Whether an address to listen on is reached by this machine alone. */
+export function isLoopback(host: string): boolean {
+  return isLocal(host) || host === "::1";
+}

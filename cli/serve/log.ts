@@ -1,0 +1,52 @@
+/** Says of a request what a log may have: numbers and names of the server's own, never a text. */
+import type { Exchange } from "./exchange.ts";
+
+/** A line of the log. */
+export interface LogEntry {
+  /** What happened. */
+  readonly event: "request" | "load" | "unload" | "error" | "note";
+  /** The request's id. */
+  readonly id?: string;
+  /** The trace id of `traceparent`. */
+  readonly trace?: string;
+  readonly route?: string;
+  readonly status?: number;
+  /** The kind of trouble. */
+  readonly problem?: string;
+  readonly model?: string;
+  readonly texts?: number;
+  readonly tokens?: number;
+  /** Texts that were cut. */
+  readonly truncated?: number;
+  readonly cancelled?: boolean;
+  /** Milliseconds. */
+  readonly ms?: number;
+  readonly message?: string;
+}
+
+/** The line of a request. */
+export function entryOf(exchange: Exchange, id: string, status: number, problem: string | undefined): LogEntry {
+  const { request, route, model, texts, counted, cancelled } = exchange;
+  const trace = /^[\da-f]{2}-([\da-f]{32})-/.exec(request.headers.get("traceparent") ?? "")?.[1];
+  return {
+    event: "request",
+    id,
+    ...(trace !== undefined && { trace }),
+    route,
+    status,
+    ...(problem !== undefined && { problem }),
+    ...(model && { model: model.name, texts }),
+    ...(counted && { tokens: counted.tokens, ...(counted.truncated > 0 && { truncated: counted.truncated }) }),
+    ...(cancelled && { cancelled }),
+    ms: Math.round((performance.now() - exchange.start) * 10) / 10,
+  };
+}
+
+/** The line as a person reads it. */
+export function textOf(entry: LogEntry): string {
+  const { event, ...rest } = entry;
+  const words = Object.entries(rest).map(([name, value]) =>
+    `${name}=${typeof value === "string" && /\s/.test(value) ? JSON.stringify(value) : value}`
+  );
+  return [event, ...words].join(" ");
+}

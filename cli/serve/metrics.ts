@@ -1,0 +1,152 @@
+/** Counts what the server does, in the names of text-embeddings-inference where the thing is the same. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Exchange } from "./exchange.ts";
+import type { ServedModel } from "./served_model.ts";
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const TOKENS = [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 8192, 65536];
+
+/** The numbers of a server. Labels are routes and the server's own models: a client cannot make a new one. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #requests: Counter<"route">;
+  readonly #succeeded: Counter<"route">;
+  readonly #failed: Counter<"route" | "status">;
+  readonly #duration: Histogram<"route">;
+  readonly #queued: Histogram<"route">;
+  readonly #inference: Histogram<"route">;
+  readonly #length: Histogram<"model">;
+  readonly #truncated: Counter<"model">;
+  readonly #cancelled: Counter<"model">;
+  readonly #loads: Counter<"model">;
+  readonly #unloads: Counter<"model">;
+
+  constructor(models: readonly ServedModel[]) {
+    const registers = [this.#registry];
+    const counter = <L extends string>(name: string, help: string, ...labelNames: L[]): Counter<L> =>
+      new Counter({ name, help, labelNames, registers });
+    const histogram = <L extends string>(name: string, help: string, buckets: number[], ...labelNames: L[]) =>
+      new Histogram<L>({ name, help, buckets, labelNames, registers });
+    this.#requests = counter("te_request_count", "Requests", "route");
+    this.#succeeded = counter("te_request_success", "Requests that were answered", "route");
+    this.#failed = counter("te_request_failure", "Requests that got an error", "route", "status");
+    this.#duration = histogram("te_request_duration", "Seconds of a request", SECONDS, "route");
+    this.#queued = histogram("te_request_queue_duration", "Seconds until the model was asked", SECONDS, "route");
+    this.#inference = histogram("te_request_inference_duration", "Seconds that the model took", SECONDS, "route");
+    this.#length = histogram("te_request_input_length", "Tokens of a request", TOKENS, "model");
+    this.#truncated = counter("llamasaur_truncated_total", "Texts that were cut", "model");
+    this.#cancelled = counter(
+      "llamasaur_cancelled_total",
+      "Requests whose client went, or whose time was over",
+      "model",
+    );
+    this.#loads = counter("llamasaur_loads_total", "Times that a model was loaded", "model");
+    this.#unloads = counter("llamasaur_unloads_total", "Times that an idle model was unloaded", "model");
+    for (const one of GAUGES) addGauge(this.#registry, one, models);
+    addInfo(this.#registry, models);
+  }
+
+  /** Counts a request that has ended. */
+  ended(exchange: Exchange, status: number): void {
+    const { route, model, counted, cancelled } = exchange;
+    this.#requests.inc({ route });
+    if (status < 400) this.#succeeded.inc({ route });
+    else this.#failed.inc({ route, status: String(status) });
+    this.#duration.observe({ route }, (performance.now() - exchange.start) / 1000);
+    if (model === undefined) return;
+    const label = { model: labelOf(model) };
+    if (cancelled) this.#cancelled.inc(label);
+    if (counted === undefined) return;
+    this.#queued.observe({ route }, exchange.waited / 1000);
+    this.#inference.observe({ route }, exchange.computed / 1000);
+    this.#length.observe(label, counted.tokens);
+    this.#truncated.inc(label, counted.truncated);
+  }
+
+  /** Counts a load or an unload. */
+  changed(model: ServedModel, loaded: boolean): void {
+    (loaded ? this.#loads : this.#unloads).inc({ model: labelOf(model) });
+  }
+
+  /** The text that Prometheus reads. */
+  async response(): Promise<Response> {
+    return new Response(await this.#registry.metrics(), { headers: { "content-type": this.#registry.contentType } });
+  }
+}
+
+interface GaugeOf {
+  readonly name: string;
+  readonly help: string;
+  readonly value: (model: ServedModel) => number;
+}
+
+const GAUGES: readonly GaugeOf[] = [
+  { name: "te_queue_size", help: "Requests that wait or are computed", value: ({ queue }) => queue.requests },
+  {
+    name: "te_batch_next_size",
+    help: "Sequences of the last pass",
+    value: ({ loaded }) => loaded?.activity.lastPass.sequences ?? 0,
+  },
+  {
+    name: "te_batch_next_tokens",
+    help: "Tokens of the last pass",
+    value: ({ loaded }) => loaded?.activity.lastPass.tokens ?? 0,
+  },
+  { name: "llamasaur_queue_tokens", help: "Tokens that wait, estimated", value: ({ queue }) => queue.tokens },
+  {
+    name: "llamasaur_tokens_per_second",
+    help: "Tokens a second while there is work",
+    value: ({ queue }) => queue.rate,
+  },
+  {
+    name: "llamasaur_sequences_computed",
+    help: "Sequences computed since the model was loaded",
+    value: ({ loaded }) => loaded?.activity.sequences ?? 0,
+  },
+  {
+    name: "llamasaur_tokens_computed",
+    help: "Tokens computed since the model was loaded",
+    value: ({ loaded }) => loaded?.activity.tokens ?? 0,
+  },
+  { name: "llamasaur_model_loaded", help: "1 while the model is loaded", value: ({ loaded }) => loaded ? 1 : 0 },
+  {
+    name: "llamasaur_memory_bytes",
+    help: "Bytes of weights and contexts at most",
+    value: ({ loaded }) => loaded ? loaded.info.memory.weights + loaded.info.memory.contexts : 0,
+  },
+];
+
+function addGauge(registry: Registry, { name, help, value }: GaugeOf, models: readonly ServedModel[]): void {
+  registry.registerMetric(
+    new Gauge({
+      name,
+      help,
+      labelNames: ["model"],
+      registers: [],
+      collect(this: Gauge<"model">) {
+        for (const model of models) this.set({ model: labelOf(model) }, value(model));
+      },
+    }),
+  );
+}
+
+function addInfo(registry: Registry, models: readonly ServedModel[]): void {
+  registry.registerMetric(
+    new Gauge({
+      name: "llamasaur_model_info",
+      help: "1 for each model, with its fingerprint",
+      labelNames: ["model", "role", "fingerprint"],
+      registers: [],
+      collect(this: Gauge<"model" | "role" | "fingerprint">) {
+        this.reset();
+        for (const model of models) {
+          this.set({ model: labelOf(model), role: model.role, fingerprint: model.known?.fingerprint ?? "" }, 1);
+        }
+      },
+    }),
+  );
+}
+
+function labelOf(model: ServedModel): string {
+  return model.name;
+}

@@ -1,0 +1,135 @@
+/** Says what is wrong with a request, in the words and the body of the family of routes that it was sent to. */
+
+/** A family of routes: each has its own body for errors. */
+export type Family = "openai" | "rerank" | "tei" | "ollama";
+
+/** What kind of trouble it is. */
+export type Kind =
+  | "invalid"
+  | "unauthorized"
+  | "forbidden"
+  | "model_not_found"
+  | "wrong_model"
+  | "too_long"
+  | "batch_too_large"
+  | "not_found"
+  | "method_not_allowed"
+  | "payload_too_large"
+  | "unsupported_media_type"
+  | "overloaded"
+  | "unavailable"
+  | "internal";
+
+const STATUS: Readonly<Record<Kind, number>> = {
+  invalid: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  model_not_found: 404,
+  wrong_model: 404,
+  too_long: 400,
+  batch_too_large: 413,
+  not_found: 404,
+  method_not_allowed: 405,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  overloaded: 429,
+  unavailable: 503,
+  internal: 500,
+};
+
+// As text-embeddings-inference (router/src/http/types.rs and server.rs) answers.
+const TEI_STATUS: Partial<Readonly<Record<Kind, number>>> = {
+  invalid: 422,
+  too_long: 422,
+  batch_too_large: 422,
+  wrong_model: 424,
+  model_not_found: 424,
+};
+const TEI_TYPE: Partial<Readonly<Record<Kind, string>>> = {
+  wrong_model: "Backend",
+  model_not_found: "Backend",
+  overloaded: "Overloaded",
+  unavailable: "Unhealthy",
+  internal: "Backend",
+};
+
+/** A request that gets no answer but an error. The message says what is wanted, and never has a text of the request. */
+export class Problem extends Error {
+  override readonly name = "Problem";
+  readonly kind: Kind;
+  /** The field of the body that is wrong. */
+  readonly field: string | undefined;
+  /** Seconds after which it may be tried again. */
+  readonly retryAfter: number | undefined;
+
+  constructor(kind: Kind, message: string, more: { readonly field?: string; readonly retryAfter?: number } = {}) {
+    super(message);
+    this.kind = kind;
+    this.field = more.field;
+    this.retryAfter = more.retryAfter;
+  }
+}
+
+/** The answer that tells of a problem. */
+export function problemResponse(problem: Problem, family: Family): Response {
+  const status = (family === "tei" ? TEI_STATUS[problem.kind] : undefined) ?? STATUS[problem.kind];
+  const headers: Record<string, string> = { "content-type": "application/json" };
+  if (problem.retryAfter !== undefined) headers["retry-after"] = String(problem.retryAfter);
+  if (problem.kind === "unauthorized") headers["www-authenticate"] = "Bearer";
+  return new Response(JSON.stringify(bodyOf(problem, status, family)), { status, headers });
+}
+
+function bodyOf(problem: Problem, status: number, family: Family): Record<string, unknown> {
+  const { kind, message, field } = problem;
+  if (family === "tei") return { error: message, error_type: TEI_TYPE[kind] ?? "Validation" };
+  // Ollama's own words: programs look for them.
+  if (family === "ollama") {
+    return { error: kind === "too_long" ? `the input length exceeds the context length: ${message}` : message };
+  }
+  const type = status >= 500
+    ? "server_error"
+    : kind === "overloaded"
+    ? "rate_limit_error"
+    : kind === "unauthorized"
+    ? "authentication_error"
+    : "invalid_request_error";
+  const error = { message, type, param: field ?? null, code: CODES[kind] ?? null };
+  return family === "openai" ? { error } : { error, message, detail: message };
+}
+
+const CODES: Partial<Readonly<Record<Kind, string>>> = {
+  unauthorized: "invalid_api_key",
+  model_not_found: "model_not_found",
+  wrong_model: "model_not_found",
+  too_long: "context_length_exceeded",
+  batch_too_large: "batch_too_large",
+  payload_too_large: "payload_too_large",
+  overloaded: "rate_limit_exceeded",
+  not_found: "unknown_url",
+  method_not_allowed: "method_not_allowed",
+};
+
+/** The family that a path belongs to. */
+export function familyOf(path: string): Family {
+  if (path.startsWith("/api/")) return "ollama";
+  if (/^(\/v[12])?\/rerank$/.test(path)) return "rerank";
+  return ["/embed", "/", "/info", "/health"].includes(path) ? "tei" : "openai";
+}
+
+/** The problem that an error of the library is. A text can never be the server's fault: what it causes is a 4xx. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (!(error instanceof Error)) return new Problem("internal", "Cannot answer: something failed");
+  const { message, name } = error;
+  if (name === "RangeError" && /tokens?\b.*\blimit is\b/.test(message)) return new Problem("too_long", message);
+  if (name === "TypeError" || name === "RangeError") return new Problem("invalid", message);
+  const code = (error as { readonly code?: unknown }).code;
+  if (name === "LlamaError" && ["non-finite", "model-unsupported"].includes(String(code))) {
+    return new Problem("invalid", message);
+  }
+  if (name === "LlamaError" && code === "out-of-memory") return new Problem("too_long", message);
+  if (name === "LlamaError" && code === "closed") {
+    return new Problem("unavailable", "Cannot answer: the server is closing");
+  }
+  return new Problem("internal", "Cannot answer: the model failed; the log says more");
+}

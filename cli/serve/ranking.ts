@@ -1,0 +1,47 @@
+/** Ranks the documents of a request, whatever family it is of. */
+import type { Ranked, Truncate } from "@llamasaur/llamasaur";
+import type { Choice } from "./models.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** What is to be ranked. */
+export interface RankRequest {
+  readonly query: string;
+  readonly documents: readonly string[];
+  readonly instruction?: string | undefined;
+  readonly truncate: Truncate;
+}
+
+/** The ranking, and what is told of it. */
+export interface Ranking {
+  /** All documents, best first. */
+  readonly ranked: readonly Ranked<string>[];
+  readonly tokens: number;
+  readonly headers: Record<string, string>;
+}
+
+/** Ranks. */
+export async function rank(exchange: Exchange, choice: Choice, request: RankRequest): Promise<Ranking> {
+  const { model } = choice;
+  const { query, documents, instruction, truncate } = request;
+  exchange.take(model, documents.length);
+  return await model.use(async (llama) => {
+    const characters = documents.reduce((sum, { length }) => sum + length + query.length, 0);
+    const ticket = exchange.enter(model, documents, llama.info.maxTokens, query.length);
+    let tokens = 0;
+    try {
+      const ranked = await exchange.run((signal) =>
+        llama.rerank(query, documents, {
+          instruction,
+          truncate,
+          signal,
+          onProgress: (progress) => ticket.progress(tokens = progress.tokens),
+        })
+      );
+      const truncated = ranked.filter((one) => one.truncated).length;
+      exchange.counts({ tokens, truncated, characters });
+      return { ranked, tokens, headers: exchange.headers() };
+    } finally {
+      ticket.leave();
+    }
+  });
+}

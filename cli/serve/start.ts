@@ -1,0 +1,146 @@
+/** Runs the server of `llamasaur serve`: models found, socket open, models loaded, banner, and the end on a signal. */
+import { existsSync, statSync } from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { EXIT, Failure } from "../failure.ts";
+import { mayDownload } from "../model.ts";
+import { shellWord } from "../quote.ts";
+import type { Session } from "../session.ts";
+import { banner } from "./banner.ts";
+import { createHandler, type Handler } from "./handler.ts";
+import { listen, type Listener } from "./listen.ts";
+import { type LogEntry, textOf } from "./log.ts";
+import type { ModelOptions } from "./served_model.ts";
+import { type ModelSettings, type ServeFlags, type Settings, settle } from "./settings.ts";
+
+/** Serves until a signal comes. */
+export async function serve(flags: ServeFlags, session: Session): Promise<void> {
+  const settings = settle(flags);
+  if (flags.printConfig) {
+    const { keys, ...told } = settings; // a key is not for a terminal
+    return await session.json({ ...told, keys: keys.length });
+  }
+  const paths = await findModels(settings, session);
+  const log = logger(settings, session);
+  const options = modelOptions(settings, paths, session, log);
+  const handler = createHandler(options, {
+    ...settings,
+    loopback: isLocal(settings),
+    allowHosts: settings.allowHost,
+    allowOrigins: settings.cors,
+    onLog: log,
+  });
+  const listener = listen(settings.host, settings.port, handler.fetch);
+  try {
+    const stopped = new Promise<void>((resolve) => {
+      session.signal.addEventListener("abort", () => resolve(), { once: true });
+      if (session.signal.aborted) resolve();
+    });
+    const ready = settings.lazy ? Promise.resolve() : handler.ready();
+    await Promise.race([ready, stopped]);
+    ready.catch(() => {}); // should it fail after the signal
+    if (!session.signal.aborted) session.say(banner(settings, listener.port, () => promptsOf(settings)));
+    await stopped;
+  } finally {
+    await end(handler, listener, settings);
+  }
+}
+
+function isLocal({ host }: Settings): boolean {
+  return /^(localhost|127\.|\[?::1\]?$)/.test(host);
+}
+
+function promptsOf(settings: Settings): string {
+  const given = settings.queryPrompt ?? settings.documentPrompt;
+  return given === undefined ? "of the model's own, where they are known: NAME@query, NAME@document" : "given";
+}
+
+/** Ends: not ready, then no new connections, then the running requests until their grace is over, then the models. */
+async function end(handler: Handler, listener: Listener, { drain, grace }: Settings): Promise<void> {
+  const drained = handler.drain();
+  if (drain > 0) await pause(drain);
+  const stopped = listener.stop();
+  await Promise.race([Promise.all([drained, stopped]), pause(grace)]);
+  await handler.close();
+  listener.abort();
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, milliseconds).unref?.());
+}
+
+/** Where each model's file is; what is not here is got first if that was asked for. */
+async function findModels(settings: Settings, session: Session): Promise<string[]> {
+  const { resolveModel, download, ModelNotFoundError } = await import("@llamasaur/llamasaur/models");
+  const paths: string[] = [];
+  for (const one of settings.models) {
+    const { model } = one;
+    try {
+      const path = resolveModel(model);
+      const file = path.startsWith("file:") ? fileURLToPath(path) : path;
+      if (!existsSync(file)) {
+        throw new ModelNotFoundError(`Cannot find the model ${model}: there is no such file`, model);
+      }
+      paths.push(file);
+    } catch (error) {
+      if (!(error instanceof ModelNotFoundError)) throw error;
+      const ofHub = model.startsWith("hf:") || !/[\\/]|\.gguf$|^[~$%.]/i.test(model);
+      if (!ofHub || /no such name/.test(error.message)) throw error;
+      if (!mayDownload({ ...(settings.download !== undefined && { download: settings.download }) })) {
+        throw notHere(one, settings);
+      }
+      paths.push(await download(model, { signal: session.signal, ...(session.quiet && { onProgress: () => {} }) }));
+    }
+  }
+  return paths;
+}
+
+/** The failure for a model that is not here: the line that gets it and serves. */
+function notHere({ role, model }: ModelSettings, { models }: Settings): Failure {
+  const words = models.map((one) => `--${one.role} ${shellWord(`${one.model}=${one.names.join(",")}`)}`);
+  return new Failure(
+    `Cannot find the model ${model} (--${role}): it is not on this machine, and nothing is downloaded unasked. This gets it:\n\n` +
+      `  llamasaur serve ${words.join(" ")} --download\n`,
+    EXIT.missing,
+  );
+}
+
+/** What the handler is given of each model. The memory limit is divided: each has room for its weights, and the rest is shared. */
+function modelOptions(
+  settings: Settings,
+  paths: readonly string[],
+  session: Session,
+  log: (entry: LogEntry) => void,
+): ModelOptions[] {
+  const sizes = paths.map((path) => statSync(path).size);
+  const rest = (settings.memoryLimit ?? 0) - sizes.reduce((sum, size) => sum + size, 0);
+  return settings.models.map((model, i): ModelOptions => {
+    const shared = settings.memoryLimit === undefined
+      ? undefined
+      : Math.max(1, Math.floor(sizes[i]! + rest / sizes.length));
+    return {
+      ...model,
+      model: paths[i]!,
+      load: {
+        contexts: model.contexts,
+        device: model.device,
+        memoryLimit: model.memoryLimit ?? shared,
+        library: settings.library,
+        signal: session.signal,
+        onLog: ({ level, message }) => {
+          if (level === "warn" && !/ truncated to /.test(message)) {
+            log({ event: "note", model: model.names[0]!, message });
+          }
+        },
+      },
+    };
+  });
+}
+
+function logger({ log }: Settings, session: Session): (entry: LogEntry) => void {
+  return (entry) => {
+    if (session.quiet && entry.event !== "error") return;
+    const line = log === "json" ? JSON.stringify({ time: new Date().toISOString(), ...entry }) : textOf(entry);
+    process.stderr.write(`${line}\n`);
+  };
+}

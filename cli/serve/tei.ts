@@ -1,0 +1,98 @@
+/** Serves the routes of text-embeddings-inference; its rerank is told by its body (rerank.ts). */
+import { z } from "@hono/zod-openapi";
+import { VERSION } from "../version.ts";
+import { vectorsResponse } from "./answer.ts";
+import { embed } from "./embedding.ts";
+import type { Exchange } from "./exchange.ts";
+import type { InputType, Models } from "./models.ts";
+import { Problem } from "./problem.ts";
+import { listOf, type Routes, TEXTS } from "./routes.ts";
+
+const BODY = z.object({
+  inputs: TEXTS,
+  truncate: z.boolean().optional(),
+  truncation_direction: z.enum(["Left", "Right", "left", "right"]).optional(),
+  prompt_name: z.string().optional(),
+  normalize: z.boolean().optional(),
+  dimensions: z.int().min(1).optional(),
+}).openapi("EmbedRequest");
+
+const ANSWER = z.array(z.array(z.number()));
+
+const TYPES: Readonly<Record<string, InputType>> = {
+  query: "query",
+  document: "document",
+  passage: "document",
+};
+
+/** Adds the routes. */
+export function addTei(routes: Routes, models: Models, maxBatchSize: number | undefined): void {
+  // @huggingface/inference sends its texts to the very URL that it was given.
+  for (const path of ["/embed", "/"]) {
+    routes.post({
+      path,
+      summary: "Vectors of texts, as text-embeddings-inference gives them",
+      family: "tei",
+      body: BODY,
+      answer: ANSWER,
+      handle: (exchange, body) => answer(exchange, models, body),
+    });
+  }
+  routes.get({
+    path: "/info",
+    summary: "The first model, as text-embeddings-inference tells of it",
+    family: "tei",
+    answer: z.looseObject({ model_id: z.string() }),
+    handle: () => Response.json(infoOf(models, maxBatchSize)),
+  });
+  routes.get({
+    path: "/health",
+    summary: "Whether the process lives",
+    family: "tei",
+    answer: z.string(),
+    text: true,
+    handle: () => new Response("", { headers: { "content-type": "text/plain" } }),
+  });
+}
+
+async function answer(exchange: Exchange, models: Models, body: z.output<typeof BODY>): Promise<Response> {
+  const choice = models.choose("embed", undefined, false);
+  const { vectors, headers } = await embed(exchange, choice, {
+    texts: listOf(body.inputs),
+    inputType: inputTypeOf(body.prompt_name),
+    dimensions: body.dimensions,
+    normalize: body.normalize,
+    truncate: body.truncate,
+    direction: body.truncation_direction === undefined
+      ? undefined
+      : body.truncation_direction.toLowerCase() === "left"
+      ? "start"
+      : "end",
+  });
+  return vectorsResponse(vectors, "float", { before: "[", open: () => "", close: "", after: "]" }, headers);
+}
+
+function inputTypeOf(name: string | undefined): InputType | undefined {
+  if (name === undefined) return undefined;
+  const type = TYPES[name];
+  if (type !== undefined) return type;
+  throw new Problem("invalid", 'Cannot read prompt_name: it must be "query" or "document"', { field: "prompt_name" });
+}
+
+function infoOf(models: Models, maxBatchSize: number | undefined): Record<string, unknown> {
+  const model = models.all[0]!;
+  const info = model.known?.info;
+  return {
+    model_id: model.name,
+    model_sha: null,
+    model_dtype: info?.quantization.toLowerCase() ?? null,
+    model_type: model.role === "embed"
+      ? { embedding: { pooling: info?.pooling ?? null } }
+      : { reranker: { id2label: {} } },
+    max_input_length: info?.maxTokens ?? null,
+    max_client_batch_size: maxBatchSize ?? null,
+    auto_truncate: true,
+    version: VERSION,
+    fingerprint: info?.fingerprint ?? null,
+  };
+}

@@ -1,0 +1,121 @@
+// Runs `llamasaur serve` as a user does: in a process of its own, on a free port, on the runtime that the test runs on.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import process from "node:process";
+import { ROOT } from "./child.ts";
+import { MODEL, programOn, RUNTIME } from "./program.ts";
+
+/** A small reranker with random weights. */
+export const RERANKER: string = join(ROOT, "tests", "fixtures", "families", "xlm_roberta_reranker.gguf");
+/** The key of servers that need one. */
+export const KEY = "a-key-for-tests";
+
+/** The flags of a server with both roles. */
+export const BOTH: readonly string[] = [
+  `--embed=${MODEL}=mini,text-embedding-3-small`,
+  `--rerank=${RERANKER}=ranker`,
+];
+
+/** A server that runs. */
+export class TestServer implements AsyncDisposable {
+  readonly url: string;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<number | null>;
+  readonly #heard: { text: string };
+
+  private constructor(url: string, child: ChildProcess, ended: Promise<number | null>, heard: { text: string }) {
+    this.url = url;
+    this.#child = child;
+    this.#ended = ended;
+    this.#heard = heard;
+  }
+
+  /** Starts a server; resolves when it says that it serves. */
+  static async start(args: readonly string[], env: Record<string, string> = {}): Promise<TestServer> {
+    const [program = "", ...words] = programOn(RUNTIME);
+    // By its path, Deno's node:child_process would take Deno's executable for Node's; see child.ts.
+    const command = program === RUNTIME ? ["/usr/bin/env", basename(program)] : [program];
+    const child = spawn(command[0]!, [...command.slice(1), ...words, "serve", "--port", "0", ...args], {
+      cwd: ROOT,
+      env: { ...process.env, NO_COLOR: "1", ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const heard = { text: "" };
+    const ended = new Promise<number | null>((resolve) => child.on("close", (code) => resolve(code)));
+    const url = await new Promise<string>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        child.kill("SIGKILL");
+        reject(new Error(`the server said nothing of serving within a minute:\n${heard.text}`));
+      }, 60_000);
+      child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+        heard.text += text;
+        const found = /^llamasaur serves (\S+)$/m.exec(heard.text)?.[1];
+        if (found === undefined) return;
+        clearTimeout(timer);
+        resolve(found);
+      });
+      void ended.then((code) => reject(new Error(`the server ended with ${code}:\n${heard.text}`)));
+    });
+    return new TestServer(url, child, ended, heard);
+  }
+
+  /** What it said on stderr. */
+  get log(): string {
+    return this.#heard.text;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** Sends a signal; the exit code comes when it ends. */
+  end(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+    process.kill(this.pid, signal); // by child.kill(), Deno would tell of the signal whatever the code is
+    return this.#ended;
+  }
+
+  /** Asks a route. */
+  async ask(
+    path: string,
+    body?: unknown,
+    init: RequestInit = {},
+  ): Promise<{ status: number; body: Json; headers: Headers }> {
+    const response = await fetch(this.url + path, {
+      ...(body !== undefined && { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) }),
+      ...init,
+      headers: {
+        ...(body !== undefined && { "content-type": "application/json" }),
+        ...init.headers as Record<string, string>,
+      },
+    });
+    const text = await response.text();
+    const json = response.headers.get("content-type")?.includes("json") ? JSON.parse(text) : text;
+    return { status: response.status, body: json, headers: response.headers };
+  }
+
+  /** A number of /metrics; 0 where it is not. */
+  async metric(name: string, label = ""): Promise<number> {
+    const { body } = await this.ask("/metrics");
+    const lines = String(body).split("\n").filter((line) => line.startsWith(name) && line.includes(label));
+    return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#ended;
+  }
+}
+
+/** An answer's JSON, to be looked into. */
+// deno-lint-ignore no-explicit-any
+export type Json = any;
+
+/** Writes a file of keys; ends with the test. */
+export function keyFile(...keys: string[]): { path: string; [Symbol.dispose](): void } {
+  const folder = mkdtempSync(join(tmpdir(), "llamasaur-keys-"));
+  const path = join(folder, "keys");
+  writeFileSync(path, `# keys of a test\n${keys.join("\n")}\n`);
+  return { path, [Symbol.dispose]: () => rmSync(folder, { recursive: true }) };
+}
