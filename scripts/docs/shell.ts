@@ -13,6 +13,7 @@ const FOREIGN = [
   /^bun (add|x llamasaur-build)\b/,
   /^sudo (apt|dnf) install /,
   /^deno doc /,
+  /^curl /,
 ];
 const PLACEHOLDER = /^[A-Z][A-Z_]*$/;
 

@@ -1,0 +1,297 @@
+// createHandler without a socket: who may ask, names, several models, loads and unloads, limits.
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { setTimeout as wait } from "node:timers/promises";
+import {
+  createHandler,
+  type Handler,
+  type HandlerOptions,
+  type LogEntry,
+  type ModelOptions,
+} from "../../../cli/serve/mod.ts";
+import { Llama } from "../../../mod.ts";
+import { MODEL, noModel } from "../../support/program.ts";
+import { type Json, KEY, RERANKER } from "../../support/server.ts";
+
+const skip = noModel;
+const EMBED: ModelOptions = { role: "embed", model: MODEL, names: ["mini", "alias"] };
+const RERANK: ModelOptions = { role: "rerank", model: RERANKER, names: ["ranker"], load: { onLog: () => {} } };
+
+interface Asked {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
+}
+
+/** Asks a handler as a client of 127.0.0.1 does. */
+async function ask(handler: Handler, path: string, { method, headers = {}, body, signal }: Asked = {}) {
+  const request = new Request(`http://127.0.0.1:8411${path}`, {
+    method: method ?? (body === undefined ? "GET" : "POST"),
+    headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(signal && { signal }),
+  });
+  const response = await handler.fetch(request);
+  const text = await response.text();
+  const isJson = response.headers.get("content-type")?.includes("json");
+  return { status: response.status, headers: response.headers, body: (isJson ? JSON.parse(text) : text) as Json };
+}
+
+async function withHandler(
+  models: readonly ModelOptions[],
+  options: HandlerOptions,
+  work: (handler: Handler) => Promise<void>,
+): Promise<void> {
+  const handler = createHandler(models, options);
+  try {
+    await work(handler);
+  } finally {
+    await handler.close();
+  }
+}
+
+/** Host, Origin, key → status; a server on loopback without keys, with them, and off loopback. */
+const TABLE: readonly (readonly [
+  host: string,
+  origin: string,
+  key: string,
+  open: number,
+  keyed: number,
+  far: number,
+  farOpen: number,
+])[] = [
+  ["127.0.0.1:8411", "", "", 200, 401, 401, 200],
+  ["127.0.0.1:8411", "", KEY, 200, 200, 200, 200],
+  ["127.0.0.1:8411", "", "another", 200, 401, 401, 200],
+  ["localhost:8411", "http://localhost:3000", KEY, 200, 200, 200, 200],
+  ["LOCALHOST.", "", KEY, 200, 200, 200, 200],
+  ["[::1]:8411", "http://[::1]:3000", KEY, 200, 200, 200, 200],
+  ["127.9.8.7", "https://127.0.0.1", KEY, 200, 200, 200, 200],
+  ["host.docker.internal:8411", "", KEY, 200, 200, 200, 200],
+  ["host.containers.internal:8411", "", KEY, 200, 200, 200, 200],
+  ["localhost", "app://obsidian.md", KEY, 200, 200, 200, 200],
+  ["localhost", "vscode-webview://1a2b3c", KEY, 200, 200, 200, 200],
+  ["localhost", "tauri://localhost", KEY, 200, 200, 200, 200],
+  ["mine.example", "", KEY, 200, 200, 200, 200],
+  ["localhost", "https://page.example", KEY, 200, 200, 200, 200],
+  ["evil.example:8411", "", KEY, 403, 403, 200, 200],
+  ["evil.example:8411", "http://evil.example:8411", KEY, 403, 403, 200, 403],
+  ["localhost.evil.example", "", KEY, 403, 403, 200, 200],
+  ["127.0.0.1.evil.example", "", KEY, 403, 403, 200, 200],
+  ["127.0.0.256", "", KEY, 403, 403, 200, 200],
+  ["localhost", "https://evil.example", KEY, 403, 403, 200, 403],
+  ["localhost", "http://localhost.evil.example", KEY, 403, 403, 200, 403],
+  ["localhost", "http://localhost@evil.example", KEY, 403, 403, 200, 403],
+  ["localhost", "null", KEY, 403, 403, 200, 403],
+  ["192.168.0.7:8411", "", KEY, 403, 403, 200, 200],
+];
+
+test("createHandler() lets in by Host, Origin, key and loopback what the table says, preflights too", async () => {
+  const more = { allowHosts: ["mine.example"], allowOrigins: ["https://page.example"] };
+  const handlers = [{}, { keys: ["first", KEY] }, { keys: [KEY], loopback: false }, { loopback: false }]
+    .map((options) => createHandler([EMBED], { ...more, ...options }));
+  for (const [host, origin, key, ...statuses] of TABLE) {
+    for (const [i, handler] of handlers.entries()) {
+      const headers = { host, ...(origin && { origin }), ...(key && { authorization: `Bearer ${key}` }) };
+      const told = `${host} ${origin} ${key} of server ${i}`;
+      const { status, headers: answered } = await ask(handler, "/v1/models", { headers });
+      assertEquals(status, statuses[i], told);
+      const allowed = status === 200 && origin !== "" && !/evil|null/.test(origin);
+      if (status !== 401) assertEquals(answered.get("access-control-allow-origin"), allowed ? origin : null, told);
+      if (status === 403) continue;
+      assertEquals((await ask(handler, "/healthz", { headers: { host, ...(origin && { origin }) } })).status, 200);
+    }
+  }
+  for (
+    const [origin, status] of [["app://obsidian.md", 204], ["https://page.example", 204], [
+      "https://evil.example",
+      403,
+    ]] as const
+  ) {
+    for (const handler of handlers) {
+      const { status: answered, headers } = await ask(handler, "/v1/embeddings", {
+        method: "OPTIONS",
+        headers: {
+          host: "localhost",
+          origin,
+          "access-control-request-method": "POST",
+          "access-control-request-headers": "authorization, x-stainless-os",
+          "access-control-request-private-network": "true",
+        },
+      });
+      assertEquals(answered, status);
+      if (status === 403) continue;
+      assertEquals(headers.get("access-control-allow-origin"), origin);
+      assertEquals(headers.get("access-control-allow-headers"), "authorization, x-stainless-os");
+      assertEquals(headers.get("access-control-allow-private-network"), "true");
+      assertStringIncludes(headers.get("access-control-expose-headers")!, "x-truncated");
+    }
+  }
+  assertEquals((await ask(handlers[1]!, "/metrics")).status, 200);
+  assertEquals((await ask(handlers[2]!, "/metrics")).status, 401);
+  assertEquals((await ask(handlers[1]!, "/v1/models", { headers: { "x-api-key": KEY } })).status, 200);
+  for (const handler of handlers) await handler.close();
+});
+
+test("createHandler() refuses every origin without a key, and two models of one name", () => {
+  for (const origin of ["*", "null"]) {
+    assertThrows(() => createHandler([EMBED], { allowOrigins: [origin] }), RangeError, "without a key");
+  }
+  assertThrows(() => createHandler([EMBED, EMBED]), RangeError, 'two models as "mini"');
+});
+
+test("names are strict where there are several models or strictNames", { skip }, async () => {
+  await withHandler([EMBED, { ...EMBED, names: ["other"] }, RERANK], {}, async (handler) => {
+    assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "a", model: "alias" } })).status, 200);
+    const none = await ask(handler, "/v1/embeddings", { body: { input: "a", model: "none" } });
+    assertEquals([none.status, none.body.error.code], [404, "model_not_found"]);
+    assertStringIncludes(none.body.error.message, '"mini", "other"');
+    assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "a" } })).status, 400);
+    const wrong = await ask(handler, "/v1/embeddings", { body: { input: "a", model: "ranker" } });
+    assertEquals(wrong.status, 404);
+    assertStringIncludes(wrong.body.error.message, "it reranks: use /v1/rerank");
+    assertEquals(
+      (await ask(handler, "/rerank", { body: { query: "a", documents: ["b"], model: "mini" } })).status,
+      404,
+    );
+  });
+  await withHandler([RERANK], {}, async (handler) => {
+    const { status, body } = await ask(handler, "/embed", { body: { inputs: "a" } });
+    assertEquals([status, body.error_type], [424, "Backend"]);
+  });
+  await withHandler([EMBED], { strictNames: true }, async (handler) => {
+    assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "a", model: "none" } })).status, 404);
+  });
+});
+
+test("given prompts go before the texts by input_type, task, prompt_name and NAME@query", { skip }, async () => {
+  await using llama = await Llama.load(MODEL);
+  const model = { ...EMBED, queryPrompt: "query: ", documentPrompt: "" };
+  await withHandler([model], {}, async (handler) => {
+    const vectorOf = async (body: object, path = "/v1/embeddings") => {
+      const answer = await ask(handler, path, { body });
+      assertEquals(answer.status, 200, JSON.stringify(answer.body));
+      return [...Float32Array.from(answer.body.data?.[0].embedding ?? answer.body[0])];
+    };
+    const query = [...await llama.embed("query: a cat")];
+    const document = [...await llama.embed("a cat")];
+    assertEquals(await vectorOf({ input: "a cat", input_type: "query" }), query);
+    assertEquals(await vectorOf({ input: "a cat", task: "retrieval.query" }), query);
+    assertEquals(await vectorOf({ input: "a cat", model: "alias@query" }), query);
+    assertEquals(await vectorOf({ input: "a cat", model: "mini@query:latest" }), query);
+    assertEquals(await vectorOf({ inputs: "a cat", prompt_name: "query" }, "/embed"), query);
+    assertEquals(await vectorOf({ input: "a cat", task: "retrieval.passage" }), document);
+    assertEquals(await vectorOf({ input: "a cat", input_type: "search_document" }), document);
+    const { body } = await ask(handler, "/v1/models");
+    assertEquals(body.data.map(({ id }: Json) => id), ["mini", "mini@query", "mini@document"]);
+  });
+});
+
+test(
+  "an idle model is unloaded and loaded again, one load for all who wait, and ready all along",
+  { skip },
+  async () => {
+    const entries: LogEntry[] = [];
+    const events = () => entries.filter(({ event }) => event !== "request").map(({ event }) => event);
+    await withHandler([EMBED], { keepAlive: 200, onLog: (entry) => void entries.push(entry) }, async (handler) => {
+      await handler.ready();
+      assertEquals((await ask(handler, "/readyz")).status, 200);
+      await wait(200);
+      assertEquals(events(), ["load", "unload"]);
+      assertEquals((await ask(handler, "/readyz")).status, 200);
+      assertEquals(events(), ["load", "unload"]);
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, (_, i) => ask(handler, "/v1/embeddings", { body: { input: `text ${i}` } })),
+      );
+      assertEquals(answers.map(({ status }) => status), Array(8).fill(200));
+      assertEquals(events(), ["load", "unload", "load"]);
+      const long = await ask(handler, "/v1/embeddings", {
+        body: { input: Array.from({ length: 200 }, (_, i) => `a longer text ${i}`) },
+      });
+      assertEquals(long.status, 200);
+      const until = entries.findIndex(({ texts }) => texts === 200); // told when its work had ended
+      assertEquals(entries.slice(0, until).filter(({ event }) => event === "unload").length, 1); // work keeps it
+      void handler.drain();
+      assertEquals((await ask(handler, "/readyz")).status, 503);
+    });
+  },
+);
+
+test(
+  "a full queue is 429 with retry-after, an empty one takes anything, and batches and bodies have limits",
+  { skip },
+  async () => {
+    const options = { maxQueueTokens: 100, maxBatchSize: 50, maxBody: 20_000 };
+    await withHandler([EMBED, RERANK], options, async (handler) => {
+      const texts = Array.from({ length: 50 }, (_, i) => `a text of some words that waits as number ${i}`);
+      assertEquals((await ask(handler, "/v1/embeddings", { body: { input: texts } })).status, 200);
+      const answers = await Promise.all(
+        Array.from({ length: 6 }, () => ask(handler, "/v1/embeddings", { body: { input: texts } })),
+      );
+      const full = answers.filter(({ status }) => status === 429);
+      assert(
+        full.length >= 4 && answers.some(({ status }) => status === 200),
+        `${answers.map(({ status }) => status)}`,
+      );
+      assertMatch(full[0]!.headers.get("retry-after")!, /^[1-9]\d?$/);
+      assertStringIncludes(full[0]!.body.error.message, "--max-queue-tokens");
+      const many = { input: [...texts, "one more"] };
+      assertEquals((await ask(handler, "/v1/embeddings", { body: many })).status, 413);
+      assertEquals((await ask(handler, "/embed", { body: { inputs: many.input } })).status, 422);
+      const large = await ask(handler, "/v1/embeddings", { body: { input: "a".repeat(30_000) } });
+      assertEquals(large.status, 413);
+      assertStringIncludes(large.body.error.message, "--max-body");
+      assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "a" } })).status, 200); // the queue is empty again
+    });
+    await withHandler([EMBED], { timeout: 1 }, async (handler) => {
+      await handler.ready();
+      const texts = Array.from({ length: 500 }, (_, i) => `a text of some words that waits as number ${i}`);
+      const late = await ask(handler, "/api/embed", { body: { input: texts } });
+      assertEquals([late.status, typeof late.body.error], [503, "string"]);
+    });
+  },
+);
+
+test("a client that goes leaves its work undone and harms none who shares the passes", { skip }, async () => {
+  await using llama = await Llama.load(MODEL, { contexts: 1 });
+  await withHandler([{ ...EMBED, model: llama }], {}, async (handler) => {
+    const texts = Array.from({ length: 2000 }, (_, i) => `a text of some words that waits as number ${i}`);
+    const other = ["a cat", "a kitten"];
+    const wanted = (await llama.embed(other)).map((vector) => [...vector]);
+    const before = llama.activity.sequences;
+    const gone = new AbortController();
+    const left = ask(handler, "/v1/embeddings", { body: { input: texts }, signal: gone.signal }).catch(() => undefined);
+    await wait(30);
+    const stays = ask(handler, "/v1/embeddings", { body: { input: other } });
+    gone.abort();
+    const answer = await stays;
+    await left;
+    assertEquals(answer.status, 200);
+    for (const [i, { embedding }] of answer.body.data.entries()) {
+      assert(embedding.every((x: number, j: number) => Math.abs(x - wanted[i]![j]!) < 1e-6));
+    }
+    await wait(100);
+    const computed = llama.activity.sequences - before;
+    assert(computed < texts.length / 2, `${computed} sequences were computed`);
+    assertMatch(String((await ask(handler, "/metrics")).body), /^llamasaur_cancelled_total\{model="mini"\} 1$/m);
+  });
+});
+
+test("a query behind 2,000 texts waits two passes at most", { skip }, async () => {
+  await using llama = await Llama.load(MODEL, { contexts: 1 });
+  await withHandler([{ ...EMBED, model: llama }], {}, async (handler) => {
+    const texts = Array.from({ length: 2000 }, (_, i) => `a text of some words that waits as number ${i}`);
+    const enough = new AbortController();
+    const bulk = ask(handler, "/v1/embeddings", { body: { input: texts }, signal: enough.signal });
+    const start = llama.activity.passes;
+    while (llama.activity.passes < start + 3) await wait(1);
+    const before = llama.activity.passes;
+    await ask(handler, "/v1/embeddings", { body: { input: "a query" } });
+    const passes = llama.activity.passes - before;
+    enough.abort();
+    assertEquals((await bulk).status, 499);
+    // Its text is tokenised between two passes: the one that runs, perhaps one more, and its own.
+    assert(passes <= 4, `${passes} passes`);
+  });
+});
