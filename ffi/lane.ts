@@ -61,6 +61,8 @@ export interface ModelOptions {
   readonly addSep?: boolean | undefined;
   /** Whether a token attends only to those before it; undefined means as the file says. */
   readonly causal?: boolean | undefined;
+  /** Whether llama.cpp may put weights into an order of its own, which our kernels cannot read. @default {true} */
+  readonly repack?: boolean;
 }
 
 /** What a context is made with. */
@@ -139,7 +141,8 @@ export class Lane {
   /** Loads a model. When it is aborted, the lane can only be closed: the load stops behind it, as soon as it can. */
   async loadModel(path: string, settings: ModelOptions, watch: Watch): Promise<Model> {
     const f = this.#native.functions;
-    const { gpuLayers, checkTensors, checkHeader = true, device, addBos, addEos, addSep, causal } = settings;
+    const { gpuLayers, checkTensors, checkHeader = true, device, addBos, addEos, addSep, causal, repack = true } =
+      settings;
     const options = Int32Array.from(inOrder(MODEL_OPTIONS, {
       gpuLayers,
       checkTensors: Number(checkTensors),
@@ -149,6 +152,7 @@ export class Lane {
       addEos: Number(addEos ?? AS_IN_FILE),
       addSep: Number(addSep ?? AS_IN_FILE),
       causal: Number(causal ?? AS_IN_FILE),
+      repack: Number(repack),
     }));
     const action = `load the model ${printable(path, undefined, LONGEST_REASON)}`;
     const model = await this.#run({

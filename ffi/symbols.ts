@@ -65,6 +65,7 @@ export const MODEL_OPTIONS = [
   "addEos",
   "addSep",
   "causal", // whether a token attends only to those before it: 1 or 0, -1: as the file says
+  "repack", // whether llama.cpp may put weights into an order of its own, which our kernels cannot read
 ] as const;
 
 /** What `saur_context_init` is given, in its order, besides the answers. */

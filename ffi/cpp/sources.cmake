@@ -64,12 +64,14 @@ set(SAUR_KERNELS
   kernels/inl/attention-inl.h
   kernels/inl/attention_amx-inl.h
   kernels/inl/bf16-inl.h
+  kernels/inl/blocks-inl.h
   kernels/inl/f32-inl.h
   kernels/inl/gelu-inl.h
+  kernels/inl/integers-inl.h
   kernels/inl/kernels-inl.h
   kernels/inl/mask-inl.h
   kernels/inl/panels-inl.h
-  kernels/inl/q8-inl.h
+  kernels/inl/products-inl.h
   kernels/inl/rows-inl.h
   kernels/inl/softmax-inl.h
   kernels/inl/vector-inl.h)

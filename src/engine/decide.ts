@@ -40,6 +40,11 @@ export interface Decision {
   readonly sharesPrefix: boolean;
 }
 
+/** Whether the options leave room for our own kernels: they are for contexts of one thread, on the CPU. */
+export function mayUseKernels({ kernels, threads = 1 }: LoadOptions): boolean {
+  return kernels !== false && threads === 1;
+}
+
 /**
  * Decides how a model is computed.
  *
@@ -57,7 +62,7 @@ export function decide(
   const { threads = 1, contexts = contextsOn(cores, gpu, threads) } = options;
   const profile = profileOf(model, options, known);
   const { pooling, causal } = profile;
-  const used = options.kernels === false || gpu || threads > 1 ? [] : kernels;
+  const used = gpu || !mayUseKernels(options) ? [] : kernels;
   const { answers } = profile;
   const lastOnly = answers !== undefined || (numbers.classifiesLastToken === 1 && pooling === "rank");
   // A sequence needs one row of logits, whatever its length, if only its last token is an output.

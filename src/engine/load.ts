@@ -7,7 +7,7 @@ import { ContextSizes, measureOn } from "../pool/context_sizes.ts";
 import { capacityFor, type MemoryPlan, type ModelMemory, planMemory, weightsBytes } from "../pool/memory.ts";
 import { Pool } from "../pool/pool.ts";
 import { normalizerOf } from "../text/normalizer.ts";
-import { decide, type Decision } from "./decide.ts";
+import { decide, type Decision, mayUseKernels } from "./decide.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { describe, type LlamaInfo } from "./info.ts";
 import { Warnings } from "../warnings.ts";
@@ -42,7 +42,8 @@ export async function loadEngine(path: string, options: LoadOptions, known?: Cat
   try {
     const placed = { gpuLayers: device.cpu ? 0 : gpuLayers, device: device.index };
     const causal = attention && attention === "causal";
-    const settings = { ...placed, checkTensors, addBos, addEos, addSep, causal };
+    const repack = !mayUseKernels(options); // a GPU keeps it all the same
+    const settings = { ...placed, checkTensors, addBos, addEos, addSep, causal, repack };
     const loading = lane.loadModel(path, settings, { signal, onProgress });
     loading.catch(() => {}); // should the next line throw, that is the error
     // Asked while the lane loads: with them come all functions of the library (ffi/open.ts).

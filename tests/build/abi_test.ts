@@ -30,6 +30,7 @@ test("abiHeader() numbers an ordered list from 0 and ends with its length", () =
     MODEL_ADD_EOS: 5,
     MODEL_ADD_SEP: 6,
     MODEL_CAUSAL: 7,
+    MODEL_REPACK: 8,
     MODEL_OPTIONS: MODEL_OPTIONS.length,
   });
 });

@@ -9,7 +9,20 @@ import { familyFile, readFamilies } from "./families.ts";
 import { farthest } from "./references.ts";
 
 /** Types of weights whose vectors must not depend on company. */
-export const TYPES = ["f32", "bf16", "q8_0"] as const;
+export const TYPES = [
+  "f32",
+  "bf16",
+  "q8_0",
+  "f16",
+  "q4_0",
+  "q4_1",
+  "q5_0",
+  "q5_1",
+  "q4_k_m",
+  "q5_k_m",
+  "q6_k",
+  "iq4_nl",
+] as const;
 export type Type = (typeof TYPES)[number];
 
 /** A model to try. */
@@ -53,7 +66,7 @@ export async function ofType({ name, file }: Specimen, type: Type, directory: st
 
 /** Whether our kernels compute the products of weights of a type, so that company does not matter. */
 export function computes({ kernels }: LlamaInfo, type: Type): boolean {
-  return kernels.includes(type);
+  return kernels.includes(type.replace(/_k(_m)?$/, "_K"));
 }
 
 const WORDS = "a b ab abc x y é 7 the fox quick river cold winter is it so many words".split(" ");

@@ -63,7 +63,12 @@ bool is_wanted(const KernelOptions & options, const ggml_tensor * op) {
     const bool      can     = can_compute(kernels, op);
     for (int i = 0; i < GGML_MAX_SRC && options.panelled; i++) {
         const ggml_tensor * src = op->src[i] && op->src[i]->view_src ? op->src[i]->view_src : op->src[i];
-        if (src && PanelledWeights::wants(kernels, src) && !(can && op->op == GGML_OP_MUL_MAT && i == 0 && src == op->src[0])) {
+        if (!src || !PanelledWeights::wants(kernels, src)) {
+            continue;
+        }
+        if (can && op->op == GGML_OP_MUL_MAT && i == 0 && src == op->src[0]) {
+            options.panelled->expect(kernels, src);
+        } else {
             options.panelled->leave(src);
         }
     }
@@ -147,9 +152,9 @@ std::string kernel_names() {
     if (kernels) {
         add("gelu", true);
         add("attention", true);
-        add("f32", kernels->f32.product);
-        add("q8_0", kernels->product);
-        add("bf16", kernels->bf16.product);
+        for (const ProductOf * one = kernels->products; one && one->product; one++) {
+            add(ggml_type_name(one->type), true);
+        }
     }
     return names;
 }

@@ -21,13 +21,12 @@ bool can_multiply(const Kernels & kernels, const ggml_tensor * op) {
         op->op_params[1] == GGML_HINT_SRC0_IS_HADAMARD) {
         return false;
     }
-    // However few rows there are: a text alone is to be what it is in a pack.
-    switch (a->type) {
-        case GGML_TYPE_Q8_0: return kernels.product != nullptr;
-        case GGML_TYPE_BF16: return kernels.bf16.product && a->ne[0] % 32 == 0;
-        case GGML_TYPE_F32:  return kernels.f32.product != nullptr;
-        default:             return false;
+    // Keys and values in halves are no weights: they are ggml's.
+    if (a->type == GGML_TYPE_F16 && (a->op != GGML_OP_NONE || a->view_src)) {
+        return false;
     }
+    // However few rows there are: a text alone is to be what it is in a pack.
+    return kernels.product_of(a->type) != nullptr && (a->type != GGML_TYPE_BF16 || !kernels.bf16.product || a->ne[0] % 32 == 0);
 }
 
 bool can_attend(const ggml_tensor * op) {
@@ -107,12 +106,8 @@ int multiply(const Kernels & kernels, const KernelOptions & options, ggml_cgraph
         }
         product.out = chain.node();
     }
-    product.in_panels = options.panelled && options.panelled->prepare(kernels, op->src[0], scratch);
-    switch (op->src[0]->type) {
-        case GGML_TYPE_Q8_0: kernels.product(product, scratch); break;
-        case GGML_TYPE_BF16: kernels.bf16.product(product, scratch); break;
-        default:             kernels.f32.product(product, scratch); break;
-    }
+    product.in_panels = options.panelled && options.panelled->prepare(kernels, op->src[0], scratch, product.scales);
+    kernels.product_of(op->src[0]->type)->product(product, scratch);
     return chain.end();
 }
 
@@ -132,6 +127,18 @@ int normalise(const Kernels & kernels, ggml_cgraph * graph, int at) {
 }
 
 }  // namespace
+
+const ProductOf * Kernels::product_of(ggml_type type) const {
+    if (bf16.product && bf16.type == type) {
+        return &bf16;
+    }
+    for (const ProductOf * one = products; one && one->product; one++) {
+        if (one->type == type) {
+            return one;
+        }
+    }
+    return nullptr;
+}
 
 bool can_compute(const Kernels & kernels, const ggml_tensor * op) {
     const ggml_tensor *a = op->src[0], *b = op->src[1];

@@ -56,6 +56,7 @@ struct Product {
     Gelu                kind      = Gelu::tanh;
     const ggml_tensor * residual  = nullptr;  // as many rows, added at last
     bool                in_panels = false;    // the weights
+    const float *       scales    = nullptr;  // theirs, if they are in panels that have some (ProductOf)
 };
 
 // A NORM or RMS_NORM, with the MUL and ADD of a row that follow it.
@@ -64,6 +65,16 @@ struct Norm {
     ggml_tensor *       out;
     const ggml_tensor * scale = nullptr;
     const ggml_tensor * shift = nullptr;
+};
+
+// What multiplies with weights of one type.
+struct ProductOf {
+    ggml_type type;
+    void (*product)(const Product & product, Scratch & scratch);
+    // Puts such weights into panels in their own place; false: their sizes don't allow it. NULL: it never does. `scales` has one for
+    // each `numbers_a_scale` of them.
+    bool (*put_in_panels)(const ggml_tensor * weights, float * scales, Scratch & scratch);
+    int numbers_a_scale;  // 0: such panels have no scales
 };
 
 // The operators for one instruction set. Each computes the whole tensor, on the calling thread. NULL: ggml's is no worse.
@@ -75,13 +86,12 @@ struct Kernels {
     void (*softmax)(ggml_tensor * op, Scratch & scratch);         // SOFT_MAX
     void (*norm)(const Norm & norm);
     void (*combine)(ggml_tensor * op);                             // ADD and MUL
-    void (*product)(const Product & product, Scratch & scratch);  // with q8_0 weights
-    // With weights of a type, and what puts such into panels in their own place; false: their sizes don't allow it.
-    struct {
-        void (*product)(const Product & product, Scratch & scratch);
-        bool (*put_in_panels)(const ggml_tensor * weights, Scratch & scratch);
-    } f32, bf16;
-    bool (*may_be_used)();  // asks the operating system; NULL: there is no need
+    const ProductOf * products;  // the last one has no function; NULL: there are none
+    ProductOf         bf16;      // by the processor's own instructions, before that of `products`
+    bool (*may_be_used)();       // asks the operating system; NULL: there is no need
+
+    // Of a type of weights; NULL: there is none.
+    const ProductOf * product_of(ggml_type type) const;
 };
 
 // Those that the CPU can run, the best first.

@@ -21,14 +21,14 @@ ggml_tensor tensor_of(const float * numbers, int64_t columns, int64_t rows) {
 
 Matrix::Matrix(std::vector<float> numbers, int64_t inputs, std::vector<float> bias) :
     numbers(std::move(numbers)), bias(std::move(bias)), columns(inputs) {
-    const Kernels * kernels = kernels_of_cpu();
-    if (!kernels || !kernels->f32.put_in_panels) {
+    const ProductOf * product = kernels_of_cpu() ? kernels_of_cpu()->product_of(GGML_TYPE_F32) : nullptr;
+    if (!product) {
         return;
     }
     panels            = this->numbers;
     ggml_tensor whole = tensor_of(panels.data(), columns, outputs());
     Scratch     scratch;
-    if (!kernels->f32.put_in_panels(&whole, scratch)) {
+    if (!product->put_in_panels(&whole, nullptr, scratch)) {
         panels = {};
     }
 }
@@ -52,7 +52,7 @@ void Matrix::multiply_in_panels(const float * rows, int64_t n, float * out, Scra
     product.bias      = bias.empty() ? nullptr : &row;
     product.in_panels = true;
     scratch.let_go();  // it knows activations by their tensor, and this one has had its place in memory before
-    kernels_of_cpu()->f32.product(product, scratch);
+    kernels_of_cpu()->product_of(GGML_TYPE_F32)->product(product, scratch);
     scratch.let_go();
 }
 

@@ -1,5 +1,6 @@
 // Models: loading, as a job, and what a loaded model says of itself.
 #include "guard/gguf/check.h"
+#include "kernels/kernels.h"
 #include "shim/answer.h"
 #include "shim/device.h"
 #include "shim/lane.h"
@@ -82,6 +83,9 @@ int32_t load(saur_lane * lane, const Options & options) {
     p.lazy_mode                   = LLAMA_LAZY_MODE_OFF;
     ggml_backend_dev_t devices[2] = { gpu_layers == 0 ? nullptr : choose_device(options[MODEL_DEVICE]), nullptr };
     p.devices                     = devices;  // exactly one GPU, or none: no silent split over several
+    // Repacked weights only ggml's own products can read: q4_0, iq4_nl and some K-quants took twice as long so.
+    const bool products           = kernels_of_cpu() && kernels_of_cpu()->products;
+    p.use_extra_bufts             = options[MODEL_REPACK] != 0 || devices[0] || !products;
     p.progress_callback           = on_load_progress;
     p.progress_callback_user_data = lane;
     std::future<std::string> hash = hash_meanwhile(files);

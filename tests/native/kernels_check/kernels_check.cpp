@@ -88,13 +88,13 @@ void check_tables(const Kernels * kernels) {
     Memory        memory;
     const auto    c = memory.context;
     Result        result;
-    ggml_tensor * x = random_tensor(c, GGML_TYPE_F32, 64, 4);
-    const auto    product = [&](ggml_type type) { return ggml_mul_mat(c, random_tensor(c, type, 64, 8), x); };
+    ggml_tensor * x = random_tensor(c, GGML_TYPE_F32, 256, 4);
+    const auto    product = [&](ggml_type type) { return ggml_mul_mat(c, random_tensor(c, type, 256, 8), x); };
     const auto    attend = [&] {
         const auto part = [&](ggml_type type) { return random_tensor(c, type, 32, 4, 2); };
         return ggml_flash_attn_ext(c, part(GGML_TYPE_F32), part(GGML_TYPE_F16), part(GGML_TYPE_F16), nullptr, 1, 0, 0);
     };
-    enum Field { GELU, ATTENTION, SOFTMAX, NORM, COMBINE, Q8_0, F32, BF16 };
+    enum Field { GELU, ATTENTION, SOFTMAX, NORM, COMBINE, PRODUCTS };
     const auto without = [&](Field field) {
         Kernels table = *kernels;
         switch (field) {
@@ -103,13 +103,11 @@ void check_tables(const Kernels * kernels) {
             case SOFTMAX:   table.softmax = nullptr; break;
             case NORM:      table.norm = nullptr; break;
             case COMBINE:   table.combine = nullptr; break;
-            case Q8_0:      table.product = nullptr; break;
-            case F32:       table.f32.product = nullptr; break;
-            case BF16:      table.bf16.product = nullptr; break;
+            case PRODUCTS:  table.products = nullptr, table.bf16 = {}; break;
         }
         return table;
     };
-    const std::pair<ggml_tensor *, Field> all[] = {
+    std::vector<std::pair<ggml_tensor *, Field>> all = {
         { ggml_gelu(c, x), GELU },
         { ggml_geglu(c, x), GELU },
         { attend(), ATTENTION },
@@ -118,13 +116,13 @@ void check_tables(const Kernels * kernels) {
         { ggml_rms_norm(c, x, 1e-5f), NORM },
         { ggml_add(c, x, x), COMBINE },
         { ggml_mul(c, x, x), COMBINE },
-        { product(GGML_TYPE_Q8_0), Q8_0 },
-        { product(GGML_TYPE_F32), F32 },
-        { product(GGML_TYPE_BF16), BF16 },
     };
+    for (const ggml_type type : product_types(kernels)) {
+        all.push_back({ product(type), PRODUCTS });
+    }
     for (const auto & [op, needs] : all) {
         const bool whole = saur::can_compute(*kernels, op);
-        result.ours += !whole && needs < Q8_0;  // a processor may lack what a product needs
+        result.ours += !whole;
         for (const auto & one : all) {
             result.ours += saur::can_compute(without(one.second), op) != (whole && one.second != needs);
         }
@@ -172,13 +170,10 @@ int main(int argc, char ** argv) {
     generator.seed(argc > 1 ? (unsigned) atoi(argv[1]) : 1);
     ggml_cpu_init();
     for (const Kernels * kernels : saur::usable_kernels()) {
-        for (const auto type : { GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 }) {
-            if (!(type == GGML_TYPE_F32 ? kernels->f32.product : type == GGML_TYPE_BF16 ? kernels->bf16.product : kernels->product)) {
-                continue;
-            }
+        for (const auto type : product_types(kernels)) {
             check_not_finite(kernels, type);
             for (const auto how : { AS_GIVEN, IN_PANELS }) {
-                if (how == AS_GIVEN || type != GGML_TYPE_Q8_0) {
+                if (how == AS_GIVEN || kernels->product_of(type)->put_in_panels) {
                     check_products(kernels, type, how);
                     check_rows(kernels, type, how);
                 }

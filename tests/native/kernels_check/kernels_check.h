@@ -45,9 +45,10 @@ double value(const ggml_tensor * t, int64_t i0, int64_t i1, int64_t i2, int64_t 
     if (t->type == GGML_TYPE_BF16) {
         return ggml_bf16_to_fp32(*(const ggml_bf16_t *) (p + i0 * t->nb[0]));
     }
-    float block[32];
-    ggml_get_type_traits(t->type)->to_float(p + i0 / 32 * t->nb[0], block, 32);
-    return block[i0 % 32];
+    float         block[256];
+    const int64_t size = ggml_blck_size(t->type);
+    ggml_get_type_traits(t->type)->to_float(p + i0 / size * t->nb[0], block, size);
+    return block[i0 % size];
 }
 
 // All of them, row after row.
@@ -87,7 +88,7 @@ ggml_tensor * random_view(ggml_context * c, ggml_type type, int64_t n0, int64_t 
         case 0: return random_tensor(c, type, n0, n1, n2, n3);
         case 1: return ggml_permute(c, random_tensor(c, type, n0, n2, n1, n3), 0, 2, 1, 3);
         default: {
-            ggml_tensor * t = random_tensor(c, type, n0 + 32, n1, n2, n3);
+            ggml_tensor * t = random_tensor(c, type, n0 + std::max<int64_t>(32, ggml_blck_size(type)), n1, n2, n3);
             return ggml_view_4d(c, t, n0, n1, n2, n3, t->nb[1], t->nb[2], t->nb[3], 0);
         }
     }

@@ -4,9 +4,29 @@
 
 namespace {
 
-// With bf16 weights stock ggml rounds activations to bf16, and so do we.
-double activation(ggml_type weights, double x) {
-    return weights == GGML_TYPE_BF16 ? ggml_bf16_to_fp32(ggml_fp32_to_bf16((float) x)) : x;
+// The processor's own instructions for bf16 take activations in it, as stock ggml does.
+double activation(const Kernels * kernels, ggml_type weights, double x) {
+    return weights == GGML_TYPE_BF16 && kernels->bf16.product ? ggml_bf16_to_fp32(ggml_fp32_to_bf16((float) x)) : x;
+}
+
+// A length that rows of weights of a type may have: of so many blocks, or any up to that where they need not be whole.
+int64_t some_length(const Kernels * kernels, ggml_type type, int64_t most) {
+    const bool    any   = type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || (type == GGML_TYPE_BF16 && !kernels->bf16.product);
+    const int64_t block = std::max<int64_t>(32, ggml_blck_size(type));
+    return any && some(0, 3) ? some(1, most) : block * some(1, std::max<int64_t>(1, most / block));
+}
+
+std::vector<ggml_type> product_types(const Kernels * kernels) {
+    std::vector<ggml_type> all;
+    for (const saur::ProductOf * one = kernels->products; one && one->product; one++) {
+        all.push_back(one->type);
+    }
+    return all;
+}
+
+ggml_type one_type(const Kernels * kernels) {
+    const std::vector<ggml_type> all = product_types(kernels);
+    return all[(size_t) some(0, (int64_t) all.size() - 1)];
 }
 
 // How a product's weights are kept.
@@ -33,14 +53,15 @@ struct Kept {
 
 void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
     Result result;
-    for (int i = 0; i < 120; i++) {
+    for (int i = 0; i < (type == GGML_TYPE_F32 ? 120 : 24); i++) {
         Kept          kept(how);
         Memory        memory;
         const auto    c = memory.context;
-        const int64_t k = type == GGML_TYPE_F32 && i % 4 ? some(1, 380) : 32 * some(1, 12), columns = i % 2 ? some(2, 70) : 16 * some(1, 5);
+        const int64_t k = some_length(kernels, type, 380), columns = i % 2 ? some(2, 70) : 16 * some(1, 5);
         const int64_t rows = i % 3 ? some(8, 70) : some(1, 3);
         const int64_t most = how == AS_GIVEN ? 2 : 1, w2 = some(1, most), w3 = some(1, most), x2 = w2 * some(1, 2), x3 = w3 * some(1, most);
-        ggml_tensor * weights = how == AS_GIVEN ? random_view(c, type, k, columns, w2, w3) : random_tensor(c, type, k, columns);
+        const bool    viewed  = how == AS_GIVEN && type != GGML_TYPE_F16;  // a view of halves is a cache's
+        ggml_tensor * weights = viewed ? random_view(c, type, k, columns, w2, w3) : random_tensor(c, type, k, columns, w2, w3);
         ggml_tensor * x       = random_view(c, GGML_TYPE_F32, k, rows, x2, x3);
         // ggml-cpu computes with the weights as they were given
         ggml_tensor *             op = ggml_mul_mat(c, weights, x);
@@ -51,7 +72,7 @@ void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
                                  *v = &all_x[(size_t) (((i3 * x2 + i2) * rows + row) * k)];
                     double sum = 0, squares = 0, sizes = 0;
                     for (int64_t j = 0; j < k; j++) {
-                        const double by = activation(type, v[j]);
+                        const double by = activation(kernels, type, v[j]);
                         sum += w[j] * by;
                         squares += by * by;
                         sizes += w[j] * w[j];
@@ -61,18 +82,19 @@ void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
                 },
                 [&] { op->src[0] = kept.of(c, weights); });
     }
-    const std::string name = std::string("product, ") + ggml_type_name(type) + KEEPING_NAMES[how];
+    const bool        own  = type == GGML_TYPE_BF16 && kernels->bf16.product;
+    const std::string name = std::string("product, ") + ggml_type_name(type) + (own ? ", by its own instructions" : "") + KEEPING_NAMES[how];
     result.print(name.c_str(), kernels, "the vectors' lengths");
 }
 
 // Rows of activations alone and among others give the same bits.
 void check_rows(const Kernels * kernels, ggml_type type, Keeping how) {
     Result result;
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 16; i++) {
         Kept            kept(how);
         Memory          memory;
         const auto      c = memory.context;
-        const int64_t   k = 32 * some(1, 40), columns = i % 4 ? some(32, 100) : some(1, 31), rows = i % 2 ? some(1, 7) : some(8, 140);
+        const int64_t   k = some_length(kernels, type, 1280), columns = i % 4 ? some(32, 100) : some(1, 31), rows = i % 2 ? some(1, 7) : some(8, 140);
         const int64_t   before = some(0, 50), n = before + rows + some(0, 50);
         ggml_tensor *   w = kept.of(c, random_tensor(c, type, k, columns)), *x = random_tensor(c, GGML_TYPE_F32, k, n);
         ggml_tensor *   all   = ggml_mul_mat(c, w, x);
@@ -92,7 +114,7 @@ void check_rows(const Kernels * kernels, ggml_type type, Keeping how) {
 // Values in f32 summed by the weights of a softmax, of which a mask makes many 0: without those the bits are the same.
 void check_zeros(const Kernels * kernels) {
     Result result;
-    for (int i = 0; i < 40 && kernels->f32.product; i++) {
+    for (int i = 0; i < 40 && kernels->products; i++) {
         Memory        memory;
         const auto    c = memory.context;
         const int64_t columns = some(1, 80), prefix = some(0, 1) * some(0, 20), before = some(0, 40), own = some(1, 40), rows = some(1, 20);
@@ -127,9 +149,10 @@ void check_not_finite(const Kernels * kernels, ggml_type type) {
     for (const float bad : { NAN, INFINITY, -INFINITY }) {
         Memory        memory;
         const auto    c = memory.context;
-        ggml_tensor * x = random_tensor(c, GGML_TYPE_F32, 64, 5);
-        ((float *) x->data)[2 * 64 + some(0, 63)] = bad;
-        ggml_tensor * op = ggml_mul_mat(c, random_tensor(c, type, 64, 20), x);
+        const int64_t k = 2 * std::max<int64_t>(32, ggml_blck_size(type));
+        ggml_tensor * x = random_tensor(c, GGML_TYPE_F32, k, 5);
+        ((float *) x->data)[2 * k + some(0, k - 1)] = bad;
+        ggml_tensor * op = ggml_mul_mat(c, random_tensor(c, type, k, 20), x);
         compute(kernels, { Gelu::erf }, c, op);
         for (int64_t i = 0; i < 5 * 20; i++) {
             result.ours += std::isfinite(((float *) op->data)[i]) == (i / 20 == 2);
@@ -142,17 +165,18 @@ void check_not_finite(const Kernels * kernels, ggml_type type) {
 // Products of the same activations, with others between them, are what each is alone.
 void check_shared_rows(const Kernels * kernels) {
     Result result;
-    for (int i = 0; i < 20 && kernels->product; i++) {
+    for (int i = 0; i < 60 && kernels->products; i++) {
         Memory        memory;
         const auto    c = memory.context;
-        const int64_t k = 32 * some(1, 8), columns = some(8, 60);
+        const int64_t k = i % 4 ? 32 * some(1, 8) : 256, columns = some(8, 60);
         ggml_tensor * x   = random_tensor(c, GGML_TYPE_F32, k, some(8, 40));
         ggml_tensor * row = random_tensor(c, GGML_TYPE_F32, k, 1);
         std::vector<ggml_tensor *> ops;
         ggml_cgraph *              graph = ggml_new_graph(c);
         for (int j = 0; j < 6; j++) {
-            const auto type = kernels->bf16.product ? one_of({ GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 }) : one_of({ GGML_TYPE_F32, GGML_TYPE_Q8_0 });
-            const bool one  = type == GGML_TYPE_Q8_0 && some(0, 1);
+            const auto any  = one_type(kernels);
+            const auto type = k % ggml_blck_size(any) == 0 ? any : one_of({ GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_Q4_1 });
+            const bool one  = some(0, 3) == 0;
             ops.push_back(ggml_mul_mat(c, random_tensor(c, type, k, columns), one ? row : x));
             ggml_build_forward_expand(graph, ops.back());
         }
@@ -172,15 +196,12 @@ void check_shared_rows(const Kernels * kernels) {
 void check_chains(const Kernels * kernels) {
     Result result;
     for (int i = 0; i < 200; i++) {
-        const auto type = one_of({ GGML_TYPE_F32, GGML_TYPE_Q8_0, GGML_TYPE_BF16 });
-        const bool norm = some(0, 3) == 0;
-        if (!norm && ((type == GGML_TYPE_BF16 && !kernels->bf16.product) || !kernels->product)) {
-            continue;
-        }
-        Kept          kept(type == GGML_TYPE_Q8_0 || some(0, 1) ? AS_GIVEN : IN_PANELS);
+        const bool norm = some(0, 3) == 0 || !kernels->products;
+        const auto type = norm ? GGML_TYPE_F32 : one_type(kernels);
+        Kept       kept(some(0, 1) ? AS_GIVEN : IN_PANELS);
         Memory        memory;
         const auto    c    = memory.context;
-        const int64_t k    = 32 * some(1, 12), columns = 16 * some(1, 6) + some(0, 1) * some(0, 9), rows = some(8, 70);
+        const int64_t k    = ggml_blck_size(type) == 256 ? 256 : 32 * some(1, 12), columns = 16 * some(1, 6) + some(0, 1) * some(0, 9), rows = some(8, 70);
         const bool    kept_apart = some(0, 3) == 0;
         ggml_tensor * x    = random_tensor(c, GGML_TYPE_F32, norm ? columns : k, rows);
         ggml_tensor * row  = random_tensor(c, GGML_TYPE_F32, columns, 1);

@@ -23,10 +23,18 @@ inline float largest_of(__m256 v) {
 
 namespace {
 
+inline int32_t largest_of(Ints v) {
+    __m128i four = _mm_max_epi32(_mm256_castsi256_si128((__m256i) v), _mm256_extracti128_si256((__m256i) v, 1));
+    four         = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
+}
+
 inline Ints dot_pairs(Ints sum, Ints a, Ints b) { return sum + (Ints) _mm256_madd_epi16((__m256i) a, (__m256i) b); }
 
 // 16 bytes as pairs of 16-bit integers
 inline Ints widened(const int8_t * bytes) { return (Ints) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *) bytes)); }
+
+inline Bytes shuffled(Bytes from, Bytes places) { return (Bytes) _mm_shuffle_epi8((__m128i) from, (__m128i) places); }
 
 // Lane i is the sum of the i-th vector's lanes.
 inline Ints sum_of_each(const Ints * v) {
@@ -80,5 +88,5 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 #    include "kernels/inl/kernels-inl.h"
 
 extern const saur::Kernels kernels_avx2;
-const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, nullptr, softmax, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr };
+const saur::Kernels        kernels_avx2 = { "AVX2", gelu, attention, nullptr, softmax, norm, combine, PRODUCTS, {}, nullptr };
 #endif

@@ -31,12 +31,16 @@ inline float  largest_of(__m512 v) { return _mm512_reduce_max_ps(v); }
 
 namespace {
 
+inline int32_t largest_of(Ints v) { return _mm512_reduce_max_epi32((__m512i) v); }
+
 inline Ints dot_pairs(Ints sum, Ints a, Ints b) {
     return (Ints) _mm512_dpwssd_epi32((__m512i) sum, (__m512i) a, (__m512i) b);
 }
 
 // 32 bytes as pairs of 16-bit integers
 inline Ints widened(const int8_t * bytes) { return (Ints) _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *) bytes)); }
+
+inline Bytes shuffled(Bytes from, Bytes places) { return (Bytes) _mm_shuffle_epi8((__m128i) from, (__m128i) places); }
 
 // Lane i is the sum of the i-th vector's lanes.
 inline Ints sum_of_each(const Ints * v) {
@@ -103,11 +107,11 @@ inline void pack_block(const int8_t * const * rows, int32_t * out) {
 
 extern const saur::Kernels kernels_avx512, kernels_avx512_bf16, kernels_amx;
 
-const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, nullptr, softmax, norm, combine, product, { product_f32, put_in_panels_f32 }, {}, nullptr };
-const saur::Kernels kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, nullptr, softmax, norm, combine, product, { product_f32, put_in_panels_f32 },
-                                            { product_bf16, put_in_panels_bf16 }, nullptr };
+const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, nullptr, softmax, norm, combine, PRODUCTS, {}, nullptr };
+const saur::Kernels kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, nullptr, softmax, norm, combine, PRODUCTS,
+                                            { GGML_TYPE_BF16, product_bf16, put_in_panels_bf16, 0 }, nullptr };
 #    ifdef HAS_AMX
-const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, attention_amx, softmax, norm, combine, product, { product_f32, put_in_panels_f32 },
-                                    { product_amx, put_in_panels_bf16 }, may_use_amx };
+const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, attention_amx, softmax, norm, combine, PRODUCTS,
+                                    { GGML_TYPE_BF16, product_amx, put_in_panels_bf16, 0 }, may_use_amx };
 #    endif
 #endif

@@ -17,5 +17,5 @@ inline float      largest_of(FourFloats v) { return vmaxvq_f32((float32x4_t) v);
 #    include "kernels/inl/kernels-inl.h"
 
 extern const saur::Kernels kernels_neon;
-const saur::Kernels        kernels_neon = { "NEON", gelu, attention, nullptr, softmax, norm, combine, nullptr, {}, {}, nullptr };
+const saur::Kernels        kernels_neon = { "NEON", gelu, attention, nullptr, softmax, norm, combine, nullptr, {}, nullptr };
 #endif

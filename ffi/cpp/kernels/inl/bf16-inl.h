@@ -74,8 +74,8 @@ void product_bf16(const saur::Product & product, saur::Scratch & scratch) {
     each_product(product, [&](const Matrices & m) { multiply_by_panels(m, FORMAT_BF16, scratch); });
 }
 
-bool put_in_panels_bf16(const ggml_tensor * weights, saur::Scratch & scratch) {
-    return put_in_panels(weights, FORMAT_BF16, scratch);
+bool put_in_panels_bf16(const ggml_tensor * weights, float *, saur::Scratch & scratch) {
+    return put_in_panels(weights, FORMAT_BF16, nullptr, scratch);
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 //
 // WIDTH, load_halves, sum_of, largest_of    every file defines them
 // ROWS, transpose, dot_pairs, widened,      for products; a file without ROWS leaves them to ggml
-//   sum_of_each, pack_block
+//   sum_of_each, pack_block, shuffled
 // HAS_BF16, HAS_AMX                         products of bf16 weights by the processor's own instructions
 #pragma once
 #include "kernels/inl/mask-inl.h"
@@ -33,5 +33,9 @@
 #if defined(ROWS)
 #    include "kernels/inl/f32-inl.h"
 
-#    include "kernels/inl/q8-inl.h"
+#    include "kernels/inl/blocks-inl.h"
+
+#    include "kernels/inl/integers-inl.h"
+
+#    include "kernels/inl/products-inl.h"
 #endif

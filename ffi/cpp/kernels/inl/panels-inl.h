@@ -1,7 +1,7 @@
 // Included by arch/*.cpp (kernels-inl.h) after gelu-inl.h; needs WIDTH, ROWS, transpose.
 //
 // The frame of all products (MUL_MAT): packed weights and activations, tiles, and what follows the product. The types of weights
-// (q8-inl.h, bf16-inl.h, f32-inl.h, amx-inl.h) put in how to pack and how to multiply.
+// (integers-inl.h, bf16-inl.h, f32-inl.h, amx-inl.h) put in how to pack and how to multiply.
 //
 // layout    a panel: WIDTH rows of weights, which are columns of the result. A word is 32 bits, two 16-bit numbers or one
 //           float; the lanes of a vector are the columns:
@@ -26,10 +26,11 @@ struct Tile {
     int64_t         columns;
 };
 
-// What differs between types of weights. Scales are one a block; a type without any leaves them alone.
+// What differs between types of weights. Scales are at most two a block; a type without any leaves them alone.
 struct Format {
     int64_t block;  // numbers in one
-    // one row of activations: the j-th word goes to words[j * stride], the b-th scale to scales[b * stride]
+    // one row of activations: the j-th word goes to words[j * stride], the b-th block's scales to scales[2 * b * stride] and
+    // scales[(2 * b + 1) * stride]
     void (*pack_row)(const float * x, int64_t numbers, int32_t * words, float * scales, int64_t stride);
     // WIDTH rows of weights, or as many as there are
     void (*pack_panel)(const char * weights, size_t row_bytes, int64_t rows, int64_t numbers, int32_t * panel, float * scales);
@@ -37,6 +38,8 @@ struct Format {
     void (*const * multiply)(const Tile & tile, const int32_t * panel, const float * scales, int64_t blocks);
 };
 typedef void (*Multiply)(const Tile &, const int32_t *, const float *, int64_t);
+
+const int WORDS_AHEAD = WORDS;  // words of a panel in memory that are fetched before their time
 
 // Fetches a block of each row of the panel that is next. The processor alone does not see that so many rows are one
 // stream, and waits for memory then.
@@ -56,6 +59,7 @@ struct Matrices {
     size_t              weights_stride;
     int64_t             columns, numbers;
     bool                in_panels;  // the weights: WIDTH rows are a panel, in their own place
+    const float *       scales;     // of such panels, if they have some: WIDTH a block
     float *             out;
     size_t              out_stride;  // floats
 
@@ -93,37 +97,38 @@ void multiply_by_panels(const Matrices & m, const Format & format, saur::Scratch
     const auto    first  = [&](int64_t tile) { return tile * m.rows / tiles; };  // tiles of nearly equal heights
     const bool    packed = scratch.holds(m.x_of, (const void *) format.pack_row);
     auto *        words  = scratch.get<int32_t>(saur::Scratch::ACTIVATIONS, m.rows * blocks * WORDS);
-    auto *        scales = scratch.get<float>(saur::Scratch::SCALES, m.rows * blocks);
+    auto *        scales = scratch.get<float>(saur::Scratch::SCALES, 2 * m.rows * blocks);
     for (int64_t t = 0; t < tiles && !packed; t++) {
         const int64_t from = first(t), height = first(t + 1) - from;
         for (int64_t r = 0; r < height; r++) {
             format.pack_row((const float *) (m.x + (size_t) (from + r) * m.x_stride), m.numbers,
-                            words + from * blocks * WORDS + r, scales + from * blocks + r, height);
+                            words + from * blocks * WORDS + r, scales + 2 * from * blocks + r, height);
         }
     }
     scratch.hold(m.x_of, (const void *) format.pack_row);
 
     auto * space  = m.in_panels ? nullptr : scratch.get<int32_t>(saur::Scratch::PANEL, blocks * WORDS * WIDTH);
-    auto * widths = scratch.get<float>(saur::Scratch::PANEL_SCALES, blocks * WIDTH);
+    auto * widths = scratch.get<float>(saur::Scratch::PANEL_SCALES, 2 * blocks * WIDTH);
     for (int64_t c = 0; c < m.columns; c += WIDTH) {
         const int64_t   some  = m.columns - c < WIDTH ? m.columns - c : WIDTH;
         const char *    from  = m.weights + (size_t) c * m.weights_stride;
         const int32_t * panel = m.in_panels ? (const int32_t *) from : space;
+        const float *   by    = m.in_panels ? m.scales + c * blocks : widths;
         if (!m.in_panels) {
             format.pack_panel(from, m.weights_stride, some, m.numbers, space, widths);
         }
         for (int64_t t = 0; t < tiles; t++) {
             const int64_t row = first(t), height = first(t + 1) - row;
             float         block[ROWS * WIDTH];
-            const Tile    tile = { words + row * blocks * WORDS, scales + row * blocks, block, WIDTH, WIDTH };
-            format.multiply[height](tile, panel, widths, blocks);
+            const Tile    tile = { words + row * blocks * WORDS, scales + 2 * row * blocks, block, WIDTH, WIDTH };
+            format.multiply[height](tile, panel, by, blocks);
             finish(m, block, row, height, c);
         }
     }
 }
 
 // Puts a matrix into panels in its own place, if they take as many bytes as its rows do.
-bool put_in_panels(const ggml_tensor * weights, const Format & format, saur::Scratch & scratch) {
+bool put_in_panels(const ggml_tensor * weights, const Format & format, float * scales, saur::Scratch & scratch) {
     if (weights->ne[0] % format.block != 0 || weights->ne[1] % WIDTH != 0) {
         return false;
     }
@@ -131,7 +136,7 @@ bool put_in_panels(const ggml_tensor * weights, const Format & format, saur::Scr
     auto *       panel = (int32_t *) scratch.get(saur::Scratch::PANEL, bytes);
     for (int64_t c = 0; c < weights->ne[1]; c += WIDTH) {
         char * rows = (char *) weights->data + (size_t) c * weights->nb[1];
-        format.pack_panel(rows, weights->nb[1], WIDTH, weights->ne[0], panel, nullptr);
+        format.pack_panel(rows, weights->nb[1], WIDTH, weights->ne[0], panel, scales ? scales + c * weights->ne[0] / format.block : nullptr);
         memcpy(rows, panel, bytes);
     }
     return true;
@@ -146,7 +151,7 @@ template <class Run> void each_product(const saur::Product & product, Run run) {
             run(Matrices{ x->ne[2] * x->ne[3] == 1 ? x : nullptr,
                           (const char *) x->data + i2 * x->nb[2] + i3 * x->nb[3], x->nb[1], x->ne[1],
                           (const char *) weights->data + w2 * weights->nb[2] + w3 * weights->nb[3], weights->nb[1],
-                          weights->ne[1], weights->ne[0], product.in_panels,
+                          weights->ne[1], weights->ne[0], product.in_panels, product.scales,
                           (float *) ((char *) out->data + i2 * out->nb[2] + i3 * out->nb[3]), out->nb[1] / sizeof(float), &product });
         }
     }

@@ -13,6 +13,7 @@ typedef float    Floats __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t  Ints __attribute__((vector_size(4 * WIDTH)));
 typedef uint32_t Words __attribute__((vector_size(4 * WIDTH)));
 typedef int16_t  Shorts __attribute__((vector_size(2 * WIDTH)));
+typedef uint8_t  Bytes __attribute__((vector_size(16)));
 
 inline Floats load(const float * p) {
     Floats v;
@@ -30,6 +31,11 @@ inline void store(int32_t * p, Ints v) { memcpy(p, &v, sizeof(v)); }
 inline Floats splat(float x) { return x - Floats{}; }
 inline Ints   splat(int32_t x) { return x - Ints{}; }
 inline Ints   bits_of(Floats v) { return (Ints) v; }
+inline float  float_of(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
 inline Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 inline Ints   larger(Ints a, Ints b) { return a > b ? a : b; }
 
