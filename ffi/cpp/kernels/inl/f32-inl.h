@@ -7,7 +7,7 @@
 // sums      even and odd numbers apart, from 0 on, then both: for every height of a tile. What attention sums by the weights of a
 //           softmax: from 0 on, so that what a mask hides between the tokens of a text, whose weight is 0, changes nothing
 // measured  with panels fetched ahead 5 rows 31 -> 45 G products a second, 256 rows 63.6 -> 65.9 (768 x 768, Xeon with AVX-512); on
-//           AVX2 5 rows 24 -> 34, 256 rows 38.4 -> 36.7 to 37.7, within the noise. Before: 98 to 104 GFLOP/s of 113, stock 50 (MiniLM's shapes, 64 to 512 rows, best of three by thread time; commit c409fde).
+//           AVX2 5 rows 24 -> 34. Before: 98 to 104 GFLOP/s of 113, stock 50 (MiniLM's shapes, 64 to 512 rows, best of three by thread time; commit c409fde).
 #pragma once
 namespace {
 
@@ -56,7 +56,7 @@ template <int R, int CHAINS> void multiply_f32(const Tile & tile, const int32_t 
     for (int64_t j = 0; j < blocks * WORDS; j += CHAINS) {
         for (int c = 0; c < CHAINS; c++) {
             const Floats w = (Floats) load(panel + (j + c) * WIDTH);
-            if (c * WIDTH % 16 == 0) {  // a line
+            if (c * WIDTH % 16 == 0 && (WIDTH == 16 || R < ROWS)) {  // a line; in many full tiles of AVX2 it costs what it saves in the first
                 __builtin_prefetch(panel + (j + c + WORDS_AHEAD) * WIDTH);
             }
             for (int r = 0; r < R; r++) {
