@@ -7,6 +7,9 @@ import type { Encoder, OutputRow } from "./output.ts";
 /** Names that a line of JSON has of its own. */
 export const JSONL_NAMES = ["id", "embedding", "tokens", "truncated", "fingerprint"] as const;
 
+/** Rows encoded at once: some milliseconds, in which the lanes that wait for this thread compute nothing. */
+const SLICE = 32;
+
 const encoder = new TextEncoder();
 const UTF8_WIDEST = 3; // bytes of a UTF-16 unit
 
@@ -45,7 +48,7 @@ export function jsonlEncoder(columns: readonly Column[], fingerprint: string, en
     }
     return { bytes: [bytes.subarray(0, at)] };
   }
-  return { group, end: () => new Uint8Array() };
+  return { slice: SLICE, group, end: () => new Uint8Array() };
 }
 
 const [OPEN, CLOSE] = [91, 93];

@@ -12,6 +12,8 @@ export interface OutputRow {
 
 /** Makes bytes of rows: of a group, or of the end of a file. The same rows give the same bytes, on every runtime. */
 export interface Encoder {
+  /** Rows that are encoded at once, where a group may be encoded in slices one behind the other; else it goes whole. */
+  readonly slice?: number;
   /**
    * A group of rows.
    *

@@ -87,14 +87,15 @@ export class Sink {
   /** Writes a group: its rows, then what was left out, then the checkpoint; each is on the disk before the next. */
   async write(batch: Batch, { rows, skipped, truncated, tokens }: Embedded, read: number | undefined): Promise<void> {
     if (this.#partIsFull(rows.length)) await this.#nextPart();
-    let note: unknown;
-    if (rows.length > 0) {
-      const group = this.#encoder.group(rows, this.#file.size);
-      note = group.note;
-      reach("before output");
-      for (const bytes of group.bytes) await this.#file.append(bytes);
-      reach("after output");
+    reach("before output");
+    const notes: unknown[] = [];
+    const { slice = rows.length } = this.#encoder;
+    for (let i = 0; i < rows.length; i += slice) {
+      const { bytes, note } = this.#encoder.group(rows.slice(i, i + slice), this.#file.size);
+      if (note !== undefined) notes.push(note);
+      for (const part of bytes) await this.#file.append(part);
     }
+    reach("after output");
     reach("before output sync");
     await this.#file.sync();
     reach("after output sync");
@@ -108,7 +109,7 @@ export class Sink {
       seconds: this.#secondsBefore + Math.round(performance.now() - this.#start) / 1000,
     };
     this.#part.rows += rows.length;
-    if (note !== undefined) this.#notes.push(note);
+    this.#notes.push(...notes);
     const { position, finished, end } = batch;
     await this.#journal.write({
       kind: "checkpoint",
@@ -117,7 +118,7 @@ export class Sink {
       finished,
       end,
       part: { ...this.#part, bytes: this.#file.size },
-      note,
+      note: notes[0],
       errors: this.#errorsSize,
       read,
     });
