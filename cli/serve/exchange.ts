@@ -48,15 +48,12 @@ export class Exchange {
   waited = 0;
   cancelled = false;
   readonly #limits: Limits;
-  readonly #gone: AbortSignal | undefined;
 
-  /** @param gone Aborted when the client goes. */
-  constructor(request: Request, route: string, family: Family, limits: Limits, gone?: AbortSignal) {
+  constructor(request: Request, route: string, family: Family, limits: Limits) {
     this.request = request;
     this.route = route;
     this.family = family;
     this.#limits = limits;
-    this.#gone = gone;
   }
 
   /** What becomes of long texts where the body says nothing. */
@@ -96,14 +93,15 @@ export class Exchange {
 
   /** Runs the model's work until the client goes, the time is over or the server ends. */
   async run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const client = this.#gone;
+    // Deno.serve aborts this signal once the request was answered, too: from then on nothing listens to it.
+    const client = this.request.signal;
     const { end, timeout } = this.#limits;
     const stop = new AbortController();
     const gone = (): void => stop.abort(new Gone("the client has gone"));
     const over = (): void => stop.abort(new Problem("unavailable", "Cannot answer: the server is closing"));
-    client?.addEventListener("abort", gone, { once: true });
+    client.addEventListener("abort", gone, { once: true });
     end.addEventListener("abort", over, { once: true });
-    if (client?.aborted) gone();
+    if (client.aborted) gone();
     if (end.aborted) over();
     const timer = timeout === undefined ? undefined : setTimeout(() => {
       stop.abort(new Problem("unavailable", `Cannot answer within ${timeout} ms (--timeout)`));
@@ -117,7 +115,7 @@ export class Exchange {
       throw this.cancelled ? stop.signal.reason : error;
     } finally {
       clearTimeout(timer);
-      client?.removeEventListener("abort", gone);
+      client.removeEventListener("abort", gone);
       end.removeEventListener("abort", over);
       this.computed = performance.now() - start;
     }

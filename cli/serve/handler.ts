@@ -38,25 +38,14 @@ export interface HandlerOptions extends GuardOptions {
 
 /** A handler of requests. */
 export interface Handler {
-  /**
-   * Answers a request; never rejects.
-   *
-   * @param delivery What `Deno.serve` gives besides: its `completed` tells of a client that has gone. Elsewhere it is the
-   * request's signal that does.
-   */
-  fetch(request: Request, delivery?: Delivery): Promise<Response>;
+  /** Answers a request; never rejects. */
+  fetch(request: Request): Promise<Response>;
   /** Loads every model and computes one text with each. */
   ready(): Promise<void>;
   /** Says "not ready" from now on; resolves when no request runs. Requests are answered all the same. */
   drain(): Promise<void>;
   /** Ends running requests and closes the models that it loaded. */
   close(): Promise<void>;
-}
-
-/** How the delivery of an answer ends; `Deno.serve` gives one to its handler. */
-export interface Delivery {
-  /** Rejects when the client has gone. */
-  readonly completed?: Promise<void> | undefined;
 }
 
 const MOST_BODY = 64_000_000;
@@ -81,7 +70,7 @@ const MOST_TOKENS = 2_000_000;
 export function createHandler(models: readonly ModelOptions[], options: HandlerOptions = {}): Handler {
   const server = new Server(models, options);
   return {
-    fetch: (request, delivery) => server.fetch(request, delivery),
+    fetch: (request) => server.fetch(request),
     ready: () => server.ready(),
     drain: () => server.drain(),
     close: () => server.close(),
@@ -97,7 +86,6 @@ class Server {
   readonly #end = new AbortController();
   readonly #onLog: ((entry: LogEntry) => void) | undefined;
   readonly #running = new Set<Promise<unknown>>();
-  readonly #signals = new WeakMap<Request, AbortSignal>();
   #draining = false;
 
   constructor(models: readonly ModelOptions[], options: HandlerOptions) {
@@ -128,7 +116,7 @@ class Server {
     addOperations(this.#routes, this.#metrics, () => this.#isReady());
   }
 
-  async fetch(request: Request, delivery?: Delivery): Promise<Response> {
+  async fetch(request: Request): Promise<Response> {
     const { pathname: path } = new URL(request.url);
     let headers: Record<string, string> = {};
     try {
@@ -143,7 +131,6 @@ class Server {
         ...this.#refused(request, path, problem),
       });
     }
-    this.#signals.set(request, signalOf(request, delivery));
     const answer = Promise.resolve(this.#routes.app.fetch(request));
     this.#running.add(answer);
     try {
@@ -177,7 +164,7 @@ class Server {
 
   /** Runs a request's route: the one place where requests end. */
   readonly #run: Run = async (request, route, family, handle) => {
-    const exchange = new Exchange(request, route, family, this.#limits, this.#signals.get(request));
+    const exchange = new Exchange(request, route, family, this.#limits);
     const id = requestId(request);
     const read = (): Promise<Body> => readBody(request, this.#limits.maxBody, exchange.family === "ollama");
     let response: Response;
@@ -222,18 +209,6 @@ class Server {
 }
 
 const QUIET: readonly string[] = ["/healthz", "/readyz", "/metrics", "/health"];
-
-/**
- * Aborted when the client goes. Deno aborts a request's own signal after every answer, too, and prints a warning the first
- * time: where it gives `completed`, the signal is not touched.
- */
-function signalOf(request: Request, delivery: Delivery | undefined): AbortSignal {
-  const completed = delivery?.completed;
-  if (!(completed instanceof Promise)) return request.signal;
-  const gone = new AbortController();
-  completed.catch(() => gone.abort());
-  return gone.signal;
-}
 
 /** The request's own id, if it is one that a log can have, else a new one. */
 function requestId(request: Request): string {

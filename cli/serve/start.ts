@@ -30,7 +30,7 @@ export async function serve(flags: ServeFlags, session: Session): Promise<void> 
     allowOrigins: settings.cors,
     onLog: log,
   });
-  const listener = listen(settings.host, settings.port, handler.fetch);
+  const listener = await listen(settings.host, settings.port, handler.fetch);
   try {
     const stopped = new Promise<void>((resolve) => {
       session.signal.addEventListener("abort", () => resolve(), { once: true });

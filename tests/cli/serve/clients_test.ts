@@ -1,0 +1,307 @@
+// Real clients against the real server: vectors, order, usage and error classes; prints the table of clients × routes.
+import { after, before, test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { Llama } from "../../../mod.ts";
+import { MODEL, noModel, RUNTIME } from "../../support/program.ts";
+import { BOTH, type Json, KEY, keyFile, RERANKER, TestServer } from "../../support/server.ts";
+
+const skip = noModel;
+
+/** Loads a client without its types: those of all together are too deep for Deno's compiler ("recursion limit exceeded"). */
+function load(name: string): Promise<Json> {
+  return import(name);
+}
+
+const { createCohere } = await load("@ai-sdk/cohere");
+const { createOpenAICompatible } = await load("@ai-sdk/openai-compatible");
+const { InferenceClient } = await load("@huggingface/inference");
+const { CohereRerank } = await load("@langchain/cohere");
+const { OllamaEmbeddings } = await load("@langchain/ollama");
+const { OpenAIEmbeddings } = await load("@langchain/openai");
+const { embedMany, rerank } = await load("ai");
+const { createOllama } = await load("ai-sdk-ollama");
+const { CohereClientV2 } = await load("cohere-ai");
+const { Ollama } = await load("ollama");
+const { default: OpenAI } = await load("openai");
+const { default: OpenAI6 } = await load("openai-6");
+const TEXTS = ["a cat", "a kitten sleeps", "the stock market fell"];
+const DOCUMENTS = ["one", "two words", "three whole words", "four words of it"];
+const LONG = "word ".repeat(400);
+const BATCH = 64;
+
+interface Server {
+  readonly url: string;
+  readonly key: string;
+}
+
+/** A client that embeds. */
+interface Embedder {
+  readonly name: string;
+  readonly route: string;
+  /** Whether the vectors come as base64, or as digits that give the float32 back. */
+  readonly exact?: boolean;
+  readonly embed: (
+    server: Server,
+    model: string,
+    texts: string[],
+  ) => Promise<{ vectors: ArrayLike<number>[]; tokens?: number }>;
+  /** What a text that is too long is to the client: cut, or 400. */
+  readonly long: "cut" | 400;
+  /** Whether it sends no model's name. */
+  readonly nameless?: boolean;
+  /** Whether it sends a large batch in parts of its own. */
+  readonly splits?: boolean;
+}
+
+/** A client that reranks. */
+interface Ranker {
+  readonly name: string;
+  readonly route: string;
+  readonly rank: (
+    server: Server,
+    model: string,
+    query: string,
+    documents: string[],
+  ) => Promise<{ index: number; score: number }[]>;
+}
+
+type OpenAIClient = new (options: { baseURL: string; apiKey: string; maxRetries: number }) => {
+  embeddings: {
+    create(body: { model: string; input: string[]; encoding_format?: "float" }): Promise<{
+      data: { embedding: number[] }[];
+      usage: { total_tokens: number };
+    }>;
+  };
+};
+
+function openai(name: string, Client: OpenAIClient, encoding_format?: "float"): Embedder {
+  return {
+    name: encoding_format ? `${name}, ${encoding_format}` : name,
+    route: "/v1/embeddings",
+    exact: true,
+    long: "cut",
+    embed: async ({ url, key }, model, input) => {
+      const client = new Client({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0 });
+      const { data, usage } = await client.embeddings.create({
+        model,
+        input,
+        ...(encoding_format && { encoding_format }),
+      });
+      return { vectors: data.map(({ embedding }) => embedding), tokens: usage.total_tokens };
+    },
+  };
+}
+
+/** Ollama's client takes a key as a header. */
+function bearer(key: string): Record<string, string> {
+  return { authorization: `Bearer ${key}` };
+}
+
+const EMBEDDERS: readonly Embedder[] = [
+  openai("openai 7", OpenAI),
+  openai("openai 7", OpenAI, "float"),
+  openai("openai 6", OpenAI6),
+  {
+    name: "@langchain/openai",
+    route: "/v1/embeddings",
+    long: "cut",
+    embed: async ({ url, key }, model, texts) => {
+      const embeddings = new OpenAIEmbeddings({
+        model,
+        apiKey: key,
+        maxRetries: 0,
+        configuration: { baseURL: `${url}/v1` },
+      });
+      return { vectors: await embeddings.embedDocuments(texts) };
+    },
+  },
+  {
+    name: "@ai-sdk/openai-compatible",
+    route: "/v1/embeddings",
+    exact: true,
+    long: "cut",
+    embed: async ({ url, key }, model, values) => {
+      const provider = createOpenAICompatible({ name: "llamasaur", baseURL: `${url}/v1`, apiKey: key });
+      const { embeddings, usage } = await embedMany({ model: provider.embeddingModel(model), values, maxRetries: 0 });
+      return { vectors: embeddings, tokens: usage.tokens };
+    },
+  },
+  {
+    name: "ollama",
+    route: "/api/embed",
+    exact: true,
+    long: "cut",
+    embed: async ({ url, key }, model, input) => {
+      const client = new Ollama({ host: url, headers: bearer(key) });
+      const { embeddings, prompt_eval_count } = await client.embed({ model, input });
+      return { vectors: embeddings, tokens: prompt_eval_count };
+    },
+  },
+  {
+    name: "@langchain/ollama",
+    route: "/api/embed",
+    long: 400, // it sends truncate: false always
+    embed: async ({ url, key }, model, texts) => {
+      const embeddings = new OllamaEmbeddings({ baseUrl: url, model, maxRetries: 0, headers: bearer(key) });
+      return { vectors: await embeddings.embedDocuments(texts) };
+    },
+  },
+  {
+    name: "ai-sdk-ollama",
+    splits: true,
+    route: "/api/embed",
+    exact: true,
+    long: "cut",
+    embed: async ({ url, key }, model, values) => {
+      const provider = createOllama({ baseURL: url, headers: bearer(key) });
+      const { embeddings } = await embedMany({ model: provider.embedding(model), values, maxRetries: 0 });
+      return { vectors: embeddings };
+    },
+  },
+  {
+    name: "@huggingface/inference",
+    route: "/",
+    exact: true,
+    long: "cut",
+    nameless: true,
+    embed: async ({ url, key }, _, inputs) => {
+      const client = new InferenceClient(key, { endpointUrl: url });
+      return { vectors: await client.featureExtraction({ inputs }) };
+    },
+  },
+];
+
+const RANKERS: readonly Ranker[] = [
+  {
+    name: "cohere-ai 8",
+    route: "/v2/rerank",
+    rank: async ({ url, key }, model, query, documents) => {
+      const client = new CohereClientV2({ environment: url, token: key });
+      const { results } = await client.rerank({ model, query, documents }, { maxRetries: 0 });
+      return results.map(({ index, relevanceScore }: Json) => ({ index, score: relevanceScore }));
+    },
+  },
+  {
+    name: "@langchain/cohere",
+    route: "/v2/rerank",
+    rank: async ({ url, key }, model, query, documents) => {
+      const client = new CohereClientV2({ environment: url, token: key });
+      const compressor = new CohereRerank({ client: client, model, maxRetries: 0, topN: documents.length });
+      const found = await compressor.rerank(documents, query);
+      return found.map(({ index, relevanceScore }: Json) => ({ index, score: relevanceScore }));
+    },
+  },
+  {
+    name: "@ai-sdk/cohere",
+    route: "/v2/rerank",
+    rank: async ({ url, key }, model, query, documents) => {
+      const provider = createCohere({ baseURL: `${url}/v2`, apiKey: key });
+      const { ranking } = await rerank({ model: provider.reranking(model), query, documents, maxRetries: 0 });
+      return ranking.map(({ originalIndex, score }: Json) => ({ index: originalIndex, score }));
+    },
+  },
+];
+
+/** The status that a client's error tells, wherever it has it. */
+function statusOf(error: unknown): number | undefined {
+  for (let one = error; one instanceof Error; one = one.cause) {
+    const told = one as unknown as Record<string, unknown> & { httpResponse?: { status?: number }; lastError?: Error };
+    const status = told["status"] ?? told["statusCode"] ?? told["status_code"] ?? told.httpResponse?.status;
+    if (typeof status === "number") return status;
+    if (told.lastError) return statusOf(told.lastError);
+  }
+  return undefined;
+}
+
+async function statusFrom(work: Promise<unknown>): Promise<number | undefined> {
+  return await work.then(() => 200, (error) =>
+    statusOf(error) ?? (() => {
+      throw error;
+    })());
+}
+
+let server: TestServer;
+let strict: TestServer;
+let llama: Llama;
+let ranker: Llama;
+const keys = keyFile(KEY);
+const told = new Map<string, string[]>();
+const open = (): Server => ({ url: server.url, key: "any" });
+const closed = (key = KEY): Server => ({ url: strict.url, key });
+
+before(async () => {
+  if (skip) return;
+  const limits = ["--strict-names", "--max-queue-tokens", "300", "--max-batch-size", String(BATCH)];
+  [server, strict, llama, ranker] = await Promise.all([
+    TestServer.start(BOTH),
+    TestServer.start([...BOTH, "--api-key-file", keys.path, ...limits]),
+    Llama.load(MODEL, { onLog: () => {} }),
+    Llama.load(RERANKER, { onLog: () => {} }),
+  ]);
+});
+after(async () => {
+  await server?.[Symbol.asyncDispose]();
+  await strict?.[Symbol.asyncDispose]();
+  keys[Symbol.dispose]();
+  await Promise.all([llama?.close(), ranker?.close()]);
+  const rows = [...told].map(([name, cells]) => `| ${name} | ${cells.join(" | ")} |`);
+  console.log(["| client | route | checked |", "| --- | --- | --- |", ...rows].join("\n"));
+});
+
+for (const { name, route, exact, long, nameless, splits, embed } of EMBEDDERS) {
+  test(`${name} embeds through ${route}: vectors, order, usage, truncation, error classes`, { skip }, async () => {
+    const wanted = await llama.embed(TEXTS);
+    const { vectors, tokens } = await embed(open(), "mini", TEXTS);
+    assertEquals(vectors.length, TEXTS.length);
+    let largest = 0;
+    for (const [i, vector] of vectors.entries()) {
+      assertEquals(vector.length, 384);
+      for (let j = 0; j < 384; j++) largest = Math.max(largest, Math.abs(Math.fround(vector[j]!) - wanted[i]![j]!));
+    }
+    assert(exact ? largest === 0 : largest <= 1e-6, `off by ${largest}`);
+    const counted = (await llama.countTokens(TEXTS)).reduce((sum, count) => sum + count);
+    if (tokens !== undefined) assertEquals(tokens, counted);
+    const before = await server.metric("llamasaur_truncated_total", "mini");
+    const status = await statusFrom(embed(open(), "text-embedding-3-small", [LONG]));
+    assertEquals(status, long === "cut" ? 200 : 400);
+    if (long === "cut") assertEquals(await server.metric("llamasaur_truncated_total", "mini"), before + 1);
+    const statuses = [
+      await statusFrom(embed(closed("wrong"), "mini", ["a"])),
+      ...(nameless ? [] : [await statusFrom(embed(closed(), "nothing", ["a"]))]),
+      await statusFrom(embed(closed(), "mini", Array.from({ length: BATCH + 1 }, (_, i) => `text ${i}`))),
+    ];
+    assertEquals(statuses, [401, ...(nameless ? [] : [404]), splits ? 200 : nameless ? 422 : 413]);
+    const many = Array.from({ length: BATCH }, (_, i) => `a text of several words, number ${i}`);
+    const crowd = await Promise.all(Array.from({ length: 6 }, () => statusFrom(embed(closed(), "mini", many))));
+    // One that splits also waits for what retry-after says, whatever it was told of retries.
+    assert(splits ? crowd.every((one) => one === 200) : crowd.includes(429) && crowd.includes(200), `${crowd}`);
+    const usage = tokens === undefined ? "" : ", usage";
+    told.set(name, [
+      route,
+      `${exact ? "bits" : "1e-6"}${usage}, ${long === "cut" ? "cut and counted" : "too long is 400"}, ${statuses}, 429`,
+    ]);
+  });
+}
+
+for (const { name, route, rank } of RANKERS) {
+  test(`${name} reranks through ${route}: order, scores, error classes`, { skip }, async () => {
+    const wanted = (await ranker.rerank("what is it", DOCUMENTS)).map(({ index, score }) => ({ index, score }));
+    assertEquals(await rank(open(), "ranker", "what is it", DOCUMENTS), wanted);
+    assertEquals(await rank(open(), "rerank-v3.5", "what is it", DOCUMENTS), wanted);
+    const statuses = [
+      await statusFrom(rank(open(), "ranker", LONG, DOCUMENTS)),
+      await statusFrom(rank(closed("wrong"), "ranker", "a", DOCUMENTS)),
+      await statusFrom(rank(closed(), "nothing", "a", DOCUMENTS)),
+      await statusFrom(rank(closed(), "ranker", "a", Array.from({ length: BATCH + 1 }, (_, i) => `text ${i}`))),
+    ];
+    assertEquals(statuses, [400, 401, 404, 413]);
+    told.set(name, [route, `order and scores, ${statuses}`]);
+  });
+}
+
+test("the servers ended with nothing of the texts in their logs", { skip }, async () => {
+  assertEquals([await server.end(), await strict.end()], [0, 0]);
+  for (const text of [...TEXTS, ...DOCUMENTS.slice(1), "several words", KEY]) {
+    assert(!server.log.includes(text) && !strict.log.includes(text), `${text} is in a log of ${RUNTIME}`);
+  }
+});

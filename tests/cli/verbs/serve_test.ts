@@ -1,0 +1,150 @@
+// The verb itself: what is settled, what is refused with which exit code, and the first fifteen minutes.
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "@std/path";
+import { catalogue } from "../../../src/models/catalogue.ts";
+import { inDirectory } from "../../support/checkpoint.ts";
+import { HubServer } from "../../support/hub_server.ts";
+import { MODEL, noModel, runProgram } from "../../support/program.ts";
+import { BOTH, type Json, KEY, keyFile, TestServer } from "../../support/server.ts";
+
+const skip = noModel;
+
+async function settled(args: readonly string[], env: Record<string, string> = {}): Promise<Json> {
+  const { code, stdout, stderr } = await runProgram(["serve", "--print-config", ...args], { env });
+  assertEquals(code, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+test("serve reads models with names, flags and their variables", async () => {
+  const args = ["--embed", "a=b/c.gguf=one,two", "--embed", "all-minilm-l6-v2", "--rerank", "hf:o/r/file.gguf@main"];
+  const { models, port, keepAlive, drain, keys } = await settled(args, {
+    LLAMASAUR_PORT: "9000",
+    LLAMASAUR_KEEP_ALIVE: "5m",
+  });
+  assertEquals(models.map(({ role, model, names }: Json) => [role, model, names]), [
+    ["embed", "a=b/c.gguf", ["one", "two"]],
+    ["embed", "all-minilm-l6-v2", ["all-minilm-l6-v2"]],
+    ["rerank", "hf:o/r/file.gguf@main", ["file"]],
+  ]);
+  assertEquals([port, keepAlive, drain, keys], [9000, 300_000, 0, 0]);
+});
+
+test("serve reads --config, whose models have settings of their own, and a flag goes before it", async () => {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "serve.json");
+    const model = {
+      model: "x.gguf",
+      names: ["x", "y"],
+      queryPrompt: "q: ",
+      documentPrompt: "",
+      dimensions: 8,
+      contexts: 3,
+    };
+    writeFileSync(
+      path,
+      JSON.stringify({ port: 1234, timeout: "2s", queryPrompt: "all: ", embed: [model, { model: "z.gguf" }] }),
+    );
+    const { models, port, timeout } = await settled(["--config", path, "--port", "99"]);
+    assertEquals([port, timeout], [99, 2000]);
+    assertEquals(models[0], { role: "embed", ...model });
+    assertEquals([models[1].names, models[1].queryPrompt], [["z"], "all: "]);
+    for (
+      const [wrong, told] of [
+        [{ embed: [{ model: "x", prompt: "" }] }, 'embed.0: there is no "prompt"'],
+        [{ prot: 1 }, 'the file: there is no "prot"'],
+        [{ port: "x" }, "port: "],
+        [{ timeout: "soon" }, "timeout: it must be a span of time"],
+      ] as const
+    ) {
+      writeFileSync(path, JSON.stringify(wrong));
+      const { code, stderr } = await runProgram(["serve", "--config", path]);
+      assertEquals(code, 2);
+      assertStringIncludes(stderr, told);
+    }
+  });
+});
+
+for (
+  const [args, code, told] of [
+    [[], 2, "Cannot serve nothing: give --embed or --rerank"],
+    [["--embed", "x=,"], 2, 'Cannot read the model "x=,"'],
+    [["--embed", "x", "--host", "0.0.0.0"], 2, "give --api-key-file FILE, or --no-auth"],
+    [["--embed", "x", "--keep-alive", "soon"], 2, "it must be a span of time such as 500ms, 2s, 5m or 1h"],
+    [["--embed", "x", "--api-key-file", "none"], 2, "Cannot read --api-key-file none"],
+    [["--embed", "none/none.gguf"], 3, "there is no such file"],
+    [["--embed", "bge-m3=m"], 3, "\n\n  llamasaur serve --embed bge-m3=m --download\n"],
+    [["--embed", MODEL, "--cors", "*"], 1, "without a key"],
+  ] as const
+) {
+  test(`llamasaur serve ${args.map((word) => word.slice(-20)).join(" ")} is exit code ${code}`, {
+    skip: code === 1 && skip,
+  }, async () => {
+    const env = { HF_HOME: "/none", LLAMASAUR_MODELS: "/none" };
+    const ended = await runProgram(["serve", ...args], { env });
+    assertEquals([ended.code, ended.stdout], [code, ""], ended.stderr);
+    assertStringIncludes(ended.stderr, told);
+  });
+}
+
+test("the first fifteen minutes: --download, the banner, an answer", { skip }, async () => {
+  const { repository, file } = catalogue["all-minilm-l6-v2"];
+  const folder = mkdtempSync(join(tmpdir(), "llamasaur-first-"));
+  await using hub = await HubServer.start({ [`${repository}/${file}`]: readFileSync(MODEL) });
+  try {
+    const env = {
+      HF_ENDPOINT: hub.endpoint,
+      HF_HUB_CACHE: join(folder, "hub"),
+      LLAMASAUR_MODELS: join(folder, "none"),
+    };
+    const missing = await runProgram(["serve", "--embed", "all-minilm-l6-v2"], { env });
+    assertEquals(missing.code, 3);
+    const line = /^ {2}llamasaur serve (.*)$/m.exec(missing.stderr)![1]!;
+    await using server = await TestServer.start(line.split(" "), env);
+    assertMatch(server.log, / {2}embed {3}all-minilm-l6-v2 /);
+    assertMatch(
+      server.log,
+      /Embedding Model Engine {2}OpenAI, URL http:\/\/127\.0\.0\.1:\d+\/v1, model all-minilm-l6-v2/,
+    );
+    const { body } = await server.ask("/v1/embeddings", { input: "a cat" });
+    assertEquals([body.model, body.data[0].embedding.length], ["all-minilm-l6-v2", 384]);
+    assert(existsSync(join(folder, "hub")));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("SIGTERM lets running requests end, is 503 at once for /readyz, and ends with 0", { skip }, async () => {
+  using keys = keyFile(KEY);
+  const args = [...BOTH, "--drain", "400ms", "--api-key-file", keys.path, "--log", "json"];
+  await using server = await TestServer.start(args);
+  const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
+  const texts = Array.from({ length: 400 }, (_, i) => `a text of some words that waits as number ${i}`);
+  const running = server.ask("/v1/embeddings", { input: texts, encoding_format: "base64" }, { headers });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const ended = server.end();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assertEquals((await server.ask("/readyz")).status, 503);
+  assertEquals((await running).status, 200);
+  assertEquals(await ended, 0);
+  const lines = server.log.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+  assert(lines.some(({ event, route, status }) => event === "request" && route === "/v1/embeddings" && status === 200));
+});
+
+test("a killed connection's work is left undone", { skip }, async () => {
+  await using server = await TestServer.start([`--embed=${MODEL}=mini`, "--contexts", "1"]);
+  const texts = Array.from({ length: 2000 }, (_, i) => `a text of some words that waits as number ${i}`);
+  const gone = new AbortController();
+  const left = server.ask("/v1/embeddings", { input: texts }, { signal: gone.signal }).catch(() => undefined);
+  while (await server.metric("llamasaur_sequences_computed", "mini") < 10) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  gone.abort();
+  await left;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const computed = await server.metric("llamasaur_sequences_computed", "mini");
+  assert(computed < texts.length / 2, `${computed} sequences were computed`);
+  assertEquals(await server.metric("llamasaur_cancelled_total", "mini"), 1);
+});
