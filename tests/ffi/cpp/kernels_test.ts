@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { build } from "../../../build/mod.ts";
-import { convert } from "../../../convert.ts";
+import { convert, quantize } from "../../../convert.ts";
 import { Llama } from "../../../mod.ts";
 import { fixture, inDirectory } from "../../support/checkpoint.ts";
 import { findProgram } from "../../support/child.ts";
@@ -46,6 +46,22 @@ test("load() uses the kernels with one thread a context, and not with kernels: f
     assert(a.every((vector, i) => vector.every((x, j) => Math.abs(x - b[i]![j]!) < 2e-2)), "near each other");
   });
 });
+
+test(
+  "info.memory counts the scales that panels of f16 have beside them, and they stay below a tenth",
+  { skip },
+  async () => {
+    await withTiny(async (path) => {
+      const half = `${path}.f16`;
+      await quantize(path, half, "f16");
+      await using ours = await Llama.load(half, { onLog: () => {} });
+      await using stock = await Llama.load(half, { kernels: false, onLog: () => {} });
+      const more = ours.info.memory.weights - stock.info.memory.weights;
+      const counted = ours.info.kernels.includes("f16");
+      assert(counted ? more > 0 && more <= ours.info.size / 10 : more === 0, `${more} bytes more`);
+    });
+  },
+);
 
 test("embed() of two models at once, with kernels and without, gives what each gives alone", { skip }, async () => {
   await withTiny(async (path) => {
