@@ -1,0 +1,92 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { writeFileSync } from "node:fs";
+import { join } from "@std/path";
+import { Llama } from "../../../mod.ts";
+import { inDirectory } from "../../support/checkpoint.ts";
+import { MODEL, noModel, runProgram } from "../../support/program.ts";
+import { libraryMissing } from "../../support/references.ts";
+
+const skip = libraryMissing || noModel;
+const env = { LLAMASAUR_MODEL: MODEL };
+const TEXTS = ["Paris is a city.", "Bananas are yellow.", "A car drives."];
+/** Every key of the object, with the type of its value. */
+const KEYS = {
+  model: "string",
+  reranker: "string",
+  fingerprint: "string",
+  query: "string",
+  documents: "number",
+  results: "object",
+};
+const RESULT = {
+  id: "string",
+  index: "number",
+  score: "number",
+  logit: "number",
+  truncated: "boolean",
+  text: "string",
+};
+
+function typesOf(value: object): Record<string, string> {
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, typeof one]));
+}
+
+test("llamasaur rerank --json gives what rerank() gives, of lines, JSONL and --text", { skip }, async () => {
+  await using llama = await Llama.load(MODEL);
+  const expected = await llama.rerank("yellow fruit", TEXTS, { topN: 2 });
+  await inDirectory(async (cwd) => {
+    writeFileSync(join(cwd, "a.txt"), TEXTS.join("\n"));
+    writeFileSync(join(cwd, "b.jsonl"), TEXTS.map((body) => JSON.stringify({ body })).join("\n"));
+    const given = [["a.txt"], ["b.jsonl", "--field", "body"], TEXTS.flatMap((text) => ["--text", text]), ["-"]];
+    for (const words of given) {
+      const { code, stdout, stderr } = await runProgram(
+        ["rerank", "yellow fruit", ...words, "--top", "2", "--json"],
+        { cwd, env, stdin: TEXTS.join("\n") },
+      );
+      assertEquals([code, stderr], [0, ""]);
+      const { results, ...rest } = JSON.parse(stdout);
+      assertEquals(typesOf({ ...rest, results }), KEYS);
+      assertEquals([rest.reranker, rest.documents, rest.fingerprint], ["cosine", 3, llama.info.fingerprint]);
+      for (const [i, { index, document, score, logit, truncated }] of expected.entries()) {
+        const { id, ...found } = results[i];
+        assertEquals(typesOf(results[i]), RESULT);
+        assertEquals(found, { index, score, logit, truncated, text: document });
+        assertStringIncludes(id, `:${index + 1}`);
+      }
+      assertEquals(results.length, 2);
+    }
+  });
+});
+
+test("llamasaur rerank prints scores and texts, best first, and tells what was cut", { skip }, async () => {
+  const long = "word ".repeat(400);
+  const { code, stdout, stderr } = await runProgram(["rerank", "yellow fruit", "-"], {
+    env,
+    stdin: [...TEXTS, long].join("\n"),
+  });
+  assertEquals(code, 0);
+  assertEquals(stdout.split("\n")[0]!.replace(/^0\.\d{4} {2}/, ""), '"Bananas are yellow."');
+  assertEquals(stdout.split("\n").length, 5);
+  assertStringIncludes(stderr, "1 of these 4 texts were cut at 256 tokens; --truncate windows reads them whole");
+});
+
+test("llamasaur rerank names what is wrong, with its exit code", { skip }, async () => {
+  await inDirectory(async (cwd) => {
+    writeFileSync(join(cwd, "bad.jsonl"), '{"text":"a"}\n{"n":1}\n');
+    const cases = [
+      [[], 2, "missing required argument 'query'"],
+      [["q"], 2, "Cannot rank nothing"],
+      [["q", "none.txt"], 2, "there is no such file"],
+      [["q", "--text", "a", "--top", "0"], 2, "Cannot read --top"],
+      [["q", "bad.jsonl"], 1, 'bad.jsonl:2: it has no field "text"'],
+      [["q", "--text", "word ".repeat(400), "--truncate", "error"], 1, "documents[0]"],
+      [["q", "--text", "a", "--label", "x"], 1, "no labels"],
+    ] as const;
+    for (const [words, exit, told] of cases) {
+      const { code, stdout, stderr } = await runProgram(["rerank", ...words], { cwd, env });
+      assertEquals([code, stdout], [exit, ""], stderr);
+      assert(stderr.includes(told), stderr);
+    }
+  });
+});
