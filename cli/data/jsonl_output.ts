@@ -21,8 +21,8 @@ const UTF8_WIDEST = 3; // bytes of a UTF-16 unit
  */
 export function jsonlEncoder(columns: readonly Column[], fingerprint: string, encoding: "float" | "base64"): Encoder {
   const kept = columns.slice(1).map(({ name }) => [name, `${JSON.stringify(name)}:`] as const);
+  let bytes = new Uint8Array(1 << 16); // used again: as garbage it would be several times the group before it is collected
   function group(rows: readonly OutputRow[]): { bytes: Uint8Array[] } {
-    let bytes = new Uint8Array(1 << 16);
     let at = 0;
     const ensure = (more: number): void => {
       if (at + more <= bytes.length) return;

@@ -67,7 +67,11 @@ export function parquetEncoder(columns: readonly Column[], metadata: Readonly<Re
       total_byte_size: sizes.total_byte_size + size,
       total_compressed_size: (sizes.total_compressed_size ?? 0n) + size,
     };
-    return { bytes: [written, ...vectors.bytes], note: toJson(note) };
+    function* all(): Generator<Uint8Array> {
+      yield written;
+      yield* vectors.bytes;
+    }
+    return { bytes: all(), note: toJson(note) };
   }
 
   function end(notes: readonly unknown[], offset: number): Uint8Array {

@@ -22,21 +22,28 @@ export const VECTOR_ELEMENTS: readonly SchemaElement[] = [
 /** Bytes of numbers in a page, at least. */
 const PAGE = 1 << 20;
 
-/** The chunk's bytes, and what the footer says of it. */
+/** The chunk's bytes, made page by page as they are taken, and what the footer says of it. */
 export function vectorChunk(
   vectors: readonly Float32Array[],
   offset: number,
-): { bytes: Uint8Array[]; chunk: ColumnChunk } {
-  const bytes: Uint8Array[] = [];
+): { bytes: Iterable<Uint8Array>; chunk: ColumnChunk } {
+  const pages: { readonly head: Uint8Array; readonly vectors: readonly Float32Array[] }[] = [];
   let [size, count] = [0, 0];
   for (let from = 0; from < vectors.length;) {
     let to = from;
-    for (let held = 0; to < vectors.length && held < PAGE; to++) held += vectors[to]!.byteLength;
-    for (const part of page(vectors.slice(from, to))) {
-      bytes.push(part);
-      size += part.length;
+    let held = 0;
+    for (; to < vectors.length && held < PAGE; to++) held += vectors[to]!.byteLength;
+    const page = { head: headOf(vectors.slice(from, to)), vectors: vectors.slice(from, to) };
+    pages.push(page);
+    size += page.head.length + held;
+    count += held / Float32Array.BYTES_PER_ELEMENT;
+    from = to;
+  }
+  function* bytes(): Generator<Uint8Array> {
+    for (const page of pages) {
+      yield page.head;
+      yield numbersOf(page.vectors);
     }
-    for (; from < to; from++) count += vectors[from]!.length;
   }
   const chunk: ColumnChunk = {
     file_offset: BigInt(offset),
@@ -51,11 +58,11 @@ export function vectorChunk(
       data_page_offset: BigInt(offset),
     },
   };
-  return { bytes, chunk };
+  return { bytes: bytes(), chunk };
 }
 
-/** A data page, version 1: its header, its levels, its numbers. */
-function page(vectors: readonly Float32Array[]): Uint8Array[] {
+/** What a data page, version 1, has before its numbers: its header and its levels. */
+function headOf(vectors: readonly Float32Array[]): Uint8Array {
   const count = vectors.reduce((sum, { length }) => sum + length, 0);
   const repetition: number[] = [];
   for (const { length } of vectors) {
@@ -64,14 +71,19 @@ function page(vectors: readonly Float32Array[]): Uint8Array[] {
   }
   const definition: number[] = [];
   run(definition, count, 1);
-  const levels = new Uint8Array([...prefixed(repetition), ...prefixed(definition)]);
-  const numbers = new Uint8Array(count * Float32Array.BYTES_PER_ELEMENT);
+  const levels = [...prefixed(repetition), ...prefixed(definition)];
+  return new Uint8Array([...header(levels.length + count * Float32Array.BYTES_PER_ELEMENT, count), ...levels]);
+}
+
+/** The numbers of vectors; little-endian, as Parquet has them. */
+function numbersOf(vectors: readonly Float32Array[]): Uint8Array {
+  const numbers = new Uint8Array(vectors.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let at = 0;
   for (const { buffer, byteOffset, byteLength } of vectors) {
-    numbers.set(new Uint8Array(buffer, byteOffset, byteLength), at); // little-endian, as Parquet has it
+    numbers.set(new Uint8Array(buffer, byteOffset, byteLength), at);
     at += byteLength;
   }
-  return [header(levels.length + numbers.length, count), levels, numbers];
+  return numbers;
 }
 
 /** A run of equal levels, in the hybrid encoding of one bit. */
@@ -86,7 +98,7 @@ function prefixed(levels: readonly number[]): number[] {
 }
 
 /** PageHeader in Thrift's compact protocol. */
-function header(size: number, values: number): Uint8Array {
+function header(size: number, values: number): number[] {
   const to: number[] = [];
   const field = (value: number): void => {
     to.push(0x15); // an i32, in the field behind the last one
@@ -101,7 +113,7 @@ function header(size: number, values: number): Uint8Array {
   field(3); // definition_level_encoding: RLE
   field(3); // repetition_level_encoding: RLE
   to.push(0, 0); // both structs end
-  return new Uint8Array(to);
+  return to;
 }
 
 function varint(to: number[], value: number): void {
