@@ -34,7 +34,7 @@ export class Model {
     return this.#handle;
   }
 
-  /** A scalar of the file's metadata as text, or undefined; `:file_type` and `:description` are llama.cpp's words. */
+  /** A scalar of the file's metadata as text, or undefined; `:file_type` and `:description` are llama.cpp's words. A list has a value as `:list:KEY`. */
   meta(key: string): string | undefined {
     const name = new TextEncoder().encode(`${key}\0`);
     let out = new Uint8Array(256);

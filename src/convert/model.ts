@@ -4,7 +4,7 @@
  * Follows conversion/bert.py and conversion/base.py (TextModel.set_gguf_parameters, _try_set_pooling_type) of the pinned
  * llama.cpp, and differs from them on purpose where they lose something:
  * - a cross-encoder keeps BERT's `pooler.dense` (as `cls`), its labels even when they are the default ones, and pooling "rank";
- * - Dense modules after the pooling are kept as `llamasaur.head.*`;
+ * - Dense modules after the pooling are kept as `llamasaur.head.*`, and `llamasaur.head.count` says how many keys that are;
  * - `llamasaur.converter` says that it was this converter, and `bert.hidden_activation` which GELU the layers have;
  * - sentence-transformers' `max_seq_length` is kept as `llamasaur.max_seq_length`, its prompts as `llamasaur.prompt.*`;
  * - what llama.cpp would compute wrongly is refused.
@@ -70,6 +70,7 @@ export async function readModel(
   const pooling = ranks ? "rank" : options.pooling ?? modules.pooling ?? unknownPooling(directory);
   const limit = await maxSequenceLength(root, sentence, encoder.positions);
   const { architecture } = encoder;
+  const head = [...encoder.head, ...(ranks ? [] : await headOf(modules.after, encoder.width))];
   const metadata: Entry[] = [
     ["general.architecture", { string: architecture }],
     ["general.type", { string: "model" }],
@@ -84,8 +85,8 @@ export async function readModel(
     ["llamasaur.converter", { u32: CONVERTER }],
     ...(limit === undefined ? [] : [["llamasaur.max_seq_length", { u32: limit }] as Entry]),
     ...(await readPrompts(directory)).map(([kind, string]): Entry => [`llamasaur.prompt.${kind}`, { string }]),
-    ...encoder.head,
-    ...(ranks ? [] : await headOf(modules.after, encoder.width)),
+    ["llamasaur.head.count", { u32: head.filter(([key]) => key.startsWith("llamasaur.head.")).length }],
+    ...head,
     ["general.quantization_version", { u32: 2 }], // GGML_QNT_VERSION
     ...await encoder.tokenizer(),
   ];

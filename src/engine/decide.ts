@@ -102,7 +102,7 @@ function contextsOn(cores: number, gpu: boolean, threads: number): number {
 
 /** How a context computes attention: as ffi/cpp/shim/context.cpp asks llama.cpp to. */
 function attentionOf(model: Model, kernels: boolean): Attention {
-  if (model.meta(":file_type") === "all F32") return "matrix";
+  if (model.meta(":file_type")?.startsWith("all F32")) return "matrix";
   return kernels ? "sequence" : "flash";
 }
 

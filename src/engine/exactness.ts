@@ -1,26 +1,8 @@
 /** Tells what of a model is known to be whole, what its file lacks, and what the file leaves open. */
-import type { LoadOptions, Pooling } from "../options.ts";
-import type { Exactness, Reranker } from "./info.ts";
-
-/** What exactness depends on. */
-export interface Facts {
-  /** llama.cpp's name of the architecture. */
-  readonly architecture: string;
-  /** The file's metadata. */
-  readonly meta: (key: string) => string | undefined;
-  readonly hasTensor: (name: string) => boolean;
-  /** Whether texts get BOS and EOS. */
-  readonly addBos: boolean;
-  readonly addEos: boolean;
-  readonly pooling: Pooling;
-  readonly reranker: Reranker;
-  readonly causal: boolean;
-  /** Whether somebody said so: the file, the option, the architecture or the model's name. */
-  readonly causalSaid: boolean;
-  /** Whether template and answers are this model's own, of a causal model that ranks. */
-  readonly asksItsOwn: boolean;
-  readonly options: Pick<LoadOptions, "pooling" | "addBos" | "addEos">;
-}
+import type { Pooling } from "../options.ts";
+import type { Facts } from "./facts.ts";
+import type { Exactness } from "./info.ts";
+import { missingOf, unsaidOf } from "./needed.ts";
 
 /** A use of an architecture that was compared with the original: a row of the parity table. */
 interface Whole {
@@ -93,6 +75,12 @@ const LACKS: readonly Lack[] = [
     what:
       "lacks tokenizer.ggml.add_eos_token, and embedders that take the last token's vector were trained with EOS there",
     remedy: "pass addEos: true, or false if this one was not",
+  },
+  {
+    // The head reader refuses a file that has it and another number of keys.
+    when: ({ meta }) => isOurs(meta) && meta("llamasaur.head.count") === undefined,
+    what: "lacks llamasaur.head.count, which convert() writes, so that a part of a head may be missing",
+    remedy: "convert the original checkpoint again",
   },
   {
     when: ({ architecture, hasTensor, pooling }) =>
@@ -202,11 +190,15 @@ const OPEN: readonly Open[] = [
       reranker === "cosine" && pooling !== "mean" && pooling !== "cls" && !causalSaid,
     what: "whether a token sees the whole text: the file does not say, and a token is given those before it only",
   },
+  {
+    when: ({ reranker, causal, hasTemplate }) => reranker === "cross-encoder" && causal && !hasTemplate,
+    what: "whether query and document go into a template: the file has none",
+  },
 ];
 
 /** Whether convert() of this package made the file, which keeps or refuses all that changes a result. */
 function isOurs(meta: Facts["meta"]): boolean {
-  return meta("llamasaur.converter") !== undefined;
+  return meta("llamasaur.converter") === "1";
 }
 
 function isDenseUnknown({ reranker, meta, hasTensor }: Facts): boolean {
@@ -221,11 +213,21 @@ function isDenseUnknown({ reranker, meta, hasTensor }: Facts): boolean {
 export function exactnessOf(name: string, facts: Facts): Exactness {
   const open = OPEN.filter(({ when }) => when(facts)).map(({ what }) => what);
   const { known, unknown } = compared(facts);
-  return {
-    known,
-    lacks: LACKS.filter(({ when }) => when(facts)).map(({ what, remedy }) => `${name} ${what}: ${remedy}`),
-    unknown: [...unknown, ...open],
-  };
+  const lacks = LACKS.filter(({ when }) => when(facts)).map(({ what, remedy }) => `${name} ${what}: ${remedy}`);
+  return { known, lacks: [...lacks, ...partsOf(name, facts)], unknown: [...unknown, ...open, ...unsaidOf(facts)] };
+}
+
+/** One sentence of all parts that are missing, if any are. */
+function partsOf(name: string, facts: Facts): string[] {
+  const missing = missingOf(facts);
+  if (missing.length === 0) return [];
+  const some = missing.length > 3
+    ? `${missing.slice(0, 3).join(", ")} and ${missing.length - 3} more`
+    : missing.join(", ");
+  return [
+    `${name} lacks ${some}, which its class has and llama.cpp does without, so its results are not the original's: ` +
+    "convert the original again",
+  ];
 }
 
 /** What of a model is a case of the table. */

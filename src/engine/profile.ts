@@ -58,6 +58,7 @@ export function profileOf(model: Model, options: LoadOptions, known: CatalogueFa
     causal,
     causalSaid: model.causalBy !== "nobody",
     asksItsOwn: asksItsOwn(model, template, answers),
+    hasTemplate: template !== undefined,
     options,
   });
   const own = { query: model.meta("llamasaur.prompt.query"), document: model.meta("llamasaur.prompt.document") };

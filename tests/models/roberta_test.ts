@@ -41,8 +41,8 @@ for (const [name, pooling] of [["tiny_xlm_roberta", "cls"], ["tiny_roberta", "me
   });
 }
 
-const ENCODER = /^(llamasaur\.(max_seq_length|converter)|bert\.hidden_activation)$/;
-const HEAD = /^(bert\.(pooling_type|hidden_activation)|llamasaur\.converter)$/;
+const ENCODER = /^(llamasaur\.(max_seq_length|converter|head\.count)|bert\.hidden_activation)$/;
+const HEAD = /^(bert\.(pooling_type|hidden_activation)|llamasaur\.(converter|head\.count))$/;
 // llama.cpp's converter takes these from attributes of the Python object that mean other things, and writes false.
 const SPACES = "tokenizer\\.ggml\\.(add_space_prefix|remove_extra_whitespaces)";
 for (

@@ -39,12 +39,16 @@ function attentionOf(meta: Record<string, string>): { causal: number; causalBy: 
   return { causal: said === "false" ? 0 : 1, causalBy: said === undefined ? "nobody" : "file" };
 }
 
+const SAID = /_token_id$|add_(bos|eos)_token$|lowercase$|freq_base$|sliding_window$|head\.count$|^:list:/;
+
 /** A model of that file. */
 export function fakeModel({ meta = {}, tensors = [], numbers = {}, pooling, labels = [] }: ModelFile): Model {
   const { causal, causalBy } = attentionOf(meta);
   return {
-    meta: (key: string) => meta[key],
-    hasTensor: (name: string) => tensors.includes(name),
+    // What llama.cpp does without, where it is missing, is there unless a test says otherwise.
+    meta: (key: string) => meta[key] ?? (SAID.test(key) ? "1" : undefined),
+    hasTensor: (name: string) =>
+      tensors.includes(name) || /^(blk\.|token_types|dense_3|cls\.(norm|bias|output\.bias))/.test(name),
     numbers: { ...NUMBERS, causal, ...numbers },
     causalBy,
     pooling,

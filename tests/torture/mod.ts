@@ -14,6 +14,7 @@ import { randomIntegers } from "../support/random.ts";
 import type { Case, Context, Platform, Scale } from "./case.ts";
 import * as cancel from "./cancel.ts";
 import * as company from "./company.ts";
+import * as exactness from "./exactness.ts";
 import * as files from "./files.ts";
 import * as input from "./input.ts";
 import * as leave from "./leave.ts";
@@ -30,6 +31,7 @@ import * as tokenizers from "./tokenizers.ts";
 const SUITES: readonly { readonly cases: readonly Case[] }[] = [
   cancel,
   company,
+  exactness,
   files,
   input,
   leave,

@@ -73,7 +73,7 @@ void choose_attention(llama_context_params & p, const llama_model * model, bool 
     // less than 64 tokens: a text alone gets another vector than in company. Our kernel sums in f32; weights in f32 are
     // asked for by those who want the original's. "Auto" is for GPUs: it turns flash attention off where another backend
     // than the layer's would compute it.
-    const bool exact    = llama_model_ftype(model) == LLAMA_FTYPE_ALL_F32;
+    const bool exact    = (llama_model_ftype(model) & ~LLAMA_FTYPE_GUESSED) == LLAMA_FTYPE_ALL_F32;
     p.flash_attn_type   = exact     ? LLAMA_FLASH_ATTN_TYPE_DISABLED
                           : kernels ? LLAMA_FLASH_ATTN_TYPE_ENABLED
                                     : LLAMA_FLASH_ATTN_TYPE_AUTO;

@@ -17,6 +17,7 @@ using Step = Head::Step;
 
 const char PREFIX[] = "llamasaur.head.";
 const char STEPS[]  = "llamasaur.head.steps";
+const char COUNT[]  = "llamasaur.head.count";  // of the other keys
 
 constexpr uint64_t MAX_STEPS = 64, MAX_STEP_BYTES = 256;
 constexpr long     MAX_WIDTH = 1 << 20;  // as of an embedding (guard/gguf/limits.h)
@@ -114,10 +115,20 @@ class HeadReader {
     // A head that is read in part only is another head.
     void refuse_unread() const {
         const auto & fields = files.keys().fields;
+        uint64_t     n      = 0;
         for (auto one = fields.lower_bound(PREFIX); one != fields.end() && one->first.compare(0, strlen(PREFIX), PREFIX) == 0; one++) {
+            if (one->first == COUNT) {
+                continue;
+            }
+            n++;
             if (one->first != STEPS && !read.count(one->first)) {
                 throw Unsound("the key " + quoted(one->first) + " is of no step of " + STEPS);
             }
+        }
+        const GgufField * count = files.keys().find(COUNT);
+        if (count && (count->array || count->type != GGUF_TYPE_UINT32 || files.keys().first(COUNT, -1) != (double) n)) {
+            throw Unsound(std::string(COUNT) + " must be the number of the other keys that begin with " + PREFIX + ", which is " +
+                          std::to_string(n));
         }
     }
 

@@ -189,8 +189,9 @@ int32_t saur_model_info(saur_model * handle, double * out, int32_t size) {
     });
 }
 
-// A scalar of the file's metadata as text, and five names of our own: `:file_type`, `:description`, `:hash`, `:bare_marker`,
-// which is there if WordPiece's vocabulary has a "##▁", and `:sentence_piece`, which is there if it is SentencePiece's.
+// A scalar of the file's metadata as text, and six names of our own: `:file_type`, `:description`, `:hash`, `:bare_marker`,
+// which is there if WordPiece's vocabulary has a "##▁", `:sentence_piece`, which is there if it is SentencePiece's, and `:list:KEY`,
+// which is there if the file has a list of that key.
 // Returns the length, -1 if it is not there.
 int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32_t size) {
     return answer<int32_t>(-1, [&]() -> int32_t {
@@ -211,6 +212,11 @@ int32_t saur_model_meta(saur_model * handle, const char * key, char * out, int32
         }
         if (strcmp(key, ":sentence_piece") == 0) {
             return saur::WordPieces::is_sentence_piece(llama_model_get_vocab(m)) ? saur::copy_text("true", out, size) : -1;
+        }
+        const char LIST[] = ":list:";
+        if (strncmp(key, LIST, strlen(LIST)) == 0) {
+            const saur::GgufField * field = handle->model->files.keys().find(key + strlen(LIST));
+            return field && field->array ? saur::copy_text("true", out, size) : -1;
         }
         if (llama_model_meta_val_str(m, key, nullptr, 0) < 0) {
             return -1;

@@ -35,7 +35,8 @@ async function writeModel(directory: string, more: Readonly<Record<string, GgufV
 
 function headOf(steps: readonly string[], weights: Weights = {}): Record<string, GgufValue> {
   const numbers = Object.entries(weights).map(([name, one]) => [`llamasaur.head.${name}`, base64(one)]);
-  return { "llamasaur.head.steps": { strings: steps }, ...Object.fromEntries(numbers) };
+  const count = { u32: 1 + numbers.length };
+  return { "llamasaur.head.steps": { strings: steps }, ...Object.fromEntries(numbers), "llamasaur.head.count": count };
 }
 
 const erf = (x: number): number => { // the series, for |x| below 3
@@ -227,6 +228,15 @@ const WRONG: readonly (readonly [head: Record<string, GgufValue>, words: string]
   [headOf(["tanh"], layer), "the key 'llamasaur.head.a.bias' is of no step of llamasaur.head.steps"],
   [{ "llamasaur.head.a.weight": base64(layer["a.weight"]!) }, "the key 'llamasaur.head.a.weight' is of no step"],
   [{ ...headOf(["tanh"]), "llamasaur.head.step": { u32: 1 } }, "the key 'llamasaur.head.step' is of no step"],
+  [
+    { ...headOf(["tanh"]), "llamasaur.head.count": { u32: 2 } },
+    "llamasaur.head.count must be the number of the other keys",
+  ],
+  [
+    { ...headOf(["tanh"]), "llamasaur.head.count": { f32: 1 } },
+    "llamasaur.head.count must be the number of the other keys",
+  ],
+  [{ "llamasaur.head.count": { u32: 1 } }, "begin with llamasaur.head., which is 0"],
   [{ ...headOf(["tanh"]), "bert.pooling_type": { u32: 4 } }, "ends in 64 numbers a token, and the model has 1 labels"],
   [
     { ...headOf(["cls", "tanh"]), "bert.pooling_type": { u32: 4 } },

@@ -23,9 +23,9 @@ import { readGguf } from "../../support/gguf_reader.ts";
 const skip = !candidates().some(({ path, skipped }) => !skipped && existsSync(path));
 const MINILM = fixture("../../models/all-minilm-l6-v2-f32.gguf");
 
-const ONLY_OURS = /^(llamasaur\.(max_seq_length|converter)|bert\.hidden_activation)$/;
+const ONLY_OURS = /^(llamasaur\.(max_seq_length|converter|head\.count)|bert\.hidden_activation)$/;
 const ONLY_OURS_RANK =
-  /^(llamasaur\.(max_seq_length|converter)|bert\.hidden_activation|bert\.pooling_type|cls\.(weight|bias))$/;
+  /^(llamasaur\.(max_seq_length|converter|head\.count)|bert\.hidden_activation|bert\.pooling_type|cls\.(weight|bias))$/;
 const TYPES: WeightType[] = ["f32", "f16", "bf16", "q8_0", "q4_k_m"];
 
 for (

@@ -51,6 +51,7 @@ test("readModel() gives a bi-encoder's metadata and tensors in llama.cpp's order
     ["bert.pooling_type", { u32: 1 }],
     ["llamasaur.converter", { u32: 1 }],
     ["llamasaur.max_seq_length", { u32: 96 }],
+    ["llamasaur.head.count", { u32: 0 }],
     ["general.quantization_version", { u32: 2 }],
   ]);
   assertEquals(tensors.length, 5 + 2 * 16);

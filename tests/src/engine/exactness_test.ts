@@ -44,6 +44,32 @@ test("exactnessOf() leaves open what llama.cpp's converter does not write down, 
   assertHas(exactnessOf(relu).lacks, "another activation than GELU");
 });
 
+test("exactnessOf() lacks what llama.cpp does without in silence and the class of the model has", () => {
+  const without = (file: ModelFile, name: RegExp) => {
+    const model = fakeModel(file);
+    const has = (tensor: string): boolean => !name.test(tensor) && model.hasTensor(tensor);
+    const meta = (key: string): string | undefined => name.test(key) ? undefined : model.meta(key);
+    return profileOf({ ...model, meta, hasTensor: has } as typeof model, {}, undefined).exactness;
+  };
+  const layered = { ...OURS, meta: { ...OURS.meta, "bert.block_count": "3" } };
+  assertEquals(without(layered, /^$/).lacks, []);
+  assertHas(without(layered, /blk\.2\.ffn_up/).lacks, "lacks blk.2.ffn_up.bias, which its class has");
+  assertHas(
+    without(layered, /bias$/).lacks,
+    "lacks blk.0.attn_q.bias, blk.0.attn_k.bias, blk.0.attn_v.bias and 15 more",
+  );
+  const fused = { ...layered, tensors: ["blk.0.attn_qkv.bias"] };
+  assertEquals(without(fused, /blk\.\d\.attn_[qkv]\.bias/).lacks, []);
+  const typed = { ...OURS, meta: { ...OURS.meta, "tokenizer.ggml.token_type_count": "2" } };
+  assertHas(without(typed, /token_types/).lacks, "token_types.weight");
+  assertHas(without(OURS, /head\.count/).lacks, "llamasaur.head.count");
+  assertHas(
+    without(OURS, /bos_token_id/).unknown,
+    "which token a text begins with: the file has no tokenizer.ggml.bos",
+  );
+  assertHas(without({ ...QWEN3, pooling: "last" }, /freq_base/).unknown, "the base of rotary positions");
+});
+
 test("exactnessOf() leaves open whether a decoder sees the whole text, unless it is said", () => {
   const last = { ...QWEN3, pooling: "last" } as const;
   assertHas(exactnessOf(last).unknown, "whether a token sees the whole text");
