@@ -209,7 +209,7 @@ test("options that are a Promise, a Map, a signal, a Date or an Error are refuse
   class Options {
     prompt = "a: ";
   }
-  assertEquals(embed(new Options()).prompt, "a: ");
+  assertEquals((embed(new Options() as never) as Options).prompt, "a: ");
   const { proxy, revoke } = Proxy.revocable({}, {});
   revoke();
   for (
