@@ -109,6 +109,7 @@ set(SAUR_SHIM
 set(SAUR_WRAPS
   wraps/kept_regexes.h
   wraps/linux.cpp
+  wraps/linux_graph.cpp
   wraps/logged_arrays.h
   wraps/string_equality.h
   wraps/wraps.h)

@@ -1,4 +1,5 @@
 /** Measures what contexts take in memory: makes a context of each size once and asks llama.cpp what it reserved. */
+import { LlamaError } from "../../ffi/errors.ts";
 import { type ContextMemory, type ContextOptions, Lane, type Model, type Native } from "../../ffi/mod.ts";
 
 /** Makes a context of so many tokens and returns what it takes. */
@@ -26,13 +27,15 @@ export class ContextSizes {
   /**
    * Makes a lane's first context and remembers what it takes, so that no other is made to measure that size.
    *
-   * @returns Tokens of its largest pass; 0 if it could not be made: the error comes when a pass needs one.
+   * @returns Tokens of its largest pass; 0 if there was no memory for it: the error comes when a pass needs one.
+   * @throws {LlamaError} `model-invalid` when llama.cpp cannot compute what the file describes.
    */
   async makeFirst(lane: Lane, model: Model, options: ContextOptions): Promise<number> {
     try {
       await lane.initContext(model, options);
-    } catch {
-      return 0;
+    } catch (error) {
+      if (error instanceof LlamaError && error.code === "out-of-memory") return 0;
+      throw ofTheFile(error);
     }
     const size = lane.contextMemory();
     const compute = size.compute - (options.sequences - 1) * size.head;
@@ -63,7 +66,9 @@ export function measureOn(
   const measure = async (tokens: number, pooling: ContextOptions["pooling"]): Promise<ContextMemory> => {
     const lane = new Lane(native);
     try {
-      await lane.initContext(model, { ...options, pooling, tokens, sequences: 1 });
+      await lane.initContext(model, { ...options, pooling, tokens, sequences: 1 }).catch((error) => {
+        throw ofTheFile(error);
+      });
       return lane.contextMemory();
     } finally {
       lane.close();
@@ -73,6 +78,12 @@ export function measureOn(
     const size = await measure(tokens, options.pooling);
     return skipsHead(size) && options.pooling !== "last" ? await measure(tokens, "last") : size;
   };
+}
+
+/** A first context that fails, other than for memory, is the file's fault: its options were looked at before. */
+function ofTheFile(error: unknown): unknown {
+  if (!(error instanceof LlamaError && error.code === "context-lost")) return error;
+  return new LlamaError("model-invalid", error.message, { cause: error });
 }
 
 /** Whether a pass ends before the head, so that the room for logits is never touched (ffi/cpp/wraps/linux.cpp). */

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { findProgram, ROOT } from "../support/child.ts";
+import { ARCHITECTURES } from "./architectures.ts";
 import type { Case, Context } from "./case.ts";
 import { writeBases } from "./tiny_models.ts";
 
@@ -108,6 +109,7 @@ function grown([from, to]: readonly [number, number][]): string[] {
 // How many files the corpus has; tests/ffi/cpp/gguf_check_test.ts counts them.
 export const FILES = 12_613;
 const CI_STEP = 36;
+const NEIGHBOUR_STEP = 9; // a smallest model has some 150
 const THREADED_STEP = 51; // two threads are slow on a busy machine
 
 export const cases: readonly Case[] = [
@@ -124,6 +126,12 @@ export const cases: readonly Case[] = [
     name: "files: a wrong file on a context of two threads",
     planned: { ci: 0, full: Math.floor(FILES / THREADED_STEP) },
     run: (context) => run(context, ["corpus", `${context.seed % THREADED_STEP}`, `${THREADED_STEP}`], 2),
+  },
+  {
+    name: "files: the smallest model of each architecture, and what is like it",
+    planned: { ci: 2, full: ARCHITECTURES.length },
+    repeats: true,
+    run: (context) => run(context, ["architecture", `${context.seed}`, `${NEIGHBOUR_STEP}`]),
   },
   {
     name: "files: random damage",

@@ -5,22 +5,33 @@
 //   files_worker.ts DIRECTORY THREADS random SEED POSITION END         the mutants of SEED + POSITION and on
 //   files_worker.ts DIRECTORY THREADS vocabulary SEED POSITION END     models with the random vocabularies of these seeds,
 //                                                                      which tokenise texts of their own
+//   files_worker.ts DIRECTORY THREADS architecture SEED STEP POSITION END
+//                                                                      the smallest models of architectures, and every STEP-th
+//                                                                      of what is like them
 //
 // Lines: "> POSITION WHICH" before a file, "< OUTCOME" behind it, "! WHY" for what is wrong; "= MEGABYTES THREADS" after
 // each half, and "." at the end.
-import { readFileSync, rmSync, writeSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { Llama, LlamaError, ModelNotFoundError } from "../../mod.ts";
+import { Llama, LlamaError, type LoadOptions, ModelNotFoundError } from "../../mod.ts";
 import { corpus } from "./corpus.ts";
 import { mutant } from "./mutator.ts";
 import { randomVocabulary } from "./random_vocabularies.ts";
 import { writeModel, type Written } from "./split.ts";
 import { type Base, readBase } from "./tiny_models.ts";
+import { ARCHITECTURES } from "./architectures.ts";
+import { serialise } from "./gguf.ts";
+import { neighbours, smallest } from "./smallest_models.ts";
 
 const [directory, threads, kind, ...rest] = process.argv.slice(2) as [string, string, string, ...string[]];
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 const stem = join(directory, `${kind} ${process.pid}`);
+const OTHERWISE: readonly LoadOptions[] = [
+  ...(["mean", "cls", "none"] as const).map((pooling) => ({ pooling })),
+  { pooling: "mean", kernels: false },
+  { pooling: "mean", attention: "non-causal" },
+];
 const EVERY = 100; // files between two questions to the good model
 const TEXT_MS = 2000; // of processor time, that a text may be tokenised for: what others do on the machine does not count
 
@@ -32,8 +43,8 @@ interface Met {
 }
 
 /** Loads a file and asks it for something; the words of what it answered. */
-async function meet(path: string): Promise<string> {
-  await using llama = await Llama.load(path, { contexts: 1, threads: Number(threads) });
+async function meet(path: string, options: LoadOptions = {}): Promise<string> {
+  await using llama = await Llama.load(path, { contexts: 1, threads: Number(threads), onLog: () => {}, ...options });
   await llama.tokenize("hello world");
   if (llama.info.pooling === "rank") {
     const ranked = await llama.rerank("hello", ["hello world", "yes"]);
@@ -106,6 +117,34 @@ async function one(position: number, { name, bytes, texts }: Met): Promise<void>
   for (const path of paths) rmSync(path, { force: true });
 }
 
+/** The smallest model of an architecture, and what is like it; a line for each file, and the outcome of all. */
+async function architecture(position: number, seed: number, step: number): Promise<void> {
+  const name = ARCHITECTURES[(position + seed) % ARCHITECTURES.length]!;
+  const path = `${stem}.gguf`;
+  let loads = 0, met = 0, wrong: string | undefined;
+  const attempt = async (variant: string, file: Uint8Array, options?: LoadOptions): Promise<string | undefined> => {
+    say(`> ${position} ${name} ${variant}`);
+    writeFileSync(path, file);
+    try {
+      met++;
+      await meet(path, options);
+      loads++;
+      return undefined;
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      if (refusal(error) === undefined) wrong ??= `${variant}: ${words}`;
+      return words;
+    }
+  };
+  const { file, end } = await smallest(name, readBase(directory, "llama"), (bytes) => attempt("grows", bytes));
+  for (const options of OTHERWISE) await attempt(JSON.stringify(options), serialise(file), options);
+  let i = seed;
+  for (const { name: variant, bytes } of neighbours(file, name)) if (i++ % step === 0) await attempt(variant, bytes());
+  rmSync(path, { force: true });
+  const outcome = `${name}: ${loads} of ${met} files loaded${end === undefined ? "" : `, grew until: ${end}`}`;
+  say((wrong === undefined ? `< ${outcome}` : `! ${outcome}; ${wrong}`).replaceAll("\n", " "));
+}
+
 /** The file at a position, and its name. */
 function source(): (position: number) => Met {
   const read = (base: Base): Uint8Array => readBase(directory, base);
@@ -123,10 +162,12 @@ function source(): (position: number) => Met {
   };
 }
 
-const at = source();
+const grows = kind === "architecture";
+const [seed, step] = grows ? rest.splice(0, 2).map(Number) as [number, number] : [0, 0];
+const at = grows ? undefined : source();
 const [from, to] = rest.map(Number) as [number, number];
 for (let position = from; position < to; position++) {
-  await one(position, at(position));
+  await (at ? one(position, at(position)) : architecture(position, seed, step));
   const half = position + 1 === to >> 1 || position + 1 === to;
   if (half || position % EVERY === 0) await checkGood();
   if (half && process.platform === "linux") {

@@ -3,12 +3,18 @@
 #include "guard/abort.h"
 
 #include <exception>
+#include <stdexcept>
 
 namespace saur {
 
 // Thrown out of code of llama.cpp that has no abort of its own.
 struct Aborted : std::exception {
     const char * what() const noexcept override { return "aborted"; }
+};
+
+// Thrown out of llama.cpp where it makes a graph with a tensor that the file does not have.
+struct MissingTensor : std::runtime_error {
+    using std::runtime_error::runtime_error;
 };
 
 // While one exists on a thread, memory that C++ asks for there is an abort point: once `abort` is set or the process leaves,

@@ -13,6 +13,7 @@ import { corpus } from "../../torture/corpus.ts";
 import { FILES } from "../../torture/files.ts";
 import { copy, type Gguf, parse, serialise, setKey, value } from "../../torture/gguf.ts";
 import { placeTensors, withTensorType, withTokens } from "../../torture/hostile.ts";
+import { smallest } from "../../torture/smallest_models.ts";
 import { type Base, BASES, readBase, writeBases } from "../../torture/tiny_models.ts";
 
 let directory = "";
@@ -73,6 +74,36 @@ test("Llama.load() refuses biases, norms and token types that are not f32, and n
   writeFileSync(head, serialise(retyped("rerank", "cls.output.weight", 1)));
   await using llama = await Llama.load(head, { contexts: 1 });
   assertEquals((await llama.rerank("hello", ["a cat"])).length, 1);
+});
+
+/** What is said of an architecture's files while its smallest model is made. */
+async function wordsWhileGrowing(architecture: string): Promise<string> {
+  const path = join(directory, "grows.gguf"), all: string[] = [];
+  await smallest(architecture, readBase(directory, "llama"), async (file) => {
+    writeFileSync(path, file);
+    const error = await Llama.load(path, { contexts: 1, onLog: () => {} }).then((llama) => llama.close(), (e) => e);
+    if (error === undefined) return undefined;
+    assert(error instanceof LlamaError, String(error));
+    assertEquals(error.code, "model-invalid", error.message);
+    all.push(error.message);
+    return error.message;
+  });
+  return all.join("\n");
+}
+
+test("Llama.load() refuses a file that lacks what only the graph needs: experts, a window", async () => {
+  assertMatch(await wordsWhileGrowing("qwen35moe"), /qwen35moe.expert_count is missing or 0, and so is /);
+  assertMatch(await wordsWhileGrowing("afmoe"), /afmoe.attention.sliding_window is missing or 0/);
+  await assertWorks("bert");
+});
+
+const noWraps = process.platform === "linux" ? undefined : "the linker wraps ggml's functions on Linux alone";
+test("Llama.load() refuses a file that lacks a tensor that only the graph needs", { skip: noWraps }, async () => {
+  assertMatch(
+    await wordsWhileGrowing("phi3"),
+    /lacks a tensor that its architecture needs: .* argument 1 of ggml_mul_mat/,
+  );
+  await assertWorks("bert");
 });
 
 test("Llama.load() refuses numbers that kernels assert on, divide by or never come to an end with", async () => {

@@ -6,7 +6,8 @@
 // What this does not catch:
 // - an assertion in a kernel that nobody has met yet: an error with one thread a context (tests/ffi/cpp/kernel_guard_test.ts), the
 //   end of the process with more.
-// - a tensor that is optional when llama.cpp loads and needed when it computes, in architectures other than T5.
+// - a tensor that is optional when llama.cpp loads and needed when it computes: wraps/linux_graph.cpp does. Elsewhere than on
+//   Linux, and with somebody else's llama.cpp, nothing does but for T5.
 // - weights that are NaN where a mixture of experts sorts them (std::sort with NaN is undefined): `checkTensors` does,
 //   unless finite weights overflow on the way.
 // - a file that is changed between this look and llama.cpp's.
@@ -133,19 +134,35 @@ void check_attention(const GgufHeader & header, const std::string & own, const s
     }
 }
 
+// Where a file does not say how long an expert's feed-forward is, llama.cpp divides by how many experts are used. It looks at
+// their number before, but at the largest of all layers', and only if there are experts; two architectures always divide.
+void check_experts(const GgufHeader & header, const std::string & own) {
+    const std::string used_key = own + "expert_used_count", length_key = own + "expert_feed_forward_length";
+    const double      experts  = header.first(own + "expert_count", 0);
+    const GgufField * length   = header.find(length_key);
+    const GgufField * used     = header.find(used_key);
+    const bool        said     = length && std::count(length->numbers.begin(), length->numbers.end(), 0.0) == 0;
+    if (experts == 0 && !said && (own == "qwen35moe." || own == "qwen4exp.")) {
+        throw Unsound(own + "expert_count is missing or 0, and so is " + length_key);
+    }
+    for (size_t il = 0; used && il < used->numbers.size(); il++) {
+        const double n = used->numbers[il];
+        if (n > experts || (n == 0 && experts > 0 && (!used->array || !said))) {
+            refuse(used_key, n, own + "expert_count is " + shown(experts));
+        }
+    }
+}
+
 void check_layers(const GgufHeader & header, const std::string & own) {
     const double layers = header.first(own + "block_count", 1);
     double       value;
     if (header.number(own + "nextn_predict_layers", value) && value >= layers) {
         refuse(own + "nextn_predict_layers", value, "must be below " + own + "block_count, which is " + shown(layers));
     }
-    const double experts = header.first(own + "expert_count", 0);
-    if (const GgufField * used = header.find(own + "expert_used_count")) {
-        for (double n : used->numbers) {
-            if (n > experts || (n == 0 && experts > 0 && !used->array)) {
-                refuse(own + "expert_used_count", n, own + "expert_count is " + shown(experts));
-            }
-        }
+    check_experts(header, own);
+    // its graph takes the cache for one with windows, which llama.cpp makes only then (src/models/afmoe.cpp)
+    if (own == "afmoe." && header.first(own + "attention.sliding_window", 0) == 0) {
+        throw Unsound(own + "attention.sliding_window is missing or 0");
     }
     const std::string architecture = own.substr(0, own.size() - 1);
     if (architecture != "plamo2" && header.number(own + "ssm.group_count", value)) {
