@@ -32,7 +32,7 @@ bool exposes_hidden_states(const llama_model * model) {
 // (`llm_graph_input_cls`, `build_pooling`, src/models/qwen3.cpp).
 bool classifies_last_token(const llama_model * model) {
     const std::string architecture = metadata(model, "general.architecture");
-    return (architecture == "qwen3" || architecture == "qwen3vl") && llama_model_cls_label(model, 0);
+    return architecture == "qwen3" || architecture == "qwen3vl";
 }
 
 bool HiddenStates::on_tensor(ggml_tensor * tensor, bool ask, void * user) {

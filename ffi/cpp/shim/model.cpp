@@ -62,6 +62,23 @@ bool ranks_segments(const LoadedModel & loaded) {
             loaded.has_tensor("cls.output.weight"));
 }
 
+// llama.cpp asserts on these when it tokenises, but for WordPiece, which goes by others (llm_tokenizer_wpm).
+void refuse_missing_tokens(const llama_vocab * vocab) {
+    const struct {
+        const char * name;
+        bool         wanted;
+        llama_token  token;
+    } all[] = { { "bos", llama_vocab_get_add_bos(vocab), llama_vocab_bos(vocab) },
+                { "eos", llama_vocab_get_add_eos(vocab), llama_vocab_eos(vocab) } };
+    const bool asserts = llama_vocab_type(vocab) != LLAMA_VOCAB_TYPE_WPM;
+    for (const auto & one : all) {
+        if (asserts && one.wanted && one.token == LLAMA_TOKEN_NULL) {
+            const std::string key = std::string("tokenizer.ggml.") + one.name + "_token_id";
+            throw Unsound(key + " is missing, and add_" + one.name + "_token is true: each text would begin or end with that token");
+        }
+    }
+}
+
 // The model goes into the lane's slot.
 int32_t load(saur_lane * lane, const Options & options) {
     const std::string & path = lane->slot.path;
@@ -100,6 +117,7 @@ int32_t load(saur_lane * lane, const Options & options) {
         loaded->read_head();
     }
     try {
+        refuse_missing_tokens(llama_model_get_vocab(model));
         loaded->own_head = Head::read(files, model);
     } catch (const Unsound & e) {
         lane->result.error = e.what();

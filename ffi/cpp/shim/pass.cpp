@@ -137,7 +137,8 @@ int32_t cache_prefix(const Pass & pass, const Group & group) {
     return rc;
 }
 
-// What llama.cpp's graph makes of the last token's hidden state with pooling rank: the head's outputs through a softmax.
+// What llama.cpp's graph makes of the last token's hidden state with pooling rank: the head's outputs through a softmax. Of one
+// output that is 1.0 whatever the text, so it stays the logit.
 void classify(const std::vector<float> & head, const float * state, size_t width, float * out) {
     const size_t        n = head.size() / width;
     std::vector<double> logits(n);
@@ -145,6 +146,10 @@ void classify(const std::vector<float> & head, const float * state, size_t width
         for (size_t j = 0; j < width; j++) {
             logits[i] += (double) state[j] * head[i * width + j];
         }
+    }
+    if (n == 1) {
+        out[0] = (float) logits[0];
+        return;
     }
     const double most = *std::max_element(logits.begin(), logits.end());
     double       sum  = 0;

@@ -76,6 +76,16 @@ test("Llama.load() refuses biases, norms and token types that are not f32, and n
   assertEquals((await llama.rerank("hello", ["a cat"])).length, 1);
 });
 
+test("Llama.load() refuses a vocabulary without the token that each text would begin with", async () => {
+  const bare = setKey(base("t5"), "tokenizer.ggml.bos_token_id", undefined);
+  const gguf = setKey(bare, "tokenizer.ggml.add_bos_token", value.bool(1));
+  await assertRefused(gguf, /tokenizer.ggml.bos_token_id is missing, and add_bos_token is true/);
+});
+
+test("Llama.load() refuses PaddleOCR without sections, which llama.cpp asserts on when it computes", async () => {
+  assertMatch(await wordsWhileGrowing("paddleocr"), /paddleocr.rope.dimension_sections is missing/);
+});
+
 /** What is said of an architecture's files while its smallest model is made. */
 async function wordsWhileGrowing(architecture: string): Promise<string> {
   const path = join(directory, "grows.gguf"), all: string[] = [];
@@ -108,6 +118,18 @@ test("Llama.load() refuses a file that lacks a tensor that only the graph needs"
 
 test("Llama.load() refuses numbers that kernels assert on, divide by or never come to an end with", async () => {
   const wrong: [Base, string, ReturnType<typeof value.u32> | undefined, RegExp][] = [
+    [
+      "modern",
+      "modern-bert.hidden_activation",
+      value.string("relu"),
+      /hidden_activation is relu, and must be one with/,
+    ],
+    [
+      "modern",
+      "modern-bert.rope.dimension_sections",
+      value.i32s([9, 8, 0, 0]),
+      /sections is 17, and may be at most 16/,
+    ],
     ["bert", "bert.attention.layer_norm_epsilon", value.f32(-1), /epsilon is -1, and must be .* not below 0/],
     ["llama", "llama.attention.layer_norm_rms_epsilon", value.f32(NaN), /epsilon is -?nan, and must be a finite/],
     [

@@ -131,6 +131,21 @@ void check_attention(const GgufHeader & header, const std::string & own, const s
         if (sum == 0) {
             throw Unsound(own + "rope.dimension_sections has nothing but 0");
         }
+        const double size = header.first(own + "attention.key_length", head);
+        if (heads > 0 && sum > size) {
+            refuse("the sum of " + own + "rope.dimension_sections", sum, "may be at most " + shown(size) + ", the length of a head's key");
+        }
+    } else if (architecture == "paddleocr") {  // llama.cpp asks for them in others of this kind
+        throw Unsound(own + "rope.dimension_sections is missing");
+    }
+}
+
+// These have a feed-forward with a gate, and "relu" is the one name that llama.cpp takes for one without
+// (LLM_FFN_OP_TYPES_FROM_STRING): its halves do not fit then.
+void check_activation(const GgufHeader & header, const std::string & own) {
+    const std::string key = own + "hidden_activation";
+    if ((own == "modern-bert." || own == "dflash.") && header.text(key) == "relu") {
+        throw Unsound(key + " is relu, and must be one with a gate: gelu, silu or reglu");
     }
 }
 
@@ -217,6 +232,7 @@ void check_model(const ModelFiles & files) {
         check_attention(header, own, architecture);
         check_layers(header, own);
     }
+    check_activation(header, own);
     check_labels(header, own);
     check_vocabulary(files);
     check_required(files, architecture);
