@@ -60,6 +60,7 @@ function heads(bert: Gguf, rerank: Gguf): Partial<Record<Base, Gguf>> {
     const floats = Float32Array.from({ length: count }, (_, i) => Math.sin(i) / 4 + 0.2);
     dense = setKey(dense, `llamasaur.head.${name}`, value.string(Buffer.from(floats.buffer).toString("base64")));
   }
+  dense = setKey(dense, "llamasaur.head.count", value.u32(1 + Object.keys(numbers).length));
   const distil = setKey(copy(rerank), "tokenizer.ggml.token_type_count", value.u32(1));
   distil.tensors = distil.tensors.filter(({ name }) => new TextDecoder().decode(name) !== "token_types.weight");
   distil.tensorCount = BigInt(distil.tensors.length);
