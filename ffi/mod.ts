@@ -2,6 +2,7 @@
 export { cores, type Device, devices, kernels } from "./devices.ts";
 export { type ContextMemory, type ContextOptions, Lane, type LogLine, type Pass, type Tokens } from "./lane.ts";
 export { Model, type ModelNumbers } from "./model.ts";
+export { buildCommand } from "./host/paths.ts";
 export type { Native } from "./native.ts";
 export { checkRuntime, open } from "./open.ts";
 export { SPECIAL } from "./symbols.ts";

@@ -50,7 +50,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "src/models/hub": ["src/models", "tools", "ffi/host", "ffi/errors.ts"],
   "src/convert": ["tools", "ffi/mod.ts", "ffi/errors.ts"],
   "src/adapters": ["types of entries"],
-  "ffi/mod.ts": ["ffi", "ffi/symbols.ts", "ffi/version.ts"],
+  "ffi/mod.ts": ["ffi", "ffi/host", "ffi/symbols.ts", "ffi/version.ts"],
   "ffi": ["ffi/runtime", "ffi/host", "ffi/symbols.ts", "ffi/version.ts", "ffi/errors.ts"],
   "ffi/errors.ts": ["ffi/host", "ffi/symbols.ts"],
   "ffi/symbols.ts": [],

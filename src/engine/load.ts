@@ -1,5 +1,17 @@
 /** Loads a model and starts its lanes. */
-import { cores, devices, kernels, Lane, LLAMA_VERSION, type Model, type Native, open, SPECIAL } from "../../ffi/mod.ts";
+import process from "node:process";
+import {
+  buildCommand,
+  cores,
+  devices,
+  kernels,
+  Lane,
+  LLAMA_VERSION,
+  type Model,
+  type Native,
+  open,
+  SPECIAL,
+} from "../../ffi/mod.ts";
 import { LlamaError } from "../../ffi/errors.ts";
 import { printable, show } from "../check.ts";
 import type { EmbedOptions, LoadOptions } from "../options.ts";
@@ -189,7 +201,9 @@ function deviceIndex(name: string | undefined, native: Native): { index: number;
   const found = list[index];
   if (!found) {
     const names = list.map((device) => `"${device.name}"`).join(", ");
-    throw new RangeError(`Cannot load on the device ${show(name)}: this library offers ${names || "none"}`);
+    const backends = process.platform === "darwin" ? "--metal" : "--cuda or --vulkan";
+    const gpu = list.some(({ kind }) => kind === "gpu") ? "" : `; for a GPU build one: ${buildCommand()} ${backends}`;
+    throw new RangeError(`Cannot load on the device ${show(name)}: this library offers ${names || "none"}${gpu}`);
   }
   if (found.kind === "accelerator") {
     throw new LlamaError("model-unsupported", `Cannot load on the device ${show(name)}: it only works beside the CPU`);

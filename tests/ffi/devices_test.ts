@@ -33,6 +33,9 @@ test("load() refuses a device that is not there and names those that are", { ski
       const error = await assertRejects(() => Llama.load(path, { device }), RangeError);
       assertMatch(error.message, /^Cannot load on the device ".*": this library offers .*"CPU"/);
       assert(error.message.includes(`"${device}"`), error.message);
+      if (!(await listDevices()).some(({ kind }) => kind === "gpu")) {
+        assertMatch(error.message, /for a GPU build one: .* --(metal|cuda)/);
+      }
     }
   });
 });
