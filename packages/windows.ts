@@ -55,7 +55,7 @@ export async function getWindows(
   const programs = [join(runtimes, "deno", "package"), join(runtimes, "bun", "package", "bin")];
   const wine = (place: string, shared: readonly string[]): string[] => [
     ...["unshare", "--mount", "sh", "-euc", ENTER, "sh", place, shared.join(":")],
-    ...["env", "HOME=/root", "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "WINEDEBUG=-all", "NO_COLOR=1"],
+    ...["env", "-i", "HOME=/root", "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "WINEDEBUG=-all", "NO_COLOR=1"],
     `WINEPATH=${programs.map((folder) => windowsPath(folder)).join(";")}`,
   ];
   await getFolder(root, async (temporary) => {

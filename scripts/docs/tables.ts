@@ -4,6 +4,8 @@ import { join } from "node:path";
 import type { Noted } from "../../bench/noted.ts";
 import type { Parity, ParityRow } from "../../bench/parity_table.ts";
 import { STATUSES } from "../../bench/parity_statuses.ts";
+import { inWords, type Tried } from "../../packages/counts.ts";
+import { PLATFORMS } from "../../packages/platforms.ts";
 import { catalogue } from "../../src/models/catalogue.ts";
 
 /** What stands between `<!-- docs: NAME -->` and `<!-- /docs -->`, by name. */
@@ -22,6 +24,7 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     workloads: noted("workloads"),
     weights: noted("weights"),
     quality: noted("quality"),
+    platforms: () => platformTable(read<Readonly<Record<string, Tried>>>("prebuilt")),
   };
 }
 
@@ -128,6 +131,18 @@ function rerankerTable(parity: Parity): string {
     "",
     source(parity),
   ].join("\n");
+}
+
+/** What `deno task prebuilt:test --write` has noted of each package. */
+function platformTable(noted: Readonly<Record<string, Tried>>): string {
+  const rows = PLATFORMS.map(({ name, needs }) => {
+    const tried = noted[name];
+    const ran = tried === undefined || tried.how === "never run"
+      ? "compiled and looked at, never run"
+      : `${tried.how}: ${inWords(tried)}`;
+    return [`\`${name}\``, needs, ran];
+  });
+  return table(["prebuilt library", "needs", "what passed"], rows, 3);
 }
 
 /** All rows of each family, in the order of the file. */

@@ -33,7 +33,8 @@ async function vectors(model: string): Promise<number[][]> {
 async function compare(command: readonly string[]): Promise<void> {
   const { code, output } = await run(command);
   if (code !== 0) throw new Error(`Cannot compare: ${output}`);
-  const theirs = JSON.parse(output.trim().split("\n").at(-1)!) as number[][];
+  const line = output.split("\n").find((line) => line.startsWith("[["))!; // Bun says something else, too, under wine
+  const theirs = JSON.parse(line) as number[][];
   delete process.env.LLAMASAUR_LIBRARY; // names the library for the other processor
   const ours = await vectors(command.at(-1)!);
   const differences = ours.map((row, i) => Math.max(...row.map((x, j) => Math.abs(x - theirs[i]![j]!))));
