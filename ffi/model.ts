@@ -1,5 +1,5 @@
 /** A loaded model's handle and what its file says of itself. */
-import { LlamaError } from "./errors.ts";
+import { LlamaError, statusError } from "./errors.ts";
 import type { Native } from "./native.ts";
 import { byName, CAUSAL_BY, type Handle, MODEL_INFO, POOLING, type PoolingName } from "./symbols.ts";
 
@@ -73,6 +73,26 @@ export class Model {
   /** Whether the file has a tensor of a name. Reads the file's header. */
   hasTensor(name: string): boolean {
     return this.#native.functions.saur_model_has_tensor(this.handle, new TextEncoder().encode(`${name}\0`)) === 1;
+  }
+
+  /**
+   * The vocabulary's text of each id, as the file has it.
+   *
+   * @param ids Each is in the vocabulary.
+   */
+  pieces(ids: Int32Array): string[] {
+    const f = this.#native.functions;
+    const lengths = new Int32Array(ids.length);
+    let utf8 = new Uint8Array(16 * ids.length + 64); // a piece has 6 bytes on average
+    let bytes = f.saur_vocab_pieces(this.handle, ids, ids.length, lengths, utf8, utf8.length);
+    if (bytes > utf8.length) {
+      utf8 = new Uint8Array(bytes);
+      bytes = f.saur_vocab_pieces(this.handle, ids, ids.length, lengths, utf8, utf8.length);
+    }
+    if (bytes < 0) throw statusError(bytes, "get the pieces of tokens", "");
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // a piece may begin with U+FEFF
+    let at = 0;
+    return Array.from(lengths, (length) => decoder.decode(utf8.subarray(at, at += length)));
   }
 
   /** Lets go of the weights; later uses throw. Idempotent. */

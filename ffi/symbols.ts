@@ -47,6 +47,7 @@ export const SYMBOLS = {
   saur_vocab_tokenize:     { args: ["ptr", "ptr", "buf", "buf", "buf", "i32"], returns: "i32" },
   saur_vocab_counts:       { args: ["ptr", "buf", "i32"], returns: "i32" },
   saur_vocab_tokens:       { args: ["ptr", "buf", "i32"], returns: "i32" },
+  saur_vocab_pieces:       { args: ["ptr", "buf", "i32", "buf", "buf", "i32"], returns: "i32" },
   saur_context_init:       { args: ["ptr", "ptr", "buf", "i32", "buf", "i32"], returns: "i32" },
   saur_context_memory:     { args: ["ptr", "buf", "i32"], returns: "i32" },
   saur_context_free:       { args: ["ptr"], returns: "i32" },

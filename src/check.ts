@@ -60,9 +60,7 @@ export function copyList(name: string, value: unknown, anything = false): unknow
  * @param most What a longer one becomes.
  */
 export async function checkLengths(name: string, value: unknown, most: number): Promise<Uint32Array> {
-  const typed = ArrayBuffer.isView(value) && !(value instanceof DataView);
-  const list = typeof value === "number" ? [value] : typed ? Array.from(value as unknown as ArrayLike<unknown>) : value;
-  const copy = copyList(name, list);
+  const copy = copyNumbers(name, typeof value === "number" ? [value] : value);
   const lengths = new Uint32Array(copy.length);
   const refuse = integer(0);
   await forEachInSlices(copy.length, (i) => {
@@ -71,6 +69,25 @@ export async function checkLengths(name: string, value: unknown, most: number): 
     lengths[i] = Math.min(length as number, most);
   });
   return lengths;
+}
+
+/**
+ * Checks ids of tokens, array-like, and copies them.
+ *
+ * @param count Entries of the vocabulary.
+ */
+export async function checkIds(name: string, value: unknown, count: number): Promise<Int32Array> {
+  const copy = copyNumbers(name, value);
+  const ids = new Int32Array(copy.length);
+  const check = integer(0, count - 1);
+  await forEachInSlices(copy.length, (i) => void (ids[i] = check(`${name}[${i}]`, copy[i])));
+  return ids;
+}
+
+/** Copies a list or a typed array; its items are yet to be checked. */
+function copyNumbers(name: string, value: unknown): unknown[] {
+  const typed = ArrayBuffer.isView(value) && !(value instanceof DataView);
+  return copyList(name, typed ? Array.from(value as unknown as ArrayLike<unknown>) : value);
 }
 
 /** Checks a path or `file:` URL, as a string or a URL, and gives the path. */

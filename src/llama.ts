@@ -24,6 +24,7 @@ import type { Activity, Pool } from "./pool/pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
 import { mapInSlices } from "./slices.ts";
 import { countTokens } from "./text/count.ts";
+import { piecesOf } from "./text/pieces.ts";
 import { embedIterable, type ItemEmbedding } from "./stream.ts";
 
 export type { Device };
@@ -119,6 +120,28 @@ export class Llama {
     checkText("text", text);
     const [ids] = await this.#call(() => this.#engine.pool.tokenize([text]));
     return ids!;
+  }
+
+  /**
+   * The vocabulary's text of each token id, as the model's file writes it: `▁hello` or `Ġhello` is a word's beginning, and
+   * what has no such mark goes on. Special tokens have theirs, such as `[CLS]`. The texts are not put together to what was
+   * tokenised: one token may be a part of a character, which has no text of its own.
+   *
+   * @param ids Token ids, as `tokenize` gives them.
+   * @returns The texts, in the order of the ids.
+   * @throws {TypeError} when the ids are no list or typed array, or one is no number; the message names its index.
+   * @throws {RangeError} when one is no integer, or not in the vocabulary; the message names its index and value.
+   * @throws {LlamaError} `closed` or `out-of-memory`.
+   * @example
+   * ```ts
+   * import { Llama } from "@llamasaur/llamasaur";
+   *
+   * await using llama = await Llama.load("models/all-minilm-l6-v2-q8_0.gguf");
+   * console.log(await llama.pieces(await llama.tokenize("dinosaurs"))); // [ "[CLS]", "▁dinosaurs", "[SEP]" ]
+   * ```
+   */
+  async pieces(ids: ArrayLike<number>): Promise<string[]> {
+    return await this.#call(() => piecesOf(this.#engine.model, ids));
   }
 
   /**

@@ -30,6 +30,11 @@ export interface LlamaInfo {
   readonly pooling: Pooling;
   /** Names of the classification head's outputs; empty without any. */
   readonly labels: readonly string[];
+  /**
+   * What the model was trained to find before a query and before a document, `""` for nothing: what `inputType` puts
+   * there. Undefined where it is not known: then `inputType` is refused, and `prompt` says what goes there.
+   */
+  readonly prompts: { readonly query: string; readonly document: string } | undefined;
   /** Entries of the vocabulary. */
   readonly vocabularySize: number;
   /** llama.cpp's name of the weights' type, such as `Q8_0`. */
@@ -76,6 +81,7 @@ export type Decided = Pick<
   | "kernels"
   | "reranker"
   | "exactness"
+  | "prompts"
   | "fingerprint"
 >;
 
@@ -93,6 +99,7 @@ export function describe(model: Model, decided: Decided): LlamaInfo {
     size: numbers.bytes,
     parameters: numbers.parameters,
     ...decided,
+    prompts: decided.prompts && Object.freeze({ ...decided.prompts }),
     exact: lacks.length === 0 && unknown.length === 0,
     exactness: Object.freeze({
       known: Object.freeze(known),

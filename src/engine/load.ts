@@ -125,6 +125,7 @@ async function start(
     kernels: Object.freeze([...decision.kernels]),
     reranker,
     exactness,
+    prompts,
     fingerprint: fingerprint({}),
   });
   const pool = new Pool(native, model, { lane, capacity }, {

@@ -12,6 +12,7 @@ const options = { skip: cannotLoad(Q8_0) };
 test("Llama.load() takes a name of the catalogue, whose limit it uses", options, async () => {
   await using llama = await Llama.load("all-minilm-l6-v2");
   assertEquals(llama.info.maxTokens, 256);
+  assertEquals(llama.info.prompts, { query: "", document: "" });
   assertEquals((await llama.embed("a cat", { inputType: "query" })).length, 384);
 });
 
@@ -20,6 +21,9 @@ test("embed() with inputType puts the model's own prompt before the text", optio
   const engine = await loadEngine(modelPath(Q8_0), {}, profile);
   try {
     assertEquals(engine.info.maxTokens, 128);
+    assertEquals(engine.info.prompts, profile.prompts);
+    assertThrows(() => (engine.info.prompts as { query: string }).query = "other", TypeError);
+    assertEquals(profile.prompts.query, "find: ");
     const name = (): string => "input";
     const [query] = await embedTexts(engine, name, ["a cat"], { inputType: "query" });
     const [document] = await embedTexts(engine, name, ["a cat"], { inputType: "document" });
@@ -33,6 +37,7 @@ test("embed() with inputType puts the model's own prompt before the text", optio
 
 test("embed() with inputType says that a file's prompts are not known", options, async () => {
   await using llama = await Llama.load(modelPath(Q8_0));
+  assertEquals(llama.info.prompts, undefined);
   await assertRejects(() => llama.embed("a cat", { inputType: "document" }), RangeError, "pass prompt");
 });
 

@@ -53,13 +53,17 @@ function texts(name: string): Refusal {
   };
 }
 
-const lengths: Refusal = (value) => {
-  if (typeof value === "number") return within(0)(value) ? undefined : "lengths[0]";
-  if (!Array.isArray(value) && !(ArrayBuffer.isView(value) && "length" in value)) return "lengths";
-  const list = value as ArrayLike<unknown>;
-  for (let i = 0; i < list.length; i++) if (!within(0)(list[i])) return `lengths[${i}]`;
-  return undefined;
-};
+function integers(name: string, right: (value: unknown) => boolean): Refusal {
+  return (value) => {
+    if (!Array.isArray(value) && !(ArrayBuffer.isView(value) && "length" in value)) return name;
+    const list = value as ArrayLike<unknown>;
+    for (let i = 0; i < list.length; i++) if (!right(list[i])) return `${name}[${i}]`;
+    return undefined;
+  };
+}
+
+const lengths: Refusal = (value) => integers("lengths", within(0))(typeof value === "number" ? [value] : value);
+const ids = (count: number): Refusal => integers("ids", within(0, count - 1));
 
 function vector(name: string): Refusal {
   return (value) => {
@@ -246,6 +250,12 @@ function textCalls(embedder: Llama): Call[] {
       args: ["one"],
       refusals: { "0": named("text", isText) },
       run: (text) => embedder.tokenize(text as string),
+    },
+    {
+      name: "pieces",
+      args: [[1, 2]],
+      refusals: { "0": ids(embedder.info.vocabularySize) },
+      run: (...args) => embedder.pieces(...args as [number[]]),
     },
     {
       name: "countTokens",

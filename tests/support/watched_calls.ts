@@ -4,6 +4,7 @@ import { type Llama, LlamaError } from "../../mod.ts";
 /** Each method, with arguments that are read through `get`. */
 export const CALLS: Readonly<Record<string, (llama: Llama, get: <T>(value: T) => T) => unknown>> = {
   tokenize: (llama, get) => llama.tokenize(get("a")),
+  pieces: (llama, get) => llama.pieces(watched([1, 2], get)),
   countTokens: (llama, get) => llama.countTokens(get("a")),
   embed: (llama, get) =>
     llama.embed("a", {

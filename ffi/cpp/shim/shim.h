@@ -65,6 +65,8 @@ SAUR_API int32_t      saur_model_quantize(saur_lane * lane, const char * input, 
 SAUR_API int32_t      saur_vocab_tokenize(saur_lane * lane, saur_model * model, const char * utf8, const int32_t * lengths, const int32_t * special, int32_t n_texts);  // job
 SAUR_API int32_t      saur_vocab_counts(saur_lane * lane, int32_t * out, int32_t size);
 SAUR_API int32_t      saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t size);
+// the vocabulary's text of each token, back to back in `utf8` as far as `size` goes, their bytes in `lengths`. Returns all bytes
+SAUR_API int32_t      saur_vocab_pieces(saur_model * model, const int32_t * ids, int32_t n_ids, int32_t * lengths, char * utf8, int32_t size);
 
 // context: one a lane, replaced by the next context_init. answers are the tokens whose logits it gives in place of embeddings;
 // without kernels it is SAUR_BAD_ARGUMENT on a model that contexts with kernels have computed with (kernels/panelled_weights.h)

@@ -6,6 +6,7 @@
 #include "wraps/wraps.h"
 
 #include <algorithm>
+#include <cstring>
 
 using namespace saur;
 
@@ -183,4 +184,30 @@ int32_t saur_vocab_tokens(saur_lane * lane, int32_t * out, int32_t size) {
     }
     std::copy(lane->slot.tokens.begin(), lane->slot.tokens.end(), out);
     return (int32_t) lane->slot.tokens.size();
+}
+
+// Nothing is decoded: the text of one token may be a part of a character, and what stands before a word is a space or not.
+int32_t saur_vocab_pieces(saur_model * model, const int32_t * ids, int32_t n_ids, int32_t * lengths, char * utf8,
+                          int32_t size) {
+    return answer<int32_t>(SAUR_LOST, [&]() -> int32_t {
+        const llama_vocab * vocab = llama_model_get_vocab(model->model->model);
+        const int32_t       count = llama_vocab_n_tokens(vocab);
+        int64_t             bytes = 0;
+        for (int32_t i = 0; i < n_ids; i++) {
+            if (ids[i] < 0 || ids[i] >= count) {
+                return SAUR_BAD_TOKEN;
+            }
+            const char * text   = llama_vocab_get_text(vocab, ids[i]);
+            const size_t length = strlen(text);
+            if (length > (size_t) (INT32_MAX - bytes)) {
+                return SAUR_OUT_OF_MEMORY;
+            }
+            if (bytes + (int64_t) length <= size) {
+                memcpy(utf8 + bytes, text, length);
+            }
+            lengths[i] = (int32_t) length;
+            bytes += (int64_t) length;
+        }
+        return (int32_t) bytes;
+    });
 }

@@ -51,6 +51,17 @@ void check_model(const Model & model) {
     }
     expect(saur_model_has_tensor(model.handle, "token_embd.weight"), 1, "model_has_tensor");
     expect(saur_model_has_tensor(model.handle, ""), 0, "model_has_tensor of none");
+    int32_t       lengths[3] = { 0, 0, 0 };
+    const int32_t tokens[3]  = { 0, 1, 2 };
+    const int32_t bytes      = saur_vocab_pieces(model.handle, tokens, 3, lengths, nullptr, 0);
+    expect(lengths[0] + lengths[1] + lengths[2], bytes, "vocab_pieces into nothing");
+    std::string pieces((size_t) std::max(1, bytes), '\x7f');
+    expect(saur_vocab_pieces(model.handle, tokens, 3, lengths, &pieces[0], bytes), bytes, "vocab_pieces of an exact buffer");
+    expect(pieces.find('\x7f') == std::string::npos || bytes == 0, 1, "vocab_pieces fill it");
+    expect(saur_vocab_pieces(model.handle, tokens, -1, nullptr, nullptr, 0), 0, "vocab_pieces of less than none");
+    for (int32_t token : { -1, INT32_MIN, INT32_MAX }) {
+        expect(saur_vocab_pieces(model.handle, &token, 1, lengths, nullptr, 0), SAUR_BAD_TOKEN, "vocab_pieces out of range");
+    }
 }
 
 // How many of the jobs, none of which an idle lane would take either, are refused because the lane is busy.
