@@ -23,6 +23,7 @@ interface Entry {
 const VERBS: Readonly<Record<string, Entry>> = {
   embed: { summary: "vectors of the texts in files, lines or arguments", load: () => import("./verbs/embed.ts") },
   rerank: { summary: "texts in the order of how well they answer a query", load: () => import("./verbs/rerank.ts") },
+  tokenize: { summary: "the tokens that a model makes of a text", load: () => import("./verbs/tokenize.ts") },
   pull: { summary: "a model from the hub", load: () => import("./verbs/pull.ts") },
   serve: {
     summary: "a server that speaks OpenAI, Jina, Cohere, Ollama and TEI",
