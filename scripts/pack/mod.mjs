@@ -78,11 +78,34 @@ async function make(files, digest) {
     outDir: OUT,
   };
   const made = new Map([[join(OUT, "globals.d.ts"), readFileSync(GLOBALS, "utf8")]]);
+  const emitted = new Map();
   const { diagnostics: [wrong] } = ts.createProgram(files, options).emit(undefined, (path, text) => {
-    made.set(normalize(path), path.endsWith(".d.ts") ? declaration(text, relative(OUT, path)) : text);
+    emitted.set(normalize(path), text);
   });
   if (wrong) throw new Error(`Cannot pack: ${ts.flattenDiagnosticMessageText(wrong.messageText, "\n")}`);
+  // Most of the second package is a program, whose declarations nobody reads; they may name types of Node.
+  const seen = PACKAGE === "" ? new Set(emitted.keys()) : seenByUsers(emitted);
+  for (const [path, text] of emitted) {
+    const types = path.replace(/\.map$/, "");
+    if (!types.endsWith(".d.ts")) made.set(path, text);
+    else if (seen.has(types)) made.set(path, types === path ? declaration(text, relative(OUT, path)) : text);
+  }
   write(made, digest);
+}
+
+/** The declarations that a user's compiler reads: those of the package's entries, and of what they import. */
+function seenByUsers(emitted) {
+  const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
+  const waiting = Object.values(exports).flatMap(({ types }) => types ? [normalize(types)] : []);
+  const seen = new Set();
+  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+    if (seen.has(path) || !emitted.has(path)) continue;
+    seen.add(path);
+    for (const [, to] of emitted.get(path).matchAll(/(?:from |import\(|import )"(\.{1,2}\/[^"]+)\.(?:ts|js)"/g)) {
+      waiting.push(normalize(join(dirname(path), `${to}.d.ts`)));
+    }
+  }
+  return seen;
 }
 
 /** A declaration file whose imports name JavaScript, as Deno's and Node's resolution want it, and that finds its globals. */

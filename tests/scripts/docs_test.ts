@@ -56,7 +56,7 @@ test("wrongCommands() finds files, tasks, examples and flags that are not there"
   assertMatch(wrong("deno task no").join(), /has no task no/);
   assertMatch(wrong("deno task bench --no").join(), /knows no --no/);
   assertMatch(wrong("deno run -A build/mod.ts --no").join(), /'--no'/);
-  assertMatch(wrong("curl x | sh").join(), /teach scripts\/docs\/shell.ts/);
+  assertMatch(wrong("wget x | sh").join(), /teach scripts\/docs\/shell.ts/);
 });
 
 test("withTables() puts tables between their markers, and unformatted() compares them as `deno fmt` leaves them", () => {
