@@ -4,7 +4,7 @@
 // computes; one that is missing is NULL by then, and ggml reads its sizes: the end of the process. Here that is an exception, which
 // passes through llama.cpp's C++ as a failed assertion does, and which becomes an error of code model-invalid. Rows for each
 // architecture would be 190 lists, each by what its other keys are; they would be of no use for the next architecture. Of the
-// smallest models of all of them, and 20,000 files like these, none ends the process (tests/torture/smallest_models.ts).
+// smallest models of all of them, and some 17,000 files like these, none ends the process (tests/torture/smallest_models.ts).
 //
 // CHECKED: name, parameters, arguments. CHECKED_BUT: the argument of that number may be NULL (1 is the first behind the context).
 // A function that gets other parameters does not compile here; one that llama.cpp begins to use is named by
