@@ -32,8 +32,9 @@ function moduleOf({ code }: Block): string {
   const local = code.replace(/"(?:jsr:)?@llamasaur\/llamasaur(\/\w+)?"/g, (_, entry = "") => {
     return JSON.stringify(pathToFileURL(join(ROOT, exports[`.${entry}`])).href);
   });
+  const second = JSON.stringify(pathToFileURL(join(ROOT, "cli", "serve", "mod.ts")).href);
   const imports: string[] = [];
-  const body = local.replace(/^import [^;]*;$/gm, (line) => {
+  const body = local.replaceAll('"llamasaur/serve"', second).replace(/^import [^;]*;$/gm, (line) => {
     imports.push(line);
     return "";
   });
