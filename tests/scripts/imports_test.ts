@@ -58,7 +58,7 @@ const ARROWS: Readonly<Record<string, string>> = {
   "src/models/hub": "src/models/hub src/models tools ffi/host ffi/errors",
   "src/convert": "src/convert tools ffi/mod ffi/errors",
   "src/adapters": "src/adapters",
-  "ffi/mod": "ffi/mod ffi ffi/symbols ffi/version",
+  "ffi/mod": "ffi/mod ffi ffi/host ffi/symbols ffi/version",
   "ffi": "ffi ffi/runtime ffi/host ffi/symbols ffi/version ffi/errors",
   "ffi/errors": "ffi/errors ffi/host ffi/symbols",
   "ffi/symbols": "ffi/symbols",

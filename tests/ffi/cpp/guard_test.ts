@@ -71,7 +71,10 @@ test("Llama.load() of a directory, an empty file, a text and an HTML page says w
     const contents: [string, RegExp][] = [
       ["", /it is no GGUF file: it is empty$/],
       ["GG", /it is no GGUF file: it begins with "GG"/],
-      ["Dear reader,\nthis is a text.\n", /it begins with "Dear reader,\?thi"; give a file that convert\(\) or llama\.cpp's converter made$/],
+      [
+        "Dear reader,\nthis is a text.\n",
+        /it begins with "Dear reader,\?thi"; give a file that convert\(\) or llama\.cpp's converter made$/,
+      ],
       ["<!doctype html><html><title>404</title></html>", /an HTML page: the download was an error or login page/],
       [
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",

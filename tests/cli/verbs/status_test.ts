@@ -1,0 +1,42 @@
+import { test } from "node:test";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "@std/path";
+import { inDirectory } from "../../support/checkpoint.ts";
+import { writeJsonl } from "../../support/jobs.ts";
+import { MODEL, noModel, runProgram } from "../../support/program.ts";
+import { libraryMissing } from "../../support/references.ts";
+
+test(
+  "llamasaur status tells of a complete job and of one that was stopped",
+  { skip: libraryMissing || noModel },
+  async () => {
+    await inDirectory(async (directory) => {
+      const [input, output] = ["in.jsonl", "out.jsonl"].map((name) => join(directory, name)) as [string, string];
+      writeJsonl(input, 60, 1);
+      const words = ["embed", input, "-o", output, "--model", MODEL, "--checkpoint", "20"];
+      assertEquals((await runProgram(words)).code, 0);
+      const { code, stdout } = await runProgram(["status", output]);
+      assertEquals(code, 0);
+      assertMatch(stdout, /^complete: 60 rows, [\d,]+ tokens, .* rows\/s\nmodel .*, fingerprint [0-9a-f]{16}\n$/);
+      const whole = JSON.parse((await runProgram(["status", output, "--json"])).stdout);
+      assertEquals([whole.complete, whole.rows, whole.part, whole.skipped], [true, 60, 1, 0]);
+      // As a kill leaves it: the header and the first checkpoint.
+      const lines = readFileSync(`${output}.job`, "utf8").split("\n");
+      writeFileSync(`${output}.job`, `${lines.slice(0, 2).join("\n")}\n{"kind":"checkp`);
+      const half = JSON.parse((await runProgram(["status", output, "--json"])).stdout);
+      assertEquals(
+        [half.complete, half.rows, half.part > 0.2 && half.part < 0.5],
+        [false, 20, true],
+        JSON.stringify(half),
+      );
+      assertMatch((await runProgram(["status", output])).stdout, /^3\d % of the inputs: 20 rows/);
+    });
+  },
+);
+
+test("llamasaur status of what is no job is exit code 1", async () => {
+  const { code, stdout, stderr } = await runProgram(["status", "/none/out.jsonl"]);
+  assertEquals([code, stdout], [1, ""]);
+  assertStringIncludes(stderr, "it has no job");
+});
