@@ -33,7 +33,7 @@ const PARTS = {
   "encode": /saur_batch_encode.*::_M_invoke/,
   "encode: llama.cpp": /^llama_(en|de)code$/,
   "encode: stock operators": /^ggml_backend_cpu_graph_compute/,
-  "encode: our products": /::product(_\w+)?\(saur::Product const&/,
+  "encode: our products": /::product(_\w+)?(<.*>)?\(saur::Product const&/,
   "encode: our attention": /::attention\(ggml_tensor\*/,
   "encode: our rows": /::(norm\(saur::Norm const&|combine\(ggml_tensor\*|gelu\(saur::Gelu)/,
   "calls that bring work": /^saur_(batch_encode|vocab_tokenize)$/,
