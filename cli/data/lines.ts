@@ -60,7 +60,8 @@ function withoutReturn(bytes: Uint8Array): Uint8Array {
   return bytes.at(-1) === RETURN ? bytes.subarray(0, -1) : bytes;
 }
 
-function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
+/** Bytes that came in pieces, as one piece. */
+export function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
   if (pieces.length === 1) return pieces[0]!;
   const whole = new Uint8Array(length);
   let at = 0;

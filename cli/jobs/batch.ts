@@ -101,10 +101,7 @@ async function findTooLong(
 
 /** The model's own prompt before a text. */
 export function promptOf({ info }: Llama, inputType: "query" | "document" | undefined): string {
-  const { prompts } = info as typeof info & {
-    readonly prompts?: { readonly query: string; readonly document: string };
-  };
-  return inputType === undefined ? "" : prompts?.[inputType] ?? "";
+  return inputType === undefined ? "" : info.prompts?.[inputType] ?? "";
 }
 
 function stopped(file: string, row: Row, { message }: Problem): Failure {

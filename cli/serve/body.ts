@@ -1,4 +1,5 @@
 /** Reads the body of a request: JSON of a bounded size, in which null counts as absent. */
+import { joined } from "../data/lines.ts";
 import { Problem } from "./problem.ts";
 
 /** A body that is a JSON object, without what is null. */
@@ -52,14 +53,7 @@ async function readBytes(request: Request, most: number): Promise<Uint8Array> {
     }
     chunks.push(value);
   }
-  if (chunks.length === 1) return chunks[0]!;
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return joined(chunks, size);
 }
 
 function tooLarge(most: number): Problem {

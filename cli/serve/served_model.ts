@@ -37,8 +37,6 @@ export interface KeepOptions {
 export interface Known {
   readonly info: Llama["info"];
   readonly fingerprint: string;
-  /** Whether its own prompts are known. */
-  readonly prompts: boolean;
 }
 
 /** A model of the server. */
@@ -85,7 +83,7 @@ export class ServedModel {
   /** Whether `inputType` has an answer: the model's own prompts, or given ones. */
   prompts(type: "query" | "document"): boolean {
     const given = type === "query" ? this.options.queryPrompt : this.options.documentPrompt;
-    return given !== undefined || this.known?.prompts === true;
+    return given !== undefined || this.known?.info.prompts !== undefined;
   }
 
   /** Works with the model; loads it first if need be. Calls during a load share it, and a model with work stays. */
@@ -153,9 +151,8 @@ export class ServedModel {
 
   #take(llama: Llama): void {
     this.#llama = llama;
-    const prompts = knowsPrompts(llama);
     if (llama.info.fingerprint !== this.known?.fingerprint) this.#fingerprints.clear(); // the file was another
-    this.known = { info: llama.info, fingerprint: llama.info.fingerprint, prompts };
+    this.known = { info: llama.info, fingerprint: llama.info.fingerprint };
   }
 
   #wait(): void {
@@ -199,16 +196,6 @@ export class ServedModel {
 
   /** The path of its file, for names of the catalogue. */
   path: string | undefined;
-}
-
-/** Whether a model's own prompts are known. */
-function knowsPrompts(llama: Llama): boolean {
-  try {
-    llama.fingerprint({ inputType: "query" });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The name of a model that was given none: the catalogue's, else its file's without `.gguf`. */

@@ -8,8 +8,18 @@ import { millisecondsOf } from "../spans.ts";
 import { isLoopback } from "./guard.ts";
 import { defaultName, type Role } from "./served_model.ts";
 
+/** What can be chosen for one model in the file, and for all by flags. */
+interface ModelChoices {
+  readonly queryPrompt?: string | undefined;
+  readonly documentPrompt?: string | undefined;
+  readonly dimensions?: number | undefined;
+  readonly contexts?: number | undefined;
+  readonly device?: string | undefined;
+  readonly memoryLimit?: number | undefined;
+}
+
 /** The flags as they were given. */
-export interface ServeFlags {
+export interface ServeFlags extends ModelChoices {
   readonly embed?: readonly string[] | undefined;
   readonly rerank?: readonly string[] | undefined;
   readonly config?: string | undefined;
@@ -21,12 +31,6 @@ export interface ServeFlags {
   readonly cors?: readonly string[] | undefined;
   readonly strictNames?: boolean | undefined;
   readonly truncate?: "end" | "start" | "error" | undefined;
-  readonly queryPrompt?: string | undefined;
-  readonly documentPrompt?: string | undefined;
-  readonly dimensions?: number | undefined;
-  readonly contexts?: number | undefined;
-  readonly device?: string | undefined;
-  readonly memoryLimit?: number | undefined;
   readonly library?: string | undefined;
   readonly keepAlive?: number | undefined;
   readonly lazy?: boolean | undefined;
@@ -42,16 +46,10 @@ export interface ServeFlags {
 }
 
 /** A model that is to be served. */
-export interface ModelSettings {
+export interface ModelSettings extends ModelChoices {
   readonly role: Role;
   readonly model: string;
   readonly names: readonly string[];
-  readonly queryPrompt?: string | undefined;
-  readonly documentPrompt?: string | undefined;
-  readonly dimensions?: number | undefined;
-  readonly contexts?: number | undefined;
-  readonly device?: string | undefined;
-  readonly memoryLimit?: number | undefined;
 }
 
 /** Everything that is settled. */
