@@ -113,8 +113,8 @@ async function* embedChunks<T, R>(
 ): AsyncGenerator<R, void, undefined> {
   const request = prepare();
   const { closed, limits = CHUNK, options: { signal, onProgress, ...options } } = request;
+  closed.throwIfAborted(); // before the source is opened: a web stream would stay locked
   const source = new Source(items, request);
-  closed.throwIfAborted();
   const stop = signal ? AbortSignal.any([signal, leaving.signal]) : leaving.signal;
   const waiting = AbortSignal.any([stop, closed]);
   const progress = new ProgressReporter(onProgress);
@@ -155,8 +155,8 @@ async function* embedChunks<T, R>(
   } catch (error) {
     leaving.abort();
     // What the source says when it is closed would hide this error; an abort does not even wait for it.
-    const closed = source.close().catch(() => {});
-    if (!signal?.aborted) await closed;
+    const farewell = source.close().catch(() => {});
+    if (!signal?.aborted) await farewell;
     throw error;
   } finally {
     leaving.abort();

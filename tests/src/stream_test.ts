@@ -428,6 +428,9 @@ test("embedStream() hears close() while its source is silent, and reads nothing 
   assertEquals(error.code, "closed");
   assertEquals((await assertRejects(() => llama.embedStream([]).next(), LlamaError)).code, "closed");
   await assertRejects(() => llama.embedStream(source()).next(), LlamaError, "after close()");
+  const web = new ReadableStream<string>();
+  await assertRejects(() => llama.embedStream(web).next(), LlamaError, "after close()");
+  assertEquals(web.locked, false);
   assertEquals(read, 1);
 });
 
