@@ -1,6 +1,6 @@
 // Everything that must not break a process, tried for real: `deno task torture [flags] [CASE...]`
 //   --ci            a short cut, as the gate runs it
-//   --minutes N     goes on with other seeds until N minutes are over
+//   --minutes N     as many runs of each case as fit into N minutes, then other seeds until they are over
 //   --seed N        the first seed; default: drawn from the clock, but for --ci, since a gate must answer the same twice
 //   --on PLATFORM   deno, bun or native only
 //   --report FILE   writes the table there too
@@ -52,10 +52,9 @@ interface Round {
 }
 
 /** Runs a case once on one platform. */
-async function once(round: Round, scale: Scale, seed: number): Promise<Row> {
-  const { name, skip, planned: plans } = round.case;
+async function once(round: Round, scale: Scale, planned: number, seed: number): Promise<Row> {
+  const { name, skip } = round.case;
   const start = new Date();
-  const planned = plans[scale];
   const row = { name, platform: round.platform, planned, seeds: [seed], start };
   if (skip) return { ...row, skip, ran: 0, failures: [], seconds: 0 };
   const directory = mkdtempSync(join(tmpdir(), "llamasaur torture "));
@@ -89,6 +88,16 @@ function added(a: Row, b: Row): Row {
   };
 }
 
+// What every case in full takes on two cores.
+const FULL_MINUTES = 80;
+
+/** How many runs of a case are planned; a share of the whole time has every case, each with its share of runs. */
+function plannedOf({ planned: { ci, full } }: Case, scale: Scale, minutes: number): number {
+  if (scale === "ci") return ci;
+  if (minutes === 0 || minutes >= FULL_MINUTES) return full;
+  return Math.min(full, Math.max(ci, 1, Math.round(full * minutes / FULL_MINUTES)));
+}
+
 // The gate draws the same every time, or a commit would be green or red by the clock. Other seeds are what the whole run is for.
 const CI_SEED = 20261130;
 
@@ -104,7 +113,8 @@ async function main(): Promise<number> {
     },
   });
   const scale = values.ci ? "ci" : "full";
-  const end = Date.now() + Number(values.minutes) * 60_000;
+  const minutes = Number(values.minutes);
+  const end = Date.now() + minutes * 60_000;
   const rounds = SUITES.flatMap(({ cases }) => cases)
     .filter(({ name, planned }) =>
       planned[scale] > 0 && (positionals.length === 0 || positionals.some((beginning) => name.startsWith(beginning)))
@@ -115,7 +125,7 @@ async function main(): Promise<number> {
   let seed = Number(values.seed ?? (values.ci ? CI_SEED : Date.now() % 1_000_000));
   const rows: Row[] = [];
   for (const round of rounds) {
-    const row = await once(round, scale, seed++);
+    const row = await once(round, scale, plannedOf(round.case, scale, minutes), seed++);
     rows.push(row);
     if (values.report) writeFileSync(values.report, `${table(rows)}\n`); // also of a run that is ended
     console.log(
@@ -128,7 +138,7 @@ async function main(): Promise<number> {
   while (again.length > 0 && Date.now() < end) {
     for (const { round, i } of again) {
       if (Date.now() >= end) break;
-      rows[i] = added(rows[i]!, await once(round, scale, seed++));
+      rows[i] = added(rows[i]!, await once(round, scale, plannedOf(round.case, scale, minutes), seed++));
     }
   }
   const text = table(rows);
