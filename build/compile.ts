@@ -2,15 +2,27 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BuildError } from "./failure.ts";
-import type { Plan } from "./plan.ts";
 import { elapsed, step } from "./progress.ts";
-import { remedyHere } from "./toolchain.ts";
 import { run } from "./run.ts";
-import { stage } from "./stage.ts";
+import { type Assets, stage } from "./stage.ts";
 import { exists } from "./workspace.ts";
 
 /** Lines of a failure that are shown; all of them are in the log. */
 const SHOWN_LINES = 60;
+
+/** What CMake is to make, of which files, and where. */
+export interface Compilation {
+  /** The build's own directory. */
+  readonly directory: string;
+  readonly assets: Assets;
+  readonly programs?: Assets | undefined;
+  readonly configure: readonly string[];
+  readonly compile: readonly string[];
+  /** Variables for both commands. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** What CMake was probably missing, told by the output of its configure step; a line for each. */
+  readonly hint?: ((output: string) => Promise<string>) | undefined;
+}
 
 /**
  * Configures and compiles.
@@ -18,14 +30,14 @@ const SHOWN_LINES = 60;
  * @param onLine Told every line that CMake's build step writes.
  * @throws {BuildError} With the words of CMake or of the compiler.
  */
-export async function compile(plan: Plan, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
-  const staging = join(plan.directory, "stage");
-  await stage(plan.assets, staging);
-  if (plan.programs) await stage(plan.programs, staging);
-  await configure(plan, signal);
+export async function compile(work: Compilation, onLine: (line: string) => void, signal: AbortSignal): Promise<void> {
+  const staging = join(work.directory, "stage");
+  await stage(work.assets, staging);
+  if (work.programs) await stage(work.programs, staging);
+  await configure(work, signal);
   const start = performance.now();
-  const log = join(plan.directory, "build.log");
-  const built = await run(plan.compile, { signal, onLine });
+  const log = join(work.directory, "build.log");
+  const built = await run(work.compile, { env: work.env, signal, onLine });
   await writeFile(log, built.output);
   if (built.code === 0) return;
   throw new BuildError(
@@ -34,28 +46,18 @@ export async function compile(plan: Plan, onLine: (line: string) => void, signal
   );
 }
 
-async function configure(plan: Plan, signal: AbortSignal): Promise<void> {
-  const marker = join(plan.directory, "configured");
+async function configure({ directory, configure, env, hint }: Compilation, signal: AbortSignal): Promise<void> {
+  const marker = join(directory, "configured");
   // what a first configure step found out that failed or was stopped is not to be trusted
-  if (!(await exists(marker))) await rm(join(plan.directory, "cmake"), { recursive: true, force: true });
-  const { code, output } = await run(plan.configure, { signal });
+  if (!(await exists(marker))) await rm(join(directory, "cmake"), { recursive: true, force: true });
+  const { code, output } = await run(configure, { env, signal });
   if (code !== 0) {
     const words = output.trim().split("\n").slice(-SHOWN_LINES).join("\n");
     throw new BuildError(
-      `${words}\n\nnothing was compiled: cmake cannot configure the build${await hint(plan, output)}`,
+      `${words}\n\nnothing was compiled: cmake cannot configure the build${await hint?.(output) ?? ""}`,
     );
   }
   await writeFile(marker, "");
-}
-
-/** What CMake was probably missing. */
-async function hint(plan: Plan, output: string): Promise<string> {
-  const { backend } = plan.flags;
-  if (/CMAKE_C(XX)?_COMPILER|instance of Visual Studio/.test(output)) {
-    return `\n    a C++17 compiler: ${await remedyHere("compiler")}`;
-  }
-  if (backend === "cpu" || backend === "metal" || plan.prebuilt) return "";
-  return `\n    what --${backend} needs: ${await remedyHere(backend)}`;
 }
 
 /** The part of a build's output that tells what went wrong. */

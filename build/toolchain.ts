@@ -139,7 +139,7 @@ async function checkCmake(flags: Flags): Promise<string | undefined> {
 }
 
 async function checkCompiler(): Promise<string | undefined> {
-  if (process.platform === "win32") return undefined; // CMake says it, see configureHint in compile.ts
+  if (process.platform === "win32") return undefined; // CMake says it, see hint() in mod.ts
   const { c, cxx } = await compilers();
   if (!c || !cxx) return `a ${c ? "C++" : "C"} compiler is not installed`;
   const tried = await run([...cxx, "-std=c++17", "-fsyntax-only", "-x", "c++", "-"], { input: CXX17 });
