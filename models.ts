@@ -16,4 +16,5 @@ export { catalogue, type CatalogueEntry, type CatalogueName } from "./src/models
 export { download, type DownloadOptions } from "./src/models/hub/download.ts";
 export type { DownloadProgress } from "./src/models/hub/progress.ts";
 export { modelPath as resolveModel } from "./src/models/find.ts";
+export { type MetadataValue, type ModelHeader, readHeader, type TensorInfo } from "./src/models/header.ts";
 export { HubUnavailableError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";

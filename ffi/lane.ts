@@ -355,12 +355,13 @@ export class Lane {
 }
 
 /**
- * Warnings of llama.cpp that concern nobody here. The first is of every BERT: EOS is [SEP], with which no generation ends.
- * The others are of contexts, whose size is ours: a pass holds many sequences, each of which is checked.
+ * Warnings of llama.cpp that concern nobody here: of a pooling that the file leaves to us, of tokens that end a generation (in every
+ * BERT EOS is [SEP]) or a line of it, and of contexts, whose size is ours: a pass holds many sequences, each of which is checked.
  */
 const NOISE = [
-  /model default pooling_type is \[\d+\], but \[\d+\] was specified/,
-  /special_eos_id is not in special_eog_ids/,
+  /model default pooling_type is \[-?\d+\], but \[\d+\] was specified/,
+  /special_eo[st]_id is not in special_eog_ids/,
+  /model vocab missing newline token/,
   /n_ctx_seq \(\d+\) [<>] n_ctx_train \(\d+\)/,
 ];
 

@@ -43,11 +43,16 @@ export function hubFileOf(name: CatalogueName): HubFile {
 
 /** All parts of a split model, in order, whichever of them is named; a model that is not split is its only part. */
 export function partsOf(file: HubFile): HubFile[] {
-  const count = Number(PART.exec(file.path)?.[2] ?? 0);
-  if (count === 0) return [file];
+  return partNames(file.path).map((path) => ({ ...file, path }));
+}
+
+/** The same of a path on this machine. */
+export function partNames(path: string): string[] {
+  const count = Number(PART.exec(path)?.[2] ?? 0);
+  if (count === 0) return [path];
   return Array.from({ length: count }, (_, i) => {
     const number = String(i + 1).padStart(5, "0");
-    return { ...file, path: file.path.replace(PART, (part) => `-${number}${part.slice(6)}`) };
+    return path.replace(PART, (part) => `-${number}${part.slice(6)}`);
   });
 }
 

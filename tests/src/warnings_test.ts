@@ -7,6 +7,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { convert } from "../../convert.ts";
 import { Llama, type LoadOptions } from "../../mod.ts";
 import { fixture } from "../support/checkpoint.ts";
+import { ROOT } from "../support/child.ts";
 import { writeWithout } from "../support/gguf_copy.ts";
 import { libraryMissing } from "../support/references.ts";
 import { MODEL } from "../support/packaging.ts";
@@ -145,4 +146,15 @@ test("llama.cpp's warnings that concern nobody are of level info", { skip: skip 
   await llama.embed(Array.from({ length: 200 }, (_, i) => `${i} some words that fill a pass`));
   assertEquals(lines.filter((line) => /^(warn|error)/.test(line)), []);
   assertEquals(lines.some((line) => /^info .*special_eos_id is not in special_eog_ids/.test(line)), true);
+  for (const family of ["xlm_roberta_reranker", "bge_gemma_reranker"]) { // that name no pooling
+    const told: string[] = [];
+    const onLog: LoadOptions["onLog"] = ({ level, message }) => level === "warn" && told.push(message);
+    await using ranker = await Llama.load(join(ROOT, "tests", "fixtures", "families", `${family}.gguf`), {
+      template: "{query}{document}",
+      answers: ["a"],
+      onLog,
+    });
+    await ranker.rerank("a", ["b"]);
+    assertEquals(told.filter((line) => /^\w+: /.test(line)), []);
+  }
 });

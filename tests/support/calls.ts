@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { build } from "../../build/mod.ts";
 import { convert, quantize } from "../../convert.ts";
 import { cosineSimilarity, dot, hamming, listDevices, Llama, toBinary, toInt8, topK } from "../../mod.ts";
-import { download, resolveModel } from "../../models.ts";
+import { download, readHeader, resolveModel } from "../../models.ts";
 import { fixture } from "./checkpoint.ts";
 
 /** Says by which words a value must be refused, such as `documents[3]`; undefined when it may be taken. */
@@ -328,6 +328,12 @@ function hubCalls(model: string, cache: string): Call[] {
       refusals: { "0": named("model", isModel) },
       sync: true,
       run: (value) => resolveModel(value as string),
+    },
+    {
+      name: "readHeader",
+      args: [model],
+      refusals: { "0": named("model", isModel) },
+      run: (value) => readHeader(value as string),
     },
     {
       name: "download",

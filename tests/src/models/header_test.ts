@@ -1,0 +1,96 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { LlamaError, ModelNotFoundError, readHeader } from "../../../models.ts";
+import { inDirectory } from "../../support/checkpoint.ts";
+import { ROOT } from "../../support/child.ts";
+import { readGguf } from "../../support/gguf_reader.ts";
+import { copy, parse, serialise, setKey, value } from "../../torture/gguf.ts";
+
+const FILE = join(ROOT, "tests", "fixtures", "families", "xlm_roberta_reranker.gguf");
+const MODELS = ["all-minilm-l6-v2-q8_0", "all-minilm-l6-v2-bf16"].map((name) => join(ROOT, "models", `${name}.gguf`));
+
+test("readHeader() has what another reader finds in the file: metadata, and tensors with their sizes", async () => {
+  for (const path of [FILE, ...MODELS.filter(existsSync)]) {
+    const { version, size, metadata, tensors, ...rest } = await readHeader(path);
+    const file = readGguf(path);
+    assertEquals([rest.path, version, size], [path, file.version, readFileSync(path).length]);
+    assertEquals(Object.keys(metadata), [...file.metadata.keys()]);
+    for (const [key, field] of file.metadata) assertEquals(metadata[key], field.value, key);
+    assertEquals(
+      tensors.map(({ name, shape, bytes }) => ({ name, shape, bytes })),
+      [...file.tensors].map(([name, { shape, data }]) => ({ name, shape: [...shape], bytes: data.length })),
+    );
+  }
+  assertEquals(new Set((await readHeader(pathToFileURL(FILE))).tensors.map(({ type }) => type)), new Set(["f32"]));
+});
+
+test("readHeader() joins the tensors of a split model, whichever part is named", async () => {
+  await inDirectory(async (directory) => {
+    const whole = parse(readFileSync(FILE));
+    const { tensors } = await readHeader(FILE);
+    const paths = [1, 2].map((part) => join(directory, `a-0000${part}-of-00002.gguf`)) as [string, string];
+    paths.forEach((path, part) => {
+      const gguf = setKey(copy(whole), "split.no", value.u32(part));
+      gguf.tensors = part === 0 ? gguf.tensors.slice(0, 3) : gguf.tensors.slice(3);
+      gguf.tensorCount = BigInt(gguf.tensors.length);
+      writeFileSync(path, serialise(gguf));
+    });
+    for (const path of paths) assertEquals((await readHeader(path)).tensors, tensors);
+    assertEquals((await readHeader(paths[1])).metadata["split.no"], 0);
+    const lone = join(directory, "b-00001-of-00002.gguf");
+    writeFileSync(lone, readFileSync(paths[0]));
+    await assertRejects(() => readHeader(lone), ModelNotFoundError, "b-00002-of-00002.gguf");
+  });
+});
+
+test("readHeader() says of a file that is cut off at any place of its header that it is", async () => {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "cut.gguf");
+    const bytes = readFileSync(FILE);
+    const header = bytes.length - [...readGguf(FILE).tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
+    for (let length = 0; length < header - 40; length += 97) {
+      writeFileSync(path, bytes.subarray(0, length));
+      const error = await readHeader(path).catch((error) => error);
+      assert(error instanceof LlamaError && error.code === "model-invalid", `${length}: ${error}`);
+      assertStringIncludes(error.message, "ends within its header");
+    }
+    writeFileSync(path, bytes);
+    truncateSync(path, header);
+    assertEquals((await readHeader(path)).tensors.length, 41); // the weights are not looked at
+  });
+});
+
+test("readHeader() refuses what is no GGUF file, and counts that no file could hold, without reading on", async () => {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "wrong.gguf");
+    const bytes = readFileSync(FILE);
+    const changed = (at: number, change: readonly number[]): Uint8Array => {
+      const copied = Uint8Array.from(bytes);
+      copied.set(change, at);
+      return copied;
+    };
+    const huge = [255, 255, 255, 255, 255, 255, 255, 127];
+    for (
+      const [content, told] of [
+        [new TextEncoder().encode("# A README that is longer than a header"), "it is no GGUF file"],
+        [changed(4, [0, 0, 0, 3]), "other byte order"],
+        [changed(4, [1, 0, 0, 0]), "version 1"],
+        [changed(8, huge), "counts"],
+        [changed(24, huge), "counts"],
+        [changed(24, [255, 255, 255, 0, 0, 0, 0, 0]), "ends within its header"],
+        [changed(24 + 8 + "general.architecture".length, [99]), "type 99"],
+      ] as const
+    ) {
+      writeFileSync(path, content);
+      const error = await readHeader(path).catch((error) => error);
+      assert(error instanceof LlamaError && error.code === "model-invalid", String(error));
+      assertStringIncludes(error.message, told);
+      assertStringIncludes(error.message, basename(path));
+    }
+    await assertRejects(() => readHeader(join(directory, "none.gguf")), ModelNotFoundError);
+    await assertRejects(() => readHeader("hf:owner"), RangeError);
+  });
+});
