@@ -17,4 +17,13 @@ export { download, type DownloadOptions } from "./src/models/hub/download.ts";
 export type { DownloadProgress } from "./src/models/hub/progress.ts";
 export { modelPath as resolveModel } from "./src/models/find.ts";
 export { type MetadataValue, type ModelHeader, readHeader, type TensorInfo } from "./src/models/header.ts";
+export {
+  listModels,
+  type LocalModel,
+  type LocalOptions,
+  removeModel,
+  type VerifiedFile,
+  verifyModel,
+  type VerifyOptions,
+} from "./src/models/local.ts";
 export { HubUnavailableError, LlamaError, type LlamaErrorCode, ModelNotFoundError } from "./ffi/errors.ts";

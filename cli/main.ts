@@ -25,6 +25,7 @@ const VERBS: Readonly<Record<string, Entry>> = {
   rerank: { summary: "texts in the order of how well they answer a query", load: () => import("./verbs/rerank.ts") },
   tokenize: { summary: "the tokens that a model makes of a text", load: () => import("./verbs/tokenize.ts") },
   pull: { summary: "a model from the hub", load: () => import("./verbs/pull.ts") },
+  models: { summary: "models that are here, and those of the catalogue", load: () => import("./verbs/models.ts") },
   inspect: { summary: "what a model is, how it is used, what it takes", load: () => import("./verbs/inspect.ts") },
   status: { summary: "how far the job of an output is", load: () => import("./verbs/status.ts") },
   convert: { summary: "a checkpoint's folder as a GGUF file", load: () => import("./verbs/convert.ts") },

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { build } from "../../build/mod.ts";
 import { convert, quantize } from "../../convert.ts";
 import { cosineSimilarity, dot, hamming, listDevices, Llama, toBinary, toInt8, topK } from "../../mod.ts";
-import { download, readHeader, resolveModel } from "../../models.ts";
+import { download, listModels, readHeader, removeModel, resolveModel, verifyModel } from "../../models.ts";
 import { fixture } from "./checkpoint.ts";
 
 /** Says by which words a value must be refused, such as `documents[3]`; undefined when it may be taken. */
@@ -334,6 +334,33 @@ function hubCalls(model: string, cache: string): Call[] {
       args: [model],
       refusals: { "0": named("model", isModel) },
       run: (value) => readHeader(value as string),
+    },
+    {
+      name: "listModels",
+      args: [{ cache }],
+      refusals: { "0": options, "0.cache": option("cache", isPath) },
+      options: { at: 0 },
+      run: (value) => listModels(value as object),
+    },
+    {
+      name: "verifyModel",
+      args: [model, { cache }],
+      refusals: {
+        "0": named("model", isText),
+        "1": options,
+        "1.cache": option("cache", isPath),
+        "1.signal": option("signal", isSignal),
+        "1.onProgress": option("onProgress", isFunction),
+      },
+      options: { at: 1 },
+      run: (...args) => verifyModel(...args as [string]),
+    },
+    {
+      name: "removeModel",
+      args: ["hf:owner/repo/none.gguf", { cache }],
+      refusals: { "0": named("model", isText), "1": options, "1.cache": option("cache", isPath) },
+      options: { at: 1 },
+      run: (...args) => removeModel(...args as [string]),
     },
     {
       name: "download",

@@ -1,8 +1,9 @@
 /** Getting the bytes of a file, in as many attempts as it takes, and making sure that they are the right ones. */
-import { createHash, type Hash } from "node:crypto";
+import type { Hash } from "node:crypto";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HubUnavailableError, LlamaError } from "../../../ffi/errors.ts";
+import { hashLike } from "../digest.ts";
 import type { HubFile } from "../reference.ts";
 import { type Hub, reasonOf, request, shownUrl } from "./client.ts";
 
@@ -80,7 +81,7 @@ async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Wa
       resumed ? { range: `bytes=${done}-`, signal } : { signal },
     );
     if (resumed && !isRest(response, done)) {
-      hash = newHash(wanted);
+      hash = hashLike(wanted.digest, wanted.size);
       await handle.truncate(done = 0);
     }
     try {
@@ -111,11 +112,6 @@ async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Wa
 
 function isSha256({ digest }: Transfer): boolean {
   return digest.length === 64;
-}
-
-/** https://git-scm.com/book/en/v2/Git-Internals-Git-Objects: git hashes a file behind its kind and size. */
-function newHash(wanted: Transfer): Hash {
-  return isSha256(wanted) ? createHash("sha256") : createHash("sha1").update(`blob ${wanted.size}\0`);
 }
 
 /** Whether an answer goes on at this byte; a server without ranges sends the whole. */
@@ -152,7 +148,7 @@ async function hashOf(
   length: number,
   signal: AbortSignal | undefined,
 ): Promise<Hash> {
-  const hash = newHash(wanted);
+  const hash = hashLike(wanted.digest, wanted.size);
   const buffer = new Uint8Array(1 << 20);
   for (let at = 0; at < length;) {
     signal?.throwIfAborted();

@@ -1,0 +1,27 @@
+/** Hashes files as the hub names their bytes: by sha256, or small ones by git's sha1. */
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream } from "node:fs";
+
+/**
+ * A hash of the kind that a digest is of: 64 hex digits are a sha256, 40 are git's, which hashes a file behind its kind and size
+ * (https://git-scm.com/book/en/v2/Git-Internals-Git-Objects).
+ *
+ * @param size Bytes of the file.
+ */
+export function hashLike(digest: string, size: number): Hash {
+  return digest.length === 64 ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`);
+}
+
+/** The digest of a file's bytes, in hex. */
+export async function digestOf(
+  path: string,
+  hash: Hash,
+  { signal, onBytes }: { readonly signal?: AbortSignal | undefined; readonly onBytes?: (count: number) => void } = {},
+): Promise<string> {
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    signal?.throwIfAborted();
+    hash.update(chunk as Uint8Array);
+    onBytes?.((chunk as Uint8Array).length);
+  }
+  return hash.digest("hex");
+}
