@@ -56,6 +56,7 @@ export async function embedTexts(
   const sequences = await Sequences.of(
     textSplitter(ids, model.numbers, { limit: info.maxTokens, truncate, name, tooLong }),
   );
+  progress.tokenized();
   warnOfTruncation(sequences, info.maxTokens, engine.warnings);
   const copies = new Uint32Array(unique.length);
   for (const i of inverse) copies[i]!++;
@@ -63,6 +64,7 @@ export async function embedTexts(
   const vectors = await pool.encode(sequences, {
     signal,
     nameOf: name,
+    onStart: () => progress.begun(),
     finish: (row, i) => {
       done += copies[i]!;
       progress.tokens += sequences.lengths[i]!;

@@ -37,6 +37,10 @@ export interface Progress {
   readonly tokens: number;
   /** Texts per second since the call began. */
   readonly rate: number;
+  /** Milliseconds until all texts of the call were tokenised; a stream has none. */
+  readonly tokenizing?: number;
+  /** Milliseconds that they waited then for their first pass, behind other calls; a stream has none. */
+  readonly waiting?: number;
 }
 
 /** Options of `Llama.load`. */

@@ -63,6 +63,7 @@ export async function rankDocuments<T>(
   if (documents.length === 0) return [];
   const { unique, inverse } = await readTexts(documents, (i) => `documents[${i}]`, options.text);
   const { signal, onProgress, truncate = "end", topN = Infinity } = options;
+  const progress = new ProgressReporter(onProgress);
   const { maxTokens, reranker } = engine.info;
   const name = (i: number): string => `documents[${inverse.indexOf(i)}]`;
   const planOf = reranker === "cosine" ? planCosine : planPairs;
@@ -71,12 +72,13 @@ export async function rankDocuments<T>(
   const empty = sequences.lengths.indexOf(0);
   if (empty >= 0) throw nothing(name(sequences.textOf[empty]!));
   warnOfTruncation(sequences, maxTokens, engine.warnings);
-  const progress = new ProgressReporter(onProgress);
+  progress.tokenized();
   const best = new BestWindows(plan, sequences);
   const none = new Float32Array();
   await engine.pool.encode(sequences, {
     signal,
     nameOf: (i) => name(sequences.textOf[i]!),
+    onStart: () => progress.begun(),
     finish: (row, i) => {
       progress.tokens += sequences.lengths[i]!;
       checkFinite(row, () => `rank ${name(sequences.textOf[i]!)}`);

@@ -16,6 +16,8 @@ export interface CallOptions<Result = unknown> {
   readonly finish?: ((result: Result, index: number) => Result) | undefined;
   /** Names the item for which alone there is no memory, for the message. */
   readonly nameOf?: ((index: number) => string) | undefined;
+  /** Called when a pass with some of the call's items begins. */
+  readonly onStart?: (() => void) | undefined;
   /** Called after each pass with how many of the call's items are done so far. */
   readonly onDone?: ((done: number) => void) | undefined;
 }
@@ -45,6 +47,11 @@ export class Call<Item, Result extends Numbers> extends Queue {
     this.promise = promise;
     this.#resolve = resolve;
     this.#reject = reject;
+  }
+
+  /** A pass with some of the items begins. */
+  start(): void {
+    this.#options.onStart?.();
   }
 
   /** Takes the results of some items; the last of them resolves the promise. */

@@ -259,6 +259,7 @@ export class Pool {
       const pass = packSequences(itemsOf(shares));
       await this.#contexts.ensure(slot, pass.computed);
       throwIfUnwanted(slot);
+      for (const { queue } of shares) queue.start();
       const sizes = resultSizes(pass.lengths, this.#settings.row);
       const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
       await slot.lane.encode(pass, rows).catch((e) => this.#contexts.rethrow(e, slot.capacity));

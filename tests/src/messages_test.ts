@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { dot, Llama, LlamaError, type LogLine, ModelNotFoundError, topK } from "../../mod.ts";
+import { dot, Llama, LlamaError, type LogLine, ModelNotFoundError, type Progress, topK } from "../../mod.ts";
 import { download, HubUnavailableError } from "../../models.ts";
 import { convert, quantize, type WeightType } from "../../convert.ts";
 import { fixture, inDirectory } from "../support/checkpoint.ts";
@@ -230,6 +230,20 @@ test("onProgress counts the caller's texts, equal ones too", { skip }, async () 
   });
   assertEquals(seen.at(-1), texts.length);
   assert(seen.every((done, i) => i === 0 || done > seen[i - 1]!), seen.join());
+});
+
+test("onProgress tells how long texts were tokenised and waited, of embed() and of rerank()", { skip }, async () => {
+  await using llama = await Llama.load(fixture("families/bert_mean.gguf"));
+  const seen: Progress[] = [];
+  const onProgress = (progress: Progress): void => void seen.push(progress);
+  const start = performance.now();
+  await llama.embed(["a cat", "a kitten"], { onProgress });
+  await llama.rerank("a cat", ["a kitten", "a dog"], { onProgress });
+  const spent = performance.now() - start;
+  for (const { tokenizing, waiting } of seen) {
+    assert(tokenizing! > 0 && waiting! >= 0 && tokenizing! + waiting! < spent, `${tokenizing} ${waiting}`);
+  }
+  assertEquals(seen.length, 2);
 });
 
 test(
