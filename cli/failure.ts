@@ -1,4 +1,5 @@
 /** Says how the program ends: its exit codes, the errors that a user made, and the code of any other error. */
+import { commandLine } from "./program.ts";
 
 /** Exit codes; docs/command-line.md has them. */
 export const EXIT = {
@@ -46,7 +47,8 @@ export function endingOf(error: unknown): { readonly code: number; readonly mess
   if (name === "ModelNotFoundError") {
     const model = (error as Error & { readonly model?: string }).model ?? "";
     const unknown = message.includes("the catalogue has no such name");
-    return { code: EXIT.missing, message: `${message}\n\n  llamasaur pull ${unknown ? ANY_MODEL : pullable(model)}` };
+    const command = commandLine(["pull", unknown ? ANY_MODEL : pullable(model)]);
+    return { code: EXIT.missing, message: `${message}\n\n  ${command}` };
   }
   if (name === "LibraryNotFoundError") return { code: EXIT.missing, message };
   const code = (error as Error & { readonly code?: unknown }).code;

@@ -1,7 +1,7 @@
 /** Loads the model that the shared options name. The library itself is loaded only when one is. */
-import process from "node:process";
 import type { Llama, LoadOptions } from "@llamasaur/llamasaur";
 import { ANY_MODEL, UsageError } from "./failure.ts";
+import { commandLine } from "./program.ts";
 import type { Session } from "./session.ts";
 import { bytes, integer } from "./values.ts";
 import type { VerbOption } from "./verb.ts";
@@ -19,7 +19,7 @@ export interface ModelOptions {
 /** The shared options about the model. */
 export const MODEL_OPTIONS: readonly VerbOption[] = [
   { flags: "--model <model>", description: "a GGUF file, a name of the catalogue or hf:…", env: "LLAMASAUR_MODEL" },
-  { flags: "--download", description: "get the model first if it is not here; LLAMASAUR_DOWNLOAD=1 does so, too" },
+  { flags: "--download", description: "get the model first if it is not here", env: "LLAMASAUR_DOWNLOAD" },
   { flags: "--device <name>", description: "the device that computes", env: "LLAMASAUR_DEVICE" },
   {
     flags: "--contexts <count>",
@@ -42,7 +42,7 @@ export function modelName(options: ModelOptions, fallback?: string): string {
   if (model) return model;
   throw new UsageError(
     "Cannot tell which model: give --model, or set LLAMASAUR_MODEL. To get a small one for English:\n\n" +
-      `  llamasaur pull ${ANY_MODEL}\n`,
+      `  ${commandLine(["pull", ANY_MODEL])}\n`,
   );
 }
 
@@ -71,16 +71,11 @@ export async function loadModel(
   try {
     return await Llama.load(model, all);
   } catch (error) {
-    if (!(error instanceof ModelNotFoundError) || !mayDownload(options) || !isOfTheHub(model)) throw error;
+    if (!(error instanceof ModelNotFoundError) || !options.download || !isOfTheHub(model)) throw error;
   }
   const { download } = await import("@llamasaur/llamasaur/models");
   await download(model, { signal: session.signal, ...(session.quiet && { onProgress: () => {} }) });
   return await Llama.load(model, all);
-}
-
-/** Whether models may be downloaded. */
-export function mayDownload({ download }: ModelOptions): boolean {
-  return download ?? process.env["LLAMASAUR_DOWNLOAD"] === "1";
 }
 
 /** Whether a name is one that can be downloaded: of the catalogue, or `hf:`. */

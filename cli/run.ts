@@ -67,7 +67,10 @@ function commandOf(name: string, verb: Verb<never>): Command {
   const command = new Command(`llamasaur ${name}`).description(verb.description).exitOverride();
   if (verb.arguments !== "") command.arguments(verb.arguments);
   for (const option of [...verb.options, ...verb.shared.flatMap((shared) => SHARED[shared]), QUIET]) {
-    command.addOption(optionOf(option));
+    const one = optionOf(option);
+    command.addOption(one);
+    const on = isOn(option);
+    if (on !== undefined) command.setOptionValueWithSource(one.attributeName(), on !== one.negate, "env");
   }
   if (verb.passThrough) command.allowUnknownOption().allowExcessArguments();
   const examples = verb.examples.map((example) => `  llamasaur ${example}`).join("\n");
@@ -76,12 +79,26 @@ function commandOf(name: string, verb: Verb<never>): Command {
 }
 
 function optionOf({ flags, description, choices, default: standard, read, env }: VerbOption): Option {
-  const option = new Option(flags, description);
+  const ofSwitch = env !== undefined && isSwitch(flags);
+  const option = new Option(flags, ofSwitch ? `${description} (env: ${env})` : description);
   if (choices) option.choices(choices);
   if (standard !== undefined) option.default(standard);
   if (read) option.argParser(read);
-  if (env) option.env(env);
+  if (env && !ofSwitch) option.env(env);
   return option;
+}
+
+/** Whether the variable of a switch is on; commander takes any value for "on". Undefined where it says nothing. */
+function isOn({ flags, env }: VerbOption): boolean | undefined {
+  const value = env === undefined || !isSwitch(flags) ? undefined : process.env[env];
+  if (value === undefined || value === "") return undefined;
+  if (/^(1|true|yes|on)$/i.test(value)) return true;
+  if (/^(0|false|no|off)$/i.test(value)) return false;
+  throw new UsageError(`Cannot read ${env} ${quoted(value)}: it must be 1 or 0`);
+}
+
+function isSwitch(flags: string): boolean {
+  return !/[<[]/.test(flags);
 }
 
 /** The arguments as they were given; commander has undefined for one that was not. */

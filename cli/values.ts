@@ -43,6 +43,14 @@ export function collected(value: string, before: unknown): string[] {
   return [...(Array.isArray(before) ? before as string[] : []), value];
 }
 
+/** Collects values that stand in one, with a mark between them: a variable of the environment has room for one value only. */
+export function collectedApart(mark: string): (value: string, before: unknown) => string[] {
+  return (value, before) => {
+    const found = value.split(mark).map((one) => one.trim()).filter((one) => one !== "");
+    return found.reduce((all, one) => collected(one, all), collected("", before).slice(0, -1));
+  };
+}
+
 /** Reads names with commas between them. */
 export function names(name: string): (value: string) => string[] {
   return (value) => {

@@ -3,7 +3,8 @@ import type { Llama } from "@llamasaur/llamasaur";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { loadModel, modelName, type ModelOptions } from "../model.ts";
 import { count, duration } from "../progress.ts";
-import { shellWord, shown } from "../quote.ts";
+import { commandLine } from "../program.ts";
+import { shown } from "../quote.ts";
 import { Interrupted, type Session } from "../session.ts";
 import { VERSION } from "../version.ts";
 import { checkNames, type Column, columnsOf } from "../data/columns.ts";
@@ -65,7 +66,7 @@ export async function embed(request: Request, session: Session): Promise<number>
 /** What is told after a signal: how far the job is, and the command that goes on. */
 async function stopped({ words }: Request, output: string, { signal }: Session): Promise<Interrupted> {
   const { last } = await readJournal(output) ?? {};
-  const command = ["llamasaur", ...words.filter((word) => word !== "--restart")].map(shellWord).join(" ");
+  const command = commandLine(words.filter((word) => word !== "--restart"));
   const { code } = signal.reason as Interrupted;
   return new Interrupted(`stopped; ${count(last?.totals.rows ?? 0)} texts are done. To go on:\n\n  ${command}\n`, code);
 }

@@ -1,15 +1,24 @@
 /** Says once what is served and where, with the settings of Open WebUI to copy. */
 import type { ModelSettings, Settings } from "./settings.ts";
 
-/** The banner. */
+/**
+ * The banner.
+ *
+ * @param listed The names that clients can choose, those with a prompt among them.
+ */
 export function banner(
-  { models, host, keys }: Settings,
+  { models, host, keys, lazy }: Settings,
   port: number,
-  prompts: (model: ModelSettings) => string,
+  listed: readonly string[],
 ): string {
   const shown = host.includes(":") ? `[${host}]` : host;
   const url = `http://${shown}:${port}`;
   const of = (role: string): readonly ModelSettings[] => models.filter((model) => model.role === role);
+  const prompts = ({ names: [name] }: ModelSettings): string => {
+    const known = listed.filter((one) => one === `${name}@query` || one === `${name}@document`);
+    if (known.length > 0) return `known: ${known.join(", ")}`;
+    return lazy ? "not known before the first request" : "not known: --query-prompt, --document-prompt";
+  };
   const lines = [`llamasaur serves ${url}`];
   for (const role of ["embed", "rerank"]) {
     for (const model of of(role)) {

@@ -28,13 +28,13 @@ export async function embed(exchange: Exchange, choice: Choice, request: EmbedRe
   const { model } = choice;
   const { texts } = request;
   exchange.take(model, texts.length);
-  return await model.use(async (llama) => {
+  return await exchange.use(model, async (llama) => {
     const options = optionsOf(choice, request, exchange.truncate);
     const characters = texts.reduce((sum, { length }) => sum + length, 0);
     const ticket = exchange.enter(model, texts, llama.info.maxTokens);
     try {
       const rows: Embedding[] = await exchange.run((signal) =>
-        llama.embedDetailed(texts, { ...options, signal, onProgress: ({ tokens }) => ticket.progress(tokens) })
+        llama.embedDetailed(texts, { ...options, signal, onProgress: (one) => exchange.progressed(model, ticket, one) })
       );
       let [tokens, truncated] = [0, 0];
       for (const row of rows) {

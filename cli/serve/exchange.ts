@@ -1,5 +1,5 @@
 /** Follows one request: its limits, its end when the client goes, and what is told of it in headers, metrics and the log. */
-import type { Truncate } from "@llamasaur/llamasaur";
+import type { Llama, Progress, Truncate } from "@llamasaur/llamasaur";
 import { type Family, Problem } from "./problem.ts";
 import type { Ticket } from "./queue.ts";
 import type { ServedModel } from "./served_model.ts";
@@ -42,10 +42,14 @@ export class Exchange {
   model: ServedModel | undefined;
   texts = 0;
   counted: Counts | undefined;
-  /** Milliseconds that the model took, waiting included. */
-  computed = 0;
-  /** Milliseconds until the model was asked. */
-  waited = 0;
+  /** Milliseconds that loading the model took, or waiting for it. */
+  loading = 0;
+  /** Milliseconds until the texts were tokenised. */
+  tokenizing = 0;
+  /** Milliseconds that they waited then for their first pass. */
+  waiting = 0;
+  /** Milliseconds of the passes. */
+  computing = 0;
   cancelled = false;
   readonly #limits: Limits;
 
@@ -81,7 +85,24 @@ export class Exchange {
   enter(model: ServedModel, texts: readonly string[], maxTokens: number, more = 0): Ticket {
     let tokens = 0;
     for (const { length } of texts) tokens += Math.min(maxTokens, Math.ceil((length + more) * model.density) + 2);
-    return model.queue.enter(tokens);
+    return model.queue.enter(tokens, texts.length);
+  }
+
+  /** Works with the model, and keeps how long it took to load. */
+  async use<T>(model: ServedModel, work: (llama: Llama) => Promise<T>): Promise<T> {
+    const start = performance.now();
+    return await model.use((llama) => {
+      this.loading = performance.now() - start;
+      return work(llama);
+    });
+  }
+
+  /** Keeps what the library tells of the work. */
+  progressed(model: ServedModel, ticket: Ticket, { tokens, done, tokenizing = 0, waiting = 0 }: Progress): void {
+    this.tokenizing = tokenizing;
+    this.waiting = waiting;
+    ticket.progress(tokens, done);
+    model.passed();
   }
 
   /** Learns how many tokens a character comes to. */
@@ -107,7 +128,6 @@ export class Exchange {
       stop.abort(new Problem("unavailable", `Cannot answer within ${timeout} ms (--timeout)`));
     }, timeout);
     const start = performance.now();
-    this.waited = start - this.start;
     try {
       return await work(stop.signal);
     } catch (error) {
@@ -117,7 +137,7 @@ export class Exchange {
       clearTimeout(timer);
       client.removeEventListener("abort", gone);
       end.removeEventListener("abort", over);
-      this.computed = performance.now() - start;
+      this.computing = Math.max(0, performance.now() - start - this.tokenizing - this.waiting);
     }
   }
 
@@ -132,13 +152,14 @@ export class Exchange {
     const total = performance.now() - this.start;
     return {
       ...(truncated > 0 && { "x-truncated": String(truncated) }),
-      "x-compute-type": "cpu",
+      "x-compute-type": /^cpu/i.test(this.model?.known?.info.device ?? "cpu") ? "cpu" : "gpu",
       "x-compute-time": whole(total),
       "x-compute-characters": String(characters),
       "x-compute-tokens": String(tokens),
       "x-total-time": whole(total),
-      "x-queue-time": whole(this.waited),
-      "x-inference-time": whole(this.computed),
+      "x-tokenization-time": whole(this.tokenizing),
+      "x-queue-time": whole(this.loading + this.waiting),
+      "x-inference-time": whole(this.computing),
     };
   }
 }

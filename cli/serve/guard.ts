@@ -18,7 +18,7 @@ const OPEN = ["/healthz", "/readyz", "/health"];
 const HOSTS = ["localhost", "host.docker.internal", "host.containers.internal"];
 const ORIGINS = ["app://obsidian.md", "tauri://localhost"];
 const EXPOSED = "x-truncated, x-llamasaur-fingerprint, x-request-id, retry-after, x-compute-type, x-compute-time, " +
-  "x-compute-characters, x-compute-tokens, x-total-time, x-queue-time, x-inference-time";
+  "x-compute-characters, x-compute-tokens, x-total-time, x-tokenization-time, x-queue-time, x-inference-time";
 
 /** Checks requests. */
 export class Guard {

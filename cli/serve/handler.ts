@@ -13,7 +13,7 @@ import { addOperations } from "./operations.ts";
 import { familyOf, Problem, problemOf, problemResponse } from "./problem.ts";
 import { addRerank } from "./rerank.ts";
 import { Routes, type Run } from "./routes.ts";
-import { type ModelOptions, ServedModel } from "./served_model.ts";
+import { type ModelOptions, type Passes, ServedModel } from "./served_model.ts";
 import { addTei } from "./tei.ts";
 
 /** Options of a handler. */
@@ -68,12 +68,22 @@ const MOST_TOKENS = 2_000_000;
  * ```
  */
 export function createHandler(models: readonly ModelOptions[], options: HandlerOptions = {}): Handler {
+  const { names: _, ...handler } = handlerOf(models, options);
+  return handler;
+}
+
+/** The handler, and the names that clients can choose: those with a prompt are there where it is known. */
+export function handlerOf(
+  models: readonly ModelOptions[],
+  options: HandlerOptions,
+): Handler & { names(): readonly string[] } {
   const server = new Server(models, options);
   return {
     fetch: (request) => server.fetch(request),
     ready: () => server.ready(),
     drain: () => server.drain(),
     close: () => server.close(),
+    names: () => server.names(),
   };
 }
 
@@ -104,6 +114,7 @@ class Server {
           ...(loaded && { ms: Math.round(milliseconds) }),
         });
       },
+      onPasses: (model: ServedModel, passes: Passes) => this.#metrics.passed(model, passes),
     };
     this.#models = new Models(models.map((one) => new ServedModel(one, keep)), strictNames);
     this.#metrics = new Metrics(this.#models.all);
@@ -138,6 +149,10 @@ class Server {
     } finally {
       this.#running.delete(answer);
     }
+  }
+
+  names(): readonly string[] {
+    return this.#models.all.flatMap((model) => model.choices);
   }
 
   async ready(): Promise<void> {

@@ -19,8 +19,11 @@ export interface LogEntry {
   /** Texts that were cut. */
   readonly truncated?: number;
   readonly cancelled?: boolean;
-  /** Milliseconds. */
+  /** Milliseconds of the whole, of tokenising, of waiting for the model and its passes, and of these. */
   readonly ms?: number;
+  readonly tokenizeMs?: number;
+  readonly queueMs?: number;
+  readonly inferenceMs?: number;
   readonly message?: string;
 }
 
@@ -38,8 +41,17 @@ export function entryOf(exchange: Exchange, id: string, status: number, problem:
     ...(model && { model: model.name, texts }),
     ...(counted && { tokens: counted.tokens, ...(counted.truncated > 0 && { truncated: counted.truncated }) }),
     ...(cancelled && { cancelled }),
-    ms: Math.round((performance.now() - exchange.start) * 10) / 10,
+    ms: tenths(performance.now() - exchange.start),
+    ...(counted && {
+      tokenizeMs: tenths(exchange.tokenizing),
+      queueMs: tenths(exchange.loading + exchange.waiting),
+      inferenceMs: tenths(exchange.computing),
+    }),
   };
+}
+
+function tenths(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10;
 }
 
 /** The line as a person reads it. */

@@ -1,9 +1,10 @@
 /** Counts what the server does, in the names of text-embeddings-inference where the thing is the same. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Exchange } from "./exchange.ts";
-import type { ServedModel } from "./served_model.ts";
+import type { Passes, ServedModel } from "./served_model.ts";
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 const TOKENS = [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 8192, 65536];
 
 /** The numbers of a server. Labels are routes and the server's own models: a client cannot make a new one. */
@@ -13,9 +14,12 @@ export class Metrics {
   readonly #succeeded: Counter<"route">;
   readonly #failed: Counter<"route" | "status">;
   readonly #duration: Histogram<"route">;
+  readonly #tokenization: Histogram<"route">;
   readonly #queued: Histogram<"route">;
   readonly #inference: Histogram<"route">;
   readonly #length: Histogram<"model">;
+  readonly #passSize: Histogram<"model">;
+  readonly #passTokens: Histogram<"model">;
   readonly #truncated: Counter<"model">;
   readonly #cancelled: Counter<"model">;
   readonly #loads: Counter<"model">;
@@ -31,8 +35,16 @@ export class Metrics {
     this.#succeeded = counter("te_request_success", "Requests that were answered", "route");
     this.#failed = counter("te_request_failure", "Requests that got an error", "route", "status");
     this.#duration = histogram("te_request_duration", "Seconds of a request", SECONDS, "route");
-    this.#queued = histogram("te_request_queue_duration", "Seconds until the model was asked", SECONDS, "route");
-    this.#inference = histogram("te_request_inference_duration", "Seconds that the model took", SECONDS, "route");
+    this.#tokenization = histogram("te_request_tokenization_duration", "Seconds of tokenising", SECONDS, "route");
+    this.#queued = histogram(
+      "te_request_queue_duration",
+      "Seconds that texts waited for the model and for their first pass",
+      SECONDS,
+      "route",
+    );
+    this.#inference = histogram("te_request_inference_duration", "Seconds of a request's passes", SECONDS, "route");
+    this.#passSize = histogram("te_batch_next_size", "Sequences of a pass", SIZES, "model");
+    this.#passTokens = histogram("te_batch_next_tokens", "Tokens of a pass", TOKENS, "model");
     this.#length = histogram("te_request_input_length", "Tokens of a request", TOKENS, "model");
     this.#truncated = counter("llamasaur_truncated_total", "Texts that were cut", "model");
     this.#cancelled = counter(
@@ -57,10 +69,20 @@ export class Metrics {
     const label = { model: labelOf(model) };
     if (cancelled) this.#cancelled.inc(label);
     if (counted === undefined) return;
-    this.#queued.observe({ route }, exchange.waited / 1000);
-    this.#inference.observe({ route }, exchange.computed / 1000);
+    this.#tokenization.observe({ route }, exchange.tokenizing / 1000);
+    this.#queued.observe({ route }, (exchange.loading + exchange.waiting) / 1000);
+    this.#inference.observe({ route }, exchange.computing / 1000);
     this.#length.observe(label, counted.tokens);
     this.#truncated.inc(label, counted.truncated);
+  }
+
+  /** Counts passes. Lanes end them so fast that several may be told of at once: these are counted as equal ones. */
+  passed(model: ServedModel, { passes, sequences, tokens }: Passes): void {
+    const label = { model: labelOf(model) };
+    for (let i = 0; i < passes; i++) {
+      this.#passSize.observe(label, sequences / passes);
+      this.#passTokens.observe(label, tokens / passes);
+    }
   }
 
   /** Counts a load or an unload. */
@@ -81,17 +103,7 @@ interface GaugeOf {
 }
 
 const GAUGES: readonly GaugeOf[] = [
-  { name: "te_queue_size", help: "Requests that wait or are computed", value: ({ queue }) => queue.requests },
-  {
-    name: "te_batch_next_size",
-    help: "Sequences of the last pass",
-    value: ({ loaded }) => loaded?.activity.lastPass.sequences ?? 0,
-  },
-  {
-    name: "te_batch_next_tokens",
-    help: "Tokens of the last pass",
-    value: ({ loaded }) => loaded?.activity.lastPass.tokens ?? 0,
-  },
+  { name: "te_queue_size", help: "Texts that wait or are computed", value: ({ queue }) => queue.texts },
   { name: "llamasaur_queue_tokens", help: "Tokens that wait, estimated", value: ({ queue }) => queue.tokens },
   {
     name: "llamasaur_tokens_per_second",

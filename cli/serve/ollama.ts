@@ -146,7 +146,7 @@ async function answer(exchange: Exchange, choice: Choice, body: z.output<typeof 
     dimensions: body.dimensions,
   });
   const total = Math.round((performance.now() - exchange.start) * 1e6);
-  const load = Math.round(exchange.waited * 1e6);
+  const load = Math.round(exchange.loading * 1e6);
   return vectorsResponse(vectors, "float", {
     before: `{"model":${JSON.stringify(choice.name)},"embeddings":[`,
     open: () => "",

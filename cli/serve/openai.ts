@@ -69,7 +69,11 @@ export function addOpenAI(routes: Routes, models: Models): void {
     summary: "The models",
     family: "openai",
     answer: z.object({ object: z.literal("list"), data: z.array(MODEL) }),
-    handle: () => Response.json({ object: "list", data: models.all.flatMap(entriesOf) }),
+    handle: () =>
+      Response.json({
+        object: "list",
+        data: models.all.flatMap((model) => model.choices.map((id) => ({ ...entryOf(model), id }))),
+      }),
   });
   routes.get({
     path: "/v1/models/{id}",
@@ -127,13 +131,6 @@ function inputTypeOf({ input_type, task }: z.output<typeof BODY>): InputType | u
     throw new Problem("invalid", `Cannot read ${field}: it must be ${wanted}`, { field });
   }
   return undefined;
-}
-
-/** A model's lines in the list: one, and one for each prompt that it has, for clients that can choose a model alone. */
-function entriesOf(model: ServedModel): Record<string, unknown>[] {
-  const types = model.role === "rerank" ? [] : (["query", "document"] as const).filter((type) => model.prompts(type));
-  const entry = entryOf(model);
-  return [entry, ...types.map((type) => ({ ...entry, id: `${model.name}@${type}` }))];
 }
 
 function entryOf(model: ServedModel): Record<string, unknown> {

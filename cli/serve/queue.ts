@@ -3,8 +3,8 @@ import { Problem } from "./problem.ts";
 
 /** A request's place in the queue. */
 export interface Ticket {
-  /** Tells how many of its tokens are computed. */
-  progress(tokens: number): void;
+  /** Tells how many of its tokens and texts are computed. */
+  progress(tokens: number, texts: number): void;
   /** Leaves the queue. */
   leave(): void;
 }
@@ -18,6 +18,7 @@ export class TokenQueue {
   readonly #limit: number;
   readonly #now: () => number;
   #waiting = 0;
+  #texts = 0;
   #requests = 0;
   #rate = 0;
   #computed = 0;
@@ -35,9 +36,9 @@ export class TokenQueue {
     return this.#waiting;
   }
 
-  /** Requests that wait or are computed. */
-  get requests(): number {
-    return this.#requests;
+  /** Texts that wait or are computed. */
+  get texts(): number {
+    return this.#texts;
   }
 
   /** Tokens a second, of the time in which there was work. */
@@ -50,30 +51,33 @@ export class TokenQueue {
    *
    * @throws {Problem} `overloaded` when the queue is full.
    */
-  enter(tokens: number): Ticket {
+  enter(tokens: number, texts: number): Ticket {
     if (this.#requests > 0 && this.#waiting + tokens > this.#limit) throw this.#full(tokens);
     if (this.#requests === 0) this.#since = this.#now();
     this.#requests++;
     this.#waiting += tokens;
-    let left = tokens;
+    this.#texts += texts;
+    const left = { tokens, texts };
     let told = 0;
     let ended = false;
-    const take = (count: number): void => {
-      const taken = Math.min(left, count);
-      left -= taken;
-      this.#waiting -= taken;
+    const take = (tokens: number, texts: number): void => {
+      left.tokens -= tokens;
+      this.#waiting -= tokens;
+      left.texts -= texts;
+      this.#texts -= texts;
     };
     return {
-      progress: (done) => {
+      progress: (computed, done) => {
         if (ended) return;
-        this.#measure(done - told);
-        take(done - told);
-        told = done;
+        this.#measure(computed - told);
+        // Tokens were estimated: they may end before the texts do.
+        take(Math.min(left.tokens, computed - told), Math.min(left.texts, done - (texts - left.texts)));
+        told = computed;
       },
       leave: () => {
         if (ended) return;
         ended = true;
-        take(left);
+        take(left.tokens, left.texts);
         this.#requests--;
       },
     };

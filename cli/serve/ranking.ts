@@ -24,7 +24,7 @@ export async function rank(exchange: Exchange, choice: Choice, request: RankRequ
   const { model } = choice;
   const { query, documents, instruction, truncate } = request;
   exchange.take(model, documents.length);
-  return await model.use(async (llama) => {
+  return await exchange.use(model, async (llama) => {
     const characters = documents.reduce((sum, { length }) => sum + length + query.length, 0);
     const ticket = exchange.enter(model, documents, llama.info.maxTokens, query.length);
     let tokens = 0;
@@ -34,7 +34,10 @@ export async function rank(exchange: Exchange, choice: Choice, request: RankRequ
           instruction,
           truncate,
           signal,
-          onProgress: (progress) => ticket.progress(tokens = progress.tokens),
+          onProgress: (progress) => {
+            tokens = progress.tokens;
+            exchange.progressed(model, ticket, progress);
+          },
         })
       );
       const truncated = ranked.filter((one) => one.truncated).length;

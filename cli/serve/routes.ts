@@ -118,7 +118,7 @@ export function parse<Schema extends z.ZodType>(schema: Schema, body: Body): z.o
 export function wrongTexts(value: unknown): string {
   const list = Array.isArray(value) ? value : [value];
   if (value === undefined) return "it is missing: give a string or an array of strings";
-  if (list.length === 0) return "it is empty: give at least one text";
+  if (list.length === 0) return NOTHING;
   if (Array.isArray(value) && list.some((one) => typeof one === "number" || Array.isArray(one))) return TOKEN_IDS;
   const at = list.findIndex((one) => typeof one !== "string");
   return `it must be a string or an array of strings${
@@ -126,6 +126,7 @@ export function wrongTexts(value: unknown): string {
   }`;
 }
 
+const NOTHING = "it is empty: give at least one text";
 const TOKEN_IDS =
   "it is a list of token ids, and those are of another model's vocabulary: they would be embedded as other " +
   "words than were meant. Send texts: in LangChain for Python set check_embedding_ctx_length=False, in LibreChat's RAG API " +
@@ -136,9 +137,12 @@ function kindOf(value: unknown): string {
 }
 
 /** A text, or texts. */
-export const TEXTS: z.ZodType<string | string[]> = z.union([z.string(), z.array(z.string()).min(1)], {
-  error: ({ input }) => wrongTexts(input),
-});
+export const TEXTS: z.ZodType<string | string[]> = z.union(
+  [z.string(), z.array(z.string()).min(1, { error: NOTHING })],
+  {
+    error: ({ input }) => wrongTexts(input),
+  },
+);
 
 /** A list of texts from what may be one. */
 export function listOf(texts: string | readonly string[]): readonly string[] {

@@ -1,6 +1,7 @@
 /** Keeps a model of the server: loads it when it is wanted, unloads it when it is idle, and knows its names and prompts. */
 import { statSync } from "node:fs";
-import type { Llama, LoadOptions } from "@llamasaur/llamasaur";
+import { fileURLToPath } from "node:url";
+import type { Activity, Llama, LoadOptions } from "@llamasaur/llamasaur";
 import { Problem } from "./problem.ts";
 import { TokenQueue } from "./queue.ts";
 
@@ -31,7 +32,12 @@ export interface KeepOptions {
   readonly maxQueueTokens: number;
   /** Hears of loads and unloads. */
   readonly onChange?: ((model: ServedModel, loaded: boolean, milliseconds: number) => void) | undefined;
+  /** Hears of passes. */
+  readonly onPasses?: ((model: ServedModel, passes: Passes) => void) | undefined;
 }
+
+/** Passes that were computed since they were told of the last time. */
+export type Passes = Pick<Activity, "passes" | "sequences" | "tokens">;
 
 /** What is known of a model once it was loaded. */
 export interface Known {
@@ -61,6 +67,10 @@ export class ServedModel {
   #proven: { readonly size: number; readonly time: number } | undefined;
   #trial: Promise<void> | undefined;
   #closed = false;
+  /** What was told of passes so far, of the loaded model. */
+  #told: Passes = { passes: 0, sequences: 0, tokens: 0 };
+  /** The path of its file, from the first load on. */
+  #path: string | undefined;
 
   constructor(options: ModelOptions, keep: KeepOptions) {
     this.options = options;
@@ -86,6 +96,12 @@ export class ServedModel {
     return given !== undefined || this.known?.info.prompts !== undefined;
   }
 
+  /** The names in a list: its own, and one for each prompt that it has, for clients that can choose a model alone. */
+  get choices(): readonly string[] {
+    const types = (["query", "document"] as const).filter((type) => this.role === "embed" && this.prompts(type));
+    return [this.name, ...types.map((type) => `${this.name}@${type}`)];
+  }
+
   /** Works with the model; loads it first if need be. Calls during a load share it, and a model with work stays. */
   async use<T>(work: (llama: Llama) => Promise<T>): Promise<T> {
     this.#users++;
@@ -95,6 +111,19 @@ export class ServedModel {
     } finally {
       if (--this.#users === 0) this.#wait();
     }
+  }
+
+  /** Tells of the passes that were computed since the last time. */
+  passed(): void {
+    const now = this.#llama?.activity;
+    if (now === undefined || now.passes === this.#told.passes) return;
+    const { passes, sequences, tokens } = this.#told;
+    this.#told = now;
+    this.#keep.onPasses?.(this, {
+      passes: now.passes - passes,
+      sequences: now.sequences - sequences,
+      tokens: now.tokens - tokens,
+    });
   }
 
   /** The fingerprint of vectors with these options. */
@@ -114,7 +143,10 @@ export class ServedModel {
    * The first to ask starts the trial; `wait` waits for it.
    */
   async ready(wait: boolean): Promise<boolean> {
-    if (this.#proven !== undefined) return this.#llama !== undefined || this.#isUnchanged();
+    if (this.#proven !== undefined) {
+      if (this.#llama !== undefined || this.#isUnchanged()) return true;
+      this.#proven = undefined; // its file is another now: that one must be loaded and run, too
+    }
     this.#trial ??= this.use(async (llama) => {
       if (this.role === "embed") await llama.embed("ready");
       else await llama.rerank("ready", ["ready"]);
@@ -139,9 +171,15 @@ export class ServedModel {
     this.#loading ??= (async () => {
       await this.#unloading;
       const start = performance.now();
-      const { Llama } = await import("@llamasaur/llamasaur");
+      const [{ Llama }, { resolveModel }] = await Promise.all([
+        import("@llamasaur/llamasaur"),
+        import("@llamasaur/llamasaur/models"),
+      ]);
+      // Loaded by its name, since the catalogue knows prompts and templates that the file does not have.
       const llama = await Llama.load(this.options.model as string | URL, { ...this.options.load });
       this.loadTime = performance.now() - start;
+      const path = resolveModel(this.options.model as string | URL);
+      this.#path = path.startsWith("file:") ? fileURLToPath(path) : path;
       this.#take(llama);
       this.#keep.onChange?.(this, true, this.loadTime);
       return llama;
@@ -151,6 +189,7 @@ export class ServedModel {
 
   #take(llama: Llama): void {
     this.#llama = llama;
+    this.#told = llama.activity;
     if (llama.info.fingerprint !== this.known?.fingerprint) this.#fingerprints.clear(); // the file was another
     this.known = { info: llama.info, fingerprint: llama.info.fingerprint };
   }
@@ -184,18 +223,14 @@ export class ServedModel {
 
   /** Size and time of the model's file, where its path is known. */
   #file(): { readonly size: number; readonly time: number } | undefined {
-    const { model } = this.options;
     if (this.#isGiven()) return { size: 0, time: 0 };
     try {
-      const { size, mtimeMs } = statSync(this.path ?? model as string | URL);
+      const { size, mtimeMs } = statSync(this.#path!);
       return { size, time: mtimeMs };
     } catch {
       return undefined;
     }
   }
-
-  /** The path of its file, for names of the catalogue. */
-  path: string | undefined;
 }
 
 /** The name of a model that was given none: the catalogue's, else its file's without `.gguf`. */

@@ -130,7 +130,9 @@ export function settle(flags: ServeFlags): Settings {
   if (models.length === 0) {
     throw new UsageError("Cannot serve nothing: give --embed or --rerank, such as --embed all-minilm-l6-v2");
   }
-  const { host = "127.0.0.1", port = 8411, grace = 30_000, drain = 0, log = "text", apiKeyFile, auth } = merged;
+  const { host: address = "127.0.0.1", port = 8411, grace = 30_000, drain = 0, log = "text", apiKeyFile, auth } =
+    merged;
+  const host = address.replace(/^\[(.*)\]$/, "$1"); // a URL has brackets around IPv6, a socket has not
   const keys = apiKeyFile === undefined || auth === false ? [] : readKeys(apiKeyFile);
   if (!isLoopback(host) && keys.length === 0 && auth !== false) {
     throw new UsageError(

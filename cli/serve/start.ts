@@ -3,29 +3,33 @@ import { existsSync, statSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { EXIT, Failure } from "../failure.ts";
-import { mayDownload } from "../model.ts";
-import { shellWord } from "../quote.ts";
+import { commandLine } from "../program.ts";
 import type { Session } from "../session.ts";
 import { banner } from "./banner.ts";
-import { createHandler, type Handler } from "./handler.ts";
+import { isLoopback } from "./guard.ts";
+import { type Handler, handlerOf } from "./handler.ts";
 import { listen, type Listener } from "./listen.ts";
 import { type LogEntry, textOf } from "./log.ts";
 import type { ModelOptions } from "./served_model.ts";
 import { type ModelSettings, type ServeFlags, type Settings, settle } from "./settings.ts";
 
-/** Serves until a signal comes. */
-export async function serve(flags: ServeFlags, session: Session): Promise<void> {
+/**
+ * Serves until a signal comes.
+ *
+ * @param words What follows the program's name, for the command that gets a model that is not here.
+ */
+export async function serve(flags: ServeFlags, session: Session, words: readonly string[]): Promise<void> {
   const settings = settle(flags);
   if (flags.printConfig) {
     const { keys, ...told } = settings; // a key is not for a terminal
     return await session.json({ ...told, keys: keys.length });
   }
-  const paths = await findModels(settings, session);
+  const paths = await findModels(settings, session, words);
   const log = logger(settings, session);
   const options = modelOptions(settings, paths, session, log);
-  const handler = createHandler(options, {
+  const handler = handlerOf(options, {
     ...settings,
-    loopback: isLocal(settings),
+    loopback: isLoopback(settings.host),
     allowHosts: settings.allowHost,
     allowOrigins: settings.cors,
     onLog: log,
@@ -39,20 +43,11 @@ export async function serve(flags: ServeFlags, session: Session): Promise<void> 
     const ready = settings.lazy ? Promise.resolve() : handler.ready();
     await Promise.race([ready, stopped]);
     ready.catch(() => {}); // should it fail after the signal
-    if (!session.signal.aborted) session.say(banner(settings, listener.port, () => promptsOf(settings)));
+    if (!session.signal.aborted) session.say(banner(settings, listener.port, handler.names()));
     await stopped;
   } finally {
     await end(handler, listener, settings);
   }
-}
-
-function isLocal({ host }: Settings): boolean {
-  return /^(localhost|127\.|\[?::1\]?$)/.test(host);
-}
-
-function promptsOf(settings: Settings): string {
-  const given = settings.queryPrompt ?? settings.documentPrompt;
-  return given === undefined ? "of the model's own, where they are known: NAME@query, NAME@document" : "given";
 }
 
 /** Ends: not ready, then no new connections, then the running requests until their grace is over, then the models. */
@@ -70,7 +65,7 @@ function pause(milliseconds: number): Promise<void> {
 }
 
 /** Where each model's file is; what is not here is got first if that was asked for. */
-async function findModels(settings: Settings, session: Session): Promise<string[]> {
+async function findModels(settings: Settings, session: Session, words: readonly string[]): Promise<string[]> {
   const { resolveModel, download, ModelNotFoundError } = await import("@llamasaur/llamasaur/models");
   const paths: string[] = [];
   for (const one of settings.models) {
@@ -86,9 +81,7 @@ async function findModels(settings: Settings, session: Session): Promise<string[
       if (!(error instanceof ModelNotFoundError)) throw error;
       const ofHub = model.startsWith("hf:") || !/[\\/]|\.gguf$|^[~$%.]/i.test(model);
       if (!ofHub || /no such name/.test(error.message)) throw error;
-      if (!mayDownload({ ...(settings.download !== undefined && { download: settings.download }) })) {
-        throw notHere(one, settings);
-      }
+      if (!settings.download) throw notHere(one, words);
       paths.push(await download(model, { signal: session.signal, ...(session.quiet && { onProgress: () => {} }) }));
     }
   }
@@ -96,11 +89,10 @@ async function findModels(settings: Settings, session: Session): Promise<string[
 }
 
 /** The failure for a model that is not here: the line that gets it and serves. */
-function notHere({ role, model }: ModelSettings, { models }: Settings): Failure {
-  const words = models.map((one) => `--${one.role} ${shellWord(`${one.model}=${one.names.join(",")}`)}`);
+function notHere({ role, model }: ModelSettings, words: readonly string[]): Failure {
   return new Failure(
     `Cannot find the model ${model} (--${role}): it is not on this machine, and nothing is downloaded unasked. This gets it:\n\n` +
-      `  llamasaur serve ${words.join(" ")} --download\n`,
+      `  ${commandLine([...words, "--download"])}\n`,
     EXIT.missing,
   );
 }
@@ -120,7 +112,6 @@ function modelOptions(
       : Math.max(1, Math.floor(sizes[i]! + rest / sizes.length));
     return {
       ...model,
-      model: paths[i]!,
       load: {
         contexts: model.contexts,
         device: model.device,

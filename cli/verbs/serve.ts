@@ -3,12 +3,16 @@ import { MODEL_OPTIONS } from "../model.ts";
 import type { ServeFlags } from "../serve/settings.ts";
 import type { Session } from "../session.ts";
 import { span } from "../spans.ts";
-import { bytes, collected, integer } from "../values.ts";
+import { bytes, collectedApart, integer } from "../values.ts";
 import type { Given, Verb, VerbOption } from "../verb.ts";
 
+// A path may have spaces and commas, so models of a variable are apart by lines.
+const MODEL_LINES = collectedApart("\n");
+const NAMES = collectedApart(",");
+
 const MODELS: readonly VerbOption[] = [
-  { flags: "--embed <model[=name,alias...]>", description: "a model that embeds; repeatable", read: collected },
-  { flags: "--rerank <model[=name,alias...]>", description: "a model that reranks; repeatable", read: collected },
+  { flags: "--embed <model[=name,alias...]>", description: "a model that embeds; repeatable", read: MODEL_LINES },
+  { flags: "--rerank <model[=name,alias...]>", description: "a model that reranks; repeatable", read: MODEL_LINES },
   { flags: "--config <file>", description: "JSON that has all this for each model; docs/server.md" },
   { flags: "--strict-names", description: "serve a model by its own names alone" },
   { flags: "--query-prompt <text>", description: "what goes before a query; may be empty" },
@@ -32,8 +36,8 @@ const SOCKET: readonly VerbOption[] = [
   { flags: "--port <number>", description: "port (default: 8411)", read: integer("--port", 0, 65535) },
   { flags: "--api-key-file <file>", description: "keys, one a line, one of which a request must have" },
   { flags: "--no-auth", description: "need no key, also where others reach the server" },
-  { flags: "--allow-host <name>", description: "a Host that is accepted, too; repeatable", read: collected },
-  { flags: "--cors <origin>", description: "an Origin that is accepted, too; repeatable", read: collected },
+  { flags: "--allow-host <name>", description: "a Host that is accepted, too; repeatable", read: NAMES },
+  { flags: "--cors <origin>", description: "an Origin that is accepted, too; repeatable", read: NAMES },
 ];
 
 const LOAD: readonly VerbOption[] = [
@@ -66,10 +70,10 @@ export const verb: Verb<ServeFlags> = {
     "serve --embed all-minilm-l6-v2 --port 0 --print-config",
     "serve --embed all-minilm-l6-v2=minilm,text-embedding-3-small --keep-alive 5m --print-config",
   ],
-  run: async ({ options }: Given<ServeFlags>, session: Session): Promise<void> => {
+  run: async ({ options, words }: Given<ServeFlags>, session: Session): Promise<void> => {
     const { serve } = await import("../serve/start.ts");
     const { auth, ...rest } = options; // commander has true where nothing was given
-    await serve(auth === false ? options : rest, session);
+    await serve(auth === false ? options : rest, session, words);
   },
 };
 

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { VERSION } from "../../cli/version.ts";
 import { ROOT } from "../support/child.ts";
-import { MODEL, noModel, runProgram } from "../support/program.ts";
+import { MODEL, noModel, PROGRAM, runProgram } from "../support/program.ts";
 
 function json(path: string): Record<string, Record<string, string>> & { version: string } {
   return JSON.parse(readFileSync(join(ROOT, path), "utf8"));
@@ -50,7 +50,7 @@ for (
     ],
     [
       ["embed", "--text", "a"],
-      "give --model, or set LLAMASAUR_MODEL. To get a small one for English:\n\n  llamasaur pull",
+      `give --model, or set LLAMASAUR_MODEL. To get a small one for English:\n\n  ${PROGRAM} pull`,
     ],
   ] as const
 ) {
@@ -64,9 +64,9 @@ for (
 test("a model or a library that is not there is exit code 3 with the command that gets it", async () => {
   for (
     const [words, told] of [
-      [["--model", "bge-m3"], "\n\n  llamasaur pull bge-m3\n"],
-      [["--model", "bge-m33"], "\n\n  llamasaur pull all-minilm-l6-v2\n"],
-      [["--model", "none/none.gguf"], "\n\n  llamasaur pull all-minilm-l6-v2\n"],
+      [["--model", "bge-m3"], `\n\n  ${PROGRAM} pull bge-m3\n`],
+      [["--model", "bge-m33"], `\n\n  ${PROGRAM} pull all-minilm-l6-v2\n`],
+      [["--model", "none/none.gguf"], `\n\n  ${PROGRAM} pull all-minilm-l6-v2\n`],
       [["--model", MODEL, "--library", "/none/lib.so"], "Build it with: "],
     ] as const
   ) {
@@ -75,6 +75,21 @@ test("a model or a library that is not there is exit code 3 with the command tha
     assertEquals([code, stdout], [3, ""], stderr);
     assertStringIncludes(stderr, told);
   }
+});
+
+test("a variable of a switch is read as on or off, and anything else is exit code 2", async () => {
+  const words = ["serve", "--embed", "x.gguf", "--print-config"];
+  for (const [value, lazy] of [["1", true], ["true", true], ["0", false], ["FALSE", false], ["", undefined]] as const) {
+    const { code, stdout, stderr } = await runProgram(words, { env: { LLAMASAUR_LAZY: value } });
+    assertEquals([code, JSON.parse(stdout).lazy], [0, lazy], stderr);
+  }
+  const given = await runProgram([...words, "--lazy"], { env: { LLAMASAUR_LAZY: "0", LLAMASAUR_NO_AUTH: "0" } });
+  assertEquals([JSON.parse(given.stdout).lazy, JSON.parse(given.stdout).auth], [true, undefined]);
+  const off = await runProgram(words, { env: { LLAMASAUR_NO_AUTH: "yes" } });
+  assertEquals(JSON.parse(off.stdout).auth, false);
+  const { code, stderr } = await runProgram(words, { env: { LLAMASAUR_LAZY: "maybe" } });
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, 'Cannot read LLAMASAUR_LAZY "maybe": it must be 1 or 0');
 });
 
 test("LLAMASAUR_MODEL stands for --model", { skip: noModel }, async () => {

@@ -17,6 +17,9 @@ export type Runtime = "deno" | "bun";
 /** The runtime that the test runs on. */
 export const RUNTIME: Runtime = "Deno" in globalThis ? "deno" : "bun";
 
+/** How the program calls itself in a command that it prints, when it runs in ROOT. */
+export const PROGRAM: string = `${RUNTIME === "deno" ? "deno run -A" : "bun"} cli/main.ts`;
+
 /** How the program ended. */
 export interface Ended {
   readonly code: number | null;

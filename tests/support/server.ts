@@ -37,8 +37,17 @@ export class TestServer implements AsyncDisposable {
     const [program = "", ...words] = programOn(RUNTIME);
     // By its path, Deno's node:child_process would take Deno's executable for Node's; see child.ts.
     const command = program === RUNTIME ? ["/usr/bin/env", basename(program)] : [program];
-    const child = spawn(command[0]!, [...command.slice(1), ...words, "serve", "--port", "0", ...args], {
-      cwd: ROOT,
+    return await TestServer.of([...command, ...words, "serve", "--port", "0", ...args], env, ROOT);
+  }
+
+  /** Starts a server by a line as a shell reads it. */
+  static async paste(line: string, env: Record<string, string>, cwd: string): Promise<TestServer> {
+    return await TestServer.of(["/bin/sh", "-c", `exec ${line}`], env, cwd);
+  }
+
+  private static async of(words: readonly string[], env: Record<string, string>, cwd: string): Promise<TestServer> {
+    const child = spawn(words[0]!, words.slice(1), {
+      cwd,
       env: { ...process.env, NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

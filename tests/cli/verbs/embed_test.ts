@@ -417,7 +417,8 @@ test(
       });
       const ended = await embed(words, whenThere("out.jsonl.part", "SIGINT"));
       assertEnded(ended, 130);
-      assertStringIncludes(ended.stderr, `To go on:\n\n  llamasaur embed ${words.join(" ")}\n`);
+      assertStringIncludes(ended.stderr, "To go on:\n\n  ");
+      assertStringIncludes(ended.stderr, `main.ts embed ${words.join(" ")}\n`);
       assert(!existsSync(path("out.jsonl.lock")));
       assertEnded(await embed(words, whenThere("out.jsonl.lock", "SIGTERM")), 143);
       assertEnded(await embed(words, whenThere("out.jsonl.lock", "SIGINT", "SIGINT")), 130);

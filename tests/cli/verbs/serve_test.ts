@@ -1,13 +1,10 @@
-// The verb itself: what is settled, what is refused with which exit code, and the first fifteen minutes.
+// The verb itself: what is settled, what is refused with which exit code, and how it ends.
 import { test } from "node:test";
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { writeFileSync } from "node:fs";
 import { join } from "@std/path";
-import { catalogue } from "../../../src/models/catalogue.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
-import { HubServer } from "../../support/hub_server.ts";
-import { MODEL, noModel, runProgram } from "../../support/program.ts";
+import { MODEL, noModel, PROGRAM, runProgram } from "../../support/program.ts";
 import { BOTH, type Json, KEY, keyFile, TestServer } from "../../support/server.ts";
 
 const skip = noModel;
@@ -30,6 +27,18 @@ test("serve reads models with names, flags and their variables", async () => {
     ["rerank", "hf:o/r/file.gguf@main", ["file"]],
   ]);
   assertEquals([port, keepAlive, drain, keys], [9000, 300_000, 0, 0]);
+  const ofVariables = await settled(["--allow-host", "a,b", "--allow-host", "c"], {
+    LLAMASAUR_EMBED: "my models/a.gguf=a,b\nall-minilm-l6-v2\n",
+    LLAMASAUR_CORS: "https://one.example, https://two.example",
+    LLAMASAUR_DOWNLOAD: "true",
+  });
+  assertEquals(ofVariables.models.map(({ model, names }: Json) => [model, names]), [
+    ["my models/a.gguf", ["a", "b"]],
+    ["all-minilm-l6-v2", ["all-minilm-l6-v2"]],
+  ]);
+  assertEquals(ofVariables.allowHost, ["a", "b", "c"]);
+  assertEquals(ofVariables.cors, ["https://one.example", "https://two.example"]);
+  assertEquals(ofVariables.download, true);
 });
 
 test("serve reads --config, whose models have settings of their own, and a flag goes before it", async () => {
@@ -75,7 +84,7 @@ for (
     [["--embed", "x", "--keep-alive", "soon"], 2, "it must be a span of time such as 500ms, 2s, 5m or 1h"],
     [["--embed", "x", "--api-key-file", "none"], 2, "Cannot read --api-key-file none"],
     [["--embed", "none/none.gguf"], 3, "there is no such file"],
-    [["--embed", "bge-m3=m"], 3, "\n\n  llamasaur serve --embed bge-m3=m --download\n"],
+    [["--embed", "bge-m3=m"], 3, `\n\n  ${PROGRAM} serve --embed bge-m3=m --download\n`],
     [["--embed", MODEL, "--cors", "*"], 1, "without a key"],
   ] as const
 ) {
@@ -88,33 +97,6 @@ for (
     assertStringIncludes(ended.stderr, told);
   });
 }
-
-test("the first fifteen minutes: --download, the banner, an answer", { skip }, async () => {
-  const { repository, file } = catalogue["all-minilm-l6-v2"];
-  const folder = mkdtempSync(join(tmpdir(), "llamasaur-first-"));
-  await using hub = await HubServer.start({ [`${repository}/${file}`]: readFileSync(MODEL) });
-  try {
-    const env = {
-      HF_ENDPOINT: hub.endpoint,
-      HF_HUB_CACHE: join(folder, "hub"),
-      LLAMASAUR_MODELS: join(folder, "none"),
-    };
-    const missing = await runProgram(["serve", "--embed", "all-minilm-l6-v2"], { env });
-    assertEquals(missing.code, 3);
-    const line = /^ {2}llamasaur serve (.*)$/m.exec(missing.stderr)![1]!;
-    await using server = await TestServer.start(line.split(" "), env);
-    assertMatch(server.log, / {2}embed {3}all-minilm-l6-v2 /);
-    assertMatch(
-      server.log,
-      /Embedding Model Engine {2}OpenAI, URL http:\/\/127\.0\.0\.1:\d+\/v1, model all-minilm-l6-v2/,
-    );
-    const { body } = await server.ask("/v1/embeddings", { input: "a cat" });
-    assertEquals([body.model, body.data[0].embedding.length], ["all-minilm-l6-v2", 384]);
-    assert(existsSync(join(folder, "hub")));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-});
 
 test("SIGTERM lets running requests end, is 503 at once for /readyz, and ends with 0", { skip }, async () => {
   using keys = keyFile(KEY);
