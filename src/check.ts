@@ -9,9 +9,17 @@ export { type Check, type Checked, type Checks, isFolder, LONGEST_REASON, printa
 
 const MOST_ITEMS = 2 ** 32 - 1; // of a JavaScript array
 
-/** Checks that a value is a string of well-formed Unicode; `name` is the argument's, with its index. */
-export function checkText(name: string, value: unknown): string {
-  if (typeof value !== "string") throw new TypeError(`Cannot read ${name}: it must be a string, is ${show(value)}`);
+/**
+ * Checks that a value is a string of well-formed Unicode.
+ *
+ * @param name The argument's, with its index.
+ * @param ofObject What the caller can do with an object, for the message.
+ */
+export function checkText(name: string, value: unknown, ofObject?: string): string {
+  if (typeof value !== "string") {
+    const remedy = ofObject !== undefined && typeof value === "object" && value !== null ? `; ${ofObject}` : "";
+    throw new TypeError(`Cannot read ${name}: it must be a string, is ${show(value)}${remedy}`);
+  }
   if (!value.isWellFormed()) {
     const at = loneSurrogate(value);
     const unit = value.charCodeAt(at).toString(16).toUpperCase();

@@ -19,6 +19,7 @@ import {
   type LoadOptions,
   type OptionsFor,
   type RerankOptions,
+  TEXT_OF_OBJECTS,
 } from "./options.ts";
 import type { Activity, Pool } from "./pool/pool.ts";
 import { rankDocuments, type Ranked } from "./rerank.ts";
@@ -277,10 +278,11 @@ export class Llama {
     ...[options = {}]: OptionsFor<T, EmbedStreamOptions<T>>
   ): AsyncGenerator<ItemEmbedding<T>, void, undefined> {
     return embedIterable(items, () => {
-      const { text = (item: T): unknown => item, ...rest } = checkEmbedStreamOptions(options, this.info.dimensions);
+      const { text, ...rest } = checkEmbedStreamOptions(options, this.info.dimensions);
       return {
         name: "items",
-        textOf: text,
+        textOf: text ?? ((item) => item),
+        ofObject: text ? undefined : TEXT_OF_OBJECTS,
         embed: this.#embed.bind(this),
         closed: this.#closing.signal,
         options: rest,

@@ -157,6 +157,9 @@ export interface RerankOptions<T> {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
+/** What to do about an item that is an object, where a call has the `text` option and it was not given. */
+export const TEXT_OF_OBJECTS = "pass text, a function that gives its text";
+
 /** The options of a call whose items are of a type: what is no string needs the `text` option. */
 export type OptionsFor<T, Options extends { readonly text?: unknown }> = [T] extends [string] ? [options?: Options]
   : [options: Options & { readonly text: Exclude<Options["text"], undefined> }];

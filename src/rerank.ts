@@ -4,7 +4,7 @@ import { copyList, LONGEST_REASON, printable } from "./check.ts";
 import { checkFinite, embedTexts } from "./embed.ts";
 import type { Engine } from "./engine/load.ts";
 import { ProgressReporter } from "./progress.ts";
-import type { RerankOptions } from "./options.ts";
+import { type RerankOptions, TEXT_OF_OBJECTS } from "./options.ts";
 import { longQuery, pairSplitter, withoutSpecials } from "./text/pairs.ts";
 import { type LabelScore, type Score, scoreOf } from "./scores.ts";
 import { DEFAULT_INSTRUCTION, fillTemplate, parseTemplate, withInstruction } from "./text/templates.ts";
@@ -61,7 +61,8 @@ export async function rankDocuments<T>(
 ): Promise<Ranked<T>[]> {
   const documents = copyList("documents", given, options.text !== undefined) as T[];
   if (documents.length === 0) return [];
-  const { unique, inverse } = await readTexts(documents, (i) => `documents[${i}]`, options.text);
+  const read = options.text ? { textOf: options.text } : { ofObject: TEXT_OF_OBJECTS };
+  const { unique, inverse } = await readTexts(documents, (i) => `documents[${i}]`, read);
   const { signal, onProgress, truncate = "end", topN = Infinity } = options;
   const progress = new ProgressReporter(onProgress);
   const { maxTokens, reranker } = engine.info;

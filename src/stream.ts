@@ -26,6 +26,8 @@ export interface StreamRequest<T> {
   readonly name: string;
   /** The text of an item; it is checked here. */
   readonly textOf: (item: T) => unknown;
+  /** What the caller can do where that is an object, for messages. */
+  readonly ofObject?: string | undefined;
   readonly embed: EmbedChunk;
   readonly options: EmbedOptions;
   /** Aborted when the model is closed: what is embedded by then still comes, and no more is read. */
@@ -251,9 +253,9 @@ class Source<T> {
         if (next === LATE) break;
         this.ended = next.done;
         if (this.ended) break;
-        const { name, textOf } = this.#request;
+        const { name, textOf, ofObject } = this.#request;
         const item = next.value as T; // read once: it may be another the second time
-        const text = checkText(`${name}[${this.count}]`, textOf(item));
+        const text = checkText(`${name}[${this.count}]`, textOf(item), ofObject);
         chunk.items.push(item);
         chunk.texts.push(text);
         this.count++;

@@ -339,7 +339,8 @@ test("embedStreamDetailed() gives each item with its vector, place and tokens", 
   }
   assertEquals(i, items.length);
   const untold = llama.embedStreamDetailed(items as unknown as string[]);
-  await assertRejects(() => untold.next(), TypeError, "items[0]: it must be a string, is an object");
+  const remedy = "items[0]: it must be a string, is an object; pass text, a function that gives its text";
+  await assertRejects(() => untold.next(), TypeError, remedy);
 });
 
 test("embedStream() gives what is before a text that is too long or has no tokens", options, async () => {

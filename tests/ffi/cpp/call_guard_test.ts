@@ -100,6 +100,7 @@ test("embed() and rerank() name the index of a lone surrogate and of what is no 
     [() => llama.embed(null as unknown as string), TypeError, "input", "is null"],
     [() => llama.embed({ length: 1 } as unknown as string[]), TypeError, "input", "is an object"],
     [() => llama.rerank("q", "abc" as unknown as string[]), TypeError, "documents: it must be an array", '"abc"'],
+    [() => llama.rerank("q", list({})), TypeError, "documents[1]", "is an object; pass text, a function"],
   ]);
 });
 
