@@ -36,15 +36,43 @@ const PASSAGES = { query: "Represent this sentence for searching relevant passag
 // Model cards of intfloat/multilingual-e5-*: both prefixes are needed, whatever the language.
 const E5 = { query: "query: ", document: "passage: " };
 
+// What the entries of one family share.
+const BGE_EN = {
+  kind: "embedding",
+  licence: "MIT",
+  pooling: "cls",
+  prompts: PASSAGES,
+  maxTokens: 512,
+  verified: false,
+} as const;
+const MULTILINGUAL_E5 = {
+  kind: "embedding",
+  licence: "MIT",
+  pooling: "mean",
+  prompts: E5,
+  maxTokens: 512,
+  verified: false,
+} as const;
+
 // modeling_zeranker.py of zeroentropy/zerank-1-small: the query as system's message, the document as user's, in Qwen3's chat
 // template with the assistant's turn begun, and the logit of "Yes" (token 9454) at its end. The original strips both texts
 // first. Its score is the logistic function of a fifth of the logit.
 const ZERANK = {
+  kind: "reranker",
+  pooling: "rank",
+  prompts: NONE,
   template: "<|im_start|>system\n{query}<|im_end|>\n<|im_start|>user\n{document}<|im_end|>\n<|im_start|>assistant\n",
   answers: ["Yes"],
+  maxTokens: 32_768, // model_max_length of both model cards
+  verified: false,
 } as const;
 // mxbai_rerank_v2.py of PyPI's mxbai-rerank 0.1.6, which tokenises these texts apart and subtracts the logit of "0".
+// Licence: https://www.mixedbread.com/docs/reranking/models/mxbai-rerank-base-v2, and -large-v2.
 const MXBAI = {
+  kind: "reranker",
+  licence: "Apache-2.0",
+  pooling: "rank",
+  prompts: NONE,
   template: [
     "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
     "query: {query}",
@@ -57,6 +85,8 @@ const MXBAI = {
     "<|im_end|>\n<|im_start|>assistant\n",
   ],
   answers: ["1", "0"],
+  maxTokens: 8192, // MxbaiRerankV2's max_length, without the frame
+  verified: false,
 } as const;
 // inference/reranker/decoder_only/base.py of PyPI's FlagEmbedding 1.4.2 (FlagLLMReranker), which tokenises these texts apart,
 // after BOS, and takes the logit of "Yes".
@@ -114,34 +144,19 @@ export type CatalogueName =
  */
 export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
   "bge-small-en-v1.5": {
-    kind: "embedding",
     repository: "CompendiumLabs/bge-small-en-v1.5-gguf",
     file: "bge-small-en-v1.5-q4_k_m.gguf",
-    licence: "MIT",
-    pooling: "cls",
-    prompts: PASSAGES,
-    maxTokens: 512,
-    verified: false,
+    ...BGE_EN,
   },
   "bge-base-en-v1.5": {
-    kind: "embedding",
     repository: "CompendiumLabs/bge-base-en-v1.5-gguf",
     file: "bge-base-en-v1.5-q4_k_m.gguf",
-    licence: "MIT",
-    pooling: "cls",
-    prompts: PASSAGES,
-    maxTokens: 512,
-    verified: false,
+    ...BGE_EN,
   },
   "bge-large-en-v1.5": {
-    kind: "embedding",
     repository: "CompendiumLabs/bge-large-en-v1.5-gguf",
     file: "bge-large-en-v1.5-q4_k_m.gguf",
-    licence: "MIT",
-    pooling: "cls",
-    prompts: PASSAGES,
-    maxTokens: 512,
-    verified: false,
+    ...BGE_EN,
   },
   "bge-m3": {
     kind: "embedding",
@@ -169,35 +184,20 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
   "multilingual-e5-small": {
     // Somebody else's conversion of a BertModel with SentencePiece's vocabulary, of which llama.cpp's converter makes wrong
     // tokens or none; which one made it is not known, and Llama.load refuses it if the vocabulary says WordPiece.
-    kind: "embedding",
     repository: "keisuke-miyako/multilingual-e5-small-gguf-q8_0",
     file: "multilingual-e5-small-Q8_0.gguf",
     size: 131_953_504,
-    licence: "MIT",
-    pooling: "mean",
-    prompts: E5,
-    maxTokens: 512,
-    verified: false,
+    ...MULTILINGUAL_E5,
   },
   "multilingual-e5-base": {
-    kind: "embedding",
     repository: "keisuke-miyako/multilingual-e5-base-gguf-q8_0",
     file: "multilingual-e5-base-Q8_0.gguf",
-    licence: "MIT",
-    pooling: "mean",
-    prompts: E5,
-    maxTokens: 512,
-    verified: false,
+    ...MULTILINGUAL_E5,
   },
   "multilingual-e5-large": {
-    kind: "embedding",
     repository: "phate334/multilingual-e5-large-gguf",
     file: "multilingual-e5-large-q4_k_m.gguf",
-    licence: "MIT",
-    pooling: "mean",
-    prompts: E5,
-    maxTokens: 512,
-    verified: false,
+    ...MULTILINGUAL_E5,
   },
   "mxbai-embed-large-v1": {
     kind: "embedding",
@@ -312,55 +312,35 @@ export const catalogue: Readonly<Record<CatalogueName, CatalogueEntry>> = {
     verified: false,
   },
   "zerank-1-small": {
-    // Repository and file are named by one public program; licence: the model card.
-    kind: "reranker",
+    // Repository and file are named by one public program; licence: https://huggingface.co/zeroentropy/zerank-1-small.
     repository: "keisuke-miyako/zerank-1-small-gguf-q8_0",
     file: "zerank-1-small-Q8_0.gguf",
     licence: "Apache-2.0",
-    pooling: "rank",
-    prompts: NONE,
     ...ZERANK,
-    maxTokens: 32_768,
-    verified: false,
   },
   "zerank-2": {
     // The repository and its Q6_K are named in ggml-org/llama.cpp#25447; template and token as zerank-1's, by public programs
-    // that compare with the original.
-    kind: "reranker",
+    // that compare with the original. Licence: https://huggingface.co/zeroentropy/zerank-2-reranker, which is not open.
     repository: "mradermacher/zerank-2-GGUF",
     file: "zerank-2.Q6_K.gguf",
-    licence: "Apache-2.0",
-    pooling: "rank",
-    prompts: NONE,
+    licence: "CC-BY-NC-4.0",
     ...ZERANK,
-    maxTokens: 32_768,
-    verified: false,
   },
   "mxbai-rerank-base-v2": {
-    kind: "reranker",
+    // Repository and file are named by one public program.
     repository: "DevQuasar/mixedbread-ai.mxbai-rerank-base-v2-GGUF",
     file: "mixedbread-ai.mxbai-rerank-base-v2.Q4_K_M.gguf",
-    licence: "Apache-2.0",
-    pooling: "rank",
-    prompts: NONE,
     ...MXBAI,
-    maxTokens: 8192, // MxbaiRerankV2's max_length, without the frame
-    verified: false,
   },
   "mxbai-rerank-large-v2": {
     // Repository and file are named by one public program.
-    kind: "reranker",
     repository: "keisuke-miyako/mxbai-rerank-large-v2-gguf-q8_0",
     file: "mxbai-rerank-large-v2-q8_0.gguf",
-    licence: "Apache-2.0",
-    pooling: "rank",
-    prompts: NONE,
     ...MXBAI,
-    maxTokens: 8192,
-    verified: false,
   },
   "bge-reranker-v2-gemma": {
-    // Public programs download this file; it names no pooling, as no Gemma's.
+    // Public programs download this file; it names no pooling, as no Gemma's. Licence: the page of
+    // https://huggingface.co/BAAI/bge-reranker-v2-gemma; tokens: max_position_embeddings of config.json.
     kind: "reranker",
     repository: "mradermacher/bge-reranker-v2-gemma-GGUF",
     file: "bge-reranker-v2-gemma.Q4_K_M.gguf",

@@ -21,7 +21,7 @@ test("catalogue entries are whole and make sense", () => {
   for (const [name, entry] of ENTRIES) {
     assertEquals(entry.kind === "reranker", entry.pooling === "rank", name);
     assert([256, 512, 2048, 8192, 32768].includes(entry.maxTokens), name);
-    assertMatch(entry.licence, /^(MIT|Apache-2\.0|Gemma)$/);
+    assertMatch(entry.licence, /^(MIT|Apache-2\.0|Gemma|CC-BY-NC-4\.0)$/);
     if (entry.kind === "reranker") assert(!entry.matryoshka, name);
     if (entry.kind === "reranker") assertEquals(entry.prompts, { query: "", document: "" }, name);
   }
