@@ -39,10 +39,10 @@ export function noted(command: string, machine: Machine, method: string, { colum
   };
 }
 
-/** Writes bench/results/NAME.json, one row a line, so that a difference shows its row. */
-export function keep(name: string, { rows, ...about }: Noted | Parity): void {
-  const lines = rows.map((row) => `  ${JSON.stringify(row)}`).join(",\n");
-  const head = JSON.stringify({ ...about, rows: [] }, undefined, 1);
-  const path = join(fileURLToPath(new URL("results", import.meta.url)), `${name}.json`);
-  writeFileSync(path, head.replace(/\[\]\n\}$/, () => `[\n${lines}\n ]\n}\n`));
+/** Writes bench/results/NAME.json, one row of a table a line, so that a difference shows its row. */
+export function keep(name: string, figures: Noted | Parity): void {
+  const rowsAsText = (key: string, value: unknown) =>
+    (key === "rows" || key === "types") && Array.isArray(value) ? value.map((row) => JSON.stringify(row)) : value;
+  const text = JSON.stringify(figures, rowsAsText, 1).replace(/^ {2}("[{[].*")/gm, (_, row) => `  ${JSON.parse(row)}`);
+  writeFileSync(join(fileURLToPath(new URL("results", import.meta.url)), `${name}.json`), `${text}\n`);
 }

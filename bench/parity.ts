@@ -1,6 +1,6 @@
 // How near every family is to its original, with f32, bf16 and q8_0 weights: `deno task parity [--write]` prints a table.
 //   --write   keeps the figures in bench/results/parity.json, which `deno task docs` makes docs/accuracy.md's tables of
-// The exit code is 1 where a figure is beyond its limit.
+// Then how near files of each common type come to their own weights in f32, ours and llama.cpp's. The exit code is 1 where a figure is beyond its limit.
 import process from "node:process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,7 +30,8 @@ import {
 } from "../tests/support/families.ts";
 import { commitOf, describeMachine } from "./machine.ts";
 import { keep } from "./noted.ts";
-import { type ParityRow, parityTable } from "./parity_table.ts";
+import { type ParityRow, parityTable, typeTable } from "./parity_table.ts";
+import { typeRows } from "./parity_types.ts";
 
 const TYPES = ["f32", "bf16", "q8_0"] as const satisfies readonly WeightType[];
 
@@ -90,8 +91,7 @@ async function rerankerRow(file: string, type: string, reranker: Reranker): Prom
   };
 }
 
-async function measured(): Promise<ParityRow[]> {
-  const directory = mkdtempSync(join(tmpdir(), "llamasaur-parity-"));
+async function familyRows(directory: string): Promise<ParityRow[]> {
   const made: ParityRow[] = [];
   const each = async (f32: string, name: string, rowOf: (file: string, type: string) => Promise<ParityRow>) => {
     for (const type of TYPES) {
@@ -100,33 +100,34 @@ async function measured(): Promise<ParityRow[]> {
       made.push(await rowOf(file, type));
     }
   };
-  try {
-    const { embedders, rerankers } = readFamilies();
-    const all = embedders.map((embedder) => ({ embedder, file: familyFile(embedder.family) }));
-    for (const { embedder, file } of [...realModels(), ...all]) {
-      await each(file, embedder.family.name, (path, type) => embedderRow(path, type, embedder));
-    }
-    const others = rerankers.map((reranker) => ({ reranker, file: familyFile(reranker.family) }));
-    for (const { reranker, file } of [...await bertRerankers(directory), ...others]) {
-      await each(file, reranker.family.name, (path, type) => rerankerRow(path, type, reranker));
-    }
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
+  const { embedders, rerankers } = readFamilies();
+  const all = embedders.map((embedder) => ({ embedder, file: familyFile(embedder.family) }));
+  for (const { embedder, file } of [...realModels(), ...all]) {
+    await each(file, embedder.family.name, (path, type) => embedderRow(path, type, embedder));
+  }
+  const others = rerankers.map((reranker) => ({ reranker, file: familyFile(reranker.family) }));
+  for (const { reranker, file } of [...await bertRerankers(directory), ...others]) {
+    await each(file, reranker.family.name, (path, type) => rerankerRow(path, type, reranker));
   }
   return made;
 }
 
+async function measured(directory: string) {
+  return { rows: await familyRows(directory), types: await typeRows(directory) };
+}
+
 const { values } = parseArgs({ options: { write: { type: "boolean", default: false } } });
 const machine = describeMachine();
-const rows = await measured();
-console.log(parityTable(rows));
-const failed = rows.reduce((sum, { beyond }) => sum + beyond.length, 0);
+const directory = mkdtempSync(join(tmpdir(), "llamasaur-parity-"));
+const { rows, types } = await measured(directory).finally(() => rmSync(directory, { recursive: true, force: true }));
+console.log(`${parityTable(rows)}\n\n${typeTable(types)}`);
+const failed = rows.reduce((sum, { beyond }) => sum + beyond.length, 0) + types.filter(({ beyond }) => beyond).length;
 if (failed > 0) console.log(`\n${failed} figures are beyond their limits (bold).`);
 if (values.write) {
   const [date, commit] = [
     new Date().toISOString().slice(0, 10),
     commitOf(fileURLToPath(new URL("..", import.meta.url))),
   ];
-  keep("parity", { command: "deno task parity --write", date, commit, machine, rows });
+  keep("parity", { command: "deno task parity --write", date, commit, machine, rows, types });
 }
 process.exitCode = failed > 0 ? 1 : 0;

@@ -1,6 +1,7 @@
 // The figures of `deno task parity`: what bench/results/parity.json keeps of them, and the table that is printed.
 import type { Machine } from "./machine.ts";
 import { STATUSES } from "./parity_statuses.ts";
+import type { Near, TypeRow } from "./parity_types.ts";
 
 /** How near one family comes to its original with one type of weights, rounded as it is printed. */
 export interface ParityRow {
@@ -27,6 +28,7 @@ export interface Parity {
   readonly commit: string;
   readonly machine: Machine;
   readonly rows: readonly ParityRow[];
+  readonly types: readonly TypeRow[];
 }
 
 /** Every figure in Markdown, those beyond their limit in bold, then what becomes of the families that were not measured. */
@@ -39,6 +41,19 @@ export function parityTable(rows: readonly ParityRow[]): string {
     line("not measured", "is", "because"),
     line("---", "---", "---"),
     ...STATUSES.map(({ family, status, why }) => line(family, status, why)),
+  ].join("\n");
+}
+
+/** How near each type of weights comes to the original, and ours and llama.cpp's to the file's own weights. */
+export function typeTable(rows: readonly TypeRow[]): string {
+  const near = ({ cosine, maxAbs }: Near) => `${cosine.toFixed(7)}, ${maxAbs.toExponential(1)}`;
+  const columns = ["family", "weights", "to the original", "to its own weights in f32", "llama.cpp to them"];
+  return [
+    line(...columns),
+    line(...columns.map(() => "---")),
+    ...rows.map(({ family, weights, original, ours, stock, beyond }) =>
+      line(family, weights, near(original), beyond ? `**${near(ours)}**` : near(ours), near(stock))
+    ),
   ].join("\n");
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Noted } from "../../bench/noted.ts";
 import type { Parity, ParityRow } from "../../bench/parity_table.ts";
+import type { Near } from "../../bench/parity_types.ts";
 import { STATUSES } from "../../bench/parity_statuses.ts";
 import { inWords, type Tried } from "../../packages/counts.ts";
 import { PLATFORMS } from "../../packages/platforms.ts";
@@ -18,6 +19,7 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     catalogue: catalogueTable,
     embedders: () => embedderTable(parity()),
     rerankers: () => rerankerTable(parity()),
+    types: () => typeTable(parity()),
     statuses: () =>
       table(["family", "is", "because"], STATUSES.map(({ family, status, why }) => [family, status, why]), 3),
     paragraphs: noted("paragraphs"),
@@ -131,6 +133,17 @@ function rerankerTable(parity: Parity): string {
     "",
     source(parity),
   ].join("\n");
+}
+
+function typeTable(parity: Parity): string {
+  const near = ({ cosine, maxAbs }: Near) => `${cosine.toFixed(6)}, ${maxAbs.toExponential(1)}`;
+  const rows = parity.types.map(({ family, weights, original, ours, stock }) => [
+    family,
+    weights,
+    ...[original, ours, stock].map(near),
+  ]);
+  const columns = ["family", "weights", "to the original", "to its own weights", "llama.cpp to them"];
+  return [table(columns, rows, 2), "", source(parity)].join("\n");
 }
 
 /** What `deno task prebuilt:test --write` has noted of each package. */

@@ -1,4 +1,4 @@
-/** Making a GGUF file with other weights out of one with f32 weights, by llama.cpp's own llama_model_quantize. */
+/** Making a GGUF file with weights of another type, by llama.cpp's own llama_model_quantize. */
 import { resolve } from "node:path";
 import { Lane, open } from "../../ffi/mod.ts";
 import { callback, type Check, checkOptions, checkPath, type Checks, integer, signal, word } from "../check.ts";
@@ -80,11 +80,11 @@ export const QUANTIZE: Checks<QuantizeOptions> = {
 export const weightType: Check<WeightType> = word(WEIGHT_TYPES);
 
 /**
- * Makes a GGUF file with smaller weights.
+ * Makes a GGUF file with smaller weights; or, of one with quantised weights, the f32 file that it stands for.
  *
  * The file appears under its name only when it is whole, and is byte for byte that of llama.cpp's `llama-quantize`.
  *
- * @param input Path or `file:` URL of a GGUF file with f32, f16 or bf16 weights.
+ * @param input Path or `file:` URL of a GGUF file with f32, f16 or bf16 weights; for type `"f32"` of any.
  * @param out Path or `file:` URL of the file to make; one that is there is replaced.
  * @param type Type of the weights, such as `"q8_0"`.
  * @param options Threads, signal, progress, library.

@@ -52,6 +52,7 @@ int32_t quantize(saur_lane * lane, const std::string & input, const std::string 
     llama_model_quantize_params p = llama_model_quantize_default_params();
     p.ftype                       = type;
     p.nthread                     = threads;
+    p.allow_requantize            = type == LLAMA_FTYPE_ALL_F32;  // loses nothing; other types would be rounded twice
     lane->log.watch_user          = lane;
     lane->log.watch               = watch_quantize;
     errno                         = 0;

@@ -56,6 +56,32 @@ test("quantize() writes the type's number and blocks of that type", { skip }, as
   });
 });
 
+test("quantize() to f32 gives the numbers that a quantised file stands for, and refuses to round them a second time", {
+  skip,
+}, async () => {
+  await withTiny(async (f32, directory) => {
+    const [small, back] = ["q8_0", "back"].map((name) => join(directory, `${name}.gguf`)) as [string, string];
+    await quantize(f32, small, "q8_0");
+    await quantize(small, back, "f32");
+    const [blocks, floats] = [small, back].map((path) => readGguf(path).tensors.get("blk.0.ffn_up.weight")!.data);
+    // block_q8_0 of ggml-common.h: the scale in half precision, then 32 numbers of 8 bits
+    const view = new DataView(blocks!.buffer, blocks!.byteOffset, blocks!.length);
+    const wanted = Array.from({ length: blocks!.length / 34 * 32 }, (_, i) => {
+      const block = 34 * Math.floor(i / 32);
+      return half(view.getUint16(block, true)) * view.getInt8(block + 2 + i % 32);
+    });
+    assertEquals([...new Float32Array(floats!.slice().buffer)], wanted);
+    await assertRejects(() => quantize(small, back, "q4_0"), LlamaError, "requantizing from type q8_0 is disabled");
+  });
+});
+
+/** The number that 16 bits of IEEE 754 stand for. */
+function half(bits: number): number {
+  const [exponent, fraction] = [bits >> 10 & 31, bits & 1023];
+  const size = exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
+  return bits >> 15 ? -size : size;
+}
+
 test("quantize() tells the share done", { skip }, async () => {
   await withTiny(async (f32, directory) => {
     const shares: number[] = [];
