@@ -34,6 +34,7 @@ const VERBS: Readonly<Record<string, Entry>> = {
     summary: "a server that speaks OpenAI, Jina, Cohere, Ollama and TEI",
     load: () => import("./verbs/serve.ts"),
   },
+  backfill: { summary: "the plan of a table's vectors, for workers", load: () => import("./verbs/backfill.ts") },
 };
 
 /** Exit codes from here on are those after a signal. */

@@ -62,12 +62,13 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The second package. Of the first its rooms take only what a stranger can, so they name no room of it.
   "cli": ["import() of cli/verbs"],
   "cli/verbs": [
-    ...["cli", "import() of cli/jobs", "import() of cli/data", "import() of cli/serve"],
-    ...["types of cli/jobs", "types of cli/data", "types of cli/serve"],
+    ...["cli", "import() of cli/jobs", "import() of cli/data", "import() of cli/serve", "import() of cli/worker"],
+    ...["types of cli/jobs", "types of cli/data", "types of cli/serve", "types of cli/worker"],
   ],
   "cli/jobs": ["cli", "cli/data"],
   "cli/data": ["cli"],
   "cli/serve": ["cli", "cli/data"],
+  "cli/worker": ["cli", "cli/serve"],
 };
 
 /** The public entries of the first package, as the second one names them. */
@@ -76,6 +77,7 @@ const ENTRIES = ["", "/build", "/convert", "/models", "/vectors"].map((entry) =>
 const PACKAGES = [
   ...["commander", "csv-parse", "hyparquet", "hyparquet-compressors", "hyparquet-writer"],
   ...["@hono/zod-openapi", "hono", "prom-client", "zod"],
+  ...["@opentelemetry/api", "pg-boss", "postgres"],
 ];
 /** What `--help` of a verb may load of them: everything else comes when the verb runs. */
 const LIGHT = ["commander"];

@@ -23,6 +23,7 @@ set_up "runtimes and development dependencies" . scripts/env.sh
 set_up "the library" deno run -A build/mod.ts
 set_up "a software GPU, where it can be had" bash scripts/vulkan.sh
 set_up "the models" bash scripts/download_models.sh minilm splade-tiny
+set_up "PostgreSQL with pgvector, where it can be had" bash scripts/postgres.sh get
 set_up "Python's hub client, where it can be had" . scripts/huggingface_hub.sh
 
 status=0

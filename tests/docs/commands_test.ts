@@ -13,7 +13,7 @@ import { libraryMissing } from "../support/references.ts";
 
 const skip = libraryMissing || noModel;
 /** What may end otherwise where there is no network, or no terminal: their own tests run them. */
-const ELSEWHERE = /^(pull|models|doctor|serve|worker|bench|build|convert|quantize|status vectors)\b/;
+const ELSEWHERE = /^(pull|models|doctor|serve|backfill|worker|jobs|bench|build|convert|quantize|status vectors)\b/;
 
 const blocks = userPages(ROOT).flatMap((page) => blocksOf(page, readPage(ROOT, page)));
 const ofPages = blocks.filter(({ language }) => language === "sh").flatMap(({ page, code }) => {

@@ -1,0 +1,158 @@
+/** Looks tables, columns, rights and pgvector up in the database's catalogue, and refuses what cannot work before any work. */
+import { EXIT, Failure, UsageError } from "../failure.ts";
+import { quoted } from "../quote.ts";
+import { type Db, name, rowsOf } from "./database.ts";
+
+/** A table as the catalogue has it. */
+export interface Table {
+  readonly oid: number;
+  /** The quoted name, with its schema. */
+  readonly sql: string;
+  readonly schema: string;
+  readonly relation: string;
+  readonly isView: boolean;
+}
+
+/** A column as the catalogue has it. */
+export interface Column {
+  readonly name: string;
+  /** Its type as SQL writes it. */
+  readonly type: string;
+  readonly notNull: boolean;
+  /** S for text, D for dates: the catalogue's `typcategory`. */
+  readonly category: string;
+}
+
+/** The type of an embedding, as SQL writes it: pgvector may be in any schema. */
+export interface VectorType {
+  readonly word: "halfvec" | "vector";
+  readonly sql: string;
+}
+
+/** Dimensions that an index of pgvector takes. */
+const MOST_DIMENSIONS = { halfvec: 4000, vector: 2000 } as const;
+
+/** Finds a table or view by its name as it is, else as SQL would read it; undefined if there is none. */
+export async function findTable(db: Db, given: string): Promise<Table | undefined> {
+  const [first = "", ...more] = given.split(".");
+  const exact = more.length === 0 ? name(first) : `${name(first)}.${name(more.join("."))}`;
+  for (const word of [exact, given]) {
+    const [found] = await rowsOf<{ oid: number; schema: string; relation: string; kind: string }>(
+      db,
+      `select c.oid::int8 as oid, n.nspname as schema, c.relname as relation, c.relkind as kind
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace
+       where c.oid = to_regclass($1) and c.relkind in ('r', 'p', 'v', 'm', 'f')`,
+      word,
+    ).catch(() => []); // what SQL cannot read as a name
+    if (found === undefined) continue;
+    const { oid, schema, relation, kind } = found;
+    return { oid, schema, relation, isView: !["r", "p"].includes(kind), sql: `${name(schema)}.${name(relation)}` };
+  }
+  return undefined;
+}
+
+/** The columns of a table, by name. */
+export async function columnsOf(db: Db, { oid }: Table): Promise<Map<string, Column>> {
+  const columns = await rowsOf<Column>(
+    db,
+    `select a.attname as name, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as "notNull",
+            t.typcategory as category
+     from pg_attribute a join pg_type t on t.oid = a.atttypid
+     where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum`,
+    oid,
+  );
+  return new Map(columns.map((column) => [column.name, column]));
+}
+
+/** A column by its name as it is, else in small letters as SQL would read it. */
+export function columnOf(columns: ReadonlyMap<string, Column>, given: string, option: string, table: string): Column {
+  const found = columns.get(given) ?? columns.get(given.toLowerCase());
+  if (found) return found;
+  const all = [...columns.keys()].map((one) => quoted(one)).join(", ");
+  throw new UsageError(`Cannot take ${option} ${quoted(given)}: ${table} has no such column; it has ${all}`);
+}
+
+/** Whether some of a table's unique indexes is over exactly these columns. */
+export async function isUnique(db: Db, { oid }: Table, columns: readonly string[]): Promise<boolean> {
+  const [found] = await rowsOf(
+    db,
+    `select 1 from pg_index i
+     where i.indrelid = $1 and i.indisunique and i.indpred is null and i.indexprs is null
+       and (select array_agg(a.attname::text order by a.attname::text) from unnest(i.indkey[:i.indnkeyatts - 1]) k
+            join pg_attribute a on a.attrelid = $1 and a.attnum = k)
+         = (select array_agg(c order by c) from unnest($2::text[]) c)`,
+    oid,
+    columns,
+  );
+  return found !== undefined;
+}
+
+/**
+ * The type of the embeddings.
+ *
+ * @throws {Failure} Exit code 3 with the line to run, where pgvector is missing or older than 0.7.
+ */
+export async function vectorType(db: Db, word: VectorType["word"]): Promise<VectorType> {
+  const [found] = await rowsOf<{ version: string; schema: string }>(
+    db,
+    `select e.extversion as version, n.nspname as schema
+     from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'vector'`,
+  );
+  if (found === undefined) {
+    throw new Failure(
+      "Cannot store vectors: this database has no pgvector. Somebody with the right to do so runs:\n\n  create extension vector;\n",
+      EXIT.missing,
+    );
+  }
+  const [major = 0, minor = 0] = found.version.split(".").map(Number);
+  if (major === 0 && minor < 7) {
+    throw new Failure(
+      `Cannot store vectors: pgvector is ${found.version}, and halfvec came with 0.7. With a newer one installed, run:\n\n` +
+        "  alter extension vector update;\n",
+      EXIT.missing,
+    );
+  }
+  return { word, sql: `${name(found.schema)}.${word}` };
+}
+
+/** Refuses dimensions that no index takes. */
+export function checkSize(dimensions: number, type: VectorType["word"]): void {
+  const most = MOST_DIMENSIONS[type];
+  if (dimensions <= most) return;
+  const other = type === "vector" && dimensions <= MOST_DIMENSIONS.halfvec ? "--type halfvec, or " : "";
+  throw new UsageError(
+    `Cannot store ${dimensions} dimensions as ${type}: an index takes ${most} at most; give ${other}--dimensions, ` +
+      "where the model was trained for it",
+  );
+}
+
+/** A right that is needed. */
+export interface Right {
+  readonly kind: "table" | "schema" | "database";
+  /** What it is on, as SQL writes it. */
+  readonly on: string;
+  /** What it allows: `select`, `create`. */
+  readonly to: string;
+}
+
+/**
+ * Checks rights.
+ *
+ * @throws {UsageError} listing those that are lacking, as lines that give them.
+ */
+export async function checkRights(db: Db, rights: readonly Right[]): Promise<void> {
+  const lacking = await rowsOf<{ kind: string; on: string; to: string; role: string }>(
+    db,
+    `select r.*, current_user as role from jsonb_to_recordset($1::jsonb) r(kind text, "on" text, "to" text)
+     where not case r.kind
+       when 'table' then has_table_privilege(r."on", r."to")
+       when 'schema' then has_schema_privilege((parse_ident(r."on"))[1], r."to")
+       else has_database_privilege((parse_ident(r."on"))[1], r."to") end`,
+    JSON.stringify(rights),
+  );
+  if (lacking.length === 0) return;
+  const lines = lacking.map(({ kind, on, to, role }) => `  grant ${to} on ${kind} ${on} to ${name(role)};`);
+  throw new UsageError(
+    `Cannot begin: rights are lacking. Somebody with the right to do so runs:\n\n${lines.join("\n")}\n`,
+  );
+}

@@ -1,0 +1,234 @@
+/** Talks to PostgreSQL: an address, statements, transactions, in the shape that pg-boss takes; says which errors pass by themselves. */
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import postgres, { type Options, type PostgresType, type Sql } from "postgres";
+import { EXIT, Failure, UsageError } from "../failure.ts";
+import { quoted, shown } from "../quote.ts";
+
+/** A row as the server gives it, by the names of its columns. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** What runs statements; pg-boss takes it as its `db`. */
+export interface Db {
+  // deno-lint-ignore no-explicit-any -- pg-boss's own declaration
+  executeSql(text: string, values?: unknown[]): Promise<{ rows: any[]; count?: number }>;
+}
+
+/** The rows of a statement. */
+export async function rowsOf<Row = Fields>(db: Db, text: string, ...values: unknown[]): Promise<Row[]> {
+  return (await db.executeSql(text, values)).rows as Row[];
+}
+
+/** Quotes a name. */
+export function name(word: string): string {
+  return `"${word.replaceAll('"', '""')}"`;
+}
+
+/**
+ * Types as node-postgres sends them, for pg-boss was written for that: a string goes as it is, whatever the type. The
+ * driver's own would write JSON of it a second time.
+ */
+const TYPES: Record<string, PostgresType> = {
+  json: { to: 114, from: [114, 3802], serialize: orText(JSON.stringify), parse: JSON.parse },
+  boolean: { to: 16, from: [16], serialize: String, parse: (value: string) => value === "t" },
+  date: {
+    to: 1184,
+    from: [1082, 1114, 1184],
+    serialize: orText((value: Date) => value.toISOString()),
+    parse: (value: string) => new Date(value),
+  },
+  bigint: { to: 20, from: [20], serialize: String, parse: Number }, // counts; a key is asked for as text
+};
+
+function orText<Value>(write: (value: Value) => string): (value: Value | string) => string {
+  return (value) => typeof value === "string" ? value : write(value);
+}
+
+/** A pool of connections. Nothing rests on the state of one: a pooler may give each transaction another. */
+export class Database implements Db {
+  readonly #sql: Sql;
+  /** The server and the database, for messages. */
+  readonly place: string;
+
+  private constructor(sql: Sql, place: string) {
+    [this.#sql, this.place] = [sql, place];
+  }
+
+  /**
+   * Opens a database. No connection is made yet.
+   *
+   * @param url `postgres://user:password@host:port/database?sslmode=…`; undefined means `DATABASE_URL`, else the PG* variables.
+   * @param most Connections at most.
+   */
+  static open(url: string | undefined = process.env["DATABASE_URL"] || undefined, most: number = 4): Database {
+    const address = url === undefined ? {} : addressOf(url);
+    const { sslmode = process.env["PGSSLMODE"], sslrootcert = process.env["PGSSLROOTCERT"], ...rest } = address;
+    const options = {
+      connect_timeout: 10,
+      backoff: (retries: number) => Math.min(5, 0.1 * 2 ** retries) * (0.5 + Math.random()),
+      ...rest,
+      max: most,
+      prepare: false, // a prepared statement is a state of the session
+      ssl: tlsOf(sslmode, sslrootcert),
+      types: TYPES,
+      onnotice: () => {},
+      connection: { application_name: "llamasaur" },
+    };
+    const sql = postgres(options as Options<Record<string, PostgresType>>) as unknown as Sql;
+    const { host, database } = sql.options;
+    return new Database(sql, `${shown(database ?? "")} on ${shown(host.join(","))}`);
+  }
+
+  async executeSql(text: string, values: unknown[] = []): Promise<{ rows: Fields[]; count?: number }> {
+    if (values.length > 0 || !/;\s*\S/.test(text)) return await run(this.#sql, text, values);
+    const reserved = await this.#sql.reserve(); // several statements, of which one may begin a transaction
+    try {
+      return await run(reserved, text, values);
+    } finally {
+      reserved.release();
+    }
+  }
+
+  /** Runs statements in a transaction (READ COMMITTED); rolls back what throws. */
+  async transaction<Result>(run: (db: Db) => Promise<Result>): Promise<Result> {
+    return await this.#begin("isolation level read committed", run);
+  }
+
+  /** Runs statements that read, all of the same moment. */
+  async snapshot<Result>(run: (db: Db) => Promise<Result>): Promise<Result> {
+    return await this.#begin("isolation level repeatable read read only", run);
+  }
+
+  async #begin<Result>(mode: string, work: (db: Db) => Promise<Result>): Promise<Result> {
+    return await this.#sql.begin(mode, async (sql) => {
+      return await work({ executeSql: (text, values = []) => run(sql, text, values) });
+    }) as Result;
+  }
+
+  /** Ends the connections; a statement under way has five seconds. */
+  async close(): Promise<void> {
+    await this.#sql.end({ timeout: 5 });
+  }
+}
+
+/** Runs a statement; pg-boss wants a list of results where there were several. */
+async function run(
+  sql: Pick<Sql, "unsafe">,
+  text: string,
+  values: unknown[],
+): Promise<{ rows: Fields[]; count?: number }> {
+  const result = await sql.unsafe(
+    text,
+    values as never[],
+  ) as unknown as (Fields[] & { count?: number; command?: string });
+  if (result.command !== undefined || result.length === 0) return { rows: [...result], count: result.count ?? 0 };
+  const several = (result as unknown as Fields[][]).map((one) => ({ rows: [...one] }));
+  return several as unknown as { rows: Fields[] };
+}
+
+interface Address {
+  /** Several as `HOST:PORT,HOST:PORT`. */
+  readonly host?: string;
+  readonly port?: number;
+  readonly database?: string;
+  readonly username?: string;
+  readonly password?: string;
+  readonly connect_timeout?: number;
+  readonly sslmode?: string;
+  readonly sslrootcert?: string;
+}
+
+const WANTED =
+  "it must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with sslmode, sslrootcert, host, port or connect_timeout behind a ?";
+
+/** Reads an address. No message has it: there may be a password in it. */
+function addressOf(url: string): Address {
+  const [, user, password, hosts, path, query] =
+    /^postgres(?:ql)?:\/\/(?:([^:@/?]*)(?::([^@/]*))?@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/.exec(url) ?? [];
+  if (hosts === undefined) throw new UsageError(`Cannot read the address of the database: ${WANTED}`);
+  const more = Object.fromEntries(new URLSearchParams(query));
+  const unknown = Object.keys(more).find((key) =>
+    !["sslmode", "sslrootcert", "host", "port", "connect_timeout"].includes(key)
+  );
+  if (unknown !== undefined) {
+    throw new UsageError(`Cannot take ${quoted(unknown)} in the address of the database: ${WANTED}`);
+  }
+  const { host, port = "5432", connect_timeout, sslmode, sslrootcert } = more;
+  const named = (host ?? hosts).split(",").filter((one) => one !== "").map((one) => {
+    const [, name = "", own] = host === undefined ? /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(one) ?? [] : ["", one];
+    return { name: decoded(name).replace(/^\[(.*)\]$/, "$1"), port: Number(own ?? port) };
+  });
+  return {
+    ...(named.length === 1 && { host: named[0]!.name, port: named[0]!.port }),
+    ...(named.length > 1 && { host: named.map(({ name, port }) => `${name}:${port}`).join(",") }),
+    ...(path && { database: decoded(path) }),
+    ...(user && { username: decoded(user) }),
+    ...(password !== undefined && { password: decoded(password) }),
+    ...(connect_timeout !== undefined && { connect_timeout: Number(connect_timeout) }),
+    ...(sslmode !== undefined && { sslmode }),
+    ...(sslrootcert !== undefined && { sslrootcert }),
+  };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new UsageError("Cannot read the address of the database: a % in it does not begin two hexadecimal digits");
+  }
+}
+
+function tlsOf(mode: string | undefined, root: string | undefined): boolean | "require" | { readonly ca?: string } {
+  if (mode === undefined || mode === "disable") return false;
+  if (mode === "require") return "require";
+  if (mode !== "verify-full") {
+    throw new UsageError(`Cannot take sslmode ${quoted(mode)}: it must be disable, require or verify-full`);
+  }
+  if (root === undefined || root === "system") return {};
+  try {
+    return { ca: readFileSync(root, "utf8") };
+  } catch (error) {
+    throw new UsageError(`Cannot read sslrootcert ${shown(root)}: ${(error as NodeJS.ErrnoException).code}`);
+  }
+}
+
+/** What the server or the driver calls an error. */
+export function codeOf(error: unknown): string {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return typeof code === "string" ? code : "";
+}
+
+/** Whether an error is of PostgreSQL or of the way to it, and not of ours. */
+export function isOfDatabase(error: unknown): boolean {
+  return error instanceof Error && (error.name === "PostgresError" || PASSING.test(codeOf(error)));
+}
+
+/**
+ * Codes of what passes: the way to the server is broken (08, the driver's and the system's names), it is restarting or full
+ * (57P, 53), it reads only since a failover (25006), a transaction was idle for too long (25P03), a deadlock, a serialisation
+ * failure, a lock that was not had (40, 55P03).
+ */
+const PASSING =
+  /^(08|53|40|57P0|25006|25P03|55P03|57014|CONN|CONNECTION_|ECONN|EPIPE|ENOENT|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN)/;
+
+/** Whether an error of the database goes away by itself. */
+export function isPassing(error: unknown): boolean {
+  return PASSING.test(codeOf(error));
+}
+
+/** What is told of an error of the database: never its words, for these may quote a row. */
+export function told(error: unknown): string {
+  const code = codeOf(error);
+  const constraint = (error as { readonly constraint_name?: string }).constraint_name;
+  const what = /^[0-9A-Z]{5}$/.test(code) ? `SQLSTATE ${code}` : code || (error as Error).name;
+  return constraint ? `${what}, ${quoted(constraint)}` : what;
+}
+
+/** The failure for a database that cannot be reached, or does not let us in. */
+export function unreachable(place: string, error: unknown): Failure {
+  return new Failure(
+    `Cannot reach the database ${place}: ${told(error)}; --database, DATABASE_URL or the PG* variables say where it is`,
+    EXIT.failed,
+    { cause: error },
+  );
+}

@@ -1,0 +1,85 @@
+/** Starts pg-boss over the database and keeps its queues, with every default that would break a long backfill set otherwise. */
+import { PgBoss } from "pg-boss";
+import { type Database, type Db, rowsOf } from "./database.ts";
+import type { Generation, Key } from "./generation.ts";
+import { QUEUE_SCHEMA } from "./schema.ts";
+
+/** Seconds. */
+const DAY = 24 * 60 * 60;
+/** A worker that says nothing for so long, in seconds, has lost its job; `worker --heartbeat` says otherwise. */
+export const HEARTBEAT = 30;
+
+/** What of a queue is not pg-boss's default. */
+const QUEUE = {
+  retryLimit: 1_000_000, // whether a row is bad is never decided by a number of tries (2)
+  retryDelay: 0,
+  expireInSeconds: DAY, // and not 15 minutes, which a heartbeat does not extend
+  retentionSeconds: 3650 * DAY, // jobs would be deleted after 14 days in the queue
+  heartbeatSeconds: HEARTBEAT,
+} as const;
+
+/** pg-boss, started. */
+export type Boss = PgBoss;
+
+/**
+ * Starts pg-boss.
+ *
+ * @param supervise Whether to look for lost jobs, as workers do.
+ * @param onError Hears of what its own rounds ran into; they go on.
+ */
+export async function startBoss(db: Database, supervise: boolean, onError: (error: Error) => void): Promise<Boss> {
+  const boss = new PgBoss({
+    db,
+    schema: QUEUE_SCHEMA,
+    supervise,
+    migrate: !supervise, // planning makes the tables; a worker need not have the right
+    createSchema: !supervise,
+    schedule: false,
+    registerInstance: false,
+    superviseIntervalSeconds: 5, // lost jobs would wait for a minute
+    monitorIntervalSeconds: 5,
+    reindex: false,
+    monitorVacuum: false,
+  });
+  boss.on("error", onError);
+  await boss.start();
+  return boss;
+}
+
+/** Makes the queue of a generation, and the one of what pg-boss gives up on. */
+export async function makeQueue(boss: Boss, queue: string): Promise<void> {
+  const { heartbeatSeconds: _, ...dead } = QUEUE;
+  await boss.createQueue(deadQueue(queue), dead);
+  await boss.createQueue(queue, { ...QUEUE, deadLetter: deadQueue(queue) });
+}
+
+/** The queue of what pg-boss gave up on. */
+export function deadQueue(queue: string): string {
+  return `${queue}.dead`;
+}
+
+/** A job to be added: a range of keys. */
+export interface NewJob {
+  readonly low: Key;
+  readonly high: Key;
+  readonly rows: number;
+  readonly where?: string | undefined;
+  /** The job that it was a part of. */
+  readonly parent?: string;
+}
+
+/** Adds jobs, within a transaction: ours and pg-boss's of the same id. */
+export async function addJobs(boss: Boss, db: Db, generation: Generation, jobs: readonly NewJob[]): Promise<void> {
+  if (jobs.length === 0) return;
+  const all = jobs.map((job) => ({ id: crypto.randomUUID(), ...job }));
+  await rowsOf(
+    db,
+    `insert into llamasaur.jobs (id, generation, low, high, "where", rows, parent)
+     select j.id, $2, array(select jsonb_array_elements_text(j.low)), array(select jsonb_array_elements_text(j.high)),
+            j."where", j.rows, j.parent
+     from jsonb_to_recordset($1::jsonb) j(id uuid, low jsonb, high jsonb, "where" text, rows int, parent uuid)`,
+    JSON.stringify(all),
+    generation.id,
+  );
+  await boss.insert(generation.queue, all.map(({ id }) => ({ id, data: { job: id } })), { db });
+}

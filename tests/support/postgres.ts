@@ -1,0 +1,130 @@
+// A PostgreSQL server for tests: that of LLAMASAUR_TEST_DATABASE, else one of scripts/postgres.sh, which ends with this process.
+// Each test has a database of its own.
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { Database, rowsOf } from "../../cli/worker/database.ts";
+import { ROOT } from "./child.ts";
+
+const SCRIPT = join(ROOT, "scripts", "postgres.sh");
+const given = process.env["LLAMASAUR_TEST_DATABASE"];
+const cached = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "llamasaur", "postgres");
+
+/** Why there is no database, if so. */
+export const noDatabase: string | false = given || existsSync(cached)
+  ? false
+  : "no PostgreSQL: bash scripts/postgres.sh get, or LLAMASAUR_TEST_DATABASE";
+
+/** A server. */
+export class Server {
+  readonly url: string;
+  readonly #child: ChildProcess | undefined;
+  #heard: string;
+  #told: (() => void) | undefined;
+
+  private constructor(url: string, child: ChildProcess | undefined, heard: string) {
+    [this.url, this.#child, this.#heard] = [url, child, heard];
+    child?.stdout?.on("data", (text: string) => {
+      this.#heard += text;
+      this.#told?.();
+    });
+  }
+
+  /** Starts a server; settings as lines of postgresql.conf. */
+  static async start(...settings: string[]): Promise<Server> {
+    const child = spawn("bash", [SCRIPT, "run", ...settings], { stdio: ["pipe", "pipe", "inherit"] });
+    child.stdout.setEncoding("utf8");
+    let heard = "";
+    await new Promise<void>((resolve, reject) => {
+      child.once("close", (code) => reject(new Error(`postgres.sh ended with ${code}`)));
+      child.stdout.on("data", function first(text: string) {
+        heard += text;
+        if (!heard.includes("\n")) return;
+        child.stdout.off("data", first);
+        resolve();
+      });
+    });
+    child.removeAllListeners("close");
+    const lone = child as unknown as { unref(): void; stdout: { unref?(): void }; stdin: { unref?(): void } };
+    lone.unref(); // it ends when this process does: its stdin ends then
+    lone.stdout.unref?.();
+    lone.stdin.unref?.();
+    return new Server(heard.split("\n")[0]!, child, "");
+  }
+
+  /** Restarts it. */
+  async restart(mode: "fast" | "immediate"): Promise<void> {
+    this.#heard = "";
+    this.#child!.stdin!.write(`${mode}\n`);
+    while (!this.#heard.includes("\n")) await new Promise<void>((resolve) => this.#told = resolve);
+    if (!this.#heard.startsWith("restarted")) throw new Error(`the server did not restart: ${this.#heard}`);
+  }
+
+  /** Ends it. */
+  stop(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#child!.once("close", () => resolve());
+      this.#child!.stdin!.end();
+    });
+  }
+}
+
+const shared: { started?: Promise<string> } =
+  ((globalThis as Record<symbol, unknown>)[Symbol.for("llamasaur.postgres")] ??= {}) as { started?: Promise<string> };
+
+/** The address of the server that all tests of this process share. */
+function server(): Promise<string> {
+  return shared.started ??= given ? Promise.resolve(given) : Server.start().then(({ url }) => url);
+}
+
+/** A database of a test. */
+export class TestDatabase implements AsyncDisposable {
+  readonly url: string;
+  readonly db: Database;
+  readonly #name: string;
+  readonly #at: string;
+
+  private constructor(at: string, name: string) {
+    [this.#at, this.#name] = [at, name];
+    this.url = at.replace(/\/[^/?]*(\?|$)/, `/${name}$1`);
+    this.db = Database.open(this.url, 3);
+  }
+
+  /** Makes a database with pgvector in it. */
+  static async make(at?: string): Promise<TestDatabase> {
+    const name = `llamasaur_${crypto.randomUUID().replaceAll("-", "").slice(0, 12)}`;
+    const made = new TestDatabase(at ?? await server(), name);
+    await using administrator = owned(Database.open(made.#at, 1));
+    await rowsOf(administrator.database, `create database ${name}`);
+    await rowsOf(made.db, "create extension if not exists vector");
+    return made;
+  }
+
+  /** The rows of a statement. */
+  async rows<Row = Record<string, unknown>>(text: string, ...values: unknown[]): Promise<Row[]> {
+    return await rowsOf<Row>(this.db, text, ...values);
+  }
+
+  /** The one value of a statement. */
+  async value<Value = unknown>(text: string, ...values: unknown[]): Promise<Value> {
+    const [row] = await this.rows(text, ...values);
+    return Object.values(row!)[0] as Value;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.db.close();
+    await using administrator = owned(Database.open(this.#at, 1));
+    await rowsOf(administrator.database, `drop database if exists ${this.#name} with (force)`).catch(() => {});
+  }
+}
+
+function owned(database: Database): AsyncDisposable & { readonly database: Database } {
+  return { database, [Symbol.asyncDispose]: () => database.close() };
+}
+
+/** Whether a program is here. */
+export function has(program: string): boolean {
+  return spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
+}

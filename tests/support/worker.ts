@@ -1,0 +1,92 @@
+// What tests of the verbs over a database share: a small model, a table of texts, and the verbs as commands.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { tinyModel } from "./jobs.ts";
+import { noDatabase, TestDatabase } from "./postgres.ts";
+import process from "node:process";
+import { run, type Verbs } from "../../cli/run.ts";
+import { type Ended, type Given, runProgram } from "./program.ts";
+import { libraryMissing } from "./references.ts";
+
+/** Why nothing can be tested, if so. */
+export const skip: string | false = noDatabase || (libraryMissing && "no library");
+
+const VERBS: Verbs = new Map<string, () => Promise<never>>([
+  ["backfill", () => import("../../cli/verbs/backfill.ts") as Promise<never>],
+]);
+
+/** How a verb ended. */
+export type VerbEnded = Pick<Ended, "code" | "stdout" | "stderr">;
+
+/** Runs a verb within this process, where a program of its own would take a second longer. */
+export async function runVerb(words: readonly string[]): Promise<VerbEnded> {
+  const said = { stdout: "", stderr: "" };
+  const streams = ["stdout", "stderr"] as const;
+  const writes = streams.map((stream) => process[stream].write);
+  for (const stream of streams) {
+    process[stream].write = ((text: string) => {
+      said[stream] += text;
+      return true;
+    }) as typeof process.stdout.write;
+  }
+  try {
+    return { code: await run(words, VERBS), ...said };
+  } finally {
+    for (const [i, stream] of streams.entries()) {
+      process[stream].write = writes[i]!;
+      process[stream].removeAllListeners("error");
+    }
+  }
+}
+
+/** What a plan told. */
+export interface Told {
+  readonly scanned: number;
+  readonly rows: number;
+  readonly jobs: number;
+}
+
+/** A database with the tiny model beside it. */
+export class Bench implements AsyncDisposable {
+  readonly base: TestDatabase;
+  readonly model: string;
+  readonly #folder: string;
+
+  private constructor(base: TestDatabase, model: string, folder: string) {
+    [this.base, this.model, this.#folder] = [base, model, folder];
+  }
+
+  /** Makes a database with a table `docs` (id, body, n) of so many texts. */
+  static async make(rows: number, at?: string): Promise<Bench> {
+    const folder = mkdtempSync(join(tmpdir(), "llamasaur-worker-"));
+    const base = await TestDatabase.make(at);
+    await base.rows("create table docs (id bigint primary key, body text, n int not null default 0)");
+    await base.rows("insert into docs select i, 'the river number ' || i from generate_series(1, $1::int) i", rows);
+    return new Bench(base, await tinyModel(folder), folder);
+  }
+
+  /** Runs a verb to its end, within this process. */
+  run(verb: string, args: readonly string[]): Promise<VerbEnded> {
+    return runVerb([verb, "--database", this.base.url, ...args]);
+  }
+
+  /** Runs a verb to its end, as a program. */
+  runProgram(verb: string, args: readonly string[], given: Given = {}): Promise<Ended> {
+    return runProgram([verb, "--database", this.base.url, ...args], given);
+  }
+
+  /** Plans the table; what it told as JSON. */
+  async backfill(...args: string[]): Promise<Told> {
+    const all = [...args.includes("--table") ? [] : ["--table", "docs", "--key", "id", "--text", "body"], ...args];
+    const { code, stdout, stderr } = await this.run("backfill", [...all, "--model", this.model, "--json"]);
+    if (code !== 0) throw new Error(`backfill ended with ${code}: ${stderr}`);
+    const { scanned, rows, jobs, ...more } = JSON.parse(stdout);
+    return { scanned, rows, jobs, ...(args.includes("--dry-run") && more) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.base[Symbol.asyncDispose]();
+    rmSync(this.#folder, { recursive: true });
+  }
+}
