@@ -35,7 +35,12 @@ const DOCUMENTED = ["src", "ffi", "build"];
 /** Tests of speed: nothing may run beside them. Those that only bound a time leave room for a neighbour. */
 const TIMED = ["tests/src/pace_test.ts"];
 /** Tests that are larger with LLAMASAUR_SLOW=1. */
-const SLOW = ["tests/src/pace_test.ts", "tests/cli/jobs/survive_test.ts", "tests/cli/jobs/growth_test.ts"];
+const SLOW = [
+  "tests/src/pace_test.ts",
+  "tests/cli/jobs/survive_test.ts",
+  "tests/cli/jobs/growth_test.ts",
+  "tests/cli/serve/hostile_test.ts",
+];
 
 /** Steps that take long enough to be announced. */
 const LONG = /^(deno|bun) test|^torture/;

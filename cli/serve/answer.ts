@@ -2,11 +2,14 @@
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import { widthOf, writeFloats } from "../data/floats.ts";
+import type { Embedded } from "./embedding.ts";
 
 /** How a vector is written: as numbers, or as base64 of its little-endian float32. */
 export type Encoding = "float" | "base64";
 
 const SLICE = 256 * 1024; // bytes
+const BYTES_NUMBER = 12; // of a number in JSON, about
+const BYTES_BASE64 = 16 / 3;
 const encoder = new TextEncoder();
 const scratch = { bytes: new Uint8Array(0) };
 
@@ -16,7 +19,7 @@ const scratch = { bytes: new Uint8Array(0) };
  * @param parts What stands before the list, around each vector by its index, and behind the list.
  */
 export function vectorsResponse(
-  vectors: readonly Float32Array[],
+  { count, vectorOf }: Pick<Embedded, "count" | "vectorOf">,
   encoding: Encoding,
   parts: {
     readonly before: string;
@@ -27,19 +30,28 @@ export function vectorsResponse(
   headers: Record<string, string>,
 ): Response {
   const write = (from: number): { bytes: Uint8Array<ArrayBuffer>; next: number } => {
-    const chunks: Uint8Array[] = from === 0 ? [encoder.encode(parts.before)] : [];
+    const pieces: Uint8Array[] = [];
+    let text = from === 0 ? parts.before : ""; // what is text is encoded together: there may be a million short vectors
     let size = 0;
     let next = from;
-    while (next < vectors.length && size < SLICE) {
-      const vector = written(vectors[next]!, encoding);
-      chunks.push(encoder.encode((next > 0 ? "," : "") + parts.open(next)), vector, encoder.encode(parts.close));
-      size += vector.length;
+    while (next < count && size < SLICE) {
+      text += (next > 0 ? "," : "") + parts.open(next);
+      const vector = vectorOf(next);
+      if (encoding === "base64") {
+        text += `"${bytesOf(vector).toString("base64")}"`;
+      } else {
+        pieces.push(encoder.encode(text), numbersOf(vector));
+        text = "";
+      }
+      size += vector.length * (encoding === "base64" ? BYTES_BASE64 : BYTES_NUMBER);
+      text += parts.close;
       next++;
     }
-    if (next === vectors.length) chunks.push(encoder.encode(parts.after));
-    return { bytes: new Uint8Array(Buffer.concat(chunks)), next };
+    if (next === count) text += parts.after;
+    pieces.push(encoder.encode(text));
+    return { bytes: new Uint8Array(Buffer.concat(pieces)), next };
   };
-  return sliced(write, vectors.length, headers);
+  return sliced(write, count, headers);
 }
 
 /** An answer that is written slice by slice: at once if there is only one, else as the client takes it. */
@@ -66,12 +78,13 @@ function sliced(
   return new Response(body, { headers: all });
 }
 
-/** A vector as JSON. */
-function written(vector: Float32Array, encoding: Encoding): Uint8Array {
-  if (encoding === "base64") {
-    const bytes = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
-    return encoder.encode(`"${bytes.toString("base64")}"`);
-  }
+/** The float32 of a vector as they are in memory: little-endian on every machine that there is. */
+function bytesOf(vector: Float32Array): Buffer {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
+}
+
+/** A vector as JSON's numbers. */
+function numbersOf(vector: Float32Array): Uint8Array {
   const width = widthOf(vector.length) + 2;
   if (scratch.bytes.length < width) scratch.bytes = new Uint8Array(width);
   const { bytes } = scratch;

@@ -18,7 +18,9 @@ export interface EmbedRequest {
 
 /** The vectors, and what is told of them. */
 export interface Embedded {
-  readonly vectors: readonly Float32Array[];
+  readonly count: number;
+  /** The vector of a text by its index; equal texts have the same one. */
+  readonly vectorOf: (index: number) => Float32Array;
   readonly tokens: number;
   readonly headers: Record<string, string>;
 }
@@ -30,25 +32,47 @@ export async function embed(exchange: Exchange, choice: Choice, request: EmbedRe
   exchange.take(model, texts.length);
   return await exchange.use(model, async (llama) => {
     const options = optionsOf(choice, request, exchange.truncate);
+    const { unique, placeOf } = distinct(texts);
     const characters = texts.reduce((sum, { length }) => sum + length, 0);
-    const ticket = exchange.enter(model, texts, llama.info.maxTokens);
+    const ticket = exchange.enter(model, unique, llama.info.maxTokens);
     try {
       const rows: Embedding[] = await exchange.run((signal) =>
-        llama.embedDetailed(texts, { ...options, signal, onProgress: (one) => exchange.progressed(model, ticket, one) })
+        llama.embedDetailed(unique, {
+          ...options,
+          signal,
+          onProgress: (one) => exchange.progressed(model, ticket, one),
+        })
       );
       let [tokens, truncated] = [0, 0];
-      for (const row of rows) {
+      for (let i = 0; i < texts.length; i++) {
+        const row = rows[placeOf(i)]!;
         tokens += row.tokens;
         if (row.truncated) truncated++;
       }
       if (truncated === 0) exchange.learn(model, tokens, characters);
       exchange.counts({ tokens, truncated, characters });
       const headers = { ...exchange.headers(), "x-llamasaur-fingerprint": model.fingerprint(llama, options) };
-      return { vectors: rows.map(({ embedding }) => embedding), tokens, headers };
+      return { count: texts.length, vectorOf: (i) => rows[placeOf(i)]!.embedding, tokens, headers };
     } finally {
       ticket.leave();
     }
   });
+}
+
+/**
+ * The distinct texts, and where each text is among them. The library computes equal texts once, too, but gives each a vector
+ * of its own: a body of a million empty texts would come to 1.5 GB.
+ */
+function distinct(texts: readonly string[]): { unique: readonly string[]; placeOf: (index: number) => number } {
+  const places = new Map<string, number>();
+  const place = Uint32Array.from(texts, (text) => {
+    const known = places.get(text);
+    if (known !== undefined) return known;
+    places.set(text, places.size);
+    return places.size - 1;
+  });
+  if (places.size === texts.length) return { unique: texts, placeOf: (index) => index };
+  return { unique: [...places.keys()], placeOf: (index) => place[index]! };
 }
 
 /** The options of the call. */

@@ -76,9 +76,10 @@ export class Guard {
     return new Response(null, { status: 204, headers });
   }
 
+  /** What has no Host is no page's request: browsers always send it. */
   #checkHost(request: Request): void {
     if (!this.#loopback) return;
-    const host = hostOf(request.headers.get("host") ?? new URL(request.url).host);
+    const host = hostOf(request.headers.get("host") ?? "localhost");
     if (isLocal(host) || this.#hosts.has(host)) return;
     throw new Problem(
       "forbidden",

@@ -127,10 +127,14 @@ class Server {
     addOperations(this.#routes, this.#metrics, () => this.#isReady());
   }
 
-  async fetch(request: Request): Promise<Response> {
-    const { pathname: path } = new URL(request.url);
+  async fetch(given: Request): Promise<Response> {
+    const url = urlOf(given);
+    const path = url?.pathname ?? "";
+    // On Bun a request without a Host has a path for its URL, which Hono cannot read.
+    const request = url === undefined || given.url.includes("://") ? given : new Request(url, given);
     let headers: Record<string, string> = {};
     try {
+      if (url === undefined) throw new Problem("invalid", "Cannot read the request: its Host and path make no URL");
       const preflight = this.#guard.preflight(request);
       if (preflight) return preflight;
       headers = this.#guard.check(request, path);
@@ -181,7 +185,8 @@ class Server {
   readonly #run: Run = async (request, route, family, handle) => {
     const exchange = new Exchange(request, route, family, this.#limits);
     const id = requestId(request);
-    const read = (): Promise<Body> => readBody(request, this.#limits.maxBody, exchange.family === "ollama");
+    const { maxBody, end } = this.#limits;
+    const read = (): Promise<Body> => readBody(request, maxBody, exchange.family === "ollama", end);
     let response: Response;
     let failure: Problem | undefined;
     try {
@@ -221,6 +226,11 @@ class Server {
     this.#onLog?.(entryOf(exchange, id, status, problem.kind));
     return { "x-request-id": id };
   }
+}
+
+/** The URL of a request; undefined where its Host or its path is none. */
+function urlOf({ url }: Request): URL | undefined {
+  return URL.canParse(url, "http://localhost") ? new URL(url, "http://localhost") : undefined;
 }
 
 const QUIET: readonly string[] = ["/healthz", "/readyz", "/metrics", "/health"];

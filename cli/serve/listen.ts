@@ -39,7 +39,10 @@ export async function listen(host: string, port: number, fetch: Fetch): Promise<
 
 function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: number, fetch: Fetch): Listener {
   // A text may take longer than the ten seconds after which Bun ends a silent connection.
-  const server = serve({ hostname, port, fetch, idleTimeout: 0, maxRequestBodySize: ANY_SIZE });
+  // Bun's own page for an error would show lines of this program.
+  const error = (): Response => new Response(null, { status: 500 });
+  const more = { development: false, idleTimeout: 0, maxRequestBodySize: ANY_SIZE };
+  const server = serve({ hostname, port, fetch, error, ...more });
   return { port: server.port, stop: () => server.stop(), abort: () => void server.stop(true) };
 }
 
@@ -73,7 +76,7 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, fetch
     outgoing.writeHead(response.status, Object.fromEntries(response.headers));
     if (response.body !== null && incoming.method !== "HEAD") {
       for await (const chunk of response.body) {
-        if (!outgoing.write(chunk)) await Promise.race([once(outgoing, "drain"), once(outgoing, "close")]);
+        if (!outgoing.write(chunk)) await drained(outgoing);
         if (outgoing.destroyed) break;
       }
     }
@@ -85,12 +88,25 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, fetch
   }
 }
 
+/** Waits until the client has taken what was written, or has gone. */
+function drained(outgoing: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      for (const event of ["drain", "close"]) outgoing.off(event, go);
+      resolve();
+    };
+    for (const event of ["drain", "close"]) outgoing.on(event, go);
+  });
+}
+
 function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {
   const { method = "GET", url = "/", headers, rawHeaders } = incoming;
   const pairs: [string, string][] = [];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) pairs.push([rawHeaders[i]!, rawHeaders[i + 1]!]);
   const bodiless = method === "GET" || method === "HEAD";
-  return new Request(new URL(url, `http://${headers.host ?? "localhost"}`), {
+  // A path may begin with two slashes, which new URL() with a base would take for a host.
+  const address = url.startsWith("/") ? `http://${headers.host ?? "localhost"}${url}` : url;
+  return new Request(address, {
     method,
     headers: pairs,
     signal,

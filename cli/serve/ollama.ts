@@ -63,12 +63,12 @@ export function addOllama(routes: Routes, models: Models, onNote: (message: stri
     answer: z.object({ embedding: z.array(z.number()) }),
     handle: async (exchange, body) => {
       note(body);
-      const { vectors, headers } = await embed(exchange, models.choose("embed", body.model), { texts: [body.prompt] });
+      const embedded = await embed(exchange, models.choose("embed", body.model), { texts: [body.prompt] });
       return vectorsResponse(
-        vectors,
+        embedded,
         "float",
         { before: '{"embedding":', open: () => "", close: "", after: "}" },
-        headers,
+        embedded.headers,
       );
     },
   });
@@ -140,19 +140,19 @@ function addLists(routes: Routes, models: Models): void {
 }
 
 async function answer(exchange: Exchange, choice: Choice, body: z.output<typeof BODY>): Promise<Response> {
-  const { vectors, tokens, headers }: Embedded = await embed(exchange, choice, {
+  const embedded: Embedded = await embed(exchange, choice, {
     texts: listOf(body.input),
     truncate: body.truncate,
     dimensions: body.dimensions,
   });
   const total = Math.round((performance.now() - exchange.start) * 1e6);
   const load = Math.round(exchange.loading * 1e6);
-  return vectorsResponse(vectors, "float", {
+  return vectorsResponse(embedded, "float", {
     before: `{"model":${JSON.stringify(choice.name)},"embeddings":[`,
     open: () => "",
     close: "",
-    after: `],"total_duration":${total},"load_duration":${load},"prompt_eval_count":${tokens}}`,
-  }, headers);
+    after: `],"total_duration":${total},"load_duration":${load},"prompt_eval_count":${embedded.tokens}}`,
+  }, embedded.headers);
 }
 
 function detailsOf(model: ServedModel): Record<string, unknown> {

@@ -93,20 +93,20 @@ export function addOpenAI(routes: Routes, models: Models): void {
 async function answer(exchange: Exchange, models: Models, body: z.output<typeof BODY>): Promise<Response> {
   const choice = models.choose("embed", body.model);
   const encoding = encodingOf(body);
-  const { vectors, tokens, headers } = await embed(exchange, choice, {
+  const embedded = await embed(exchange, choice, {
     texts: listOf(body.input),
     inputType: inputTypeOf(body),
     dimensions: body.dimensions ?? body.output_dimension,
     normalize: body.normalized,
     truncate: body.truncate ?? body.truncation,
   });
-  const usage = JSON.stringify({ prompt_tokens: tokens, total_tokens: tokens });
-  return vectorsResponse(vectors, encoding, {
+  const usage = JSON.stringify({ prompt_tokens: embedded.tokens, total_tokens: embedded.tokens });
+  return vectorsResponse(embedded, encoding, {
     before: '{"object":"list","data":[',
     open: (index) => `{"object":"embedding","index":${index},"embedding":`,
     close: "}",
     after: `],"model":${JSON.stringify(choice.name)},"usage":${usage}}`,
-  }, headers);
+  }, embedded.headers);
 }
 
 function encodingOf({ encoding_format, embedding_type, output_dtype }: z.output<typeof BODY>): Encoding {

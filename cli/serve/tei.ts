@@ -57,7 +57,7 @@ export function addTei(routes: Routes, models: Models, maxBatchSize: number | un
 
 async function answer(exchange: Exchange, models: Models, body: z.output<typeof BODY>): Promise<Response> {
   const choice = models.choose("embed", undefined, false);
-  const { vectors, headers } = await embed(exchange, choice, {
+  const embedded = await embed(exchange, choice, {
     texts: listOf(body.inputs),
     inputType: inputTypeOf(body.prompt_name),
     dimensions: body.dimensions,
@@ -69,7 +69,12 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
       ? "start"
       : "end",
   });
-  return vectorsResponse(vectors, "float", { before: "[", open: () => "", close: "", after: "]" }, headers);
+  return vectorsResponse(
+    embedded,
+    "float",
+    { before: "[", open: () => "", close: "", after: "]" },
+    embedded.headers,
+  );
 }
 
 function inputTypeOf(name: string | undefined): InputType | undefined {
