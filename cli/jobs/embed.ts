@@ -195,7 +195,10 @@ async function tellComplete({ settings, json }: Request, totals: Totals, session
   return told(session, settings, totals.skipped);
 }
 
-/** Goes through the groups: one call at a time, while the next group is read and the last one is written. */
+/**
+ * Goes through the groups, one call at a time; the next group is read meanwhile. It is computed when the last one is on the
+ * disk and no sooner: a process that is killed loses one group, and rows of three are never held at once.
+ */
 async function eachGroup(
   run: Run,
   before: Journal | undefined,
@@ -206,34 +209,25 @@ async function eachGroup(
   const bytes = bytesOf(inputs);
   const [rowsBefore, readBefore] = [totals.rows + totals.skipped, before?.last?.read ?? 0];
   let [rows, tokens, read] = [rowsBefore, 0, readBefore];
-  let writing = Promise.resolve();
   let next = taken(source, settings);
-  try {
-    for (let end = false; !end;) {
-      const batch = await until(next, session.signal);
-      end = batch.end;
-      if (!end) next = taken(source, settings);
-      const readNow = bytes === undefined ? undefined : readOf(inputs, batch);
-      const embedded = await embedBatch({ ...run, signal: session.signal }, batch, (done, tokensDone) => {
-        const share = (readNow ?? 0) - read;
-        session.progress("texts", {
-          done: rows + done,
-          total: undefined,
-          part: bytes === undefined ? undefined : (read + share * done / batch.rows.length) / bytes,
-          tokens: tokens + tokensDone,
-          before: rowsBefore,
-          partBefore: bytes === undefined ? 0 : readBefore / bytes,
-        });
+  for (let end = false; !end;) {
+    const batch = await until(next, session.signal);
+    end = batch.end;
+    if (!end) next = taken(source, settings);
+    const readNow = bytes === undefined ? undefined : readOf(inputs, batch);
+    const embedded = await embedBatch({ ...run, signal: session.signal }, batch, (done, tokensDone) => {
+      const share = (readNow ?? 0) - read;
+      session.progress("texts", {
+        done: rows + done,
+        total: undefined,
+        part: bytes === undefined ? undefined : (read + share * done / batch.rows.length) / bytes,
+        tokens: tokens + tokensDone,
+        before: rowsBefore,
+        partBefore: bytes === undefined ? 0 : readBefore / bytes,
       });
-      await writing;
-      session.signal.throwIfAborted();
-      [rows, tokens, read] = [rows + batch.rows.length, tokens + embedded.tokens, readNow ?? 0];
-      writing = write(batch, embedded, readNow);
-      writing.catch(() => {}); // thrown when it is waited for
-    }
-    await writing;
-  } finally {
-    await writing.catch(() => {}); // what was computed before an error is kept
+    });
+    await write(batch, embedded, readNow);
+    [rows, tokens, read] = [rows + batch.rows.length, tokens + embedded.tokens, readNow ?? 0];
   }
 }
 
