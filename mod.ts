@@ -13,6 +13,7 @@
  * @module
  */
 export { type Device, type ForInput, listDevices, Llama } from "./src/llama.ts";
+export { describeLibrary, type LibraryInfo } from "./src/library.ts";
 export type { Embedding } from "./src/embed.ts";
 export type { ItemEmbedding } from "./src/stream.ts";
 export type { Ranked } from "./src/rerank.ts";

@@ -18,6 +18,8 @@ export type { DownloadProgress } from "./src/models/hub/progress.ts";
 export { modelPath as resolveModel } from "./src/models/find.ts";
 export { type MetadataValue, type ModelHeader, readHeader, type TensorInfo } from "./src/models/header.ts";
 export {
+  type CacheFolders,
+  cacheFolders,
   listModels,
   type LocalModel,
   type LocalOptions,

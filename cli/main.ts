@@ -27,6 +27,7 @@ const VERBS: Readonly<Record<string, Entry>> = {
   pull: { summary: "a model from the hub", load: () => import("./verbs/pull.ts") },
   models: { summary: "models that are here, and those of the catalogue", load: () => import("./verbs/models.ts") },
   inspect: { summary: "what a model is, how it is used, what it takes", load: () => import("./verbs/inspect.ts") },
+  doctor: { summary: "why something does not run, and what mends it", load: () => import("./verbs/doctor.ts") },
   status: { summary: "how far the job of an output is", load: () => import("./verbs/status.ts") },
   convert: { summary: "a checkpoint's folder as a GGUF file", load: () => import("./verbs/convert.ts") },
   quantize: { summary: "a GGUF file with smaller weights", load: () => import("./verbs/quantize.ts") },

@@ -1,4 +1,4 @@
-/** Says what the library can compute on: devices, cores, and the operators of our own kernels. */
+/** Says what the library can compute on: devices, cores, features of the processor, and the operators of our own kernels. */
 import type { Native } from "./native.ts";
 
 /** A device. */
@@ -50,4 +50,19 @@ export function kernels({ functions }: Native): string[] {
   const out = new Uint8Array(256);
   const length = functions.saur_kernels(out, out.length);
   return new TextDecoder().decode(out.subarray(0, length)).split("\0").filter((name) => name !== "");
+}
+
+/** Features of x86-64 processors, by their usual names: those that a library was compiled for, and those of this machine. */
+export interface Features {
+  readonly compiled: readonly string[];
+  readonly processor: readonly string[];
+}
+
+/** Says for which features the library was compiled, and which the processor has; both empty on other architectures. */
+export function features({ functions }: Native): Features {
+  const out = new Uint8Array(1024);
+  functions.saur_versions(out, out.length);
+  const [, , compiled = "", processor = ""] = new TextDecoder().decode(out).split("\0");
+  const named = (list: string): string[] => list.split(", ").filter((name) => name !== "");
+  return { compiled: named(compiled), processor: named(processor) };
 }

@@ -55,34 +55,46 @@ const opened = new Map<string, Native>();
  * @throws {LlamaError} `version-mismatch` when one is of another version or for another CPU.
  */
 export async function open(library?: string | URL): Promise<Native> {
+  return (await find(library)).native;
+}
+
+/** A library that was found, and the places that were looked at before it, each with what was wrong there. */
+export interface Found {
+  readonly native: Native;
+  readonly tried: readonly string[];
+}
+
+/** Opens the library as `open`, and says where it was looked for. */
+export async function find(library?: string | URL): Promise<Found> {
   const adapter = await loadAdapter();
   const places = candidates(library);
-  const found = new Attempts(adapter);
+  const attempts = new Attempts(adapter);
+  const found = (native: Native): Found => ({ native, tried: attempts.tried });
   let install: string | undefined;
   for (const place of places) {
-    const native = found.open(place);
-    if (native) return native;
+    const native = attempts.open(place);
+    if (native) return found(native);
   }
   // Last of all, so that a library that someone built goes before the one that everybody gets.
   if (places.length > 1) {
     const { installCommand, packagedLibrary } = await import("./host/packaged.ts");
     const packaged = await packagedLibrary(abi());
     places.push(packaged.skipped ? packaged : permitted(packaged.path));
-    const native = found.open(places.at(-1)!);
-    if (native) return native;
+    const native = attempts.open(places.at(-1)!);
+    if (native) return found(native);
     if (!isCheckout()) install = installCommand();
   }
-  if (found.mismatch) throw found.mismatch;
+  if (attempts.mismatch) throw attempts.mismatch;
   // With nothing granted, Deno's own error (or question) about the permission is the clearest answer.
   const refused = places.find(({ skipped }) => skipped?.includes("--allow-ffi"));
-  if (refused && places.every(({ skipped }) => skipped)) return start(refused.path, adapter);
-  throw found.failure(install);
+  if (refused && places.every(({ skipped }) => skipped)) return found(start(refused.path, adapter));
+  throw attempts.failure(install);
 }
 
 /** The places that were tried, each with what was wrong with it. */
 class Attempts {
   readonly #adapter: Adapter;
-  readonly #tried: string[] = [];
+  readonly tried: string[] = [];
   /** The first library of another version, which explains more than that others are not there. */
   mismatch: LlamaError | undefined;
 
@@ -106,16 +118,16 @@ class Attempts {
   }
 
   #tell(path: string, reason: string): void {
-    this.#tried.push([path, reason].map((text) => printable(text, undefined, LONGEST_REASON)).join(": "));
+    this.tried.push([path, reason].map((text) => printable(text, undefined, LONGEST_REASON)).join(": "));
   }
 
   /** @param install The command that gets the package, where one would be looked at. */
   failure(install: string | undefined): LibraryNotFoundError {
     const get = install === undefined ? "" : `Get it with: ${install}\n`;
     return new LibraryNotFoundError(
-      `Cannot find ${libraryFileName()}; looked at:\n${this.#tried.map((line) => `  ${line}`).join("\n")}\n` +
+      `Cannot find ${libraryFileName()}; looked at:\n${this.tried.map((line) => `  ${line}`).join("\n")}\n` +
         `${get}Build it with: ${buildCommand()}`,
-      this.#tried,
+      this.tried,
     );
   }
 }
@@ -228,7 +240,7 @@ function check(path: string, adapter: Adapter): void {
     if (isPermissionError(error) || !/saur_/.test(message)) throw error;
     throw new Error(`it is not a llamasaur library (${message})`, { cause: error });
   }
-  const buffer = new Uint8Array(256);
+  const buffer = new Uint8Array(1024);
   first.saur_versions(buffer, buffer.length);
   const [built, loaded] = new TextDecoder().decode(buffer).split("\0");
   const wrong = first.saur_abi() !== abi()

@@ -62,11 +62,14 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The second package. Of the first its rooms take only what a stranger can, so they name no room of it.
   "cli": ["import() of cli/verbs"],
   "cli/verbs": [
-    ...["cli", "import() of cli/jobs", "import() of cli/data", "import() of cli/serve", "import() of cli/worker"],
-    ...["types of cli/jobs", "types of cli/data", "types of cli/serve", "types of cli/worker"],
+    "cli",
+    ...["jobs", "data", "serve", "worker", "doctor"].flatMap((
+      room,
+    ) => [`import() of cli/${room}`, `types of cli/${room}`]),
   ],
   "cli/jobs": ["cli", "cli/data"],
   "cli/data": ["cli"],
+  "cli/doctor": ["cli"],
   "cli/serve": ["cli", "cli/data"],
   "cli/worker": ["cli", "cli/serve"],
 };

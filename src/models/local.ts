@@ -3,6 +3,7 @@ import { lstat, readdir, readFile, realpath, rm, rmdir, stat } from "node:fs/pro
 import { createHash } from "node:crypto";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { callback, checkOptions, checkPath, type Checks, checkText, signal } from "../check.ts";
+import { cacheDirectory } from "../../ffi/host/paths.ts";
 import { hubCache } from "./cache.ts";
 import { catalogue, catalogueName } from "./catalogue.ts";
 import { digestOf, hashLike } from "./digest.ts";
@@ -49,6 +50,31 @@ const LOCAL: Checks<LocalOptions> = { cache: checkPath };
 const VERIFY: Checks<VerifyOptions> = { ...LOCAL, signal, onProgress: callback };
 const GGUF = /\.gguf$/i;
 const LATER_PART = /-(?!00001)\d{5}-of-\d{5}\.gguf$/i;
+
+/** Folders where this package and other tools of the hub keep what they got or made; undefined where nothing tells them. */
+export interface CacheFolders {
+  /** The hub's cache, where `download` puts models. */
+  readonly hub: string | undefined;
+  /** The folder of models that is looked at first: `LLAMASAUR_MODELS`, in a checkout `models/`. */
+  readonly folder: string | undefined;
+  /** Our own cache: libraries that were built, and what they were built of. */
+  readonly own: string | undefined;
+}
+
+/**
+ * The folders where models and libraries are kept, as far as the variables that name them may be read.
+ *
+ * @returns The paths, whether there is something or not.
+ * @example
+ * ```ts
+ * import { cacheFolders } from "@llamasaur/llamasaur/models";
+ *
+ * console.log(cacheFolders().hub);
+ * ```
+ */
+export function cacheFolders(): CacheFolders {
+  return { hub: hubCache(), folder: modelFolder(), own: cacheDirectory() };
+}
 
 /**
  * Lists the models that are on this machine: those in the hub's cache, whoever got them, and in the folder of models.

@@ -2,7 +2,10 @@ import { test } from "node:test";
 import { join } from "node:path";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { convert } from "../../convert.ts";
-import { listDevices, Llama } from "../../mod.ts";
+import process from "node:process";
+import { open } from "../../ffi/mod.ts";
+import { LLAMA_VERSION } from "../../ffi/version.ts";
+import { describeLibrary, LibraryNotFoundError, listDevices, Llama } from "../../mod.ts";
 import { fixture, inDirectory } from "../support/checkpoint.ts";
 import { libraryMissing as skip } from "../support/references.ts";
 
@@ -61,3 +64,19 @@ test("load() with gpuLayers 0 computes on the CPU, as with every layer where the
     assertEquals([...await all.embed("a device")], [...await none.embed("a device")]);
   });
 });
+
+test(
+  "describeLibrary() says where the library is, where it was looked for, and for what it was compiled",
+  { skip },
+  async () => {
+    const { path, tried, llamaVersion, compiledFor, processor, devices, kernels } = await describeLibrary();
+    assertEquals([path, llamaVersion], [(await open()).path, LLAMA_VERSION]);
+    assertEquals(devices.map(({ name }) => name), (await listDevices()).map(({ name }) => name));
+    assertEquals(compiledFor.filter((feature) => !processor.includes(feature)), []); // else it would not have been opened
+    if (process.arch === "x64" && kernels.length > 0) assert(processor.includes("AVX2"), processor.join());
+    assert(tried.every((line) => line.includes(": ")), tried.join("\n"));
+    const named = await describeLibrary({ library: path });
+    assertEquals([named.path, named.tried], [path, []]);
+    await assertRejects(() => describeLibrary({ library: "/none.so" }), LibraryNotFoundError, "/none.so");
+  },
+);

@@ -2,8 +2,26 @@
 import { join } from "node:path";
 import { build } from "../../build/mod.ts";
 import { convert, quantize } from "../../convert.ts";
-import { cosineSimilarity, dot, hamming, listDevices, Llama, toBinary, toInt8, topK } from "../../mod.ts";
-import { download, listModels, readHeader, removeModel, resolveModel, verifyModel } from "../../models.ts";
+import {
+  cosineSimilarity,
+  describeLibrary,
+  dot,
+  hamming,
+  listDevices,
+  Llama,
+  toBinary,
+  toInt8,
+  topK,
+} from "../../mod.ts";
+import {
+  cacheFolders,
+  download,
+  listModels,
+  readHeader,
+  removeModel,
+  resolveModel,
+  verifyModel,
+} from "../../models.ts";
 import { fixture } from "./checkpoint.ts";
 
 /** Says by which words a value must be refused, such as `documents[3]`; undefined when it may be taken. */
@@ -160,6 +178,13 @@ function libraryCalls(model: string, positions: number): Call[] {
       refusals: { "0": options, "0.library": option("library", isPath) },
       options: { at: 0 },
       run: (value) => listDevices(value as object),
+    },
+    {
+      name: "describeLibrary",
+      args: [{}],
+      refusals: { "0": options, "0.library": option("library", isPath) },
+      options: { at: 0 },
+      run: (value) => describeLibrary(value as object),
     },
     {
       name: "build",
@@ -335,6 +360,7 @@ function hubCalls(model: string, cache: string): Call[] {
       refusals: { "0": named("model", isModel) },
       run: (value) => readHeader(value as string),
     },
+    { name: "cacheFolders", args: [], refusals: {}, sync: true, run: () => cacheFolders() },
     {
       name: "listModels",
       args: [{ cache }],

@@ -37,6 +37,8 @@ export interface Given {
   readonly runtime?: Runtime;
   /** The program that ends at a point: see faulty_program.ts. */
   readonly faulty?: boolean;
+  /** What Deno allows; all, if nothing is said. */
+  readonly allow?: readonly string[];
   /** Milliseconds until it is killed. */
   readonly timeout?: number;
   /** Hears what it says on stderr, as it does. */
@@ -51,15 +53,15 @@ export interface Given {
 const UNSET = ["LLAMASAUR_MODEL", "LLAMASAUR_DOWNLOAD", "LLAMASAUR_DEVICE", "LLAMASAUR_CONTEXTS", "LLAMASAUR_LIBRARY"];
 
 /** The command that runs the program on a runtime. */
-export function programOn(runtime: Runtime, faulty = false): string[] {
+export function programOn(runtime: Runtime, faulty = false, allow: readonly string[] = ["-A"]): string[] {
   const main = faulty ? join(ROOT, "tests", "support", "faulty_program.ts") : join(ROOT, "cli", "main.ts");
-  return runtime === "deno" ? ["deno", "run", "-A", main] : ["bun", main];
+  return runtime === "deno" ? ["deno", "run", ...allow, main] : ["bun", main];
 }
 
 /** Runs the program to its end. */
 export function runProgram(args: readonly string[], given: Given = {}): Promise<Ended> {
-  const { stdin = "", env, cwd = ROOT, runtime = RUNTIME, faulty, timeout = 60_000, onStderr, onStart } = given;
-  const [program = "", ...words] = programOn(runtime, faulty);
+  const { stdin = "", env, cwd = ROOT, runtime = RUNTIME, faulty, allow, timeout = 60_000, onStderr, onStart } = given;
+  const [program = "", ...words] = programOn(runtime, faulty, allow);
   // By its path, Deno's node:child_process would take Deno's executable for Node's; see child.ts.
   const windows = process.platform === "win32";
   const command = program !== RUNTIME ? [program] : windows ? [process.execPath] : ["/usr/bin/env", basename(program)];

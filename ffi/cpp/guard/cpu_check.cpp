@@ -16,17 +16,25 @@ const char * const NAMES[] = { "SSE4.2",    "AVX",          "AVX2",          "FM
                                "AVX512DQ",  "AVX512VL",    "AMX_TILE",      "AMX_BF16" };
 constexpr int      COUNT   = sizeof(NAMES) / sizeof(NAMES[0]);
 
-}  // namespace
-
-std::string cpu_missing(int32_t also) {
-    const int32_t missing = (saur_cpu_compiled | also) & ~processor_features();
-    std::string   names;
+std::string names_of(int32_t features) {
+    std::string names;
     for (int i = 0; i < COUNT; i++) {
-        if (missing >> i & 1) {
+        if (features >> i & 1) {
             names += (names.empty() ? "" : ", ") + std::string(NAMES[i]);
         }
     }
     return names;
+}
+
+}  // namespace
+
+std::string cpu_missing(int32_t also) { return names_of((saur_cpu_compiled | also) & ~processor_features()); }
+
+std::string cpu_compiled() { return names_of(saur_cpu_compiled); }
+
+std::string cpu_features() {
+    const int32_t features = processor_features();
+    return features == -1 ? "" : names_of(features);  // -1: of another architecture
 }
 
 }  // namespace saur

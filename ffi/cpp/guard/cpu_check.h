@@ -8,4 +8,8 @@ namespace saur {
 // The names of what is compiled in (or asked for in `also`, bits as in cpu_features.c) and this processor lacks.
 std::string cpu_missing(int32_t also);
 
+// The names of what is compiled in, and of what this processor has; nothing on other architectures than x86-64.
+std::string cpu_compiled();
+std::string cpu_features();
+
 }  // namespace saur

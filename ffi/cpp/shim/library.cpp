@@ -29,7 +29,8 @@ using namespace saur;
 int32_t saur_abi(void) { return SAUR_ABI; }
 
 int32_t saur_versions(char * out, int32_t size) {
-    return copy_text(std::string(SAUR_LLAMA_VERSION) + '\0' + llama_version() + '\0', out, size);
+    const std::string versions = std::string(SAUR_LLAMA_VERSION) + '\0' + llama_version() + '\0';
+    return copy_text(versions + cpu_compiled() + '\0' + cpu_features() + '\0', out, size);
 }
 
 int32_t saur_cpu_missing(char * out, int32_t size, int32_t also) { return copy_text(cpu_missing(also), out, size); }

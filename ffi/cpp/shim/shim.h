@@ -23,7 +23,7 @@ struct saur_model;
 
 // library: may be called before anything else, and cpu_missing before any call into ggml
 SAUR_API int32_t      saur_abi(void);
-SAUR_API int32_t      saur_versions(char * out, int32_t size);  // "built for\0loaded\0"
+SAUR_API int32_t      saur_versions(char * out, int32_t size);  // "built for\0loaded\0"; features "compiled\0processor's\0"
 SAUR_API int32_t      saur_cpu_missing(char * out, int32_t size, int32_t also);
 SAUR_API int32_t      saur_init(const char * backend_directory);
 SAUR_API int32_t      saur_default_params(double * out, int32_t size);

@@ -1,0 +1,117 @@
+/** Looks at the folders of models and libraries, whether they can be written, and at the hub. */
+import { lstat, mkdtemp, readdir, rmdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { size } from "../layout.ts";
+import { shellWord, shown } from "../quote.ts";
+import { type Finding, wordsOf } from "./finding.ts";
+
+const PATIENCE = 5000;
+
+/** The caches with their sizes, each a finding. */
+export async function caches(): Promise<Finding[]> {
+  const { cacheFolders, listModels } = await import("@llamasaur/llamasaur/models");
+  const { hub, folder, own } = cacheFolders();
+  const models = await listModels();
+  const of = (place: string): string[] => {
+    const some = models.filter((model) => model.place === place);
+    return some.map(({ model, size: bytes }) => `${shown(model)}, ${size(bytes)}`);
+  };
+  const writing = "HF_HUB_CACHE";
+  return [
+    await cache("models' cache", hub, writing, of("cache"), "llamasaur models rm MODEL removes one"),
+    ...(folder === undefined ? [] : [await cache("models' folder", folder, "LLAMASAUR_MODELS", of("folder"))]),
+    await cache("libraries' cache", own, "XDG_CACHE_HOME", []),
+  ];
+}
+
+async function cache(
+  check: string,
+  path: string | undefined,
+  variable: string,
+  more: readonly string[],
+  hint?: string,
+): Promise<Finding> {
+  if (path === undefined) {
+    return {
+      check,
+      state: "warning",
+      message: "is not known: HOME is unset",
+      remedy: `export ${variable}=/some/folder`,
+    };
+  }
+  const bytes = await sizeOf(path);
+  const refused = await refusal(path);
+  const held = bytes === undefined ? "is not there yet" : size(bytes);
+  const details = { path, size: bytes ?? null, writable: refused === undefined };
+  if (refused !== undefined && check !== "models' folder") { // where nothing of ours is written
+    const message = `${shown(path)} cannot be written: ${refused}`;
+    return { check, state: "failed", message, remedy: `export ${variable}=${shellWord(elsewhere())}`, more, details };
+  }
+  const lines = more.length > 0 && hint ? [...more, hint] : more;
+  return { check, state: "ok", message: `${shown(path)}, ${held}`, more: lines, details };
+}
+
+/** A folder that can surely be written. */
+function elsewhere(): string {
+  return join(process.env["HOME"] ?? ".", "llamasaur-cache");
+}
+
+/** Why a folder cannot be written; one that is not there would be made in the nearest that is. */
+async function refusal(path: string): Promise<string | undefined> {
+  let at = path;
+  for (;;) {
+    const found = await stat(at).catch((error) => error as NodeJS.ErrnoException);
+    if (!(found instanceof Error)) {
+      if (!found.isDirectory()) return `${shown(at)} is no folder`;
+      break;
+    }
+    if (found.code !== "ENOENT" && found.code !== "ENOTDIR" || dirname(at) === at) return wordsOf(found);
+    at = dirname(at);
+  }
+  try {
+    await rmdir(await mkdtemp(join(at, ".llamasaur-doctor-")));
+    return undefined;
+  } catch (error) {
+    return wordsOf(error);
+  }
+}
+
+/** Bytes of all files below a folder; undefined where there is none. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => undefined);
+  if (entries === undefined) return undefined;
+  let sum = 0;
+  for (const entry of entries) {
+    const child = join(path, entry.name);
+    if (entry.isDirectory()) sum += await sizeOf(child) ?? 0;
+    else sum += await lstat(child).then(({ size }) => size, () => 0);
+  }
+  return sum;
+}
+
+/** Whether the hub answers. Only `pull` needs it, so silence is no failure. */
+export async function hub(signal: AbortSignal): Promise<Finding> {
+  const check = "hub";
+  const endpoint = process.env["HF_ENDPOINT"] || "https://huggingface.co";
+  const details = { endpoint };
+  if (/^(1|on|yes|true)$/i.test(process.env["HF_HUB_OFFLINE"] ?? "")) {
+    return { check, state: "note", message: "offline: HF_HUB_OFFLINE is set", remedy: "unset HF_HUB_OFFLINE", details };
+  }
+  const start = performance.now();
+  try {
+    const url = new URL(endpoint);
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]);
+    const response = await fetch(url, { method: "HEAD", redirect: "manual", signal: patience });
+    await response.body?.cancel();
+    const milliseconds = Math.round(performance.now() - start);
+    const message = `${shown(url.origin)} answers after ${milliseconds} ms`;
+    return { check, state: "ok", message, details: { ...details, reachable: true, milliseconds } };
+  } catch (error) {
+    signal.throwIfAborted();
+    let cause: unknown = error;
+    while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause;
+    const message = `offline: ${shown(endpoint)} cannot be reached (${wordsOf(cause)}); models that are here work`;
+    return { check, state: "note", message, details: { ...details, reachable: false } };
+  }
+}
