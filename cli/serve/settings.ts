@@ -82,6 +82,7 @@ const MODEL = z.strictObject({
 });
 
 const CONFIG = z.strictObject({
+  $schema: z.string().optional(), // editors look there
   embed: z.array(MODEL).optional(),
   rerank: z.array(MODEL).optional(),
   host: z.string().optional(),
@@ -121,7 +122,7 @@ export function settle(flags: ServeFlags): Settings {
   const { embed = [], rerank = [], config, printConfig: _, ...rest } = flags;
   const file = config === undefined ? {} : readConfig(config);
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-  const { embed: filed = [], rerank: alsoFiled = [], ...merged } = { ...file, ...given };
+  const { $schema: __, embed: filed = [], rerank: alsoFiled = [], ...merged } = { ...file, ...given };
   const named = (role: Role, words: readonly string[], listed: readonly z.output<typeof MODEL>[]): ModelSettings[] => [
     ...words.map((word) => ({ role, ...readWord(word) })),
     ...listed.map((one) => ({ role, ...one, names: one.names ?? [defaultName(one.model)] })),

@@ -1,6 +1,6 @@
 // createHandler without a socket: who may ask, names, several models, loads and unloads, limits.
 import { test } from "node:test";
-import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { setTimeout as wait } from "node:timers/promises";
 import {
   createHandler,
@@ -217,81 +217,3 @@ test(
     });
   },
 );
-
-test(
-  "a full queue is 429 with retry-after, an empty one takes anything, and batches and bodies have limits",
-  { skip },
-  async () => {
-    const options = { maxQueueTokens: 100, maxBatchSize: 50, maxBody: 20_000 };
-    await withHandler([EMBED, RERANK], options, async (handler) => {
-      const texts = Array.from({ length: 50 }, (_, i) => `a text of some words that waits as number ${i}`);
-      assertEquals((await ask(handler, "/v1/embeddings", { body: { input: texts } })).status, 200);
-      const answers = await Promise.all(
-        Array.from({ length: 6 }, () => ask(handler, "/v1/embeddings", { body: { input: texts } })),
-      );
-      const full = answers.filter(({ status }) => status === 429);
-      assert(
-        full.length >= 4 && answers.some(({ status }) => status === 200),
-        `${answers.map(({ status }) => status)}`,
-      );
-      assertMatch(full[0]!.headers.get("retry-after")!, /^[1-9]\d?$/);
-      assertStringIncludes(full[0]!.body.error.message, "--max-queue-tokens");
-      const many = { input: [...texts, "one more"] };
-      assertEquals((await ask(handler, "/v1/embeddings", { body: many })).status, 413);
-      assertEquals((await ask(handler, "/embed", { body: { inputs: many.input } })).status, 422);
-      const large = await ask(handler, "/v1/embeddings", { body: { input: "a".repeat(30_000) } });
-      assertEquals(large.status, 413);
-      assertStringIncludes(large.body.error.message, "--max-body");
-      assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "a" } })).status, 200); // the queue is empty again
-    });
-    await withHandler([EMBED], { timeout: 1 }, async (handler) => {
-      await handler.ready();
-      const texts = Array.from({ length: 500 }, (_, i) => `a text of some words that waits as number ${i}`);
-      const late = await ask(handler, "/api/embed", { body: { input: texts } });
-      assertEquals([late.status, typeof late.body.error], [503, "string"]);
-    });
-  },
-);
-
-test("a client that goes leaves its work undone and harms none who shares the passes", { skip }, async () => {
-  await using llama = await Llama.load(MODEL, { contexts: 1 });
-  await withHandler([{ ...EMBED, model: llama }], {}, async (handler) => {
-    const texts = Array.from({ length: 2000 }, (_, i) => `a text of some words that waits as number ${i}`);
-    const other = ["a cat", "a kitten"];
-    const wanted = (await llama.embed(other)).map((vector) => [...vector]);
-    const before = llama.activity.sequences;
-    const gone = new AbortController();
-    const left = ask(handler, "/v1/embeddings", { body: { input: texts }, signal: gone.signal }).catch(() => undefined);
-    await wait(30);
-    const stays = ask(handler, "/v1/embeddings", { body: { input: other } });
-    gone.abort();
-    const answer = await stays;
-    await left;
-    assertEquals(answer.status, 200);
-    for (const [i, { embedding }] of answer.body.data.entries()) {
-      assert(embedding.every((x: number, j: number) => Math.abs(x - wanted[i]![j]!) < 1e-6));
-    }
-    await wait(100);
-    const computed = llama.activity.sequences - before;
-    assert(computed < texts.length / 2, `${computed} sequences were computed`);
-    assertMatch(String((await ask(handler, "/metrics")).body), /^llamasaur_cancelled_total\{model="mini"\} 1$/m);
-  });
-});
-
-test("a query behind 2,000 texts waits two passes at most", { skip }, async () => {
-  await using llama = await Llama.load(MODEL, { contexts: 1 });
-  await withHandler([{ ...EMBED, model: llama }], {}, async (handler) => {
-    const texts = Array.from({ length: 2000 }, (_, i) => `a text of some words that waits as number ${i}`);
-    const enough = new AbortController();
-    const bulk = ask(handler, "/v1/embeddings", { body: { input: texts }, signal: enough.signal });
-    const start = llama.activity.passes;
-    while (llama.activity.passes < start + 3) await wait(1);
-    const before = llama.activity.passes;
-    await ask(handler, "/v1/embeddings", { body: { input: "a query" } });
-    const passes = llama.activity.passes - before;
-    enough.abort();
-    assertEquals((await bulk).status, 499);
-    // Its text is tokenised between two passes: the one that runs, perhaps one more, and its own.
-    assert(passes <= 4, `${passes} passes`);
-  });
-});

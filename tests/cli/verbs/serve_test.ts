@@ -115,6 +115,27 @@ test("SIGTERM lets running requests end, is 503 at once for /readyz, and ends wi
   assert(lines.some(({ event, route, status }) => event === "request" && route === "/v1/embeddings" && status === 200));
 });
 
+test("SIGTERM while models load ends with 0", { skip }, async () => {
+  let sent = false;
+  const { code, signal, stderr } = await runProgram(["serve", "--port", "0", ...BOTH], {
+    onStderr: (text, kill) => {
+      if (sent || !/^load model=/m.test(text)) return; // the other one may still load
+      sent = true;
+      kill("SIGTERM");
+    },
+  });
+  assertEquals([code, signal, sent], [0, null, true], stderr);
+});
+
+test("a second SIGTERM ends a server that drains", { skip }, async () => {
+  await using server = await TestServer.start([...BOTH, "--drain", "10m"]);
+  const ended = server.end();
+  while ((await server.ask("/readyz")).status !== 503) await new Promise((resolve) => setTimeout(resolve, 10));
+  assertEquals((await server.ask("/v1/embeddings", { input: "a" })).status, 200); // it drains, and still answers
+  void server.end();
+  assertEquals(await ended, 143);
+});
+
 test("a killed connection's work is left undone", { skip }, async () => {
   await using server = await TestServer.start([`--embed=${MODEL}=mini`, "--contexts", "1"]);
   const texts = Array.from({ length: 2000 }, (_, i) => `a text of some words that waits as number ${i}`);
