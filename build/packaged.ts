@@ -3,9 +3,10 @@ import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { NATIVE, packagedLibrary, PACKAGES } from "../ffi/host/packaged.ts";
+import { installed, NATIVE, packagedLibrary, PACKAGES } from "../ffi/host/packaged.ts";
 import { libraryFileName, targetName } from "../ffi/host/paths.ts";
 import { abi } from "../ffi/symbols.ts";
+import { VERSION } from "../ffi/version.ts";
 import { BuildError } from "./failure.ts";
 import type { BuildOptions } from "./options.ts";
 import { run } from "./run.ts";
@@ -32,12 +33,22 @@ export async function installPackaged(destination: string, options: BuildOptions
   }
   const found = await packagedLibrary(abi());
   if (found.skipped === undefined) return await place(found.path, destination);
-  const folder = await mkdtemp(join(tmpdir(), "llamasaur-"));
-  try {
-    return await place(await fetched(folder, options.signal), destination);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  return await fetched(NATIVE, PACKAGES[targetName()]!, options.signal, (library) => place(library, destination));
+}
+
+/**
+ * Uses the library of a package of this release: of an installed one, else of one that is fetched for this alone.
+ *
+ * @throws {BuildError} The registry does not give it.
+ */
+export async function packageFile<T>(
+  name: string,
+  signal: AbortSignal | undefined,
+  use: (library: string) => Promise<T>,
+): Promise<T> {
+  const found = installed(name, abi());
+  if (found !== undefined && found.skipped === undefined) return await use(found.path);
+  return await fetched(`${name}@${VERSION}`, name, signal, use);
 }
 
 /** Copies the library, unless one that was made otherwise is there. */
@@ -51,18 +62,28 @@ async function place(library: string, destination: string): Promise<boolean> {
   return true;
 }
 
-/** Has the runtime get the package in an empty folder, where no package.json of the user has a say; the library's path. */
-async function fetched(folder: string, signal: AbortSignal | undefined): Promise<string> {
-  await writeFile(join(folder, "package.json"), '{ "private": true }');
-  const inDeno = "Deno" in globalThis;
-  const command = inDeno
-    ? [process.execPath, "eval", "--no-config", "--quiet", `console.log((await import("npm:${NATIVE}")).path)`]
-    : [process.execPath, "add", "--silent", NATIVE];
-  const env = inDeno ? { DENO_NO_PACKAGE_JSON: "1" } : undefined;
-  const { code, output } = await run(command, { cwd: folder, env, signal });
-  const last = output.trim().split("\n").at(-1) ?? "";
-  const path = inDeno ? last : join(folder, "node_modules", PACKAGES[targetName()]!, libraryFileName());
-  const there = code === 0 && await access(path).then(() => true, () => false);
-  if (there) return path;
-  throw new BuildError(`--prebuilt: npm:${NATIVE} has no library that can be had (${last || `exit code ${code}`})`);
+/** Has the runtime get a package in an empty folder, where no package.json of the user has a say, and uses its library. */
+async function fetched<T>(
+  specifier: string,
+  name: string,
+  signal: AbortSignal | undefined,
+  use: (library: string) => Promise<T>,
+): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "llamasaur-"));
+  try {
+    await writeFile(join(folder, "package.json"), '{ "private": true }');
+    const inDeno = "Deno" in globalThis;
+    const command = inDeno
+      ? [process.execPath, "eval", "--no-config", "--quiet", `console.log((await import("npm:${specifier}")).path)`]
+      : [process.execPath, "add", "--silent", specifier];
+    const env = inDeno ? { DENO_NO_PACKAGE_JSON: "1" } : undefined;
+    const { code, output } = await run(command, { cwd: folder, env, signal });
+    const last = output.trim().split("\n").at(-1) ?? "";
+    const path = inDeno ? last : join(folder, "node_modules", name, libraryFileName());
+    const there = code === 0 && await access(path).then(() => true, () => false);
+    if (there) return await use(path);
+    throw new BuildError(`npm:${specifier} has no library that can be had (${last || `exit code ${code}`})`);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }

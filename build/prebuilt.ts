@@ -11,6 +11,8 @@ export interface Prebuilt {
   readonly directory: string;
   /** The paths of libllama, libggml and libggml-base. */
   readonly libraries: readonly string[];
+  /** The paths of the backends, which libggml loads from beside itself. */
+  readonly backends: readonly string[];
   /** The GPU backend that is there, else the processor. */
   readonly backend: Backend;
   /** Names, sizes and times of the libraries: what tells two of them apart. */
@@ -55,7 +57,8 @@ async function prebuiltIn(directory: string, names: readonly string[]): Promise<
   });
   // Homebrew keeps the backends of its ggml in libexec beside its lib, and links to lib only.
   const libexec = join(dirname(await realpath(found[PARTS.indexOf("ggml")]!)), "..", "libexec");
-  const backends = names.some(isCpu) ? names : await list(libexec);
+  const place = names.some(isCpu) ? directory : libexec;
+  const backends = (await list(place)).filter((name) => /^libggml-(?!base\b).*\.so$/.test(name));
   if (!backends.some(isCpu)) {
     throw new BuildError(
       `--llama: ${directory} has libllama, but no libggml-cpu: backends are loaded from there or ${libexec} alone`,
@@ -66,6 +69,7 @@ async function prebuiltIn(directory: string, names: readonly string[]): Promise<
   return {
     directory,
     libraries: found,
+    backends: backends.map((name) => join(place, name)),
     backend: gpu ?? "cpu",
     identity: JSON.stringify(found.map((file, i) => [file, states[i]!.size, Math.floor(states[i]!.mtimeMs)])),
   };

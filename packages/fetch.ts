@@ -1,4 +1,5 @@
 /** Gets folders of the user's cache, from PyPI, npm or wherever: whole or not at all. */
+import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -53,11 +54,21 @@ export async function unpackWheel(
   );
 }
 
-/** Unpacks a package of npm into `folder`/package; what is in it may be run. */
-export async function unpackNpm(name: string, folder: string): Promise<void> {
+/**
+ * Unpacks a package of npm into `folder`/package; what is in it may be run.
+ *
+ * @param name Such as `@deno/win32-x64@2.9.6`.
+ * @param integrity npm's digest of its file, if it is known: `sha512-` and base64.
+ * @throws {BuildError} npm cannot get it, or gives another file than the known one.
+ */
+export async function unpackNpm(name: string, folder: string, integrity?: string): Promise<void> {
   await mkdir(folder);
   await must(["npm", "pack", "--silent", name], { cwd: folder });
   const [archive] = await readdir(folder);
+  const digest = createHash("sha512").update(await readFile(join(folder, archive!))).digest("base64");
+  if (integrity !== undefined && integrity !== `sha512-${digest}`) {
+    throw new BuildError(`npm gives another ${name} than ours: sha512-${digest} is not ${integrity}`);
+  }
   await must(["tar", "-xzf", archive!], { cwd: folder });
   await must(["chmod", "-R", "+x", "package"], { cwd: folder });
   await rm(join(folder, archive!));

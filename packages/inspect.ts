@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { BuildError } from "../build/failure.ts";
 import { run } from "../build/run.ts";
-import type { Platform } from "./platforms.ts";
+import type { Target } from "./platforms.ts";
 
 /** What is in a library. */
 export interface Facts {
@@ -10,6 +10,10 @@ export interface Facts {
   readonly exports: readonly string[];
   /** The libraries that it needs. */
   readonly needed: readonly string[];
+  /** The names that it takes from others; Linux alone. */
+  readonly imports?: readonly string[];
+  /** Where its loader looks first; Linux alone. */
+  readonly runpath?: string;
   /** The newest version of glibc that a symbol of it asks for, such as `2.17`; Linux alone. */
   readonly glibc?: string;
   /** Whether it has a code signature; macOS alone. */
@@ -21,7 +25,7 @@ export interface Facts {
  *
  * @throws {BuildError} A tool is missing, or does not know the file.
  */
-export function inspect(platform: Platform, library: string): Promise<Facts> {
+export function inspect(platform: Target, library: string): Promise<Facts> {
   if (platform.platform === "linux") return readElf(library);
   return platform.platform === "win32" ? readPe(library) : readMachO(library);
 }
@@ -39,12 +43,23 @@ async function readElf(library: string): Promise<Facts> {
   const symbols = await output(["readelf", "-W", "--dyn-syms", library]);
   const dynamic = await output(["readelf", "-W", "-d", library]);
   const versions = all(await output(["readelf", "-W", "-V", library]), /Name: GLIBC_([\d.]+)/g);
-  const order = (version: string): number => version.split(".").reduce((sum, part) => sum * 1000 + Number(part), 0);
   return {
     exports: all(symbols, /(?:GLOBAL|WEAK)\s+DEFAULT\s+\d+ (\w+)/g).sort(),
+    imports: all(symbols, /\sUND (\w+)/g).sort(),
+    runpath: all(dynamic, /\((?:RUNPATH|RPATH)\).*\[(.*)\]/g)[0] ?? "",
     needed: all(dynamic, /\(NEEDED\).*\[(.+)\]/g),
-    glibc: versions.sort((a, b) => order(a) - order(b)).at(-1) ?? "",
+    glibc: newest(versions),
   };
+}
+
+/** The newest of some versions, such as `2.2.5` and `2.17`; empty where there is none. */
+export function newest(versions: readonly string[]): string {
+  const parts = (version: string): number[] => version.split(".").map(Number);
+  const order = (a: number[], b: number[]): number => {
+    const at = a.findIndex((part, i) => part !== (b[i] ?? 0));
+    return at < 0 ? a.length - b.length : a[at]! - (b[at] ?? 0);
+  };
+  return versions.toSorted((a, b) => order(parts(a), parts(b))).at(-1) ?? "";
 }
 
 async function readPe(library: string): Promise<Facts> {

@@ -5,15 +5,34 @@ import { join } from "node:path";
 import { libraryFileName } from "../ffi/host/paths.ts";
 import { abi } from "../ffi/symbols.ts";
 import { LLAMA_VERSION } from "../ffi/version.ts";
+import type { Source } from "../build/source.ts";
 import type { Crossed } from "./cross.ts";
-import { type Platform, PLATFORMS } from "./platforms.ts";
+import { type Platform, PLATFORMS, type Shim, type Target } from "./platforms.ts";
+import type { Shimmed } from "./shim.ts";
 import { ZIG_VERSION } from "./zig.ts";
 
 /** The scope that all packages are in. */
 export const SCOPE = "@llamasaur";
 
-/** The library's package.json, with what the library was made of. */
-export async function manifest(platform: Platform, version: string, library: string): Promise<Record<string, unknown>> {
+/** What a library was made by, and for or against what. */
+export type Made = Readonly<Record<string, string>>;
+
+/** What a whole library is made by. */
+export function madeByZig({ target }: Platform): Made {
+  return { zig: ZIG_VERSION, target };
+}
+
+/**
+ * The library's package.json, with what the library was made of.
+ *
+ * @param made By which compiler, and so on.
+ */
+export async function manifest(
+  platform: Target,
+  version: string,
+  library: string,
+  made: Made,
+): Promise<Record<string, unknown>> {
   const sha512 = createHash("sha512").update(await readFile(library)).digest("hex");
   const file = libraryFileName(platform.platform);
   return {
@@ -27,12 +46,12 @@ export async function manifest(platform: Platform, version: string, library: str
     files: [file, "LICENSES"],
     exports: { [`./${file}`]: `./${file}`, "./package.json": "./package.json" },
     preferUnplugged: true, // Yarn would leave it in an archive, where no library can be opened
-    llamasaur: { abi: abi(), llama: LLAMA_VERSION, zig: ZIG_VERSION, target: platform.target, sha512 },
+    llamasaur: { abi: abi(), llama: LLAMA_VERSION, ...made, sha512 },
   };
 }
 
 /** What the package's page says. */
-export function readme(platform: Platform): string {
+export function readme(platform: Target): string {
   return `# ${SCOPE}/${platform.name}
 
 The native library of [llamasaur](https://www.npmjs.com/package/@llamasaur/llamasaur) for ${platform.name} (${platform.needs}).
@@ -40,22 +59,66 @@ It is found by llamasaur itself; there is nothing to import.
 `;
 }
 
-/** The licences of everything that the linker put into the library. */
+/** The package of a shim: its `path` is for Deno, which tells of no other file in a package. */
+export async function shimPackage(
+  shim: Shim,
+  version: string,
+  library: string,
+  made: Made,
+): Promise<Readonly<Record<string, string>>> {
+  const json = await manifest(shim, version, library, made);
+  const file = libraryFileName(shim.platform);
+  const whole = {
+    ...json,
+    license: "MIT",
+    type: "module",
+    exports: { ".": { types: "./index.d.ts", default: "./index.js" }, ...json.exports as Record<string, string> },
+    files: [file, "index.js", "index.d.ts", "LICENSES"],
+  };
+  return {
+    "package.json": `${JSON.stringify(whole, null, 2)}\n`,
+    "index.d.ts": "/** The path of the library. */\nexport declare const path: string;\n",
+    "index.js": `import { fileURLToPath } from "node:url";
+
+export const path = fileURLToPath(new URL("./${file}", import.meta.url));
+`,
+    "README.md": `# ${SCOPE}/${shim.name}
+
+[llamasaur](https://www.npmjs.com/package/@llamasaur/llamasaur)'s own part of its native library, for a llama.cpp ${LLAMA_VERSION} that somebody
+else has built, such as node-llama-cpp's packages for Vulkan and CUDA. \`llamasaur-build --llama DIR\` takes it where there is no
+compiler; there is nothing to import.
+`,
+  };
+}
+
+/** The licences of everything that the linker put into a whole library. */
 export async function licences(platform: Platform, { source, zig }: Crossed, root: string): Promise<string> {
   const parts: [title: string, path: string][] = [
-    ["llamasaur", join(root, "LICENSE")],
-    ["llama.cpp and ggml", join(source.directory, "LICENSE")],
+    ...ownLicences(source, root),
     ["libc++ (LLVM)", join(zig.lib, "libcxx", "LICENSE.TXT")],
     ["libc++abi (LLVM)", join(zig.lib, "libcxxabi", "LICENSE.TXT")],
     ["libunwind (LLVM)", join(zig.lib, "libunwind", "LICENSE.TXT")],
     ["compiler-rt (zig)", join(zig.lib, "..", "LICENSE")],
   ];
   if (platform.platform === "win32") parts.push(["mingw-w64", join(zig.lib, "libc", "mingw", "COPYING")]);
-  const texts = parts.map(async ([title, path]) => {
+  return await texts(parts);
+}
+
+/** Those of a shim, which has headers of llama.cpp and ggml inside. */
+export async function shimLicences({ source }: Shimmed, root: string): Promise<string> {
+  return await texts(ownLicences(source, root));
+}
+
+function ownLicences(source: Source, root: string): [title: string, path: string][] {
+  return [["llamasaur", join(root, "LICENSE")], ["llama.cpp and ggml", join(source.directory, "LICENSE")]];
+}
+
+async function texts(parts: readonly (readonly [title: string, path: string])[]): Promise<string> {
+  const read = parts.map(async ([title, path]) => {
     const line = "=".repeat(title.length);
     return `${line}\n${title}\n${line}\n\n${(await readFile(path, "utf8")).trim()}\n`;
   });
-  return (await Promise.all(texts)).join("\n\n");
+  return (await Promise.all(read)).join("\n\n");
 }
 
 /** The package that Deno's users from JSR import: it has the libraries as optional dependencies, and says where theirs is. */

@@ -10,27 +10,52 @@ import { parseArgs } from "node:util";
 import { BuildError } from "../build/failure.ts";
 import { cacheDirectory, libraryFileName, packageRoot } from "../ffi/host/paths.ts";
 import { cross } from "./cross.ts";
-import { licences, manifest, native, readme } from "./manifest.ts";
-import { type Platform, PLATFORMS } from "./platforms.ts";
+import { llamaPackage } from "./llama.ts";
+import { licences, madeByZig, manifest, native, readme, shimLicences, shimPackage } from "./manifest.ts";
+import { type Platform, PLATFORMS, type Shim, SHIMS, type Target } from "./platforms.ts";
+import { shim } from "./shim.ts";
 
 const ROOT = fileURLToPath(packageRoot());
 
+const say = (line: string): void => console.error(line);
+
+/** How a release's packages are made. */
+interface Release {
+  readonly version: string;
+  readonly cache: string;
+  readonly jobs: number | undefined;
+}
+
 /** Makes one platform's package. */
-async function make(platform: Platform, version: string, jobs: number | undefined): Promise<void> {
-  const cache = cacheDirectory();
-  if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME or HOME");
-  const say = (line: string): void => console.error(line);
-  const crossed = await cross(platform, { cache, jobs, say });
-  const folder = join(ROOT, "dist", platform.name);
+async function make(platform: Platform, { version, ...how }: Release): Promise<void> {
+  const crossed = await cross(platform, { ...how, say });
+  const json = await manifest(platform, version, crossed.product, madeByZig(platform));
+  await write(platform, crossed.product, {
+    "package.json": `${JSON.stringify(json, null, 2)}\n`,
+    "README.md": readme(platform),
+    "LICENSES": await licences(platform, crossed, ROOT),
+  });
+}
+
+/** Makes the package of our own files alone, for one processor. */
+async function makeShim(to: Shim, { version, ...how }: Release): Promise<void> {
+  const made = await shim(to, { ...how, say });
+  const files = await shimPackage(to, version, made.product, {
+    compiler: made.compiler,
+    against: llamaPackage(to.against),
+  });
+  await write(to, made.product, { ...files, "LICENSES": await shimLicences(made, ROOT) });
+}
+
+/** Writes a package's folder anew. */
+async function write(to: Target, product: string, files: Readonly<Record<string, string>>): Promise<void> {
+  const folder = join(ROOT, "dist", to.name);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  const file = join(folder, libraryFileName(platform.platform));
-  await copyFile(crossed.product, file);
-  const json = await manifest(platform, version, file);
-  await writeFile(join(folder, "package.json"), `${JSON.stringify(json, null, 2)}\n`);
-  await writeFile(join(folder, "README.md"), readme(platform));
-  await writeFile(join(folder, "LICENSES"), await licences(platform, crossed, ROOT));
-  console.log(`dist/${platform.name}: ${((await stat(file)).size / 1e6).toFixed(2)} MB`);
+  const file = join(folder, libraryFileName(to.platform));
+  await copyFile(product, file);
+  for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
+  console.log(`dist/${to.name}: ${((await stat(file)).size / 1e6).toFixed(2)} MB`);
 }
 
 /** Writes the package of Deno's users from JSR, which has no library of its own. */
@@ -41,14 +66,13 @@ async function makeNative(version: string): Promise<void> {
   await copyFile(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
 }
 
-/** The platforms that the command line names; all of them if it names none. */
-function chosen(names: readonly string[]): readonly Platform[] {
-  if (names.length === 0) return PLATFORMS;
-  return names.map((name) => {
-    const found = PLATFORMS.find((one) => one.name === name);
-    if (found) return found;
-    throw new BuildError(`there is no platform ${name}: use one of ${PLATFORMS.map((one) => one.name).join(", ")}`);
-  });
+/** What the command line names; everything if it names nothing. */
+function chosen(names: readonly string[]): { platforms: readonly Platform[]; shims: readonly Shim[] } {
+  const known = [...PLATFORMS, ...SHIMS].map((one) => one.name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new BuildError(`there is no platform ${unknown}: use one of ${known.join(", ")}`);
+  const isMeant = ({ name }: Target): boolean => names.length === 0 || names.includes(name);
+  return { platforms: PLATFORMS.filter(isMeant), shims: SHIMS.filter(isMeant) };
 }
 
 async function main(): Promise<void> {
@@ -58,9 +82,14 @@ async function main(): Promise<void> {
     allowPositionals: true,
   });
   const jobs = values.jobs === undefined ? undefined : Number(values.jobs);
+  const cache = cacheDirectory();
+  if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME or HOME");
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as { version: string };
+  const { platforms, shims } = chosen(positionals);
+  const release: Release = { version, cache, jobs };
   await makeNative(version);
-  for (const platform of chosen(positionals)) await make(platform, version, jobs);
+  for (const platform of platforms) await make(platform, release);
+  for (const one of shims) await makeShim(one, release);
 }
 
 if (import.meta.main) {

@@ -1,16 +1,29 @@
 /** The platforms that libraries are made for, and what tells them apart. Pure: imports types alone, reads nothing. */
 import type { Machine } from "../build/flags.ts";
+import type { LlamaPackage } from "./llama.ts";
 
-/** One package: a library for one system and processor. */
-export interface Platform extends Machine {
+/** What every package of a library has. */
+export interface Target extends Machine {
   /** The folder of dist/, and the last part of the package's name. */
   readonly name: string;
-  /** What zig calls it, with the oldest system that the library runs on. */
-  readonly target: string;
   /** npm's field: which C library; Linux alone. */
   readonly libc?: "glibc";
   /** The oldest system, in words. */
   readonly needs: string;
+}
+
+/** A library that is whole, for one system and processor. */
+export interface Platform extends Target {
+  /** What zig calls it, with the oldest system that the library runs on. */
+  readonly target: string;
+}
+
+/** A library of our own files alone, for a llama.cpp that somebody else has built. */
+export interface Shim extends Target {
+  /** What the names of Debian's compilers begin with. */
+  readonly triple: string;
+  /** The llama.cpp whose names it is linked by. */
+  readonly against: LlamaPackage;
 }
 
 /** Every platform of a release. musl is not here: Deno looks at `os` and `cpu` of a dependency, not at `libc`. */
@@ -31,6 +44,18 @@ export const PLATFORMS: readonly Platform[] = [
   {
     ...{ name: "darwin-x64", target: "x86_64-macos.11.0", platform: "darwin", arch: "x64" },
     needs: "macOS 11 and a processor with AVX2",
+  },
+];
+
+/** Every shim of a release: where npm has a llama.cpp to link with, whatever GPU it is for. */
+export const SHIMS: readonly Shim[] = [
+  {
+    ...{ name: "shim-linux-x64-gnu", platform: "linux", arch: "x64", libc: "glibc", triple: "x86_64-linux-gnu" },
+    ...{ against: "linux-x64", needs: "glibc 2.34 and somebody's libllama" },
+  },
+  {
+    ...{ name: "shim-linux-arm64-gnu", platform: "linux", arch: "arm64", libc: "glibc", triple: "aarch64-linux-gnu" },
+    ...{ against: "linux-arm64", needs: "glibc 2.34 and somebody's libllama" },
   },
 ];
 

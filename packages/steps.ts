@@ -1,12 +1,15 @@
 /** Says what is tried of a platform's package on this machine, and by which commands. */
-import { readdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { copyFile, readdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { findPrebuilt } from "../build/prebuilt.ts";
+import { linkBeside } from "../build/shipped.ts";
 import { packageRoot } from "../ffi/host/paths.ts";
 import { getArm64 } from "./arm64.ts";
 import { cross } from "./cross.ts";
-import type { Platform } from "./platforms.ts";
+import { getLlama, type LlamaPackage } from "./llama.ts";
+import { type Platform, PLATFORMS, type Shim, type Target } from "./platforms.ts";
 import { getWindows } from "./windows.ts";
 
 const ROOT = fileURLToPath(packageRoot());
@@ -27,8 +30,13 @@ export interface Steps {
   readonly steps: readonly Step[];
 }
 
-/** The steps for a platform's library; what they need is fetched and compiled. */
-export async function stepsOf(platform: Platform, library: string, cache: string): Promise<Steps> {
+/** The steps for a package's library; what they need is fetched and compiled. */
+export async function stepsOf(target: Target, library: string, cache: string): Promise<Steps> {
+  const platform = PLATFORMS.find((one) => one === target);
+  return platform ? await whole(platform, library, cache) : await ofShim(target as Shim, library, cache);
+}
+
+async function whole(platform: Platform, library: string, cache: string): Promise<Steps> {
   const inspected = { name: "what a loader sees", command: [...DENO_TEST, "tests/packages/library_test.ts"] };
   const say = (line: string): void => console.error(line);
   if (platform.platform === process.platform && platform.arch === process.arch) {
@@ -41,6 +49,31 @@ export async function stepsOf(platform: Platform, library: string, cache: string
     return { how: "under wine 10", steps: [inspected, ...await onWindows(library, cache, say)] };
   }
   return { how: "never run", steps: [inspected] };
+}
+
+/** A shim, with the llama.cpp of node-llama-cpp: on this machine all the way from `build --llama`, emulated from there on. */
+async function ofShim(shim: Shim, library: string, cache: string): Promise<Steps> {
+  const say = (line: string): void => console.error(line);
+  const tests = "tests/packages/shim_test.ts";
+  const env = { LLAMASAUR_SLOW: "1" };
+  const links = (name: LlamaPackage): Step => ({
+    name: `every name that it takes is in ${name}'s`,
+    command: ["deno", "run", "-A", "tests/packages/links.ts", library, name],
+  });
+  const tried = [
+    { name: "what a loader sees, and build --llama, on Deno", command: [...DENO_TEST, tests], env },
+    { name: "what a loader sees, and build --llama, on Bun", command: ["bun", "test", ...PATIENCE, `./${tests}`], env },
+  ];
+  if (shim.arch === process.arch) return { how: "natively", steps: [links("linux-x64-cuda"), ...tried] };
+  const { deno, bun } = await getArm64(cache, say);
+  const folder = join(cache, "prebuilt", `${shim.name}.beside`);
+  const placed = join(folder, basename(library));
+  await linkBeside(placed, await findPrebuilt(await getLlama(cache, shim.against), shim));
+  await copyFile(library, placed);
+  return {
+    how: "under qemu",
+    steps: [links("linux-arm64"), ...alone({ deno, bun }, ["models/tiny_bert"], { LLAMASAUR_LIBRARY: placed })],
+  };
 }
 
 /** The folders of tests that have any, each a step, so that a run can be broken off between two. */
@@ -76,16 +109,26 @@ async function onArm(
 ): Promise<Step[]> {
   const { deno, bun, program } = await getArm64(cache, say);
   const { product } = await cross(platform, { cache, program: "kernels_check", say });
-  const env = { LLAMASAUR_LIBRARY: library };
   return [
     ...["cortex-a53", "max"].map((cpu) => ({
       name: `the kernels on ${cpu}`,
       command: ["deno", "run", "-A", "tests/packages/kernels.ts", ...program(cpu), product],
     })),
+    ...alone({ deno, bun }, ALONE, { LLAMASAUR_LIBRARY: library }),
+  ];
+}
+
+/** What an emulated runtime can do: the reranker, vectors, and tests that start no other process. */
+function alone(
+  { deno, bun }: { readonly deno: readonly string[]; readonly bun: readonly string[] },
+  tests: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Step[] {
+  return [
     { name: "the reranker on Deno", command: [...deno, "run", "-A", RERANKER], env },
     { name: "the reranker on Bun", command: [...bun, RERANKER], env },
     { name: "f32 vectors within 1e-6 of this machine's", command: [...COMPARE, ...bun, ...VECTORS], env },
-    ...ALONE.map((name) => ({
+    ...tests.map((name) => ({
       name: `tests/${name}_test.ts on Bun`,
       command: [...bun, "test", ...PATIENCE, `./tests/${name}_test.ts`],
       env,
@@ -99,13 +142,7 @@ async function onWindows(library: string, cache: string, say: (line: string) => 
   // where it is looked for first: some tests start programs without LLAMASAUR_LIBRARY
   const { deno, bun } = await getWindows(cache, [root, `${dirname(library)}=${root}/lib/win32-x64`], say);
   return [
-    { name: "the reranker on Deno", command: [...deno, "run", "-A", RERANKER] },
-    { name: "the reranker on Bun", command: [...bun, RERANKER] },
-    { name: "f32 vectors within 1e-6 of this machine's", command: [...COMPARE, ...bun, ...VECTORS] },
-    ...ALONE.map((name) => ({
-      name: `tests/${name}_test.ts on Bun`,
-      command: [...bun, "test", ...PATIENCE, `./tests/${name}_test.ts`],
-    })),
+    ...alone({ deno, bun }, ALONE, {}),
     ...(await folders()).map((folder) => ({
       name: `tests/${folder} on Deno`,
       command: [...deno, "test", "-A", "--quiet", `tests/${folder}`],

@@ -14,11 +14,13 @@ import { run, shown } from "../build/run.ts";
 import { cacheDirectory, libraryFileName, packageRoot } from "../ffi/host/paths.ts";
 import { VERSION } from "../ffi/version.ts";
 import { type Counts, countsOf, type Tried } from "./counts.ts";
-import { type Platform, PLATFORMS } from "./platforms.ts";
+import { PLATFORMS, SHIMS, type Target } from "./platforms.ts";
 import { stepsOf } from "./steps.ts";
 
 const ROOT = fileURLToPath(packageRoot());
 const NOTED = join(ROOT, "bench", "results", "prebuilt.json");
+
+const TARGETS: readonly Target[] = [...PLATFORMS, ...SHIMS];
 
 /** In seconds: a step that takes longer hangs. */
 const LONGEST = 1800;
@@ -31,7 +33,7 @@ interface TestOptions {
 }
 
 /** Runs the steps that have not passed yet; whether none has failed. */
-async function test(platform: Platform, { again, minutes, write }: TestOptions): Promise<boolean> {
+async function test(platform: Target, { again, minutes, write }: TestOptions): Promise<boolean> {
   const library = join(ROOT, "dist", platform.name, libraryFileName(platform.platform));
   const cache = cacheDirectory();
   if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME or HOME");
@@ -70,11 +72,11 @@ async function test(platform: Platform, { again, minutes, write }: TestOptions):
 }
 
 /** Keeps what passed for the table of README. */
-async function note({ name }: Platform, tried: Omit<Tried, "date">): Promise<void> {
+async function note({ name }: Target, tried: Omit<Tried, "date">): Promise<void> {
   const noted = await readFile(NOTED, "utf8").then(JSON.parse, () => ({}));
   noted[name] = { date: new Date().toISOString().slice(0, 10), ...tried };
   const ordered = Object.fromEntries(
-    PLATFORMS.filter((one) => noted[one.name]).map((one) => [one.name, noted[one.name]]),
+    TARGETS.filter((one) => noted[one.name]).map((one) => [one.name, noted[one.name]]),
   );
   await writeFile(NOTED, `${JSON.stringify(ordered, null, 2)}\n`);
 }
@@ -91,9 +93,9 @@ async function main(): Promise<void> {
   });
   const minutes = Number(values.minutes);
   if (!(minutes > 0)) throw new BuildError(`--minutes is ${values.minutes}: give a number above 0`);
-  const platform = PLATFORMS.find(({ name }) => name === positionals[0]);
+  const platform = TARGETS.find(({ name }) => name === positionals[0]);
   if (platform === undefined) {
-    throw new BuildError(`give one of ${PLATFORMS.map(({ name }) => name).join(", ")}`);
+    throw new BuildError(`give one of ${TARGETS.map(({ name }) => name).join(", ")}`);
   }
   if (!await test(platform, { ...values, minutes })) process.exitCode = 1;
 }

@@ -49,8 +49,8 @@ export function installCommand(): string {
   return `bun add ${PACKAGES[targetName()] ?? "@llamasaur/llamasaur"}@${VERSION}`;
 }
 
-/** The package in `node_modules`, or among those that Deno's npm package of ours came with. */
-function installed(name: string, abi: number): Packaged | undefined {
+/** The package in `node_modules`, or among those that Deno's npm package of ours came with; undefined where it is not. */
+export function installed(name: string, abi: number): Packaged | undefined {
   const root = packageRoot();
   if (root.protocol !== "file:") return undefined;
   const load = createRequire(new URL("package.json", root));

@@ -6,7 +6,7 @@ import type { Parity, ParityRow } from "../../bench/parity_table.ts";
 import type { Near } from "../../bench/parity_types.ts";
 import { STATUSES } from "../../bench/parity_statuses.ts";
 import { inWords, type Tried } from "../../packages/counts.ts";
-import { PLATFORMS } from "../../packages/platforms.ts";
+import { PLATFORMS, SHIMS } from "../../packages/platforms.ts";
 import { catalogue } from "../../src/models/catalogue.ts";
 
 /** What stands between `<!-- docs: NAME -->` and `<!-- /docs -->`, by name. */
@@ -148,7 +148,7 @@ function typeTable(parity: Parity): string {
 
 /** What `deno task prebuilt:test --write` has noted of each package. */
 function platformTable(noted: Readonly<Record<string, Tried>>): string {
-  const rows = PLATFORMS.map(({ name, needs }) => {
+  const rows = [...PLATFORMS, ...SHIMS].map(({ name, needs }) => {
     const tried = noted[name];
     const ran = tried === undefined || tried.how === "never run"
       ? "compiled and looked at, never run"

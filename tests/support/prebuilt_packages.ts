@@ -19,20 +19,20 @@ export const here: Platform | undefined = PLATFORMS.find(({ platform, arch }) =>
 /** `@llamasaur/native` and a package for each platform; only this machine's has a library. */
 export async function prebuiltPackages(directory: string, version: string = VERSION): Promise<Packed[]> {
   const own = await packed(directory, here!.name, {
-    "package.json": JSON.stringify(await manifest(here!, version, LIBRARY)),
+    "package.json": JSON.stringify(await manifest(here!, version, LIBRARY, {})),
     LICENSES: "",
   });
   const others = PLATFORMS.filter((one) => one !== here).map(async (platform) => {
     const tarball = join(directory, `${platform.name}.tgz`);
     copyFileSync(own.tarball, tarball); // which nobody is to fetch
-    return { manifest: await manifest(platform, version, LIBRARY) as Packed["manifest"], tarball };
+    return { manifest: await manifest(platform, version, LIBRARY, {}) as Packed["manifest"], tarball };
   });
   return [own, await packed(directory, "native", native(version)), ...await Promise.all(others)];
 }
 
 /** Puts the package of this machine into the `node_modules` of a folder. */
 export async function placePackage(folder: string, version: string = VERSION, abi?: number): Promise<void> {
-  const json = await manifest(here!, version, LIBRARY);
+  const json = await manifest(here!, version, LIBRARY, {});
   const place = join(folder, "node_modules", json.name as string);
   mkdirSync(place, { recursive: true });
   copyFileSync(LIBRARY, join(place, libraryFileName()));
