@@ -1,6 +1,12 @@
 /** Hashes files as the hub names their bytes: by sha256, or small ones by git's sha1. */
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
+
+/** What is used of Node's `Hash`: npm's declarations may not name that, since users may lack its types. */
+export interface Hash {
+  update(data: string | Uint8Array): Hash;
+  digest(encoding: "hex"): string;
+}
 
 /**
  * A hash of the kind that a digest is of: 64 hex digits are a sha256, 40 are git's, which hashes a file behind its kind and size

@@ -1,9 +1,8 @@
 /** Getting the bytes of a file, in as many attempts as it takes, and making sure that they are the right ones. */
-import type { Hash } from "node:crypto";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HubUnavailableError, LlamaError } from "../../../ffi/errors.ts";
-import { hashLike } from "../digest.ts";
+import { type Hash, hashLike } from "../digest.ts";
 import type { HubFile } from "../reference.ts";
 import { type Hub, reasonOf, request, shownUrl } from "./client.ts";
 
