@@ -36,6 +36,7 @@ const VERBS: Readonly<Record<string, Entry>> = {
     load: () => import("./verbs/serve.ts"),
   },
   backfill: { summary: "the plan of a table's vectors, for workers", load: () => import("./verbs/backfill.ts") },
+  worker: { summary: "computes what backfill planned, beside other workers", load: () => import("./verbs/worker.ts") },
 };
 
 /** Exit codes from here on are those after a signal. */

@@ -71,7 +71,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "cli/data": ["cli"],
   "cli/doctor": ["cli"],
   "cli/serve": ["cli", "cli/data"],
-  "cli/worker": ["cli", "cli/serve"],
+  "cli/worker": ["cli", "cli/data", "cli/serve"],
 };
 
 /** The public entries of the first package, as the second one names them. */

@@ -23,7 +23,16 @@ import { type EmbedSettings, type Generation, keepGeneration } from "./generatio
 import { estimate } from "./estimate.ts";
 import { plan, type Planned, type Transact } from "./plan.ts";
 import { type Boss, makeQueue, startBoss } from "./queue.ts";
-import { checkTarget, findTarget, isMade, makeSchema, makeTarget, readAndWrite, type Target } from "./schema.ts";
+import {
+  checkTarget,
+  findTarget,
+  isMade,
+  makeSchema,
+  makeTarget,
+  ownRights,
+  readAndWrite,
+  type Target,
+} from "./schema.ts";
 import type { BackfillOptions } from "./settings.ts";
 
 /** What is asked for, found in the catalogue. */
@@ -158,12 +167,12 @@ async function rightsFor(db: Db, source: Table, target: Target): Promise<Right[]
     db,
     "select quote_ident(current_database()) as database",
   );
-  const made = await isMade(db).catch(() => true); // no right to see it: that is told by the next check
+  const made = await isMade(db);
   return [
     { kind: "schema", on: name(source.schema), to: "usage" },
     { kind: "table", on: source.sql, to: "select" },
     ...(target.table ? readAndWrite(target.sql) : [{ kind: "schema", on: name(target.schema), to: "create" } as const]),
-    ...(made ? [] : [{ kind: "database", on: database!, to: "create" } as const]),
+    ...(made ? ownRights() : [{ kind: "database", on: database!, to: "create" } as const]),
   ];
 }
 

@@ -128,7 +128,7 @@ export function checkSize(dimensions: number, type: VectorType["word"]): void {
 
 /** A right that is needed. */
 export interface Right {
-  readonly kind: "table" | "schema" | "database";
+  readonly kind: "table" | "schema" | "database" | "all tables in schema";
   /** What it is on, as SQL writes it. */
   readonly on: string;
   /** What it allows: `select`, `create`. */
@@ -145,9 +145,11 @@ export async function checkRights(db: Db, rights: readonly Right[]): Promise<voi
     db,
     `select r.*, current_user as role from jsonb_to_recordset($1::jsonb) r(kind text, "on" text, "to" text)
      where not case r.kind
-       when 'table' then has_table_privilege(r."on", r."to")
        when 'schema' then has_schema_privilege((parse_ident(r."on"))[1], r."to")
-       else has_database_privilege((parse_ident(r."on"))[1], r."to") end`,
+       when 'database' then has_database_privilege((parse_ident(r."on"))[1], r."to")
+       else (select bool_and(has_table_privilege(c.oid, r."to")) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = (parse_ident(r."on"))[1] and c.relkind in ('r', 'p', 'v', 'm', 'f')
+               and (r.kind <> 'table' or c.relname = (parse_ident(r."on"))[2])) end`,
     JSON.stringify(rights),
   );
   if (lacking.length === 0) return;

@@ -117,13 +117,20 @@ async function run(
   text: string,
   values: unknown[],
 ): Promise<{ rows: Fields[]; count?: number }> {
-  const result = await sql.unsafe(
-    text,
-    values as never[],
-  ) as unknown as (Fields[] & { count?: number; command?: string });
+  const parameters = values.map((value) => Array.isArray(value) ? listText(value) : value);
+  const result: Fields[] & { count?: number; command?: string } = await sql.unsafe(text, parameters as never[]);
   if (result.command !== undefined || result.length === 0) return { rows: [...result], count: result.count ?? 0 };
   const several = (result as unknown as Fields[][]).map((one) => ({ rows: [...one] }));
   return several as unknown as { rows: Fields[] };
+}
+
+/** A list as the server reads it. The driver would guess the type from the first element. */
+function listText(list: readonly unknown[]): string {
+  const elements = list.map((element) => {
+    if (element === null || element === undefined) return "NULL";
+    return Array.isArray(element) ? listText(element) : `"${String(element).replaceAll(/["\\]/g, "\\$&")}"`;
+  });
+  return `{${elements.join(",")}}`;
 }
 
 interface Address {

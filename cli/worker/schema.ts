@@ -84,29 +84,31 @@ create table if not exists llamasaur.failures (
 insert into llamasaur.version select ${VERSION} where not exists (select from llamasaur.version);
 `;
 
-/** The tables that everybody who works here reads and writes. */
-const OWN = ["generations", "jobs", "attempts", "failures"].map((table) => `llamasaur.${table}`);
-
 /** Rights on a table that is read and written. */
-export function readAndWrite(table: string): Right[] {
-  return ["select", "insert", "update", "delete"].map((to): Right => ({ kind: "table", on: table, to }));
+export function readAndWrite(on: string, kind: Right["kind"] = "table"): Right[] {
+  return ["select", "insert", "update", "delete"].map((to): Right => ({ kind, on, to }));
 }
 
-/** The rights of a worker: to read the source, and to read and write the vectors, our tables and pg-boss's. */
-export function workersRights(source: string, target: string): Right[] {
-  const queue = ["queue", "job", "version"].map((table) => `${QUEUE_SCHEMA}.${table}`);
-  return [
-    { kind: "schema", on: "llamasaur", to: "usage" },
-    { kind: "schema", on: QUEUE_SCHEMA, to: "usage" },
-    { kind: "table", on: source, to: "select" },
-    ...[target, ...OWN, ...queue].flatMap(readAndWrite),
-  ];
+/** Rights on our tables and, for whoever takes or adds jobs, pg-boss's. */
+export function ownRights(schemas: readonly string[] = ["llamasaur", QUEUE_SCHEMA]): Right[] {
+  return schemas.flatMap((on): Right[] => [
+    { kind: "schema", on, to: "usage" },
+    ...readAndWrite(on, "all tables in schema"),
+  ]);
 }
 
-/** Whether the schema `llamasaur` is there. @throws {UsageError} when another version of this program made it. */
+async function isThere(db: Db): Promise<boolean> {
+  const [found] = await rowsOf(
+    db,
+    "select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace where nspname = 'llamasaur' and relname = 'version'",
+  );
+  return found !== undefined;
+}
+
+/** Whether the schema `llamasaur` is there, and may be used. @throws {UsageError} when another version of this program made it. */
 export async function isMade(db: Db): Promise<boolean> {
-  const [found] = await rowsOf(db, `select to_regclass('llamasaur.version') is not null as made`);
-  if (found!["made"] !== true) return false;
+  if (!await isThere(db)) return false;
+  await checkRights(db, ownRights(["llamasaur"]));
   const [made] = await rowsOf<{ version: number }>(db, "select version from llamasaur.version");
   if (made === undefined || made.version === VERSION) return true;
   throw new UsageError(
@@ -116,7 +118,7 @@ export async function isMade(db: Db): Promise<boolean> {
 
 /** Makes the schema `llamasaur`, if it is not there. Two programs at once wait for each other. */
 export async function makeSchema(db: Db): Promise<void> {
-  if (await isMade(db)) return await checkRights(db, OWN.flatMap(readAndWrite));
+  if (await isMade(db)) return;
   await rowsOf(db, "select pg_advisory_xact_lock(hashtextextended('llamasaur', 0))");
   for (const statement of TABLES.split(";\n").filter((one) => one.trim() !== "")) await rowsOf(db, statement);
 }

@@ -19,3 +19,20 @@ export interface BackfillOptions extends ModelOptions {
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
+
+/** The options of `worker`. */
+export interface WorkerOptions extends Omit<ModelOptions, "model"> {
+  readonly database?: string;
+  readonly model?: readonly string[];
+  readonly concurrency: number;
+  readonly rate?: number;
+  /** Milliseconds. */
+  readonly heartbeat?: number;
+  /** Milliseconds. */
+  readonly grace?: number;
+  /** Milliseconds. */
+  readonly giveUp?: number;
+  readonly stopWhenEmpty?: boolean;
+  readonly host?: string;
+  readonly port?: number;
+}

@@ -35,8 +35,8 @@ export interface Given {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly runtime?: Runtime;
-  /** The program that ends at a point: see faulty_program.ts. */
-  readonly faulty?: boolean;
+  /** The program that ends at a point: see faulty_program.ts, and faulty_worker.ts. */
+  readonly faulty?: boolean | "worker";
   /** What Deno allows; all, if nothing is said. */
   readonly allow?: readonly string[];
   /** Milliseconds until it is killed. */
@@ -53,8 +53,13 @@ export interface Given {
 const UNSET = ["LLAMASAUR_MODEL", "LLAMASAUR_DOWNLOAD", "LLAMASAUR_DEVICE", "LLAMASAUR_CONTEXTS", "LLAMASAUR_LIBRARY"];
 
 /** The command that runs the program on a runtime. */
-export function programOn(runtime: Runtime, faulty = false, allow: readonly string[] = ["-A"]): string[] {
-  const main = faulty ? join(ROOT, "tests", "support", "faulty_program.ts") : join(ROOT, "cli", "main.ts");
+export function programOn(
+  runtime: Runtime,
+  faulty: Given["faulty"] = false,
+  allow: readonly string[] = ["-A"],
+): string[] {
+  const file = faulty === "worker" ? "faulty_worker.ts" : "faulty_program.ts";
+  const main = faulty ? join(ROOT, "tests", "support", file) : join(ROOT, "cli", "main.ts");
   return runtime === "deno" ? ["deno", "run", ...allow, main] : ["bun", main];
 }
 

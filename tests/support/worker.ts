@@ -14,6 +14,7 @@ export const skip: string | false = noDatabase || (libraryMissing && "no library
 
 const VERBS: Verbs = new Map<string, () => Promise<never>>([
   ["backfill", () => import("../../cli/verbs/backfill.ts") as Promise<never>],
+  ["worker", () => import("../../cli/verbs/worker.ts") as Promise<never>],
 ]);
 
 /** How a verb ended. */
@@ -79,10 +80,36 @@ export class Bench implements AsyncDisposable {
   /** Plans the table; what it told as JSON. */
   async backfill(...args: string[]): Promise<Told> {
     const all = [...args.includes("--table") ? [] : ["--table", "docs", "--key", "id", "--text", "body"], ...args];
-    const { code, stdout, stderr } = await this.run("backfill", [...all, "--model", this.model, "--json"]);
+    const { code, stdout, stderr } = await this.run("backfill", ["--model", this.model, ...all, "--json"]);
     if (code !== 0) throw new Error(`backfill ended with ${code}: ${stderr}`);
     const { scanned, rows, jobs, ...more } = JSON.parse(stdout);
     return { scanned, rows, jobs, ...(args.includes("--dry-run") && more) };
+  }
+
+  /** Works until nothing is left; what it said. */
+  async work(...args: string[]): Promise<string> {
+    const { code, stderr } = await this.run("worker", ["--model", this.model, "--stop-when-empty", ...args]);
+    if (code !== 0) throw new Error(`worker ended with ${code}: ${stderr}`);
+    return stderr;
+  }
+
+  /** Runs a worker as a program. */
+  worker(args: readonly string[], given: Given = {}): Promise<Ended> {
+    return this.runProgram("worker", ["--model", this.model, ...args], { faulty: "worker", ...given });
+  }
+
+  /** Waits until a statement gives true. */
+  async until(statement: string, ...values: unknown[]): Promise<void> {
+    for (let i = 0; i < 1200; i++) {
+      if (await this.base.value(statement, ...values)) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`a minute is over, and this is not so: ${statement}`);
+  }
+
+  /** A file beside the model. */
+  file(name: string): string {
+    return join(this.#folder, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,39 @@
+/** Reads the rows of a job that still have no vectors. */
+import { type Db, rowsOf } from "./database.ts";
+import { type Key, RowSql } from "./generation.ts";
+import type { Claim } from "./claim.ts";
+
+/** A row of the source. */
+export interface SourceRow {
+  readonly key: Key;
+  readonly text: string | null;
+  /** sha256 of the text, as hexadecimal digits; null of null. */
+  readonly hash: string | null;
+}
+
+/** The rows of a job. */
+export interface JobRows {
+  readonly rows: readonly SourceRow[];
+  /** Where the rows begin that came into the job's range after it was planned, and are more than it was to have. */
+  readonly next: Key | undefined;
+}
+
+/**
+ * Reads the rows of a job.
+ *
+ * @param part `keys` leaves the texts out.
+ */
+export async function rowsOfJob(db: Db, claim: Claim, part: "all" | "keys" = "all"): Promise<JobRows> {
+  const { generation, low, high, where, rows: most } = claim;
+  const sql = new RowSql(generation);
+  const rows = await rowsOf<SourceRow>(
+    db,
+    `select ${sql.keyText} as key, ${part === "all" ? sql.text : "''"} as text, encode(${sql.hash}, 'hex') as hash
+     from ${generation.source} s
+     where ${sql.compare(">=", "$1::text[]")} and ${sql.compare("<=", "$2::text[]")}
+       and not (${sql.isDone("$3")} or ${sql.isFailed("$4")}) ${where ? `and (${where}\n)` : ""}
+     order by ${sql.columns} limit $5`,
+    ...[low, high, generation.fingerprint, generation.id, most + 1],
+  );
+  return { rows: rows.slice(0, most), next: rows[most]?.key };
+}

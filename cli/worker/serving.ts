@@ -1,0 +1,106 @@
+/** Knows which generations a worker's models are for, and which of them has a job that is ready. */
+import type { Llama } from "@llamasaur/llamasaur";
+import { UsageError } from "../failure.ts";
+import { checkRights, checkSize, columnOf, columnsOf, findTable, type Table, vectorType } from "./catalogue.ts";
+import { type Db, name, rowsOf } from "./database.ts";
+import { type Generation, generations } from "./generation.ts";
+import { checkTarget, isMade, ownRights, QUEUE_SCHEMA, readAndWrite } from "./schema.ts";
+
+/** A generation with its model. */
+export interface Served {
+  readonly generation: Generation;
+  readonly llama: Llama;
+}
+
+/** What the tables say of the generations of these models. */
+export interface Outlook {
+  /** One that has a job to take. */
+  readonly ready: Served | undefined;
+  /** Whether there is work left for anybody: jobs that wait, or that some worker has. */
+  readonly open: boolean;
+}
+
+/** The generations of models. */
+export class Serving {
+  readonly #models: readonly Llama[];
+  readonly #known = new Map<number, Llama | undefined>();
+
+  constructor(models: readonly Llama[]) {
+    this.#models = models;
+  }
+
+  /** How many generations have a model here. */
+  get count(): number {
+    return [...this.#known.values()].filter((llama) => llama !== undefined).length;
+  }
+
+  /**
+   * Asks the database once.
+   *
+   * @throws {UsageError} for a generation of these models whose tables, columns or rights are not as they must be.
+   */
+  async look(db: Db): Promise<Outlook> {
+    const all = await rowsOf<{ id: number; ready: boolean; open: boolean }>(
+      db,
+      `select g.id,
+         exists (select from ${QUEUE_SCHEMA}.job j where j.name = g.queue and j.state < 'active' and j.start_after <= now())
+           as ready,
+         exists (select from llamasaur.jobs j where j.generation = g.id and j.ended_at is null) as open
+       from llamasaur.generations g where g.paused_at is null order by random()`,
+    );
+    for (const { id } of all) {
+      if (this.#known.has(id)) continue;
+      const [generation] = await generations(db, "id = $1", id);
+      const llama = this.#models.find((one) => isOf(one, generation!));
+      if (llama) await check(db, generation!);
+      this.#known.set(id, llama);
+    }
+    const ours = all.filter(({ id }) => this.#known.get(id) !== undefined);
+    const first = ours.find(({ ready }) => ready);
+    const open = ours.some(({ open }) => open);
+    if (first === undefined) return { ready: undefined, open };
+    const [generation] = await generations(db, "id = $1", first.id); // its options may have changed
+    return { ready: generation && { generation, llama: this.#known.get(first.id)! }, open };
+  }
+}
+
+/** Whether a model computes the vectors of a generation. */
+function isOf(llama: Llama, { options, fingerprint }: Generation): boolean {
+  try {
+    return llama.fingerprint(options) === fingerprint;
+  } catch {
+    return false; // it cannot do what was asked: prompts, dimensions
+  }
+}
+
+/** Checks that the schemas were made, and may be used. */
+export async function checkMade(db: Db): Promise<void> {
+  if (await isMade(db)) return await checkRights(db, ownRights());
+  throw new UsageError(
+    "Cannot work: this database has no schema llamasaur; llamasaur backfill makes it and enqueues the jobs",
+  );
+}
+
+/** Checks that a generation can be worked on, so that no job is taken in vain. */
+async function check(db: Db, generation: Generation): Promise<void> {
+  const { source, target, key, text, type, dimensions } = generation;
+  const [from, to] = [await found(db, source), await found(db, target)];
+  const columns = await columnsOf(db, from);
+  const keys = key.map((one) => columnOf(columns, one, "the key", source));
+  columnOf(columns, text, "the text", source);
+  const vectors = await vectorType(db, type.endsWith("halfvec") ? "halfvec" : "vector");
+  checkSize(dimensions, vectors.word);
+  await checkTarget(db, to, keys, vectors, dimensions);
+  await checkRights(db, [
+    { kind: "schema", on: name(from.schema), to: "usage" },
+    { kind: "table", on: source, to: "select" },
+    { kind: "schema", on: name(to.schema), to: "usage" },
+    ...readAndWrite(target),
+  ]);
+}
+
+async function found(db: Db, table: string): Promise<Table> {
+  const one = await findTable(db, table);
+  if (one) return one;
+  throw new UsageError(`Cannot work on ${table}: it is not there any more; llamasaur jobs cancel ends its jobs`);
+}

@@ -1,0 +1,91 @@
+/** Lets jobs go side by side, and a suspect alone: what ends a worker then takes no other job with it. */
+
+/** Gives a turn back. */
+export type Release = () => void;
+
+/** Turns that are shared or alone; who waits to be alone goes before those who come later. */
+export class Turns {
+  #shared = 0;
+  #alone = false;
+  readonly #waiting: { readonly alone: boolean; readonly begin: () => void }[] = [];
+
+  /** Waits for a turn. */
+  async take(alone: boolean): Promise<Release> {
+    await new Promise<void>((begin) => {
+      this.#waiting.push({ alone, begin });
+      this.#next();
+    });
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      if (alone) this.#alone = false;
+      else this.#shared--;
+      this.#next();
+    };
+  }
+
+  #next(): void {
+    for (let first = this.#waiting[0]; first && !this.#alone; first = this.#waiting[0]) {
+      if (first.alone && this.#shared > 0) return;
+      this.#waiting.shift();
+      if (first.alone) this.#alone = true;
+      else this.#shared++;
+      first.begin();
+    }
+  }
+}
+
+/** So many at once. */
+export class Places {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(places: number) {
+    this.#free = places;
+  }
+
+  /** Waits for a place. */
+  async take(): Promise<Release> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((begin) => this.#waiting.push(begin));
+    return () => {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    };
+  }
+}
+
+/** No more than so many texts a second. */
+export class Rate {
+  readonly #milliseconds: number;
+  #next = 0;
+
+  /** @param rate Texts a second; undefined for any. */
+  constructor(rate: number | undefined) {
+    this.#milliseconds = rate === undefined ? 0 : 1000 / rate;
+  }
+
+  /** Waits until so many texts may be computed. */
+  async take(texts: number, signal: AbortSignal): Promise<void> {
+    const now = performance.now();
+    const at = Math.max(now, this.#next);
+    this.#next = at + texts * this.#milliseconds;
+    if (at > now) await pause(at - now, signal);
+  }
+}
+
+/** Waits; ends early, and well, when the signal comes. */
+export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,279 @@
+/** Works: takes jobs of its models' generations, computes them, and writes the vectors, until it is told to stop. */
+import { hostname } from "node:os";
+import process from "node:process";
+import type { Llama } from "@llamasaur/llamasaur";
+import { Failure, UsageError } from "../failure.ts";
+import { loadModel, modelName } from "../model.ts";
+import { count, duration } from "../progress.ts";
+import type { Session } from "../session.ts";
+import { type Claim, claim, end, type Ending, giveBack, MOST_TRIES, note, touch } from "./claim.ts";
+import { compute } from "./compute.ts";
+import { codeOf, Database, isOfDatabase, isPassing, told } from "./database.ts";
+import { halved, isToHalve, remainder } from "./halve.ts";
+import { Measures, serveMeasures } from "./measures.ts";
+import { Patience } from "./patience.ts";
+import { reach } from "./points.ts";
+import { type Boss, HEARTBEAT, startBoss } from "./queue.ts";
+import { rowsOfJob } from "./rows.ts";
+import { checkMade, type Served, Serving } from "./serving.ts";
+import type { WorkerOptions } from "./settings.ts";
+import { pause, Places, Rate, Turns } from "./turns.ts";
+import { type Outcome, write } from "./write.ts";
+
+const GRACE = 30_000;
+const GIVE_UP = 600_000;
+/** Milliseconds between two looks for a job where there was none. */
+const IDLE = 2000;
+/** What the database refuses because of how it is set up, and not because of a row: rights, names, the login. */
+const WRONG_USE = /^(42|28|3D|0A)/;
+
+/** Reason of an abort: another worker has the job. */
+const GONE = Symbol("the job is another worker's");
+
+/** Works. Returns when it was told to stop, or when nothing is left to do. */
+export async function work(options: WorkerOptions, session: Session): Promise<void> {
+  const names = options.model?.length ? options.model : [modelName({})];
+  const hard = new AbortController();
+  const database = Database.open(options.database, 4 + 2 * options.concurrency);
+  const say = (line: string): void => session.say(line);
+  const patience = new Patience(database.place, options.giveUp ?? GIVE_UP, hard.signal, say);
+  const models: Llama[] = [];
+  session.signal.addEventListener(
+    "abort",
+    () => void pause(options.grace ?? GRACE, hard.signal).then(() => hard.abort()),
+  );
+  let boss: Boss | undefined;
+  try {
+    await patience.until(() => checkMade(database));
+    for (const name of names) models.push(await loadModel(name, { ...options, model: name }, session));
+    const serving = new Serving(models);
+    await patience.until(() => serving.look(database));
+    boss = await patience.until(() => startBoss(database, true, () => {})); // its rounds go on by themselves
+    const measures = new Measures(models, patience);
+    const worker = new Worker({ options, database, boss, serving, patience, measures, session, hard });
+    await using _listener = await serveMeasures(options, measures, session);
+    if (serving.count === 0) say("there are no jobs of these models' fingerprints yet; waiting");
+    await worker.run();
+    say(worker.summary);
+  } catch (error) {
+    if (session.signal.aborted && !(error instanceof Failure)) return; // it was told to stop, and has
+    throw wrongUse(error) ?? error;
+  } finally {
+    hard.abort();
+    await boss?.stop({ close: false, graceful: false }).catch(() => {});
+    for (const llama of models) await llama.close();
+    await database.close();
+  }
+}
+
+/** What is told where the database is not set up for this worker; undefined for another error. */
+function wrongUse(error: unknown): UsageError | undefined {
+  if (!isOfDatabase(error) || isPassing(error) || error instanceof UsageError) return undefined;
+  return new UsageError(
+    `Cannot work: the database refused a statement (${told(error)}); docs/worker.md lists the rights that are needed`,
+    { cause: error },
+  );
+}
+
+interface Parts {
+  readonly options: WorkerOptions;
+  readonly database: Database;
+  readonly boss: Boss;
+  readonly serving: Serving;
+  readonly patience: Patience;
+  readonly measures: Measures;
+  readonly session: Session;
+  /** Ends what is under way. */
+  readonly hard: AbortController;
+}
+
+/** A claim that is kept: its heart beats until it is let go. */
+interface Kept {
+  /** Aborted when the job is another worker's, or when all ends. */
+  readonly signal: AbortSignal;
+  letGo(): void;
+}
+
+class Worker {
+  readonly #parts: Parts;
+  readonly #name = `${hostname()}:${process.pid}:${crypto.randomUUID().slice(0, 8)}`;
+  readonly #heartbeat: number;
+  readonly #turns = new Turns();
+  readonly #places: Places;
+  readonly #rate: Rate;
+  #looking: Promise<unknown> = Promise.resolve();
+  #isEmpty = false;
+  /** Ends the sleep of whoever looks for a job: one of this worker's has ended, or it is to stop. */
+  #wake: () => void = () => {};
+  readonly #start = performance.now();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { heartbeat, concurrency, rate } = parts.options;
+    this.#heartbeat = heartbeat === undefined ? HEARTBEAT : Math.ceil(heartbeat / 1000);
+    this.#places = new Places(concurrency);
+    this.#rate = new Rate(rate);
+  }
+
+  /** What it did, in a line. */
+  get summary(): string {
+    const { texts, failures, jobs } = this.#parts.measures;
+    const seconds = (performance.now() - this.#start) / 1000;
+    const failed = failures > 0 ? `, ${count(failures)} failed` : "";
+    return `${count(texts)} texts in ${count(jobs)} jobs${failed} (${duration(seconds)}, ${
+      count(texts / seconds)
+    } texts/s)`;
+  }
+
+  get #stopping(): boolean {
+    return this.#isEmpty || this.#parts.session.signal.aborted || this.#parts.hard.signal.aborted;
+  }
+
+  /** Works until it is told to stop. One loop more than texts are computed at once reads the next job meanwhile. */
+  async run(): Promise<void> {
+    const { options, hard, session } = this.#parts;
+    session.signal.addEventListener("abort", () => this.#wake());
+    const loops = Array.from({ length: options.concurrency + 1 }, () => this.#loop());
+    const ended = await Promise.allSettled(loops.map((loop) =>
+      loop.catch((error) => {
+        hard.abort(error); // the others give back what they have
+        this.#wake();
+        throw error;
+      })
+    ));
+    const failed = ended.find(({ status }) => status === "rejected") as PromiseRejectedResult | undefined;
+    if (failed) throw hard.signal.reason instanceof Error ? hard.signal.reason : failed.reason;
+  }
+
+  async #loop(): Promise<void> {
+    while (!this.#stopping) {
+      const looking = this.#looking.then(() => this.#next()); // one looks at a time
+      this.#looking = looking.catch(() => {});
+      const next = await looking;
+      if (next) await this.#do(next.claim, next.llama);
+    }
+  }
+
+  /** The next job; undefined when it is time to stop. Waits while there is none. */
+  async #next(): Promise<{ readonly claim: Claim; readonly llama: Llama } | undefined> {
+    const { database, boss, serving, patience, options } = this.#parts;
+    while (!this.#stopping) {
+      let served: Served | undefined;
+      const claimed = await patience.until(async () => {
+        const { ready, open } = await serving.look(database);
+        served = ready;
+        if (!open && options.stopWhenEmpty) this.#isEmpty = true;
+        return ready && await claim(database, boss, ready.generation);
+      });
+      if (claimed) return { claim: claimed, llama: served!.llama };
+      if (!served && !this.#isEmpty) await this.#sleep(IDLE * (0.75 + Math.random() / 2));
+    }
+    return undefined;
+  }
+
+  async #sleep(milliseconds: number): Promise<void> {
+    if (this.#stopping) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Does a job, or gives it back. */
+  async #do(claim: Claim, llama: Llama): Promise<void> {
+    const { database, patience, measures } = this.#parts;
+    const kept = this.#keep(claim);
+    const release = await this.#turns.take(claim.isSuspect);
+    try {
+      if (this.#stopping) return await this.#giveBack(claim, "void");
+      await patience.until(() => note(database, claim, this.#name, this.#heartbeat));
+      const outcome = isToHalve(claim)
+        ? await patience.until(() => halved(database, claim))
+        : await this.#compute(claim, llama, kept.signal);
+      const isOurs = await patience.until(() => write(database, this.#parts.boss, claim, outcome));
+      if (!isOurs) return await patience.until(() => end(database, claim, "claim gone"));
+      measures.ended(outcome);
+      this.#tell(claim, outcome);
+    } catch (error) {
+      await this.#failed(claim, kept, error);
+    } finally {
+      kept.letGo();
+      release();
+      this.#wake();
+    }
+  }
+
+  async #compute(claim: Claim, llama: Llama, signal: AbortSignal): Promise<Outcome> {
+    const { database, patience, measures } = this.#parts;
+    const { rows, next } = await patience.until(() => rowsOfJob(database, claim));
+    await reach("read");
+    const free = await this.#places.take();
+    try {
+      await this.#rate.take(rows.length, signal);
+      signal.throwIfAborted();
+      const start = performance.now();
+      const computed = await compute(llama, claim.generation.options, rows, signal);
+      measures.computed((performance.now() - start) / 1000);
+      await reach("computed");
+      return { ...computed, ending: "done", jobs: remainder(claim, next) };
+    } finally {
+      free();
+    }
+  }
+
+  /** Beats until the claim is let go; three times before it would be another's. */
+  #keep(claim: Claim): Kept {
+    const gone = new AbortController();
+    const timer = setInterval(() => {
+      void touch(this.#parts.boss, claim).then((isOurs) => isOurs || gone.abort(GONE), () => {}); // away: the next beat tells
+    }, this.#heartbeat * 1000 / 3);
+    return {
+      signal: AbortSignal.any([gone.signal, this.#parts.hard.signal]),
+      letGo: () => clearInterval(timer),
+    };
+  }
+
+  /** What becomes of a job that was not done. */
+  async #failed(claim: Claim, { signal }: Kept, error: unknown): Promise<void> {
+    const { database, boss, patience, hard, session } = this.#parts;
+    if (signal.aborted && signal.reason === GONE) {
+      return await patience.until(() => end(database, claim, "claim gone"));
+    }
+    if (hard.signal.aborted) return await this.#giveBack(claim, "given back");
+    if (isOfDatabase(error) && !isPassing(error)) {
+      if (WRONG_USE.test(codeOf(error))) {
+        await this.#giveBack(claim, "given back");
+        throw error;
+      }
+      session.say(`the database refused a job of ${count(claim.rows)} rows (${told(error)})`);
+      return await this.#giveBack(claim, "refused");
+    }
+    // The model failed, and this worker ends: its attempt stays open, as if the process had died on it.
+    await boss.fail(claim.generation.queue, claim.attempt).catch(() => {});
+    throw error;
+  }
+
+  /** Gives a job back; a database that is away has it back when the heart has not beaten for long enough. */
+  async #giveBack(claim: Claim, ending: Ending): Promise<void> {
+    await giveBack(this.#parts.database, this.#parts.boss, claim, ending).catch((error) => {
+      if (!isPassing(error)) throw error;
+    });
+  }
+
+  #tell({ rows, losses }: Claim, { ending, failures, jobs }: Outcome): void {
+    const { session } = this.#parts;
+    if (ending === "halved" && jobs.length > 0) {
+      const reason = losses >= MOST_TRIES ? `ended ${losses} workers` : "was refused by the database";
+      session.say(`a job of ${count(rows)} rows ${reason}: it is halved`);
+    }
+    if (failures.length > 0) {
+      const codes = Map.groupBy(failures, ({ code }) => code).entries().map(([code, of]) => `${of.length} ${code}`);
+      session.say(
+        `${count(failures.length)} rows failed: ${codes.toArray().join(", ")}; llamasaur jobs failures lists them`,
+      );
+    }
+  }
+}

@@ -1,0 +1,356 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { readFileSync, writeFileSync } from "node:fs";
+import { Llama } from "../../../mod.ts";
+import { readGguf } from "../../support/gguf_reader.ts";
+import { countedTexts } from "../../support/jobs.ts";
+import { Bench, skip } from "../../support/worker.ts";
+
+/** The vectors of a generation by their keys. */
+async function vectors({ base }: Bench, table = "docs_embeddings"): Promise<Map<number, number[]>> {
+  const rows = await base.rows<{ key: number; embedding: string }>(
+    `select key, embedding::text from ${table} order by key`,
+  );
+  return new Map(rows.map(({ key, embedding }) => [key, JSON.parse(embedding)]));
+}
+
+/** The failures as `key code`. */
+async function failures({ base }: Bench): Promise<string[]> {
+  const rows = await base.rows<{ line: string }>(
+    `select array_to_string(key, ',') || ' ' || code as line from llamasaur.failures order by key[1]::bigint`,
+  );
+  return rows.map(({ line }) => line);
+}
+
+function greatest(a: readonly number[], b: Float32Array): number {
+  return Math.max(...a.map((value, i) => Math.abs(Math.fround(value) - b[i]!)));
+}
+
+test(
+  "worker writes each row's vector as embed makes it, and substr gives the text of one with emoji",
+  { skip },
+  async () => {
+    await using bench = await Bench.make(300);
+    const { base } = bench;
+    await base.rows("update docs set body = 'a 😀 river 👩‍👩‍👧 and \"more\", {x}\\' where id = 8");
+    await bench.backfill("--type", "vector", "--shard", "64");
+    const said = await bench.work();
+    assertMatch(said, /^300 texts in 5 jobs \(/m);
+    const texts = (await base.rows<{ body: string }>("select body from docs order by id")).map(({ body }) => body);
+    await using llama = await Llama.load(bench.model);
+    const expected = await llama.embed(texts);
+    const found = await vectors(bench);
+    const differences = expected.map((vector, i) => greatest(found.get(i + 1)!, vector));
+    assertEquals(Math.max(...differences), 0, `the largest difference is ${Math.max(...differences)}`);
+    assertEquals(
+      await base.value(
+        `select count(*) from docs_embeddings e join docs d on d.id = e.key
+       where substr(body, start + 1, "end" - start) = body and "end" = length(body) and start = 0 and chunk = 0
+         and text_sha256 = sha256(convert_to(body, 'UTF8')) and not truncated and tokens > 3`,
+      ),
+      300,
+    );
+    assertEquals(await base.rows("select state, count(*) from llamasaur_queue.job group by 1"), [
+      { state: "completed", count: 5 },
+    ]);
+    assertEquals(await base.rows("select ending, count(*) from llamasaur.attempts group by 1"), [{
+      ending: "done",
+      count: 5,
+    }]);
+  },
+);
+
+test(
+  "worker computes 10 texts when 10 changed, and a text that became null or empty loses its vector",
+  { skip },
+  async () => {
+    await using bench = await Bench.make(100);
+    const { base } = bench;
+    await bench.backfill();
+    await bench.work();
+    await base.rows("update docs set n = 7");
+    assertEquals((await bench.backfill()).rows, 0);
+    await base.rows("update docs set body = body || ' anew' where id % 10 = 0");
+    assertEquals((await bench.backfill()).rows, 10);
+    await base.rows("create table written (key bigint)");
+    await base.rows(
+      "create function note() returns trigger language plpgsql as 'begin insert into written values (new.key); return new; end'",
+    );
+    await base.rows("create trigger t after insert or update on docs_embeddings for each row execute function note()");
+    const { stderr } = await bench.worker(["--stop-when-empty"], {
+      env: { LLAMASAUR_TEST_COUNT: bench.file("count") },
+    });
+    assertMatch(stderr, /^10 texts in 1 jobs/m);
+    assertEquals(countedTexts(bench.file("count")), 10);
+    assertEquals(await base.value("select count(*) from written"), 10);
+    await base.rows("update docs set body = null where id = 1");
+    await base.rows("update docs set body = '' where id = 2");
+    assertEquals((await bench.backfill()).rows, 2);
+    await bench.work();
+    assertEquals(await failures(bench), ["1 empty", "2 empty"]);
+    assertEquals((await vectors(bench)).size, 98);
+    assertEquals((await bench.backfill()).rows, 0);
+    await base.rows("update docs set body = 'back again' where id = 1");
+    await bench.backfill();
+    await bench.work();
+    assertEquals([await failures(bench), (await vectors(bench)).size], [["2 empty"], 99]);
+  },
+);
+
+/** The tiny model with a token whose embedding is NaN. */
+function withNaN(from: string, to: string, token: string): void {
+  const file = readFileSync(from);
+  const { metadata, tensors } = readGguf(from);
+  const id = (metadata.get("tokenizer.ggml.tokens")!.value as string[]).indexOf(token);
+  const { data, shape } = tensors.get("token_embd.weight")!;
+  const at = Buffer.from(file).indexOf(data) + id * shape[1]! * 4;
+  assert(id > 0 && at > 0);
+  file.writeFloatLE(NaN, at);
+  writeFileSync(to, file);
+}
+
+test("a row that cannot be embedded is a failure with its code, and the others are written", { skip }, async () => {
+  await using bench = await Bench.make(256);
+  const { base } = bench;
+  const model = bench.file("nan.gguf");
+  withNaN(bench.model, model, "▁star");
+  await base.rows("update docs set body = 'a star' where id = 5");
+  await base.rows("update docs set body = repeat('river ', 2000) where id = 6");
+  await base.rows("update docs set body = null where id = 7");
+  await bench.backfill("--truncate", "error", "--model", model);
+  const { code, stderr } = await bench.run("worker", ["--model", model, "--stop-when-empty"]);
+  assertEquals(code, 0, stderr);
+  assertEquals(await failures(bench), ["5 non-finite", "6 too-long", "7 empty"]);
+  assertEquals((await vectors(bench)).size, 253);
+  assertMatch(
+    await base.value("select message from llamasaur.failures where code = 'too-long'"),
+    /^it has \d+ tokens, and the model takes \d+$/,
+  );
+  assertMatch(stderr, /^3 rows failed: 1 empty, 1 too-long, 1 non-finite; llamasaur jobs failures lists them$/m);
+  assert(!/star|river/.test(stderr));
+  assertEquals((await bench.backfill("--truncate", "error", "--model", model)).rows, 0);
+});
+
+test("workers take jobs of their own fingerprint, two generations at once", { skip }, async () => {
+  await using bench = await Bench.make(20);
+  await bench.backfill();
+  await bench.backfill("--dimensions", "8", "--into", "small", "--shard", "7");
+  const other = bench.file("other.gguf");
+  withNaN(bench.model, other, "▁star");
+  const { code } = await bench.run("worker", ["--model", other, "--stop-when-empty"]);
+  assertEquals([code, await bench.base.value("select count(*) from llamasaur.attempts")], [0, 0]);
+  await bench.work("--model", other);
+  assertEquals([(await vectors(bench)).size, (await vectors(bench, "small")).get(20)!.length], [20, 8]);
+});
+
+test("composite keys of any type are written as they are", { skip }, async () => {
+  await using bench = await Bench.make(0);
+  await bench.base.rows(
+    `create table "D" ("Tenant" text, at timestamptz, u uuid, v numeric(9,3), body text, primary key ("Tenant", at, u, v))`,
+  );
+  await bench.base.rows(
+    `insert into "D" select t, timestamptz '2026-03-29 00:30:00.123456+01' + i * interval '1 hour', gen_random_uuid(), i / 3.0, 'text ' || i
+     from generate_series(1, 9) i, unnest(array['a,b', '{"c"}', 'x\\y', '😀']) t`,
+  );
+  const database = await bench.base.value<string>("select quote_ident(current_database())");
+  await bench.base.rows(`alter database ${database} set datestyle = 'SQL, DMY'`);
+  await bench.base.rows(`alter database ${database} set timezone = 'Europe/Berlin'`);
+  const words = ["--table", "D", "--key", "Tenant,at,u,v", "--text", "body", "--into", "D_vectors", "--shard", "5"];
+  assertEquals((await bench.backfill(...words)).rows, 36);
+  await bench.work();
+  assertEquals(await bench.base.value(`select count(*) from "D" join "D_vectors" e using ("Tenant", at, u, v)`), 36);
+  assertEquals((await bench.backfill(...words)).rows, 0);
+});
+
+test("a row that comes into the range of a job is done by it, or by a job of the rest", { skip }, async () => {
+  await using bench = await Bench.make(20);
+  await bench.base.rows("delete from docs where id between 6 and 15");
+  await bench.backfill("--shard", "10");
+  await bench.base.rows("insert into docs select i, 'new ' || i from generate_series(6, 15) i");
+  await bench.work();
+  assertEquals((await vectors(bench)).size, 20);
+  assertEquals(await bench.base.value("select count(*) from llamasaur.jobs"), 2);
+});
+
+test("a job that its database refuses three times is halved down to the one row", { skip }, async () => {
+  await using bench = await Bench.make(16);
+  const { base } = bench;
+  await base.rows("update docs set body = 'the poem that is refused' where id = 11");
+  await bench.backfill();
+  await base.rows("alter table docs_embeddings add constraint not_eleven check (key <> 11)");
+  const said = await bench.work();
+  assertEquals(await failures(bench), ["11 refused"]);
+  assertEquals((await vectors(bench)).size, 15);
+  assertEquals(
+    await base.rows("select ending, count(*) from llamasaur.attempts where ending <> 'done' group by 1 order by 1"),
+    [
+      { ending: "halved", count: 5 }, // of 16, 8, 4, 2 rows and of the one
+      { ending: "refused", count: 15 },
+    ],
+  );
+  assertStringIncludes(said, 'the database refused a job of 16 rows (SQLSTATE 23514, "not_eleven")');
+  assert(!/poem|\b11\b/.test(said), said);
+  assertMatch(
+    await base.value("select message from llamasaur.failures"),
+    /^the database refused its vector 3 times, written alone$/,
+  );
+});
+
+test("a deadlock and a serialisation failure are tried again, and are no refusal", { skip }, async () => {
+  await using bench = await Bench.make(10);
+  const { base } = bench;
+  await bench.backfill();
+  await base.rows("create sequence times");
+  await base.rows(
+    `create function trouble() returns trigger language plpgsql as $$ begin
+       case nextval('times')
+         when 1 then raise exception using errcode = '40001';
+         when 2 then raise exception using errcode = '40P01';
+         else return new;
+       end case;
+     end $$`,
+  );
+  await base.rows("create trigger t before insert on docs_embeddings for each row execute function trouble()");
+  await bench.work();
+  assertEquals((await vectors(bench)).size, 10);
+  assertEquals(await base.rows("select ending, retry_count from llamasaur.attempts"), [{
+    ending: "done",
+    retry_count: 0,
+  }]);
+});
+
+for (
+  const [wrong, code, told] of [
+    ["drop table docs", 2, 'Cannot work on "public"."docs": it is not there any more'],
+    ["alter table docs drop column body", 2, 'Cannot take the text "body"'],
+    ["alter table docs drop column id cascade", 2, 'Cannot take the key "id"'],
+    ["drop table docs_embeddings", 2, 'Cannot work on "public"."docs_embeddings": it is not there any more'],
+    [
+      "alter table docs_embeddings alter embedding type halfvec(3)",
+      2,
+      "its embeddings have 3 dimensions, and the model's have 64",
+    ],
+    ["alter table docs_embeddings drop column tokens", 2, 'its column "tokens" is not there'],
+    ["drop schema llamasaur cascade", 2, "this database has no schema llamasaur; llamasaur backfill makes it"],
+    ["update llamasaur.version set version = 99", 2, "the schema llamasaur: it is of version 99"],
+    ["update pg_extension set extversion = '0.5.0' where extname = 'vector'", 3, "alter extension vector update;"],
+    ["drop extension vector cascade", 3, "\n\n  create extension vector;\n"],
+  ] as const
+) {
+  test(`worker after ${JSON.stringify(wrong)} is exit code ${code} before a job is taken`, { skip }, async () => {
+    await using bench = await Bench.make(3);
+    await bench.backfill();
+    if (wrong.startsWith("alter table docs_embeddings alter")) await bench.base.rows("truncate docs_embeddings");
+    await bench.base.rows(wrong);
+    const ended = await bench.run("worker", ["--model", bench.model, "--stop-when-empty"]);
+    assertEquals(ended.code, code, ended.stderr);
+    assertStringIncludes(ended.stderr, told);
+    assertEquals(await bench.base.rows("select state, retry_count from llamasaur_queue.job"), [{
+      state: "created",
+      retry_count: 0,
+    }]);
+  });
+}
+
+test(
+  "a role with the rights that are listed, and no other, works; without one it is told which",
+  { skip },
+  async () => {
+    await using bench = await Bench.make(3);
+    const { base } = bench;
+    await bench.backfill();
+    const role = `r${crypto.randomUUID().slice(0, 8)}`;
+    await base.rows(`create role ${role} login password 'secret'`);
+    try {
+      const url = base.url.replace(/\/\/[^@]*@/, `//${role}:secret@`);
+      const run = () => bench.run("worker", ["--database", url, "--model", bench.model, "--stop-when-empty"]);
+      let said = "";
+      for (let i = 0; i < 4; i++) {
+        const { code, stderr } = await run();
+        if (code === 0) break;
+        assertEquals(code, 2, stderr);
+        said += stderr;
+        for (const line of stderr.split("\n").filter((one) => one.startsWith("  grant "))) await base.rows(line);
+      }
+      assertEquals((await vectors(bench)).size, 3, said);
+      assert(!said.includes("secret"));
+      assertEquals(await base.value(`select has_table_privilege($1, 'docs', 'update')`, role), false);
+    } finally {
+      await base.rows(`drop owned by ${role}`);
+      await base.rows(`drop role ${role}`);
+    }
+  },
+);
+
+test(
+  "a text that changes while it is computed keeps the hash of what was embedded, and backfill sees it",
+  { skip },
+  async () => {
+    await using bench = await Bench.make(5);
+    const { base } = bench;
+    await bench.backfill();
+    const env = { LLAMASAUR_TEST_STEP: "read:1:wait", LLAMASAUR_TEST_GATE: bench.file("gate") };
+    const working = bench.worker(["--stop-when-empty"], { env });
+    await bench.until("select exists (select from llamasaur.attempts)");
+    await new Promise((resolve) => setTimeout(resolve, 300)); // it has read the rows, or reads the new text: both hold below
+    const old = await base.value("select sha256(convert_to(body, 'UTF8')) from docs where id = 2");
+    await base.rows("update docs set body = 'a new text' where id = 2");
+    writeFileSync(bench.file("gate"), "");
+    assertEquals((await working).code, 0);
+    const stored = await base.value("select text_sha256 from docs_embeddings where key = 2");
+    const changed = `${stored}` === `${old}`;
+    assertEquals((await bench.backfill()).rows, changed ? 1 : 0);
+  },
+);
+
+test("SIGTERM finishes the job, or gives it back when the grace is over, and is exit code 0", { skip }, async () => {
+  await using bench = await Bench.make(10);
+  const { base } = bench;
+  await bench.backfill("--shard", "5");
+  const gate = bench.file("gate");
+  const env = { LLAMASAUR_TEST_STEP: "computed:1:wait", LLAMASAUR_TEST_GATE: gate };
+  let kill: ((signal: NodeJS.Signals) => void) | undefined;
+  const finishing = bench.worker(["--concurrency", "1"], { env, onStart: (given) => kill = given });
+  await bench.until("select exists (select from llamasaur.attempts)");
+  kill!("SIGTERM");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  writeFileSync(gate, "");
+  const first = await finishing;
+  assertEquals(first.code, 0, first.stderr);
+  const done = await base.value<number>("select count(*) from docs_embeddings");
+  assert(done >= 5, `${done} vectors`);
+  await base.rows("update docs set body = body || ' anew'");
+  await base.rows("update llamasaur.jobs set ended_at = now() where ended_at is null");
+  await bench.backfill("--shard", "10");
+  const giving = bench.worker(["--grace", "100ms", "--rate", "1"], { onStart: (given) => kill = given });
+  await bench.until("select count(*) filter (where ended_at is null) > 0 from llamasaur.attempts");
+  kill!("SIGINT");
+  const second = await giving;
+  assertEquals(second.code, 0, second.stderr);
+  assertEquals(await base.value("select count(*) from llamasaur.attempts where ended_at is null"), 0);
+});
+
+test("worker --port serves numbers and health", { skip }, async () => {
+  await using bench = await Bench.make(30);
+  await bench.backfill();
+  let asked: Promise<[string, number, number]> | undefined;
+  const { code, stderr } = await bench.worker(["--port", "0"], {
+    onStderr: (text, kill) => {
+      const url = /metrics at (\S+)\/metrics/.exec(text)?.[1];
+      if (url === undefined || asked) return;
+      asked = (async (): Promise<[string, number, number]> => {
+        await bench.until("select count(*) = 30 from docs_embeddings");
+        let metrics = "";
+        while (!/jobs_total\{ending="done"\} 1/.test(metrics)) metrics = await (await fetch(`${url}/metrics`)).text();
+        const status = async (path: string) => (await fetch(url + path)).status;
+        const told: [string, number, number] = [metrics, await status("/healthz"), await status("/readyz")];
+        kill("SIGTERM");
+        return told;
+      })();
+    },
+  });
+  assertEquals(code, 0, stderr);
+  const [metrics, alive, ready] = await asked!;
+  assertEquals([alive, ready], [200, 200]);
+  assertMatch(metrics, /^llamasaur_worker_texts_total 30$/m);
+});
