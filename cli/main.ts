@@ -37,6 +37,10 @@ const VERBS: Readonly<Record<string, Entry>> = {
   },
   backfill: { summary: "the plan of a table's vectors, for workers", load: () => import("./verbs/backfill.ts") },
   worker: { summary: "computes what backfill planned, beside other workers", load: () => import("./verbs/worker.ts") },
+  jobs: {
+    summary: "how far they are, what failed; retry, pause, resume, cancel",
+    load: () => import("./verbs/jobs.ts"),
+  },
 };
 
 /** Exit codes from here on are those after a signal. */

@@ -36,3 +36,14 @@ export interface WorkerOptions extends Omit<ModelOptions, "model"> {
   readonly host?: string;
   readonly port?: number;
 }
+
+/** The options of `jobs`. */
+export interface JobsOptions {
+  readonly database?: string;
+  readonly into?: string;
+  readonly fingerprint?: string;
+  readonly key?: readonly string[];
+  /** False leaves the rows uncounted. */
+  readonly rows: boolean;
+  readonly json?: boolean;
+}

@@ -15,6 +15,7 @@ export const skip: string | false = noDatabase || (libraryMissing && "no library
 const VERBS: Verbs = new Map<string, () => Promise<never>>([
   ["backfill", () => import("../../cli/verbs/backfill.ts") as Promise<never>],
   ["worker", () => import("../../cli/verbs/worker.ts") as Promise<never>],
+  ["jobs", () => import("../../cli/verbs/jobs.ts") as Promise<never>],
 ]);
 
 /** How a verb ended. */
@@ -91,6 +92,14 @@ export class Bench implements AsyncDisposable {
     const { code, stderr } = await this.run("worker", ["--model", this.model, "--stop-when-empty", ...args]);
     if (code !== 0) throw new Error(`worker ended with ${code}: ${stderr}`);
     return stderr;
+  }
+
+  /** Runs `jobs` with an action; what it told as JSON. */
+  // deno-lint-ignore no-explicit-any
+  async jobs(...args: string[]): Promise<any> {
+    const { code, stdout, stderr } = await this.run("jobs", [...args, "--json"]);
+    if (code !== 0) throw new Error(`jobs ended with ${code}: ${stderr}`);
+    return stdout === "" ? undefined : JSON.parse(stdout.trim().split("\n").at(-1)!);
   }
 
   /** Runs a worker as a program. */

@@ -21,7 +21,7 @@ async function loadedAtOnce(path: string): Promise<string[]> {
   return [...found];
 }
 
-for (const verb of ["backfill", "worker"]) {
+for (const verb of ["backfill", "worker", "jobs"]) {
   test(`llamasaur ${verb} --help loads no driver, no queue and no model`, async () => {
     const { code, stdout, stderr } = await runProgram([verb, "--help"]);
     assertEquals([code, stderr], [0, ""]);

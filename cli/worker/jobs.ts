@@ -1,0 +1,202 @@
+/** Tells of jobs and failures, and retries, pauses, resumes and cancels them. */
+import { EXIT, Failure, UsageError } from "../failure.ts";
+import { count, duration } from "../progress.ts";
+import { quoted } from "../quote.ts";
+import type { Session } from "../session.ts";
+import { findTable } from "./catalogue.ts";
+import { Database, type Db, isOfDatabase, isPassing, rowsOf, told, unreachable } from "./database.ts";
+import { type Generation, generations, type Key } from "./generation.ts";
+import { addJobs, type Boss, deadQueue, startBoss } from "./queue.ts";
+import { checkMade } from "./serving.ts";
+import type { JobsOptions } from "./settings.ts";
+import { type Status, statusOf } from "./status.ts";
+
+/** Rows or jobs of a transaction. */
+const BATCH = 1000;
+
+/** Does what is asked. */
+export async function jobs(action: string, options: JobsOptions, session: Session): Promise<void> {
+  const database = Database.open(options.database);
+  try {
+    await checkMade(database);
+    const chosen = await choose(database, options);
+    if (action === "status") await tellStatus(database, chosen, options, session);
+    else if (action === "failures") await tellFailures(database, chosen, options, session);
+    else if (action === "retry") {
+      await tellOf("enqueued", await withBoss(database, retry, chosen, options), options, session);
+    } else if (action === "cancel") {
+      await tellOf("cancelled", await withBoss(database, cancel, chosen, options), options, session);
+    } else await pause(database, chosen, action === "pause", session);
+  } catch (error) {
+    if (!isOfDatabase(error)) throw error;
+    if (isPassing(error)) throw unreachable(database.place, error);
+    throw new Failure(`Cannot go on: the database refused a statement (${told(error)})`, EXIT.failed, { cause: error });
+  } finally {
+    await database.close();
+  }
+}
+
+/** The generations that are meant: of a table, of a fingerprint, else all. */
+async function choose(db: Db, { into, fingerprint }: JobsOptions): Promise<Generation[]> {
+  const table = into === undefined ? undefined : await findTable(db, into);
+  if (into !== undefined && table === undefined) {
+    throw new UsageError(`Cannot take --into ${quoted(into)}: there is no such table`);
+  }
+  const found = await generations(
+    db,
+    "($1::text is null or target = $1) and ($2::text is null or fingerprint = $2)",
+    ...[table?.sql ?? null, fingerprint ?? null],
+  );
+  if (found.length > 0) return found;
+  throw new UsageError(
+    "Cannot find a generation: llamasaur backfill makes one, --into and --fingerprint choose among them",
+  );
+}
+
+async function tellStatus(
+  database: Database,
+  chosen: readonly Generation[],
+  options: JobsOptions,
+  session: Session,
+): Promise<void> {
+  // Of one moment: a job that ends meanwhile is neither counted twice nor lost.
+  const all = await database.snapshot(async (db) => {
+    const found: Status[] = [];
+    for (const generation of chosen) found.push(await statusOf(db, generation, options.rows));
+    return found;
+  });
+  if (options.json) return await session.json(all);
+  await session.write(all.map(textOf).join("\n"));
+}
+
+function textOf(
+  { source, target, fingerprint, model, paused, jobs, halved, rows, rate, planned, eta }: Status,
+): string {
+  const part = rows && rows.source > 0 ? ` (${Math.floor(100 * (rows.done + rows.failed) / rows.source)} %)` : "";
+  const lines = [
+    `${source} into ${target}, fingerprint ${fingerprint}, model ${model}${paused ? ", paused" : ""}`,
+    `  jobs: ${count(jobs.waiting)} waiting, ${count(jobs.active)} active, ${count(jobs.done)} done` +
+    (halved > 0 ? `, ${count(halved)} halved` : "") + (jobs.givenUp > 0 ? `, ${count(jobs.givenUp)} given up` : ""),
+    ...(rows
+      ? [
+        `  rows: ${count(rows.done)} done, ${count(rows.failed)} failed, ${count(rows.missing)} missing of ${
+          count(rows.source)
+        }${part}`,
+      ]
+      : []),
+    `  ${count(rate)} rows/s, ${count(planned)} planned rows left` + (eta ? `, ${duration(eta)}` : ""),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+async function tellFailures(
+  db: Database,
+  chosen: readonly Generation[],
+  { json }: JobsOptions,
+  session: Session,
+): Promise<void> {
+  for (const { id, target } of chosen) {
+    let after: Key = [];
+    for (;;) {
+      const rows: { key: string[] }[] = await rowsOf(
+        db,
+        `select key, fingerprint, chunk, code, message, attempts, last_at from llamasaur.failures
+         where generation = $1 and key > $2::text[] order by key limit ${BATCH}`,
+        ...[id, after],
+      );
+      for (const row of rows as (typeof rows[0] & { code: string; message: string; chunk: number | null })[]) {
+        const { key, code, message, chunk } = row;
+        if (json) await session.json({ target, ...row });
+        else await session.write(`${key.join(",")}\t${chunk === null ? "" : `chunk ${chunk}, `}${code}: ${message}\n`);
+      }
+      if (rows.length < BATCH) break;
+      after = rows.at(-1)!.key;
+    }
+  }
+}
+
+type Deed = (database: Database, boss: Boss, generation: Generation, options: JobsOptions) => Promise<number>;
+
+async function withBoss(
+  database: Database,
+  deed: Deed,
+  chosen: readonly Generation[],
+  options: JobsOptions,
+): Promise<number> {
+  const boss = await startBoss(database, false, () => {});
+  try {
+    let sum = 0;
+    for (const generation of chosen) sum += await deed(database, boss, generation, options);
+    return sum;
+  } finally {
+    await boss.stop({ close: false, graceful: false });
+  }
+}
+
+async function tellOf(done: string, sum: number, { json }: JobsOptions, session: Session): Promise<void> {
+  session.say(
+    done === "enqueued" ? `${count(sum)} rows and jobs are enqueued again` : `${count(sum)} jobs are cancelled`,
+  );
+  if (json) await session.json({ [done]: sum });
+}
+
+/** Takes rows out of the failures, and enqueues each in a job of its own; sends back what pg-boss gave up on. */
+async function retry(database: Database, boss: Boss, generation: Generation, { key }: JobsOptions): Promise<number> {
+  const keys = key?.map((one) => keyOf(generation, one));
+  let sum = 0;
+  for (let found = BATCH; found === BATCH;) {
+    found = await database.transaction(async (tx) => {
+      const rows = await rowsOf<{ key: Key }>(
+        tx,
+        `delete from llamasaur.failures where generation = $1 and key in (
+           select key from llamasaur.failures where generation = $1 and ($2::jsonb is null or to_jsonb(key) in
+             (select jsonb_array_elements($2::jsonb))) order by key limit ${BATCH} for update)
+         returning key`,
+        ...[generation.id, keys === undefined ? null : JSON.stringify(keys)],
+      );
+      await addJobs(boss, tx, generation, rows.map(({ key }) => ({ low: key, high: key, rows: 1 })));
+      return rows.length;
+    });
+    sum += found;
+  }
+  if (keys === undefined) sum += await boss.redrive(deadQueue(generation.queue), { limit: 1_000_000 });
+  return sum;
+}
+
+/** A key as it was typed: its value; of a key of several columns a list in JSON, or values with commas. */
+function keyOf({ key }: Generation, given: string): Key {
+  if (key.length === 1) return [given];
+  const parts: unknown = given.startsWith("[") ? JSON.parse(given) : given.split(",");
+  if (Array.isArray(parts) && parts.length === key.length) return parts.map(String);
+  throw new UsageError(`Cannot read --key: it must have ${key.length} values with commas, or be a list in JSON`);
+}
+
+/** Ends open jobs. What a worker has under way it then finds to be no longer its own, and writes nothing. */
+async function cancel(database: Database, boss: Boss, generation: Generation): Promise<number> {
+  let sum = 0;
+  for (let found = BATCH; found === BATCH;) {
+    found = await database.transaction(async (tx) => {
+      const ended = await rowsOf<{ id: string }>(
+        tx,
+        `update llamasaur.jobs set ended_at = now(), ending = 'cancelled' where id in (
+           select id from llamasaur.jobs where generation = $1 and ended_at is null limit ${BATCH}) returning id`,
+        generation.id,
+      );
+      if (ended.length > 0) await boss.cancel(generation.queue, ended.map(({ id }) => id), { db: tx });
+      return ended.length;
+    });
+    sum += found;
+  }
+  return sum;
+}
+
+async function pause(db: Db, chosen: readonly Generation[], isPaused: boolean, session: Session): Promise<void> {
+  await rowsOf(
+    db,
+    `update llamasaur.generations set paused_at = ${
+      isPaused ? "coalesce(paused_at, now())" : "null"
+    } where id = any($1::int[])`,
+    chosen.map(({ id }) => id),
+  );
+  session.say(`${count(chosen.length)} generations are ${isPaused ? "paused; jobs under way end" : "resumed"}`);
+}

@@ -1,0 +1,115 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Bench, skip } from "../../support/worker.ts";
+
+test("jobs status counts jobs and rows of one moment, and --no-rows leaves the scan out", { skip }, async () => {
+  await using bench = await Bench.make(50);
+  const { base } = bench;
+  await base.rows("update docs set body = null where id = 3");
+  await bench.backfill("--shard", "10", "--limit", "40");
+  const [before] = await bench.jobs();
+  assertEquals([before.jobs, before.rows, before.planned, before.eta], [
+    { waiting: 4, active: 0, done: 0, givenUp: 0 },
+    { source: 50, done: 0, failed: 0, missing: 50 },
+    40,
+    null,
+  ]);
+  await bench.work();
+  const [after] = await bench.jobs("status");
+  assertEquals([after.jobs, after.rows, after.planned, after.eta], [
+    { waiting: 0, active: 0, done: 4, givenUp: 0 },
+    { source: 50, done: 39, failed: 1, missing: 10 },
+    0,
+    0,
+  ]);
+  assert(after.rate > 0);
+  await base.rows("update docs set body = body || '!' where id <= 5");
+  assertEquals((await bench.jobs("status"))[0].rows, { source: 50, done: 35, failed: 1, missing: 14 });
+  assertEquals((await bench.jobs("--no-rows"))[0].rows, undefined);
+  const { stdout } = await bench.run("jobs", []);
+  assertMatch(stdout, /^"public"\."docs" into "public"\."docs_embeddings", fingerprint \w{16}, model /);
+  assertStringIncludes(
+    stdout,
+    "\n  jobs: 0 waiting, 0 active, 4 done\n  rows: 35 done, 1 failed, 14 missing of 50 (72 %)\n",
+  );
+});
+
+test("jobs failures lists them, retry takes them out and enqueues them, --key one", { skip }, async () => {
+  await using bench = await Bench.make(20);
+  const { base } = bench;
+  await base.rows("update docs set body = '' where id in (4, 9, 16)");
+  await bench.backfill();
+  await bench.work();
+  const { stdout } = await bench.run("jobs", ["failures"]);
+  assertEquals(stdout, "16\tempty: it has no text\n4\tempty: it has no text\n9\tempty: it has no text\n");
+  const last = await bench.jobs("failures");
+  assertEquals([last.key, last.code, last.attempts, last.target], [["9"], "empty", 1, '"public"."docs_embeddings"']);
+  assertEquals(await bench.jobs("retry", "--key", "9"), { enqueued: 1 });
+  await bench.work();
+  assertEquals(await base.value("select attempts from llamasaur.failures where key = array['9']"), 1);
+  assertEquals(await base.value("select count(*) from llamasaur.failures"), 3);
+  await base.rows("create function later() returns trigger language plpgsql as 'begin return new; end'");
+  assertEquals(await bench.jobs("retry"), { enqueued: 3 });
+  assertEquals(await base.value("select count(*) from llamasaur.failures"), 0);
+  assertEquals((await bench.backfill()).rows, 0); // they are under open jobs
+});
+
+test("jobs retry sends back what pg-boss gave up on", { skip }, async () => {
+  await using bench = await Bench.make(5);
+  const { base } = bench;
+  await bench.backfill();
+  await base.rows("update llamasaur_queue.job set retry_limit = 0");
+  const { code } = await bench.worker([], { env: { LLAMASAUR_TEST_STEP: "noted:1:kill" } });
+  assertEquals(code, null);
+  const queue = await base.value<string>("select queue from llamasaur.generations");
+  const { Database } = await import("../../../cli/worker/database.ts");
+  const { startBoss } = await import("../../../cli/worker/queue.ts");
+  const own = Database.open(base.url);
+  const boss = await startBoss(own, false, () => {});
+  const [{ id, retryCount } = { id: "", retryCount: 0 }] = await base.rows<{ id: string; retryCount: number }>(
+    `select id, retry_count as "retryCount" from llamasaur_queue.job where name = $1`,
+    queue,
+  );
+  await boss.fail(queue, { id, retryCount });
+  await boss.stop({ close: false });
+  await own.close();
+  assertEquals((await bench.jobs())[0].jobs, { waiting: 0, active: 0, done: 0, givenUp: 2 });
+  assertEquals(await bench.jobs("retry"), { enqueued: 1 });
+  await bench.work();
+  assertEquals(await base.value("select count(*) from docs_embeddings"), 5);
+});
+
+test("jobs pause keeps workers from a generation until resume, and cancel ends its jobs", { skip }, async () => {
+  await using bench = await Bench.make(20);
+  const { base } = bench;
+  await bench.backfill("--shard", "5");
+  await bench.backfill("--dimensions", "8", "--into", "small");
+  await bench.jobs("pause", "--into", "docs_embeddings");
+  await bench.work();
+  assertEquals(await base.rows("select (select count(*) from docs_embeddings) a, (select count(*) from small) b"), [{
+    a: 0,
+    b: 20,
+  }]);
+  await bench.jobs("resume");
+  assertEquals(await bench.jobs("cancel", "--into", "docs_embeddings"), { cancelled: 4 });
+  await bench.work();
+  assertEquals(await base.value("select count(*) from docs_embeddings"), 0);
+  assertEquals((await bench.backfill()).rows, 20);
+});
+
+for (
+  const [args, told] of [
+    [["explode"], 'Cannot run jobs "explode": it must be one of status, failures'],
+    [["status", "--key", "1"], "Cannot take --key with status"],
+    [["--into", "none"], 'Cannot take --into "none"'],
+    [["--fingerprint", "none"], "Cannot find a generation"],
+  ] as const
+) {
+  test(`jobs ${args.join(" ")} is exit code 2`, { skip }, async () => {
+    await using bench = await Bench.make(1);
+    await bench.backfill();
+    const { code, stderr } = await bench.run("jobs", args);
+    assertEquals(code, 2, stderr);
+    assertStringIncludes(stderr, told);
+  });
+}
