@@ -29,6 +29,8 @@ const VERBS: Readonly<Record<string, Entry>> = {
   inspect: { summary: "what a model is, how it is used, what it takes", load: () => import("./verbs/inspect.ts") },
   doctor: { summary: "why something does not run, and what mends it", load: () => import("./verbs/doctor.ts") },
   status: { summary: "how far the job of an output is", load: () => import("./verbs/status.ts") },
+  bench: { summary: "how fast a model is on this machine", load: () => import("./verbs/bench.ts") },
+  build: { summary: "the native library, compiled here", load: () => import("./verbs/build.ts") },
   convert: { summary: "a checkpoint's folder as a GGUF file", load: () => import("./verbs/convert.ts") },
   quantize: { summary: "a GGUF file with smaller weights", load: () => import("./verbs/quantize.ts") },
   serve: {

@@ -3,6 +3,7 @@ import { lstat, mkdtemp, readdir, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { size } from "../layout.ts";
+import { commandLine } from "../program.ts";
 import { shellWord, shown } from "../quote.ts";
 import { type Finding, wordsOf } from "./finding.ts";
 
@@ -19,7 +20,7 @@ export async function caches(): Promise<Finding[]> {
   };
   const writing = "HF_HUB_CACHE";
   return [
-    await cache("models' cache", hub, writing, of("cache"), "llamasaur models rm MODEL removes one"),
+    await cache("models' cache", hub, writing, of("cache"), `${commandLine(["models", "rm", "MODEL"])} removes one`),
     ...(folder === undefined ? [] : [await cache("models' folder", folder, "LLAMASAUR_MODELS", of("folder"))]),
     await cache("libraries' cache", own, "XDG_CACHE_HOME", []),
   ];

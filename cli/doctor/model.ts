@@ -3,7 +3,8 @@ import type { Llama } from "@llamasaur/llamasaur";
 import { ANY_MODEL } from "../failure.ts";
 import { size } from "../layout.ts";
 import { loadModel, type ModelOptions } from "../model.ts";
-import { shellWord, shown } from "../quote.ts";
+import { commandLine } from "../program.ts";
+import { shown } from "../quote.ts";
 import type { Session } from "../session.ts";
 import type { Finding } from "./finding.ts";
 
@@ -12,7 +13,12 @@ export async function model(options: ModelOptions, session: Session): Promise<Fi
   const check = "model";
   const named = options.model || await anyModel();
   if (named === undefined) {
-    return { check, state: "note", message: "none is here, and none was named", remedy: `llamasaur pull ${ANY_MODEL}` };
+    return {
+      check,
+      state: "note",
+      message: "none is here, and none was named",
+      remedy: commandLine(["pull", ANY_MODEL]),
+    };
   }
   try {
     await using llama = await loadModel(named, { ...options, download: false }, session, { onLog: () => {} });
@@ -42,13 +48,13 @@ async function anyModel(): Promise<string | undefined> {
 async function remedyOf(named: string, missing: boolean): Promise<string> {
   const { catalogue, listModels } = await import("@llamasaur/llamasaur/models");
   const inHub = named.startsWith("hf:") || Object.hasOwn(catalogue, named.toLowerCase());
-  if (missing) return `llamasaur pull ${inHub ? shellWord(named) : ANY_MODEL}`;
+  if (missing) return commandLine(["pull", inHub ? named : ANY_MODEL]);
   const here = (await listModels()).find(({ model, path }) =>
     model === named.toLowerCase() || model === named || path === named
   );
   const wanted = here?.model.startsWith("/") ? undefined : here?.model;
-  if (wanted === undefined) return `llamasaur pull ${ANY_MODEL}`;
-  return `llamasaur models rm ${shellWord(wanted)} --yes && llamasaur pull ${shellWord(wanted)}`;
+  if (wanted === undefined) return commandLine(["pull", ANY_MODEL]);
+  return `${commandLine(["models", "rm", wanted, "--yes"])} && ${commandLine(["pull", wanted])}`;
 }
 
 async function profile(model: string, llama: Llama): Promise<Finding> {
@@ -83,7 +89,7 @@ async function profile(model: string, llama: Llama): Promise<Finding> {
     state,
     message: finite ? message : `${message}: its vectors are no numbers`,
     more,
-    ...(state !== "ok" && { remedy: `llamasaur inspect ${shellWord(model)}` }),
+    ...(state !== "ok" && { remedy: commandLine(["inspect", model]) }),
     details: { ...details, exact, exactness, fingerprint: info.fingerprint },
   };
 }

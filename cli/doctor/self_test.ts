@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { commandLine } from "../program.ts";
 import { type Finding, wordsOf } from "./finding.ts";
 import { writeCheckpoint } from "./tiny_model.ts";
 
@@ -237,9 +238,15 @@ export async function selfTest(library: string | undefined): Promise<Finding> {
     const message = `${VECTORS.length} stored vectors, max abs ${words.join(", ")}`;
     const details = { maxAbs, limits: LIMITS };
     if (right) return { check, state: "ok", message, details };
-    return { check, state: "failed", message: `wrong numbers: ${message}`, remedy: "llamasaur build --clean", details };
+    return {
+      check,
+      state: "failed",
+      message: `wrong numbers: ${message}`,
+      remedy: commandLine(["build", "--clean"]),
+      details,
+    };
   } catch (error) {
-    return { check, state: "failed", message: wordsOf(error), remedy: "llamasaur build --clean" };
+    return { check, state: "failed", message: wordsOf(error), remedy: commandLine(["build", "--clean"]) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -4,6 +4,7 @@ import process from "node:process";
 import type { LocalModel, VerifiedFile } from "@llamasaur/llamasaur/models";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { columns, size } from "../layout.ts";
+import { commandLine } from "../program.ts";
 import { quoted, shown } from "../quote.ts";
 import type { Session } from "../session.ts";
 import type { Given, Verb } from "../verb.ts";
@@ -79,7 +80,7 @@ async function ls(names: readonly string[], { json }: ModelsOptions, session: Se
   ]);
   await session.write(columns([["MODEL", "KIND", "SIZE", "TYPE", "RESULTS", "WHERE"], ...rows]));
   const total = here.reduce((sum, { size }) => sum + size!, 0);
-  session.say(`${here.length} here, ${size(total)}; llamasaur pull MODEL gets another one`);
+  session.say(`${here.length} here, ${size(total)}; ${commandLine(["pull", "MODEL"])} gets another one`);
 }
 
 /** A path as it is from here, if that is shorter. */
@@ -143,9 +144,8 @@ function stateOf({ expected, found }: VerifiedFile): keyof typeof WORDS {
 }
 
 function remedyOf(model: string): string {
-  return `its bytes are not those that the hub has:\n\n  llamasaur models rm ${shown(model)} --yes && llamasaur pull ${
-    shown(model)
-  }\n`;
+  const commands = `${commandLine(["models", "rm", model, "--yes"])} && ${commandLine(["pull", model])}`;
+  return `its bytes are not those that the hub has:\n\n  ${commands}\n`;
 }
 
 async function rm(names: readonly string[], { yes, json }: ModelsOptions, session: Session): Promise<number> {
@@ -158,7 +158,7 @@ async function rm(names: readonly string[], { yes, json }: ModelsOptions, sessio
     local.filter(({ model, path }) => model === name || model === name.toLowerCase() || path === resolve(name));
   const missing = names.find((name) => going(name).length === 0);
   if (missing !== undefined) {
-    throw new Failure(`Cannot remove ${quoted(missing)}: it is not here; llamasaur models lists what is`);
+    throw new Failure(`Cannot remove ${quoted(missing)}: it is not here; ${commandLine(["models"])} lists what is`);
   }
   if (!yes && !await isSure(names.flatMap(going), session)) {
     session.say("nothing was removed");

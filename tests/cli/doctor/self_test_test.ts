@@ -22,5 +22,5 @@ test("selfTest() is near the stored vectors, and says how near", { skip: library
 
 test("selfTest() fails with a library that is none", async () => {
   const { state, remedy } = await selfTest("/none/library.so");
-  assertEquals([state, remedy], ["failed", "llamasaur build --clean"]);
+  assertEquals([state, remedy?.endsWith(" build --clean")], ["failed", true]);
 });

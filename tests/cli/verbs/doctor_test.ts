@@ -8,7 +8,7 @@ import { LLAMA_VERSION } from "../../../ffi/version.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { HubServer } from "../../support/hub_server.ts";
 import { LIBRARY } from "../../support/packaging.ts";
-import { type Given, MODEL, noModel, runProgram, RUNTIME } from "../../support/program.ts";
+import { type Given, MODEL, noModel, PROGRAM, runProgram, RUNTIME } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
 
 const skip = libraryMissing || noModel;
@@ -92,7 +92,7 @@ test("llamasaur doctor without a model and a hub fails nothing, and says what ge
   await inEmptyHome(async (env) => {
     const { code, found } = await findings([], { env });
     assertEquals([code, found.get("hub")!.state, found.get("model")!.state], [0, "note", "note"]);
-    assertEquals(found.get("model")!.remedy, "llamasaur pull all-minilm-l6-v2");
+    assertEquals(found.get("model")!.remedy, `${PROGRAM} pull all-minilm-l6-v2`);
     assertMatch(found.get("hub")!.message, /^offline: http:\/\/127\.0\.0\.1:1 cannot be reached \(.+\)/);
     const { found: offline } = await findings([], { env: { ...env, HF_HUB_OFFLINE: "1" } });
     assertEquals(offline.get("hub")!.remedy, "unset HF_HUB_OFFLINE");
@@ -152,10 +152,10 @@ test("llamasaur doctor of a model that is cut short has the command that gets it
     const { code, found } = await findings(["--model", name], { env });
     assertEquals([code, failed(found)], [1, ["model"]]);
     assertStringIncludes(found.get("model")!.message, "cut off");
-    assertEquals(found.get("model")!.remedy, `llamasaur models rm ${name} --yes && llamasaur pull ${name}`);
+    assertEquals(found.get("model")!.remedy, `${PROGRAM} models rm ${name} --yes && ${PROGRAM} pull ${name}`);
     assertEquals(found.get("self-test")!.state, "ok");
     const { found: none } = await findings(["--model", "bge-m3"], { env });
-    assertEquals([failed(none), none.get("model")!.remedy], [["model"], "llamasaur pull bge-m3"]);
+    assertEquals([failed(none), none.get("model")!.remedy], [["model"], `${PROGRAM} pull bge-m3`]);
   });
 });
 

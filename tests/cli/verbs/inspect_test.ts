@@ -79,8 +79,8 @@ test("llamasaur inspect of no model is exit code 2, of one that is not there 3, 
     const env = { HF_HUB_CACHE: directory, LLAMASAUR_MODELS: directory };
     for (
       const [words, exit, told] of [
-        [[], 2, "llamasaur pull all-minilm-l6-v2"],
-        [["all-minilm-l6-v2"], 3, "llamasaur pull all-minilm-l6-v2"],
+        [[], 2, "pull all-minilm-l6-v2"],
+        [["all-minilm-l6-v2"], 3, "pull all-minilm-l6-v2"],
         [["none/none.gguf"], 3, "there is no such file"],
         [[MODEL, "--texts", "many"], 2, "--texts"],
         ...libraryMissing ? [] : [[[cut], 1, "the file is cut off or damaged"] as const],

@@ -7,7 +7,7 @@ import { inDirectory } from "../../support/checkpoint.ts";
 import { ROOT } from "../../support/child.ts";
 import { HubServer } from "../../support/hub_server.ts";
 import { canLink } from "../../support/lend.ts";
-import { runProgram } from "../../support/program.ts";
+import { PROGRAM, runProgram } from "../../support/program.ts";
 
 const FILE = readFileSync(join(ROOT, "tests", "fixtures", "families", "bert_mean.gguf"));
 const NAME = "hf:owner/repo/model.gguf";
@@ -31,7 +31,7 @@ test("llamasaur models lists what is here and the catalogue, with size, type, ve
     const { code, stdout, stderr } = await models();
     assertEquals([code, stderr], [
       0,
-      `1 here, ${Math.round(FILE.length / 1000)} kB; llamasaur pull MODEL gets another one\n`,
+      `1 here, ${Math.round(FILE.length / 1000)} kB; ${PROGRAM} pull MODEL gets another one\n`,
     ]);
     assertMatch(stdout, /^MODEL +KIND +SIZE +TYPE +RESULTS +WHERE\n/);
     assertStringIncludes(stdout, path);
@@ -78,7 +78,7 @@ test(
       assertEquals(code, 1);
       const row = JSON.parse(stdout);
       assertEquals([row.model, row.state, row.path, row.found === row.expected], [NAME, "wrong", path, false]);
-      assertStringIncludes(stderr, `llamasaur models rm ${NAME} --yes && llamasaur pull ${NAME}`);
+      assertStringIncludes(stderr, `${PROGRAM} models rm ${NAME} --yes && ${PROGRAM} pull ${NAME}`);
       const states = (await models("verify", "--json")).stdout.trimEnd().split("\n").map((line) =>
         JSON.parse(line).state
       );
@@ -110,9 +110,9 @@ test("llamasaur models tells of wrong use, and of a model that is not here", asy
         [["ls", "bge-m3"], 2, "models ls takes no model"],
         [["path"], 2, "takes one model"],
         [["rm"], 2, "models rm takes models"],
-        [["path", "bge-m3"], 3, "llamasaur pull bge-m3"],
+        [["path", "bge-m3"], 3, "pull bge-m3"],
         [["path", "none/none.gguf"], 3, "none/none.gguf"],
-        [["verify", "bge-m3"], 3, "llamasaur pull bge-m3"],
+        [["verify", "bge-m3"], 3, "pull bge-m3"],
       ] as const
     ) {
       const { code, stdout, stderr } = await runProgram(["models", ...words], { env });
