@@ -16,21 +16,28 @@ export interface ByteSource {
   readonly gzip: boolean;
 }
 
-/** The bytes of an input from its beginning, or of a plain file from `offset` on. */
-export async function* bytesOf({ path, gzip }: ByteSource, offset = 0): AsyncGenerator<Uint8Array, void, undefined> {
+/**
+ * The bytes of an input from its beginning.
+ *
+ * @param onPacked Told how many bytes of a packed file were unpacked so far.
+ */
+export async function* bytesOf(
+  { path, gzip }: ByteSource,
+  onPacked?: (count: number) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     if (path === "-") yield* gzip ? unpacked(process.stdin) : process.stdin as AsyncIterable<Uint8Array>;
-    else if (gzip) yield* unpacked(createReadStream(path, { highWaterMark: CHUNK }));
-    else yield* fileBytes(path, offset);
+    else if (gzip) yield* unpacked(createReadStream(path, { highWaterMark: CHUNK }), onPacked);
+    else yield* fileBytes(path);
   } catch (error) {
     throw new Failure(`Cannot read ${shown(path)}: ${(error as Error).message}`, undefined, { cause: error });
   }
 }
 
-async function* fileBytes(path: string, offset: number): AsyncGenerator<Uint8Array, void, undefined> {
+async function* fileBytes(path: string): AsyncGenerator<Uint8Array, void, undefined> {
   const file = await open(path, "r");
   try {
-    for (let at = offset;;) {
+    for (let at = 0;;) {
       const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK, at);
       if (bytesRead === 0) return;
       yield buffer.subarray(0, bytesRead);
@@ -41,16 +48,24 @@ async function* fileBytes(path: string, offset: number): AsyncGenerator<Uint8Arr
   }
 }
 
-async function* unpacked(stream: NodeJS.ReadableStream): AsyncGenerator<Uint8Array, void, undefined> {
+async function* unpacked(
+  stream: NodeJS.ReadableStream,
+  onPacked?: (count: number) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const gunzip = createGunzip();
   stream.on("error", (error) => gunzip.destroy(error));
-  yield* stream.pipe(gunzip) as AsyncIterable<Uint8Array>;
+  for await (const chunk of stream.pipe(gunzip) as AsyncIterable<Uint8Array>) {
+    onPacked?.(gunzip.bytesWritten); // what was read may be far ahead of it
+    yield chunk;
+  }
 }
 
 /** The sha256 of an input's beginning, as far as one asks: it keeps what was read and not yet asked for. */
 export class Digest {
   /** Bytes that were read. */
   size = 0;
+  /** Bytes of a packed file that they were in. */
+  packed = 0;
   readonly #hash: Hash = createHash("sha256");
   #hashed = 0;
   #chunks: Uint8Array[] = [];
@@ -87,12 +102,9 @@ export function changed(path: string, before: string, now: string): Failure {
   );
 }
 
-/** The chunks, each added to a digest as it passes. */
-export async function* digested(
-  chunks: AsyncIterable<Uint8Array>,
-  digest: Digest,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of chunks) {
+/** The bytes of an input, each chunk added to a digest as it passes. */
+export async function* digested(input: ByteSource, digest: Digest): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of bytesOf(input, (count) => void (digest.packed = count))) {
     digest.add(chunk);
     yield chunk;
   }

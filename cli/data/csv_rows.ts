@@ -1,6 +1,6 @@
 /** Reads rows of CSV, whose first record names the fields. */
 import { type CsvError, type InfoCallback, parse, type Parser } from "csv-parse";
-import { bytesOf, changed, type Digest, digested } from "./bytes.ts";
+import { changed, type Digest, digested } from "./bytes.ts";
 import type { Input } from "./inputs.ts";
 import { badRow, type Reading, type Row, rowOf, type Stretch } from "./rows.ts";
 import type { Rows } from "./text_rows.ts";
@@ -27,7 +27,7 @@ export async function* csvRows(input: Input, reading: Reading, stretch: Stretch,
     } else if (!checked) digest.advance(Math.min(offset, digest.size));
     return fresh;
   }
-  for await (const chunk of digested(bytesOf(input), digest)) {
+  for await (const chunk of digested(input, digest)) {
     await Promise.race([failed, new Promise<void>((resolve) => parser.write(chunk, () => resolve()))]);
     const fresh = taken(false);
     if (fresh.length > 0) yield fresh;

@@ -38,10 +38,19 @@ export interface Batch {
   readonly finished: readonly Finished[];
   /** Whether there are no more rows. */
   readonly end: boolean;
+  /** Bytes of the inputs on the disk before the next row, about; undefined where nobody knows. */
+  readonly read: number | undefined;
 }
 
-/** What part of an input belongs to this job: of a line-based one bytes, of Parquet rows. */
-export type Share = (input: Input, index: number) => Promise<Pick<Stretch, "from" | "to"> | undefined>;
+/** What of the inputs belongs to a job. */
+export interface Share {
+  /** Bytes of an input on the disk, about; undefined where nobody knows. */
+  bytes(input: Input, index: number): number | undefined;
+  /** What of it is read, of a line-based one in bytes, of Parquet in rows; undefined where nothing is. */
+  of(input: Input, index: number): Promise<Pick<Stretch, "from" | "to"> | undefined>;
+}
+
+const WHOLE: Share = { bytes: ({ size }) => size, of: () => Promise.resolve({}) };
 
 /** An input that is being read. */
 interface Open {
@@ -49,6 +58,9 @@ interface Open {
   readonly input: Input;
   readonly rows: Rows;
   readonly digest: Digest;
+  /** Where this job's part of it begins, and where it ends if that is known. */
+  readonly from: number;
+  readonly to: number | undefined;
   /** The hash where it does not go with the bytes: of Parquet the footer's, of an input that has ended the last row's. */
   settled: string | undefined;
   offset: number;
@@ -67,7 +79,7 @@ interface Block {
 export class Source {
   readonly #inputs: readonly Input[];
   readonly #reading: Reading;
-  readonly #share: Share | undefined;
+  readonly #share: Share;
   #start: Position | undefined;
   #index: number;
   #current: Open | undefined;
@@ -77,7 +89,7 @@ export class Source {
   #waiting = false;
 
   /** @param start Where to go on. */
-  constructor(inputs: readonly Input[], reading: Reading, start?: Position, share?: Share) {
+  constructor(inputs: readonly Input[], reading: Reading, start?: Position, share: Share = WHOLE) {
     this.#inputs = inputs;
     this.#reading = reading;
     this.#share = share;
@@ -113,7 +125,30 @@ export class Source {
       this.#blocks.shift();
     }
     this.#held -= rows.length;
-    return { rows, finished, position: this.#position(), end: this.#held === 0 && this.#ended };
+    const end = this.#held === 0 && this.#ended;
+    return { rows, finished, position: this.#position(), end, read: end ? this.bytes : this.#read() };
+  }
+
+  /** Bytes of all inputs on the disk, about; undefined where nobody knows. */
+  get bytes(): number | undefined {
+    return this.#bytesBefore(this.#inputs.length);
+  }
+
+  #bytesBefore(count: number): number | undefined {
+    let sum: number | undefined = 0;
+    for (let i = 0; i < count && sum !== undefined; i++) {
+      const bytes = this.#share.bytes(this.#inputs[i]!, i);
+      sum = bytes === undefined ? undefined : sum + bytes;
+    }
+    return sum;
+  }
+
+  #read(): number | undefined {
+    const { index, input } = this.#taken ?? {};
+    const before = this.#bytesBefore(index ?? this.#start?.input ?? 0);
+    if (input === undefined || before === undefined) return before;
+    const own = this.#share.bytes(input, index!);
+    return own === undefined ? undefined : before + own * partOf(this.#taken!);
   }
 
   /** Closes what is open. A reader that waits for bytes would wait on: it is left to the end of the process. */
@@ -155,17 +190,26 @@ export class Source {
   async #open(): Promise<Open | undefined> {
     const index = this.#index++;
     const input = this.#inputs[index]!;
-    const share = this.#share ? await this.#share(input, index) : {};
+    const share = await this.#share.of(input, index);
     if (!share) return undefined;
     const start = this.#start?.input === index ? this.#start : undefined;
     const [offset, line] = [start?.offset ?? 0, start?.line ?? 0];
     const digest = new Digest();
-    const settled = await fixedHash(input);
+    const { sha256: settled, rows: count } = await fixed(input);
     if (settled && start && settled !== start.sha256) throw changed(input.path, start.sha256, settled);
     const stretch = { offset, line, open: start?.open, sha256: start?.sha256, ...share };
     const rows = await readerOf(input, this.#reading, stretch, digest);
-    return { index, input, rows, digest, settled, offset, line, open: start?.open === true };
+    const { from = 0, to = count ?? input.size } = share;
+    return { index, input, rows, digest, from, to, settled, offset, line, open: start?.open === true };
   }
+}
+
+/** What part of an input was taken, from 0 to 1. How long a packed one is, is estimated by what was unpacked of it. */
+function partOf({ input, offset, from, to, digest }: Open): number {
+  const { packed, size } = digest;
+  const end = input.gzip ? (packed > 0 ? size * input.size! / packed : undefined) : to;
+  if (end === undefined) return 0;
+  return end > from ? Math.min(1, Math.max(0, (offset - from) / (end - from))) : 1;
 }
 
 /** The reader of an input; the libraries of its format are loaded now. */
@@ -185,17 +229,15 @@ async function finish(from: Open): Promise<Finished> {
   return { path, size: digest.size, sha256: digest.at(digest.size) };
 }
 
-/** The hash of an input that is known by another than that of its bytes. */
-async function fixedHash(input: Input): Promise<string | undefined> {
-  if (input.texts) return createHash("sha256").update(JSON.stringify(input.texts)).digest("hex");
-  return input.format === "parquet" ? await footerOf(input) : undefined;
-}
-
-async function footerOf({ path }: Input): Promise<string> {
+/** The hash of an input that is known by another than that of its bytes, and how many rows it has. */
+async function fixed(input: Input): Promise<{ readonly sha256?: string; readonly rows?: number }> {
+  const { path, format, texts } = input;
+  if (texts) return { sha256: createHash("sha256").update(JSON.stringify(texts)).digest("hex"), rows: texts.length };
+  if (format !== "parquet") return {};
   const { ParquetFile } = await import("./parquet_rows.ts");
   const file = await ParquetFile.open(path);
   try {
-    return await file.footer();
+    return { sha256: await file.footer(), rows: file.starts.at(-1)! };
   } finally {
     await file.close();
   }
@@ -214,9 +256,9 @@ export async function verifyFinished(
   whole: boolean,
   onBytes: (count: number) => void,
 ): Promise<void> {
-  const fixed = await fixedHash(input);
-  if (fixed !== undefined) {
-    if (fixed !== sha256) throw changed(input.path, sha256, fixed);
+  const { sha256: footer } = await fixed(input);
+  if (footer !== undefined) {
+    if (footer !== sha256) throw changed(input.path, sha256, footer);
     return;
   }
   const digest = new Digest();

@@ -1,5 +1,5 @@
 /** Reads rows of text formats: lines, JSONL, whole files. */
-import { bytesOf, changed, type Digest, digested } from "./bytes.ts";
+import { changed, type Digest, digested } from "./bytes.ts";
 import type { Input } from "./inputs.ts";
 import { parseJson } from "./json.ts";
 import { type Line, linesOf } from "./lines.ts";
@@ -13,7 +13,7 @@ export type Rows = AsyncGenerator<Row[], void, undefined>;
 /** The rows of lines of text, or of JSON. */
 export async function* lineRows(input: Input, reading: Reading, stretch: Stretch, digest: Digest): Rows {
   const { offset, line, open, from = 0, to } = stretch;
-  const chunks = await behind(digested(bytesOf(input), digest), stretch, input, digest);
+  const chunks = await behind(digested(input, digest), stretch, input, digest);
   const read = input.format === "jsonl" ? jsonRow : textRow;
   for await (const lines of linesOf(chunks, offset, open ? line - 1 : line, to)) {
     const rows: Row[] = [];
@@ -34,7 +34,7 @@ export async function* lineRows(input: Input, reading: Reading, stretch: Stretch
 
 /** The only row of a file that is a text. */
 export async function* fileRow(input: Input, { offset, sha256 }: Stretch, digest: Digest): Rows {
-  const chunks = await Array.fromAsync(digested(bytesOf(input), digest));
+  const chunks = await Array.fromAsync(digested(input, digest));
   if (offset > 0) { // it was read before
     const found = digest.at(digest.size);
     if (sha256 !== undefined && found !== sha256) throw changed(input.path, sha256, found);

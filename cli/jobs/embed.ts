@@ -39,7 +39,6 @@ export interface Request {
 interface Run extends Request {
   readonly session: Session;
   readonly llama: Llama;
-  readonly inputs: readonly Input[];
   readonly source: Source;
   readonly columns: readonly Column[];
 }
@@ -102,7 +101,7 @@ async function embedToStdout(request: Request, inputs: readonly Input[], session
     await using llama = await openModel(model, request, session);
     const columns = await columnsFor(settings, source, inputs);
     const encoder = jsonlEncoder(columns, llama.fingerprint(settings.embed), settings.encoding);
-    const run: Run = { ...request, session, llama, inputs, source, columns };
+    const run: Run = { ...request, session, llama, source, columns };
     const decoder = new TextDecoder();
     const totals = { rows: 0, skipped: 0, truncated: 0 };
     await eachGroup(run, undefined, totals, async (_, { rows, skipped, truncated }) => {
@@ -149,10 +148,10 @@ async function embedToFile(request: Request, inputs: readonly Input[], session: 
   const source = new Source(inputs, settings.reading, before?.last?.position, share);
   try {
     const columns = before?.header.columns ?? await columnsFor(settings, source, inputs);
-    const header = before?.header ?? headerOf(settings, model, llama, inputs, columns, sizes);
+    const header = before?.header ?? headerOf(settings, model, llama, columns, sizes, source.bytes);
     const sink = await Sink.open(settings, await encoderFor(settings, header), header, before);
     try {
-      return await runJob({ ...request, session, llama, inputs, source, columns }, sink, before);
+      return await runJob({ ...request, session, llama, source, columns }, sink, before);
     } finally {
       await sink.close();
     }
@@ -167,7 +166,7 @@ async function runJob(run: Run, sink: Sink, before: Journal | undefined): Promis
   if (before?.last) session.say(`going on after ${count(sink.totals.rows)} texts`);
   const start = performance.now();
   const done = sink.totals;
-  await eachGroup(run, before, sink.totals, (batch, embedded, read) => sink.write(batch, embedded, read));
+  await eachGroup(run, before, sink.totals, (batch, embedded) => sink.write(batch, embedded));
   await sink.finish();
   session.clear(true);
   const { rows, tokens, skipped } = sink.totals;
@@ -203,10 +202,10 @@ async function eachGroup(
   run: Run,
   before: Journal | undefined,
   totals: { readonly rows: number; readonly skipped: number },
-  write: (batch: Batch, embedded: Embedded, read: number | undefined) => Promise<void>,
+  write: (batch: Batch, embedded: Embedded) => Promise<void>,
 ): Promise<void> {
-  const { source, settings, session, inputs } = run;
-  const bytes = bytesOf(inputs);
+  const { source, settings, session } = run;
+  const { bytes } = source;
   const [rowsBefore, readBefore] = [totals.rows + totals.skipped, before?.last?.read ?? 0];
   let [rows, tokens, read] = [rowsBefore, 0, readBefore];
   let next = taken(source, settings);
@@ -214,9 +213,8 @@ async function eachGroup(
     const batch = await until(next, session.signal);
     end = batch.end;
     if (!end) next = taken(source, settings);
-    const readNow = bytes === undefined ? undefined : readOf(inputs, batch);
     const embedded = await embedBatch({ ...run, signal: session.signal }, batch, (done, tokensDone) => {
-      const share = (readNow ?? 0) - read;
+      const share = (batch.read ?? 0) - read;
       session.progress("texts", {
         done: rows + done,
         total: undefined,
@@ -226,8 +224,8 @@ async function eachGroup(
         partBefore: bytes === undefined ? 0 : readBefore / bytes,
       });
     });
-    await write(batch, embedded, readNow);
-    [rows, tokens, read] = [rows + batch.rows.length, tokens + embedded.tokens, readNow ?? 0];
+    await write(batch, embedded);
+    [rows, tokens, read] = [rows + batch.rows.length, tokens + embedded.tokens, batch.read ?? 0];
   }
 }
 
@@ -248,18 +246,6 @@ function taken(source: Source, { groupRows }: Settings): Promise<Batch> {
   const batch = source.take(groupRows);
   batch.catch(() => {}); // thrown when its turn comes
   return batch;
-}
-
-/** Bytes of all inputs; undefined where they do not tell how far the work is. */
-function bytesOf(inputs: readonly Input[]): number | undefined {
-  const plain = inputs.every(({ gzip, size, format }) => !gzip && size !== undefined && format !== "parquet");
-  return plain ? inputs.reduce((sum, { size = 0 }) => sum + size, 0) : undefined;
-}
-
-/** Bytes of the inputs before the position of a batch. */
-function readOf(inputs: readonly Input[], { position }: Batch): number {
-  const { input = 0, offset = 0 } = position ?? {};
-  return inputs.slice(0, input).reduce((sum, { size = 0 }) => sum + size, offset);
 }
 
 /** Reads again what was read, and refuses to go on if it has changed. What is read now may have grown. */
@@ -334,9 +320,9 @@ function headerOf(
   settings: Settings,
   model: string,
   llama: Llama,
-  inputs: readonly Input[],
   columns: readonly Column[],
   sizes: readonly number[] | undefined,
+  bytes: number | undefined,
 ): Header {
   return {
     kind: "job",
@@ -347,7 +333,7 @@ function headerOf(
     options: fixedOptions(settings),
     versions: { llamasaur: VERSION },
     columns,
-    bytes: bytesOf(inputs),
+    bytes,
     sizes,
   };
 }

@@ -18,18 +18,26 @@ export function shareOf(
   const range = (size: number): [from: number, to: number] => {
     return [Math.floor(size * (index - 1) / count), Math.floor(size * index / count)];
   };
-  return async ({ path, format, gzip }, i) => {
-    if (format === "parquet") {
+  const divisible = ({ format, gzip }: Input): boolean => !gzip && ["lines", "jsonl", "parquet"].includes(format);
+  const isOwn = (i: number): boolean => i % count === index - 1;
+  return {
+    bytes(input, i) {
+      if (input.size === undefined) return undefined;
+      const [from, to] = range(sizes[i]!);
+      return divisible(input) ? to - from : isOwn(i) ? input.size : 0;
+    },
+    async of(input, i) {
+      if (!divisible(input)) return isOwn(i) ? {} : undefined;
+      if (input.format !== "parquet") {
+        const [from, to] = range(sizes[i]!);
+        return { from, to };
+      }
       const { ParquetFile } = await import("../data/parquet_rows.ts");
-      const file = await ParquetFile.open(path);
+      const file = await ParquetFile.open(input.path);
       const { starts } = file;
       await file.close();
       const [from, to] = range(starts.length - 1);
       return { from: starts[from]!, to: starts[to]! };
-    }
-    const whole = gzip || !["lines", "jsonl"].includes(format);
-    if (whole) return i % count === index - 1 ? {} : undefined;
-    const [from, to] = range(sizes[i]!);
-    return { from, to };
+    },
   };
 }

@@ -85,7 +85,7 @@ export class Sink {
   }
 
   /** Writes a group: its rows, then what was left out, then the checkpoint; each is on the disk before the next. */
-  async write(batch: Batch, { rows, skipped, truncated, tokens }: Embedded, read: number | undefined): Promise<void> {
+  async write(batch: Batch, { rows, skipped, truncated, tokens }: Embedded): Promise<void> {
     if (this.#partIsFull(rows.length)) await this.#nextPart();
     reach("before output");
     const notes: unknown[] = [];
@@ -110,7 +110,7 @@ export class Sink {
     };
     this.#part.rows += rows.length;
     this.#notes.push(...notes);
-    const { position, finished, end } = batch;
+    const { position, finished, end, read } = batch;
     await this.#journal.write({
       kind: "checkpoint",
       totals: this.totals,
