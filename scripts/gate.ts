@@ -40,6 +40,7 @@ const SLOW = [
   "tests/cli/jobs/survive_test.ts",
   "tests/cli/jobs/growth_test.ts",
   "tests/cli/serve/hostile_test.ts",
+  "tests/cli/serve/python_test.ts",
 ];
 
 /** Steps that take long enough to be announced. */

@@ -1,0 +1,111 @@
+// Python's clients and schemathesis against the real server; part of `deno task slow`, or with LLAMASAUR_PYTHON.
+import { after, before, test } from "node:test";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { spawn } from "node:child_process";
+import { dirname, join } from "node:path";
+import { Llama } from "../../../mod.ts";
+import { ROOT } from "../../support/child.ts";
+import { MODEL, noModel } from "../../support/program.ts";
+import { clientsPython } from "../../support/python.ts";
+import { BOTH, type Json, KEY, keyFile, RERANKER, TestServer } from "../../support/server.ts";
+
+const found = noModel ? { lacks: noModel } : clientsPython();
+const skip = "lacks" in found ? found.lacks : false;
+const TEXTS = ["a cat", "a kitten sleeps", "the stock market fell"];
+const DOCUMENTS = ["one", "two words", "three whole words", "four words of it"];
+const BATCH = 64;
+
+let server: TestServer;
+let strict: TestServer;
+let told: Json;
+const keys = keyFile(KEY);
+before(async () => {
+  if ("lacks" in found) return;
+  const limits = ["--strict-names", "--max-queue-tokens", "300", "--max-batch-size", String(BATCH)];
+  [server, strict] = await Promise.all([
+    TestServer.start(BOTH),
+    TestServer.start([...BOTH, "--api-key-file", keys.path, ...limits]),
+  ]);
+  const job = {
+    ...{ url: server.url, closed: strict.url, key: KEY, batch: BATCH },
+    ...{ texts: TEXTS, documents: DOCUMENTS, long: "word ".repeat(400) },
+  };
+  const script = join(ROOT, "tests", "support", "python_clients.py");
+  const { code, said } = await run(found.python, [script], JSON.stringify(job));
+  assertEquals(code, 0, said);
+  told = JSON.parse(said.trim().split("\n").at(-1)!);
+});
+after(async () => {
+  await server?.[Symbol.asyncDispose]();
+  await strict?.[Symbol.asyncDispose]();
+  keys[Symbol.dispose]();
+});
+
+function run(program: string, args: readonly string[], stdin = ""): Promise<{ code: number | null; said: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: dirname(keys.path) });
+    let said = "";
+    child.stdout.on("data", (data) => said += data);
+    child.stderr.on("data", (data) => said += data);
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, said }));
+    child.stdin.end(stdin);
+  });
+}
+
+/** What a client that sends no name gets for a wrong one, and TEI's status for a batch that is too large. */
+const NAMELESS = { huggingface_hub: true } as Readonly<Record<string, boolean>>;
+/** Clients that hand on the digits or the bytes of a float32. */
+const EXACT = ["openai", "openai, float", "huggingface_hub", "ollama"];
+
+for (const name of ["openai", "openai, float", "langchain-openai", "huggingface_hub", "ollama", "voyageai"]) {
+  test(`Python's ${name} embeds: vectors, order, usage, truncation, error classes`, { skip }, async () => {
+    await using llama = await Llama.load(MODEL, { onLog: () => {} });
+    const { vectors, tokens, long, key, name: wrongName, many, crowd } = told[name];
+    // One client sends text by text, and beside others a text's vector may differ in its last bits.
+    const wanted = NAMELESS[name]
+      ? await Promise.all(TEXTS.map((text) => llama.embed(text)))
+      : await llama.embed(TEXTS);
+    let largest = 0;
+    for (const [i, vector] of vectors.entries()) {
+      assertEquals(vector.length, 384);
+      for (let j = 0; j < 384; j++) largest = Math.max(largest, Math.abs(Math.fround(vector[j]) - wanted[i]![j]!));
+    }
+    assertEquals(vectors.length, TEXTS.length);
+    assert(EXACT.includes(name) && !NAMELESS[name] ? largest === 0 : largest <= 1e-6, `off by ${largest}`);
+    if (tokens !== undefined) {
+      assertEquals(tokens, (await llama.countTokens(TEXTS)).reduce((sum, count) => sum + count));
+    }
+    assertEquals(
+      [long, key, wrongName],
+      [200, 401, NAMELESS[name] ? 200 : 404],
+      JSON.stringify(told[name]).slice(-400),
+    );
+    assertEquals(many, NAMELESS[name] ? 200 : 413);
+    if (!NAMELESS[name]) assert(crowd.includes(429) && crowd.includes(200), `${crowd}`);
+  });
+}
+
+test("Python's cohere reranks: order, scores, error classes", { skip }, async () => {
+  await using llama = await Llama.load(RERANKER, { onLog: () => {} });
+  const { ranked, long, key, name } = told.cohere;
+  assertEquals(ranked, (await llama.rerank("what is it", DOCUMENTS)).map(({ index, score }) => ({ index, score })));
+  assertEquals([long, key, name], [400, 401, 404]);
+});
+
+test("LangChain for Python that sends token ids is told how to send texts", { skip }, () => {
+  for (const remedy of ["check_embedding_ctx_length=False", "RAG_CHECK_EMBEDDING_CTX_LENGTH=False"]) {
+    assertStringIncludes(told.ids, remedy);
+  }
+});
+
+test("schemathesis finds no server error and no answer beside /openapi.json", { skip }, async () => {
+  const program = join(dirname((found as { python: string }).python), "schemathesis");
+  const checks = "not_a_server_error,response_schema_conformance,content_type_conformance,status_code_conformance";
+  const { code, said } = await run(program, [
+    ...["run", `${server.url}/openapi.json`, "--checks", checks],
+    ...["--max-examples", "30", "--seed", "1", "--no-color"],
+  ]);
+  assertEquals(code, 0, said.slice(-3000));
+  assertEquals((await server.ask("/v1/embeddings", { input: "a" })).status, 200);
+});

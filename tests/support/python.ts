@@ -1,0 +1,47 @@
+// Finds a Python that has the packages of python_requirements.txt, or makes one where tests have their full size.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { cacheDirectory } from "../../ffi/host/paths.ts";
+import { ROOT } from "./child.ts";
+import { slow } from "./slow.ts";
+
+const REQUIREMENTS = join(ROOT, "tests", "support", "python_requirements.txt");
+
+/** The path of a Python that has them, or why there is none. */
+export function clientsPython(): { readonly python: string } | { readonly lacks: string } {
+  const given = process.env["LLAMASAUR_PYTHON"];
+  if (given !== undefined && runs(given)) return { python: given };
+  if (!slow) return { lacks: "Python's clients are part of `deno task slow`" };
+  const cache = cacheDirectory();
+  if (cache === undefined) return { lacks: "there is no cache directory for Python's clients" };
+  const key = createHash("sha256").update(readFileSync(REQUIREMENTS)).digest("hex").slice(0, 12);
+  const folder = join(cache, "python", `clients-${key}`);
+  const python = join(folder, "bin", "python");
+  if (existsSync(python) && runs(python)) return { python };
+  const made = make(folder);
+  return made === "" && runs(python) ? { python } : { lacks: `Python's clients cannot be installed: ${made}` };
+}
+
+function runs(python: string): boolean {
+  const imports = "import cohere, huggingface_hub, langchain_openai, numpy, ollama, openai, voyageai, schemathesis";
+  return spawnSync(python, ["-c", imports]).status === 0;
+}
+
+/** Makes a virtual environment; what went wrong, or "". A virtual environment knows its path, so it is made in its place. */
+function make(folder: string): string {
+  mkdirSync(join(folder, ".."), { recursive: true });
+  if (existsSync(folder)) renameSync(folder, `${folder}.${process.pid}.old`);
+  const commands = [
+    ["python3", "-m", "venv", folder],
+    [join(folder, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS],
+  ];
+  for (const [program, ...args] of commands) {
+    const { status, stderr } = spawnSync(program!, args, { encoding: "utf8" });
+    if (status !== 0) return String(stderr ?? "").slice(-300) || `${program} did not run`;
+  }
+  rmSync(`${folder}.${process.pid}.old`, { recursive: true, force: true });
+  return "";
+}
