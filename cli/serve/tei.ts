@@ -19,6 +19,9 @@ const BODY = z.object({
 
 const ANSWER = z.array(z.array(z.number()));
 
+/** What clients that split by the largest batch are told where there is none: they reckon with a number. */
+const ANY_BATCH = 1024;
+
 const TYPES: Readonly<Record<string, InputType>> = {
   query: "query",
   document: "document",
@@ -95,7 +98,7 @@ function infoOf(models: Models, maxBatchSize: number | undefined): Record<string
       ? { embedding: { pooling: info?.pooling ?? null } }
       : { reranker: { id2label: {} } },
     max_input_length: info?.maxTokens ?? null,
-    max_client_batch_size: maxBatchSize ?? null,
+    max_client_batch_size: maxBatchSize ?? ANY_BATCH,
     auto_truncate: true,
     version: VERSION,
     fingerprint: info?.fingerprint ?? null,

@@ -1,6 +1,7 @@
 // Real clients against the real server: vectors, order, usage and error classes; prints the table of clients × routes.
 import { after, before, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
+import { STATUS_CODES } from "node:http";
 import { Llama } from "../../../mod.ts";
 import { MODEL, noModel, RUNTIME } from "../../support/program.ts";
 import { BOTH, type Json, KEY, keyFile, RERANKER, TestServer } from "../../support/server.ts";
@@ -14,6 +15,7 @@ function load(name: string): Promise<Json> {
 
 const { createCohere } = await load("@ai-sdk/cohere");
 const { createOpenAICompatible } = await load("@ai-sdk/openai-compatible");
+const { HuggingfaceServerEmbeddingFunction } = await load("@chroma-core/huggingface-server");
 const { InferenceClient } = await load("@huggingface/inference");
 const { CohereRerank } = await load("@langchain/cohere");
 const { OllamaEmbeddings } = await load("@langchain/ollama");
@@ -167,6 +169,22 @@ const EMBEDDERS: readonly Embedder[] = [
     embed: async ({ url, key }, _, inputs) => {
       const client = new InferenceClient(key, { endpointUrl: url });
       return { vectors: await client.featureExtraction({ inputs }) };
+    },
+  },
+  {
+    name: "@chroma-core/huggingface-server",
+    route: "/embed",
+    exact: true,
+    long: "cut",
+    nameless: true,
+    embed: async ({ url, key }, _, texts) => {
+      const client = new HuggingfaceServerEmbeddingFunction({ url: `${url}/embed`, apiKey: key });
+      // Its error has the status in words alone.
+      const vectors = await client.generate(texts).catch((error: Error) => {
+        const [status] = Object.entries(STATUS_CODES).find(([, words]) => error.message.endsWith(`: ${words}`)) ?? [];
+        throw Object.assign(error, { status: Number(status) });
+      });
+      return { vectors };
     },
   },
 ];
