@@ -80,8 +80,8 @@ export function rowOf(
     return bad("missing-field", `has no field "${idField}"`);
   }
   if (text === undefined || text === null) return bad("missing-field", `has no field "${field}"`);
-  if (typeof text !== "string") return bad("not-text", `"${field}" is no text but ${kindOf(text)}`);
-  if (!text.isWellFormed()) return bad("lone-surrogate", `"${field}" has a lone surrogate`);
+  if (typeof text !== "string") return bad("not-text", `has no text in "${field}" but ${kindOf(text)}`);
+  if (!text.isWellFormed()) return bad("lone-surrogate", `has a lone surrogate in "${field}"`);
   return { ...place, id, text, kept, problem: undefined };
 }
 
@@ -96,5 +96,6 @@ function valueOf(record: Readonly<Record<string, unknown>>, name: string): Value
 
 function kindOf(value: Value): string {
   if (Array.isArray(value)) return "a list";
-  return typeof value === "object" ? "an object" : `the ${typeof value} ${String(value).slice(0, 40)}`;
+  if (typeof value === "object") return "an object";
+  return `the ${typeof value === "bigint" ? "number" : typeof value} ${String(value).slice(0, 40)}`;
 }

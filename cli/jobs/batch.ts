@@ -70,7 +70,7 @@ export async function embedBatch(
 function misfit({ id, kept }: Row, { reading }: Settings, columns: readonly Column[]): Problem | undefined {
   const [first, ...others] = columns as [Column, ...Column[]];
   const problem = (name: string): Problem => {
-    return { code: "misfit", message: `${quoted(name)} does not fit its column of the output` };
+    return { code: "misfit", message: `has a value of ${quoted(name)} that does not fit its column of the output` };
   };
   if (!fits(id, first)) return problem(reading.id ?? "id");
   const wrong = others.find((column) => !fits(kept[column.name], column));
@@ -78,7 +78,7 @@ function misfit({ id, kept }: Row, { reading }: Settings, columns: readonly Colu
   if (reading.keep !== "all") return undefined;
   const unknown = Object.keys(kept).find((name) => !others.some((column) => column.name === name));
   if (unknown === undefined) return undefined;
-  return { code: "misfit", message: `${quoted(unknown)} is a field that the first rows do not have` };
+  return { code: "misfit", message: `has a field ${quoted(unknown)} that the first rows do not have` };
 }
 
 /** Finds texts with more tokens than the model takes, where that is an error; the call itself would tell of one alone. */

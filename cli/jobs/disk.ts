@@ -126,10 +126,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: "there is no permission",
   EFBIG: "the file is larger than the system allows",
   EIO: "the disk failed",
+  ENOENT: "there is no such folder",
 };
 
 /** Does something to a file, and says in words why it could not. */
-async function told<T>(path: string, run: () => Promise<T>): Promise<T> {
+export async function told<T>(path: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {

@@ -14,6 +14,7 @@ import { clearInterval, setInterval } from "node:timers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../failure.ts";
 import { shown } from "../quote.ts";
+import { told } from "./disk.ts";
 
 /** Durations in milliseconds; tests use shorter ones. */
 export interface LockTimes {
@@ -88,14 +89,14 @@ async function acquire(path: string, mine: Owner): Promise<boolean> {
     await link(beside, path);
     return true;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") return false;
     if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(code ?? "")) {
-      throw new Failure(`Cannot write ${shown(path)}: ${message}`, undefined, { cause: error });
+      return await told(path, () => Promise.reject(error));
     }
     return await writeFile(path, `${JSON.stringify(mine)}\n`, { flag: "wx" }).then(() => true, () => false); // no links here
   } finally {
-    await rm(beside, { force: true });
+    await rm(beside, { force: true }).catch(() => {}); // a read-only disk refuses that, too; it was told above
   }
 }
 

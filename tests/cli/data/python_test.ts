@@ -22,11 +22,11 @@ path = sys.argv[1]
 file = parquet.ParquetFile(path)
 rows = file.read().to_pylist()
 bits = lambda vector: struct.pack("<%df" % len(vector), *vector).hex()
-count, ids, numbers = duckdb.sql(f"select count(*), list(id), sum(len(embedding)) from '{path}'").fetchall()[0]
+count, numbers = duckdb.sql(f"select count(*), sum(len(embedding)) from '{path}'").fetchall()[0]
 metadata = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
-duck = duckdb.sql(f"select embedding from '{path}'").fetchall()
+duck = duckdb.sql(f"select id, embedding from '{path}'").fetchall() # in the file's order, which list() has not
 print(json.dumps({"rows": [[row["id"], row["n"], row["name"], bits(row["embedding"])] for row in rows], "count": count,
-  "ids": ids, "numbers": int(numbers), "duck": [bits(row[0]) for row in duck], "metadata": metadata,
+  "ids": [row[0] for row in duck], "numbers": int(numbers), "duck": [bits(row[1]) for row in duck], "metadata": metadata,
   "types": [str(field.type) for field in file.schema_arrow], "groups": file.metadata.num_row_groups}))
 `;
 

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { tinyModel, writeJsonl } from "../../support/jobs.ts";
-import { runProgram } from "../../support/program.ts";
+import { MODEL, noModel, runProgram } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
 import { slow } from "../../support/slow.ts";
 
@@ -15,15 +15,16 @@ async function job(
   directory: string,
   rows: number,
   words: readonly string[],
+  model = "tiny.gguf",
 ): Promise<{ lines: string[]; peak: number }> {
   const input = `${rows}.jsonl`;
   writeJsonl(join(directory, input), rows, 5);
   const output = `out-${input}`;
   const memory = join(directory, "memory");
-  const { code, stderr } = await runProgram(["embed", input, "--model", "tiny.gguf", "-o", output, ...words], {
+  const { code, stderr } = await runProgram(["embed", input, "--model", model, "-o", output, ...words], {
     cwd: directory,
     faulty: true,
-    timeout: 600_000,
+    timeout: 3_600_000,
     env: { LLAMASAUR_TEST_MEMORY: memory },
   });
   assertEquals(code, 0, stderr);
@@ -46,12 +47,14 @@ test("a checkpoint of an embed job writes as much after 2,000 groups as after te
   }
 });
 
-test("an embed job of ten times as many rows takes at most 1.2 times the memory", { skip: skip || !slow }, async () => {
+// Of the tiny model the runtime's own heap would be measured: V8 lets its young generation grow to 64 MB, whatever lives in it.
+const skipMemory = skip || !slow || noModel;
+
+test("an embed job of ten times as many rows takes at most 1.2 times the memory", { skip: skipMemory }, async () => {
   for (const format of ["jsonl", "parquet"]) {
     await inDirectory(async (directory) => {
-      await tinyModel(directory);
-      const few = await job(directory, 10_000, ["--format", format]);
-      const many = await job(directory, 100_000, ["--format", format]);
+      const few = await job(directory, 10_000, ["--format", format], MODEL);
+      const many = await job(directory, 100_000, ["--format", format], MODEL);
       const [before, after] = [few.peak, many.peak].map((bytes) => `${(bytes / 1e6).toFixed(0)} MB`);
       console.log(`${format}: ${before} at 10,000 rows, ${after} at 100,000`);
       assert(many.peak <= 1.2 * few.peak, `${format}: ${before} at 10,000 rows, ${after} at 100,000`);

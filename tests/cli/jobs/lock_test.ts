@@ -70,3 +70,19 @@ test("lock() of many at once lets one in", async () => {
     for (const result of results) if (result.status === "fulfilled") await result.value.release();
   });
 });
+
+test(
+  "lock() in a folder that is not there or takes no files says so, and not which call failed",
+  { skip },
+  async () => {
+    await inDirectory(async (directory) => {
+      const error = await assertRejects(() => taking(join(directory, "none", "out.jsonl")), Failure);
+      assert(error.message.endsWith("none/out.jsonl.lock: there is no such folder"), error.message);
+      const { message } = await assertRejects(() => taking("/sys/out.jsonl"), Failure);
+      assert(
+        /^Cannot write .*: (there is no (permission|such folder)|the file system is read-only)$/.test(message),
+        message,
+      );
+    });
+  },
+);

@@ -211,8 +211,8 @@ const BAD: readonly [line: string, code: string, message: string][] = [
   ["{", "malformed", "is no JSON"],
   ["[1]", "malformed", "is no JSON object"],
   ['{"n":1}', "missing-field", 'has no field "text"'],
-  ['{"text":7,"n":2}', "not-text", '"text" is no text but the number 7'],
-  ['{"text":"\\ud800"}', "lone-surrogate", '"text" has a lone surrogate'],
+  ['{"text":7,"n":2}', "not-text", 'has no text in "text" but the number 7'],
+  ['{"text":"\\ud800"}', "lone-surrogate", 'has a lone surrogate in "text"'],
   ['{"text":"\xff"}', "not-utf8", "is not UTF-8"],
   [`{"text":"${"long ".repeat(300)}"}`, "too-long", "tokens, and the model takes"],
 ];
