@@ -37,6 +37,9 @@ const STATUS: Readonly<Record<Kind, number>> = {
   internal: 500,
 };
 
+/** Every kind of trouble. */
+export const KINDS: readonly Kind[] = Object.keys(STATUS) as Kind[];
+
 // As text-embeddings-inference (router/src/http/types.rs and server.rs) answers.
 const TEI_STATUS: Partial<Readonly<Record<Kind, number>>> = {
   invalid: 422,

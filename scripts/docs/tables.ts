@@ -8,6 +8,7 @@ import { STATUSES } from "../../bench/parity_statuses.ts";
 import { inWords, type Tried } from "../../packages/counts.ts";
 import { PLATFORMS, SHIMS } from "../../packages/platforms.ts";
 import { catalogue } from "../../src/models/catalogue.ts";
+import { serveErrors, serveOptions } from "./serve_tables.ts";
 
 /** What stands between `<!-- docs: NAME -->` and `<!-- /docs -->`, by name. */
 export function tables(root: string): Readonly<Record<string, () => string>> {
@@ -26,6 +27,8 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     workloads: noted("workloads"),
     weights: noted("weights"),
     quality: noted("quality"),
+    "serve-options": () => table(["option", "variable", "what it does"], serveOptions(), 3),
+    "serve-errors": () => table(["what is wrong", "OpenAI", "rerank", "TEI", "Ollama"], serveErrors(), 5),
     platforms: () => platformTable(read<Readonly<Record<string, Tried>>>("prebuilt")),
   };
 }
