@@ -58,7 +58,7 @@ run() {
     --no-locale >"$folder/control.log" 2>&1 || { cat "$folder/control.log" >&2; exit 1; }
   {
     printf "unix_socket_directories = '%s'\nlisten_addresses = ''\nmax_connections = 200\nshared_buffers = 64MB\n" "$socket"
-    printf 'fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nlog_min_messages = fatal\n'
+    printf 'fsync = off\nfull_page_writes = off\nlog_min_messages = fatal\n'
     for mode in "$@"; do printf '%s\n' "$mode"; done
   } >>"$folder/data/postgresql.conf"
   control -l "$socket/server.log" start || { cat "$folder/control.log" "$socket/server.log" >&2; exit 1; }

@@ -1,6 +1,7 @@
 /** Talks to PostgreSQL: an address, statements, transactions, in the shape that pg-boss takes; says which errors pass by themselves. */
 import { readFileSync } from "node:fs";
 import process from "node:process";
+import { checkServerIdentity, type ConnectionOptions } from "node:tls";
 import postgres, { type Options, type PostgresType, type Sql } from "postgres";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { quoted, shown } from "../quote.ts";
@@ -69,7 +70,7 @@ export class Database implements Db {
       ...rest,
       max: most,
       prepare: false, // a prepared statement is a state of the session
-      ssl: tlsOf(sslmode, sslrootcert),
+      ssl: tlsOf(sslmode, sslrootcert, (rest.host ?? process.env["PGHOST"] ?? "localhost").split(",")),
       types: TYPES,
       onnotice: () => {},
       connection: { application_name: "llamasaur" },
@@ -185,15 +186,27 @@ function decoded(part: string): string {
   }
 }
 
-function tlsOf(mode: string | undefined, root: string | undefined): boolean | "require" | { readonly ca?: string } {
+function tlsOf(
+  mode: string | undefined,
+  root: string | undefined,
+  hosts: readonly string[],
+): boolean | "require" | ConnectionOptions {
   if (mode === undefined || mode === "disable") return false;
   if (mode === "require") return "require";
   if (mode !== "verify-full") {
     throw new UsageError(`Cannot take sslmode ${quoted(mode)}: it must be disable, require or verify-full`);
   }
-  if (root === undefined || root === "system") return {};
+  // The driver tells TLS no name where the host is an address: a certificate for "localhost" would do then.
+  const names = hosts.map((host) => host.replace(/:\d+$/, ""));
+  const verified: ConnectionOptions = {
+    checkServerIdentity: (_, certificate) => {
+      const wrong = names.map((one) => checkServerIdentity(one, certificate));
+      return wrong.includes(undefined) ? undefined : wrong[0];
+    },
+  };
+  if (root === undefined || root === "system") return verified;
   try {
-    return { ca: readFileSync(root, "utf8") };
+    return { ...verified, ca: readFileSync(root, "utf8") };
   } catch (error) {
     throw new UsageError(`Cannot read sslrootcert ${shown(root)}: ${(error as NodeJS.ErrnoException).code}`);
   }

@@ -58,17 +58,28 @@ export class Server {
   async restart(mode: "fast" | "immediate"): Promise<void> {
     this.#heard = "";
     this.#child!.stdin!.write(`${mode}\n`);
-    while (!this.#heard.includes("\n")) await new Promise<void>((resolve) => this.#told = resolve);
+    await awake(async () => {
+      while (!this.#heard.includes("\n")) await new Promise<void>((resolve) => this.#told = resolve);
+    });
     if (!this.#heard.startsWith("restarted")) throw new Error(`the server did not restart: ${this.#heard}`);
   }
 
   /** Ends it. */
   stop(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#child!.once("close", () => resolve());
-      this.#child!.stdin!.end();
-    });
+    return awake(() =>
+      new Promise((resolve) => {
+        this.#child!.once("close", () => resolve());
+        this.#child!.stdin!.end();
+      })
+    );
   }
+}
+
+/** Keeps this process up while something is waited for that does not. */
+async function awake(wait: () => Promise<void>): Promise<void> {
+  const timer = setInterval(() => {}, 1000);
+  await wait();
+  clearInterval(timer);
 }
 
 const shared: { started?: Promise<string> } =

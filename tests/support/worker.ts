@@ -60,12 +60,12 @@ export class Bench implements AsyncDisposable {
   }
 
   /** Makes a database with a table `docs` (id, body, n) of so many texts. */
-  static async make(rows: number, at?: string): Promise<Bench> {
+  static async make(rows: number, at?: string, model?: string): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), "llamasaur-worker-"));
     const base = await TestDatabase.make(at);
     await base.rows("create table docs (id bigint primary key, body text, n int not null default 0)");
     await base.rows("insert into docs select i, 'the river number ' || i from generate_series(1, $1::int) i", rows);
-    return new Bench(base, await tinyModel(folder), folder);
+    return new Bench(base, model ?? await tinyModel(folder), folder);
   }
 
   /** Runs a verb to its end, within this process. */
