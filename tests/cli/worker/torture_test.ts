@@ -193,7 +193,8 @@ async function rage(
   const fate = () => {
     const n = born++;
     if (over() > kills || n % 2 === 1) return {};
-    if (n % 12 === 0) return { step: "completed" as const, times: draw(1, 4), what: "stop" as const };
+    if (n % 12 === 0) return { step: "computed" as const, times: draw(1, 4), what: "stop" as const };
+    if (n % 12 === 6) return { step: "completed" as const, times: draw(1, 4), what: "stop" as const };
     return { step: STEPS[(n / 2) % STEPS.length]!, times: draw(1, 6) };
   };
   fleet.onDeath = () => fleet.start(fate());
