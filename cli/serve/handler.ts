@@ -1,40 +1,20 @@
 /** Makes the handler: guard, routes, limits, and one place where each request begins and ends. */
 import { randomUUID } from "node:crypto";
-import type { Truncate } from "@llamasaur/llamasaur";
 import { type Body, readBody } from "./body.ts";
 import { Exchange, Gone, type Limits } from "./exchange.ts";
-import { Guard, type GuardOptions } from "./guard.ts";
+import { Guard } from "./guard.ts";
 import { entryOf, type LogEntry } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { Models } from "./models.ts";
 import { addOllama } from "./ollama.ts";
 import { addOpenAI } from "./openai.ts";
 import { addOperations } from "./operations.ts";
+import { checkHandlerOptions, type HandlerOptions } from "./options.ts";
 import { familyOf, Problem, problemOf, problemResponse } from "./problem.ts";
 import { addRerank } from "./rerank.ts";
 import { Routes, type Run } from "./routes.ts";
 import { type ModelOptions, type Passes, ServedModel } from "./served_model.ts";
 import { addTei } from "./tei.ts";
-
-/** Options of a handler. */
-export interface HandlerOptions extends GuardOptions {
-  /** Whether a name must be one of a model's, also where there is only one model of the role. @default {false} */
-  readonly strictNames?: boolean | undefined;
-  /** What becomes of long texts where a request says nothing. @default {"end"} */
-  readonly truncate?: Truncate | undefined;
-  /** Tokens that may wait for a model; an empty queue takes any request. @default {2_000_000} */
-  readonly maxQueueTokens?: number | undefined;
-  /** Texts of one request. Default: any number. */
-  readonly maxBatchSize?: number | undefined;
-  /** Bytes of a body. @default {64_000_000} */
-  readonly maxBody?: number | undefined;
-  /** Milliseconds that the model may take for a request. Default: any time. */
-  readonly timeout?: number | undefined;
-  /** Milliseconds without work after which a model is unloaded. Default: never. */
-  readonly keepAlive?: number | undefined;
-  /** Hears of each request, and of models that are loaded and unloaded. There is no text of a request in it. */
-  readonly onLog?: ((entry: LogEntry) => void) | undefined;
-}
 
 /** A handler of requests. */
 export interface Handler {
@@ -58,6 +38,7 @@ const MOST_TOKENS = 2_000_000;
  * @param models The models, each with its role and names.
  * @param options See {@linkcode HandlerOptions}.
  * @returns The handler; a model that is no `Llama` yet is loaded by `ready()`, or by the first request for it.
+ * @throws {TypeError} when there is no option of a name; the message names those that there are.
  * @throws {RangeError} when two models of a role have the same name, or every origin is allowed without a key.
  * @example
  * ```ts ignore
@@ -68,6 +49,7 @@ const MOST_TOKENS = 2_000_000;
  * ```
  */
 export function createHandler(models: readonly ModelOptions[], options: HandlerOptions = {}): Handler {
+  checkHandlerOptions(models, options);
   const { names: _, ...handler } = handlerOf(models, options);
   return handler;
 }

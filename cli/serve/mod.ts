@@ -12,7 +12,8 @@
  *
  * @module
  */
-export { createHandler, type Handler, type HandlerOptions } from "./handler.ts";
+export { createHandler, type Handler } from "./handler.ts";
 export type { GuardOptions } from "./guard.ts";
 export type { LogEntry } from "./log.ts";
+export type { HandlerOptions } from "./options.ts";
 export type { ModelOptions, Role } from "./served_model.ts";
