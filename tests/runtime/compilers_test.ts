@@ -3,11 +3,15 @@ import { test } from "node:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assertEquals } from "@std/assert";
+import * as building from "../../build/mod.ts";
+import * as converting from "../../convert.ts";
+import * as main from "../../mod.ts";
 import type { Llama } from "../../mod.ts";
+import * as models from "../../models.ts";
 import { callsOf, optionsOf } from "../support/calls.ts";
 import { inDirectory } from "../support/checkpoint.ts";
-import { findProgram, runChild } from "../support/child.ts";
-import { compilers } from "../support/npm_package.ts";
+import { runChild } from "../support/child.ts";
+import { AS_BUN_INIT, errorsOf, linkTypes, noCompilers } from "../support/compilers.ts";
 import { serveNpm } from "../support/npm_registry.ts";
 import {
   assertExample,
@@ -23,14 +27,7 @@ import {
   withoutPrebuilt,
 } from "../support/packaging.ts";
 
-const found = await compilers();
-const COMPILERS = "directory" in found ? join(found.directory, "node_modules") : "";
-const node = findProgram("node");
-const missing = !("directory" in found)
-  ? `TypeScript's compilers cannot be had: ${found.reason}`
-  : !npm || !node || !deno
-  ? "npm, node or deno is not on PATH"
-  : undefined;
+const missing = noCompilers ?? (!npm || !deno ? "npm or deno is not on PATH" : undefined);
 if (missing) console.warn(`compilers_test: NOT tried: ${missing}`);
 
 // A compiler finds the same whoever starts it, and takes its time: each of the two runtimes starts a part.
@@ -55,21 +52,7 @@ const COMMON = {
  */
 const PROJECTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "Node's resolution, emitting": { module: "NodeNext", lib: ["ESNext"], types: ["node"], outDir: "dist" },
-  "as bun init writes it": {
-    module: "Preserve",
-    lib: ["ESNext"],
-    target: "ESNext",
-    types: ["bun"],
-    moduleDetection: "force",
-    jsx: "react-jsx",
-    allowJs: true,
-    allowImportingTsExtensions: true,
-    verbatimModuleSyntax: true,
-    noEmit: true,
-    noFallthroughCasesInSwitch: true,
-    noUncheckedIndexedAccess: true,
-    noImplicitOverride: true,
-  },
+  "as bun init writes it": AS_BUN_INIT,
   "a bundler's resolution, emitting": { ...BUNDLER, lib: ["ESNext", "DOM"], declaration: true },
   "no types of any runtime": { module: "NodeNext", lib: ["ESNext"] },
   "a library of 2022": { ...BUNDLER, lib: ["ES2022", "DOM"], allowImportingTsExtensions: true, noEmit: true },
@@ -109,20 +92,10 @@ export function rows(llama: Llama, items: { body: string }[]): Promise<{ body: s
 export const rest: unknown[] = [build, convert, models];
 `;
 
-/** Runs a compiler in a folder and gives what it found: `main.ts(3,4): error …`. */
-async function errorsOf(compiler: string, folder: string): Promise<string[]> {
-  const tsc = join(COMPILERS, compiler, "bin", "tsc");
-  const { stdout, stderr } = await runChild(node!, [tsc, "-p", folder, "--pretty", "false"], {
-    cwd: folder,
-    timeout: 120_000,
-  });
-  return `${stdout}${stderr}`.split("\n").filter((line) => line !== "" && !line.startsWith(" "));
-}
-
 /** Makes a project of a user, with npm's package and the types of the runtimes installed. */
 function makeProject(folder: string, installed: string, options: object, program: string): void {
   mkdirSync(join(folder, "node_modules"), { recursive: true });
-  for (const name of ["@types", "bun-types"]) symlinkSync(join(COMPILERS, name), join(folder, "node_modules", name));
+  linkTypes(folder);
   symlinkSync(join(installed, "node_modules", "@llamasaur"), join(folder, "node_modules", "@llamasaur"));
   writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
   const settings = { compilerOptions: { ...COMMON, ...options }, files: ["main.ts"] };
@@ -187,28 +160,31 @@ test("deno check of npm's package finds no error, whatever a project's compilerO
   });
 });
 
-/** Where the functions with options are; the others are methods of a Llama. */
-const MODULES: Readonly<Record<string, readonly string[]>> = {
-  "@llamasaur/llamasaur": ["Llama", "listDevices"],
-  "@llamasaur/llamasaur/build": ["build"],
-  "@llamasaur/llamasaur/convert": ["convert", "quantize"],
-  "@llamasaur/llamasaur/models": ["download"],
+/** The entries with functions that take options; the others are methods of a Llama. */
+const ENTRIES: Readonly<Record<string, object>> = {
+  "@llamasaur/llamasaur": main,
+  "@llamasaur/llamasaur/build": building,
+  "@llamasaur/llamasaur/convert": converting,
+  "@llamasaur/llamasaur/models": models,
 };
 
 test("an option that does not exist is an error at that option, for each option of each function", onBun, async () => {
-  const lines = Object.entries(MODULES).map(([from, names]) => `import { ${names.join(", ")} } from "${from}";`);
+  const calls = callsOf({ info: { contextLength: 8, dimensions: 8 } } as unknown as Llama, "");
+  const wanting = ["Llama", ...calls.filter(({ options }) => options !== undefined).map(({ name }) => name)];
+  const lines = Object.entries(ENTRIES).map(([from, entry]) =>
+    `import { ${wanting.filter((name) => name in entry).join(", ")} } from "${from}";`
+  );
   lines.push("declare const llama: Llama;");
   const wanted: string[] = [];
   const add = (before: string, option: string, after: string): void => {
     lines.push(`${before}${option}: 1 as never${after}`);
     wanted.push(`main.ts(${lines.length},${before.length + 1})`);
   };
-  for (const call of callsOf({ info: { contextLength: 8, dimensions: 8 } } as unknown as Llama, "")) {
+  for (const call of calls) {
     const { at } = call.options ?? {};
     if (at === undefined) continue;
-    const callee = /\./.test(call.name) || Object.values(MODULES).flat().includes(call.name)
-      ? call.name
-      : `llama.${call.name}`;
+    const isFunction = Object.values(ENTRIES).some((entry) => call.name in entry);
+    const callee = isFunction || call.name.includes(".") ? call.name : `llama.${call.name}`;
     const args = call.args.slice(0, at).map((arg) => `${JSON.stringify(arg)}, `).join("");
     for (const option of optionsOf(call)) add(`${callee}(${args}{ `, `${option}x`, " });");
   }

@@ -6,6 +6,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { VERSION } from "../../ffi/version.ts";
 import { inDirectory } from "../support/checkpoint.ts";
 import { findProgram, ROOT, runChild } from "../support/child.ts";
+import { AS_BUN_INIT, errorsOf, linkTypes, noCompilers } from "../support/compilers.ts";
 import { isPublished, servePackage } from "../support/package_server.ts";
 import { serveNpm } from "../support/npm_registry.ts";
 import {
@@ -26,9 +27,10 @@ import {
 } from "../support/packaging.ts";
 
 if (noBuild) console.warn(`packaging_test: builds of the package are NOT tried: ${noBuild}`);
+if (noCompilers) console.warn(`packaging_test: a project on Bun is NOT type-checked: ${noCompilers}`);
 if (!npm) console.warn("packaging_test: the npm tarball is NOT tried: npm is not on PATH");
 
-const slow = { timeout: 120_000 };
+const slow = { timeout: 180_000 };
 const node = findProgram("node");
 
 /** Makes an empty folder below one that is thrown away. */
@@ -127,7 +129,7 @@ test("the package over HTTP has every entry of deno.json", { ...slow, skip: !den
   });
 });
 
-test("the tarball in an empty project has a command that builds, and runs README's first example on Bun", {
+test("the tarball in an empty project has a command that builds, and checks and runs README's first example on Bun", {
   ...slow,
   skip: noBuild !== undefined || !bun || !npm,
 }, async () => {
@@ -142,6 +144,12 @@ test("the tarball in an empty project has a command that builds, and runs README
     assertEquals(added.code, 0, added.stderr);
 
     writeFileSync(join(cwd, "main.ts"), firstExample("@llamasaur/llamasaur"));
+    if (noCompilers === undefined) {
+      const compilerOptions = { ...AS_BUN_INIT, skipLibCheck: false, skipDefaultLibCheck: true };
+      writeFileSync(join(cwd, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+      linkTypes(cwd);
+      assertEquals(await errorsOf("typescript-newest", cwd), []);
+    }
     const missing = await run(bun!, "main.ts");
     assertEquals(missing.code, 1);
     assertStringIncludes(missing.stderr, "Build it with: bunx llamasaur-build");
