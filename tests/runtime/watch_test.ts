@@ -50,6 +50,7 @@ test(`${SAVES} saves under a watcher leave one model and its lanes`, slow, async
   await inDirectory(async (directory) => {
     const main = join(directory, "main.ts");
     writeFileSync(main, program(1));
+    // Bun begins a new process at a save; `bun --hot` keeps what is on globalThis, so that there no run is dead.
     const [command, flags] = isDeno ? [deno!, ["run", "-A", "--no-check", "--watch"]] : [bun!, ["--watch"]];
     const child = spawn("/usr/bin/env", [command, ...flags, main], { stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
