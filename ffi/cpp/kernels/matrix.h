@@ -15,6 +15,7 @@ class Matrix {
 
     int64_t inputs() const { return columns; }
     int64_t outputs() const { return (int64_t) numbers.size() / columns; }
+    size_t  bytes() const { return (numbers.size() + bias.size() + panels.size()) * sizeof(float); }
 
     // Multiplies n rows of inputs into n rows of outputs. By the kernels where `scratch` is there and the processor has them;
     // either way each number is summed in an order that neither n nor another row changes.

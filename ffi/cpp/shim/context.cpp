@@ -155,7 +155,9 @@ void measure(const LaneContext & context, double * out) {
     const bool   logits  = !context.answers.empty() || !cleared_pages_are_free();
     const size_t numbers = (logits ? (size_t) llama_vocab_n_tokens(llama_model_get_vocab(model)) : 0) +
                            (embeds ? (size_t) llama_model_n_embd_out(model) : 0);
-    out[MEMORY_WEIGHTS]   = (double) (sum.model + (context.kernels ? context.model->panelled.bytes() : 0));
+    const Head * const head = context.model->own_head.get();
+    const size_t       scales = context.kernels ? context.model->panelled.bytes() : 0;
+    out[MEMORY_WEIGHTS]   = (double) (sum.model + scales + (head ? head->bytes() : 0));
     out[MEMORY_CACHE]     = (double) sum.context;
     out[MEMORY_COMPUTE]   = (double) sum.compute;
     out[MEMORY_ROW]       = (double) (numbers * sizeof(float));

@@ -100,6 +100,14 @@ void compute_rows(const Head::Step & step, Rows & rows, Scratch * scratch) {
 
 }  // namespace
 
+size_t Head::bytes() const {
+    size_t sum = letters;
+    for (const Step & step : steps) {
+        sum += (step.matrix ? step.matrix->bytes() : 0) + (step.scale.size() + step.shift.size()) * sizeof(float);
+    }
+    return sum;
+}
+
 bool Head::reduces() const {
     return std::any_of(steps.begin(), steps.end(), [](const Step & step) { return is_reduction(step.kind); });
 }

@@ -39,6 +39,8 @@ class Head {
     int64_t width() const { return outputs; }
     // How many numbers of it are in the metadata, and in no tensor that llama.cpp counts.
     int64_t numbers() const { return in_metadata; }
+    // What it takes in memory: its numbers, their panels, and the letters that llama.cpp keeps of those in the metadata.
+    size_t  bytes() const;
 
     // What llama.cpp is asked for where a pooling is asked of us; of each token nothing is reduced.
     Pooling pooling_of_rows(Pooling asked) const;
@@ -53,6 +55,7 @@ class Head {
     bool              classifies  = false;
     int64_t           outputs     = 0;
     int64_t           in_metadata = 0;
+    size_t            letters     = 0;
     Pooling           first       = POOLING_UNSPECIFIED;  // what llama.cpp pools by before the steps
     std::vector<Step> steps;
 };

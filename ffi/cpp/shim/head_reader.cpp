@@ -111,6 +111,7 @@ class HeadReader {
 
     int64_t width;  // of a row after the steps so far
     int64_t in_metadata = 0;
+    size_t  letters     = 0;
 
     // A head that is read in part only is another head.
     void refuse_unread() const {
@@ -209,7 +210,9 @@ class HeadReader {
         if (field.array || field.type != GGUF_TYPE_STRING) {
             throw Unsound(shown + " must be a text of base64");
         }
-        std::vector<float> found = decoded(files.text(field), shown);
+        const std::string  text  = files.text(field);
+        std::vector<float> found = decoded(text, shown);
+        letters += text.size();
         in_metadata += (int64_t) found.size();
         read.insert(key);
         return found;
@@ -309,6 +312,7 @@ std::unique_ptr<const Head> Head::read(const ModelFiles & files, const llama_mod
     }
     head->outputs     = reader.width;
     head->in_metadata = reader.in_metadata;
+    head->letters     = reader.letters;
     const std::string pooling = files.keys().text("general.architecture") + ".pooling_type";
     head->classifies          = !list || files.keys().first(pooling, -1) == LLAMA_POOLING_TYPE_RANK;
     const int64_t labels      = llama_model_n_cls_out(model);

@@ -178,6 +178,24 @@ test("quantize() keeps a head as it is", { skip }, async () => {
   });
 });
 
+test(
+  "info.memory counts a head's numbers, their panels and the letters of them in the metadata",
+  { skip },
+  async () => {
+    await inDirectory(async (directory) => {
+      const outputs = 4096, count = outputs * WIDTH;
+      const head = headOf([`linear a ${outputs}`], { "a.weight": random(count, 1) });
+      await using plain = await Llama.load(await writeModel(directory, {}));
+      await using llama = await Llama.load(await writeModel(directory, head));
+      const more = llama.info.memory.weights - plain.info.memory.weights;
+      const letters = 4 * Math.ceil(4 * count / 3), panels = llama.info.kernels.includes("f32") ? 4 * count : 0;
+      const wanted = 4 * count + letters + panels;
+      assert(more >= wanted && more <= wanted + 1000, `${more} bytes more, and not ${wanted}`);
+      assertEquals(llama.info.size - plain.info.size, 4 * count);
+    });
+  },
+);
+
 const big = (count: number): Weights => ({ "a.weight": new Float32Array(count) });
 const nan = layer["a.weight"]!.slice();
 nan[77] = NaN;
