@@ -1,6 +1,7 @@
 // A fleet of workers that are killed and stopped while they work: on both runtimes in turn, each ended where chance, or a step of a
 // job, wants. What dies is started again.
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { Point } from "../../cli/worker/points.ts";
 import { ROOT } from "./child.ts";
@@ -30,7 +31,7 @@ interface Member {
   readonly child: ChildProcess;
   readonly runtime: Runtime;
   readonly fate: Fate;
-  /** When it was stopped. */
+  /** When it was seen to be stopped. */
   stopped?: number;
 }
 
@@ -105,10 +106,12 @@ export class Fleet {
   /** Lets those go on that were stopped so many milliseconds ago, by themselves or by others. */
   goOn(milliseconds: number): void {
     for (const member of this.#members) {
-      if (member.fate.what === "stop") member.stopped ??= Date.now();
-      if (member.stopped === undefined || Date.now() - member.stopped < milliseconds) continue;
-      if (member.fate.what !== "stop") delete member.stopped;
-      signal(member, "SIGCONT");
+      if (!isStopped(member)) {
+        delete member.stopped;
+        continue;
+      }
+      member.stopped ??= Date.now();
+      if (Date.now() - member.stopped > milliseconds) signal(member, "SIGCONT");
     }
   }
 
@@ -122,6 +125,15 @@ export class Fleet {
     this.onDeath = undefined;
     for (const member of this.#members) signal(member, "SIGKILL");
     await this.ended();
+  }
+}
+
+/** Whether a process is stopped, as Linux tells. */
+function isStopped({ child }: Member): boolean {
+  try {
+    return / T \d/.test(readFileSync(`/proc/${child.pid}/stat`, "utf8").replace(/^.*\)/, ""));
+  } catch {
+    return false; // it has ended
   }
 }
 
