@@ -2,7 +2,7 @@
 import type { Pooling } from "../options.ts";
 import type { Facts } from "./facts.ts";
 import type { Exactness } from "./info.ts";
-import { missingOf, unsaidOf } from "./needed.ts";
+import { missingOf, unreadOf, unsaidOf } from "./needed.ts";
 
 /** A use of an architecture that was compared with the original: a row of the parity table. */
 interface Whole {
@@ -214,7 +214,11 @@ export function exactnessOf(name: string, facts: Facts): Exactness {
   const open = OPEN.filter(({ when }) => when(facts)).map(({ what }) => what);
   const { known, unknown } = compared(facts);
   const lacks = LACKS.filter(({ when }) => when(facts)).map(({ what, remedy }) => `${name} ${what}: ${remedy}`);
-  return { known, lacks: [...lacks, ...partsOf(name, facts)], unknown: [...unknown, ...open, ...unsaidOf(facts)] };
+  return {
+    known,
+    lacks: [...lacks, ...partsOf(name, facts)],
+    unknown: [...unknown, ...open, ...unsaidOf(facts), ...unreadOf(facts)],
+  };
 }
 
 /** One sentence of all parts that are missing, if any are. */

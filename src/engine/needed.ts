@@ -141,3 +141,33 @@ export function unsaidOf(facts: Facts): string[] {
     .filter(({ key, when }) => when(facts) && !facts.meta(key) && !facts.meta(`:list:${key}`))
     .map(({ key, what }) => `${what}: the file has no ${key}, and llama.cpp's own value is taken`);
 }
+
+const WINDOW = "attention.sliding_window";
+const WINDOWED = /^(modern-bert|gemma-embedding|lfm2)$/;
+
+/**
+ * Keys that change a result where they are read (llama-arch.cpp), and that llama.cpp's graphs of the compared architectures
+ * do not read, but for the windows of three: no converter of today writes them there, a newer one may.
+ */
+const UNREAD = [
+  WINDOW,
+  "attention.scale",
+  "attention.output_scale",
+  "attention.value_scale",
+  "attention.temperature_scale",
+  "attention.max_alibi_bias",
+  "attention.clamp_kqv",
+  "attn_logit_softcapping",
+  "final_logit_softcapping",
+  "logit_scale",
+  "residual_scale",
+  "embedding_scale",
+];
+
+/** What a file says of itself that is not computed, as in "what …". */
+export function unreadOf({ architecture, meta }: Facts): string[] {
+  return UNREAD.filter((key) => key !== WINDOW || !WINDOWED.test(architecture))
+    .map((key) => `${architecture}.${key}`)
+    .filter((key) => Number(meta(key) ?? 0) !== 0)
+    .map((key) => `what ${key} changes: the file has it, and llama.cpp's graph of ${architecture} does not read it`);
+}

@@ -39,7 +39,7 @@ function attentionOf(meta: Record<string, string>): { causal: number; causalBy: 
   return { causal: said === "false" ? 0 : 1, causalBy: said === undefined ? "nobody" : "file" };
 }
 
-const SAID = /_token_id$|add_(bos|eos)_token$|lowercase$|freq_base$|sliding_window$|head\.count$|^:list:/;
+const SAID = /_token_id$|add_(bos|eos)_token$|lowercase$|freq_base$|^modern-bert.*sliding_window$|head\.count$|^:list:/;
 
 /** A model of that file. */
 export function fakeModel({ meta = {}, tensors = [], numbers = {}, pooling, labels = [] }: ModelFile): Model {

@@ -77,6 +77,17 @@ test("exactnessOf() leaves open whether a decoder sees the whole text, unless it
   assertEquals(said.unknown.length, 1, said.unknown.join("\n")); // the Dense module
 });
 
+test("exactnessOf() leaves open what a file says and llama.cpp does not read", () => {
+  const own: LoadOptions = { template: "{query} {document}", answers: ["1", "0"] };
+  const saying = (file: ModelFile, key: string, value: string) =>
+    exactnessOf({ ...file, meta: { ...file.meta, [key]: value } }, own).unknown;
+  for (const key of ["attention.sliding_window", "attention.scale", "final_logit_softcapping"]) {
+    assertHas(saying(QWEN3, `qwen3.${key}`, "30"), `what qwen3.${key} changes: the file has it`);
+    assertEquals(saying(QWEN3, `qwen3.${key}`, "0"), []);
+  }
+  assertHas(saying(OURS, "bert.attention.max_alibi_bias", "8.000000"), "what bert.attention.max_alibi_bias changes");
+});
+
 test("exactnessOf() leaves open what was not compared, by name", () => {
   assertHas(exactnessOf({ ...BERT, pooling: "last" }).unknown, "pooling last of bert");
   assertHas(exactnessOf({ ...XLM_R, meta: { ...BERT.meta, "tokenizer.ggml.model": "plamo2" } }).unknown, "plamo2");
