@@ -151,12 +151,12 @@ export class Source {
     return own === undefined ? undefined : before + own * partOf(this.#taken!);
   }
 
-  /** Closes what is open. A reader that waits for bytes would wait on: it is left to the end of the process. */
+  /** Closes what is open. What waits for the bytes of a pipe would wait on: it is left to the end of the process. */
   async close(): Promise<void> {
     const current = this.#current;
     this.#current = undefined;
     if (current?.input.path === "-") process.stdin.destroy();
-    else if (!this.#waiting) await current?.rows.return();
+    else if (!this.#waiting || current?.input.size !== undefined) await current?.rows.return();
   }
 
   get #ended(): boolean {

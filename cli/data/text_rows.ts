@@ -74,17 +74,26 @@ async function behind(
   digest: Digest,
 ): Promise<AsyncIterable<Uint8Array>> {
   let rest: Uint8Array | undefined;
-  while (digest.size < offset) {
-    const { value, done } = await chunks.next();
-    if (done) throw changed(path, `${offset} bytes`, `${digest.size}`);
-    digest.advance(Math.min(digest.size, offset));
-    if (digest.size > offset) rest = value.subarray(value.length - (digest.size - offset));
+  try {
+    while (digest.size < offset) {
+      const { value, done } = await chunks.next();
+      if (done) throw changed(path, `${offset} bytes`, `${digest.size}`);
+      digest.advance(Math.min(digest.size, offset));
+      if (digest.size > offset) rest = value.subarray(value.length - (digest.size - offset));
+    }
+    const found = offset > 0 ? digest.at(offset) : sha256;
+    if (sha256 !== undefined && found !== sha256) throw changed(path, sha256, found!);
+  } catch (error) {
+    await chunks.return();
+    throw error;
   }
-  const found = offset > 0 ? digest.at(offset) : sha256;
-  if (sha256 !== undefined && found !== sha256) throw changed(path, sha256, found!);
   return (async function* () {
-    if (rest) yield rest;
-    yield* chunks;
+    try {
+      if (rest) yield rest;
+      yield* chunks;
+    } finally {
+      await chunks.return(); // closes the file, also where nobody asked for more than the rest
+    }
   })();
 }
 

@@ -1,9 +1,10 @@
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { join } from "@std/path";
+import { Failure } from "../../../cli/failure.ts";
 import { findInputs } from "../../../cli/data/inputs.ts";
 import { parquetEncoder } from "../../../cli/data/parquet_output.ts";
 import { Source } from "../../../cli/data/source.ts";
@@ -69,3 +70,41 @@ for (const name of ["in.jsonl", "in.jsonl.gz", "in.parquet"]) {
     });
   });
 }
+
+// Bun ends a process that leaves a file to the garbage collector.
+test("Source leaves no file open that has changed, or that it read in part", {
+  skip: !existsSync("/proc/self/fd"),
+}, async () => {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "in.jsonl");
+    writeJsonl(path, ROWS, 3);
+    const inputs = await findInputs([path], undefined);
+    const open = (): string[] => {
+      return readdirSync("/proc/self/fd").flatMap((fd) => {
+        try {
+          return [readlinkSync(`/proc/self/fd/${fd}`)];
+        } catch {
+          return []; // that of the folder itself
+        }
+      }).filter((one) => one.endsWith("in.jsonl"));
+    };
+    const first = new Source(inputs, READING);
+    const { position } = await first.take(10);
+    await first.close();
+    assertEquals(open(), []);
+    const again = new Source(inputs, READING, position);
+    await again.take(1); // the rest of a chunk, and no more
+    await again.close();
+    assertEquals(open(), []);
+    const reading = new Source(inputs, READING);
+    const taken = reading.take(ROWS);
+    await reading.close(); // meanwhile
+    await taken.catch(() => {});
+    await reading.close();
+    assertEquals(open(), []);
+    const other = new Source(inputs, READING, { ...position!, sha256: "another" });
+    await assertRejects(() => other.take(10), Failure, "has changed");
+    await other.close();
+    assertEquals(open(), []);
+  });
+});
