@@ -25,6 +25,7 @@ const ROOT = fileURLToPath(packageRoot());
 const MODEL = join(ROOT, "models", "all-minilm-l6-v2-q8_0.gguf");
 const MOST_DIFFERENT = 5000;
 const TICKS = 100; // of /proc, a second
+const IDLE_SECONDS = 20;
 
 interface Spent {
   readonly seconds: number;
@@ -194,7 +195,7 @@ async function sleep(seconds: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 }
 
-/** What a worker without work does in half a minute. */
+/** What a worker without work does. */
 async function idle(): Promise<string> {
   await fill(["one text"]);
   await timed(verb("backfill", ...BACKFILL));
@@ -204,11 +205,13 @@ async function idle(): Promise<string> {
   const asked = (): Promise<number> =>
     base.value("select xact_commit + xact_rollback from pg_stat_database where datname = current_database()");
   const [before, processor] = [await asked(), processorOf(child.pid!)];
-  await sleep(30);
+  await sleep(IDLE_SECONDS);
   const [transactions, used] = [await asked() - before, processorOf(child.pid!) - processor];
   child.kill("SIGTERM");
   await new Promise((resolve) => child.on("close", resolve));
-  return `idle: ${(transactions / 30).toFixed(2)} transactions/s, ${(100 * used / 30).toFixed(1)} % of a core`;
+  return `idle: ${(transactions / IDLE_SECONDS).toFixed(2)} transactions/s, ${
+    (100 * used / IDLE_SECONDS).toFixed(1)
+  } % of a core`;
 }
 
 /** How long a killed worker's job takes to be another's. */

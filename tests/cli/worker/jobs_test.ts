@@ -97,19 +97,19 @@ test("jobs pause keeps workers from a generation until resume, and cancel ends i
   assertEquals((await bench.backfill()).rows, 20);
 });
 
-for (
-  const [args, told] of [
-    [["explode"], 'Cannot run jobs "explode": it must be one of status, failures'],
-    [["status", "--key", "1"], "Cannot take --key with status"],
-    [["--into", "none"], 'Cannot take --into "none"'],
-    [["--fingerprint", "none"], "Cannot find a generation"],
-  ] as const
-) {
-  test(`jobs ${args.join(" ")} is exit code 2`, { skip }, async () => {
-    await using bench = await Bench.make(1);
-    await bench.backfill();
+test("jobs that are asked for wrongly are exit code 2", { skip }, async () => {
+  await using bench = await Bench.make(1);
+  await bench.backfill();
+  for (
+    const [args, told] of [
+      [["explode"], 'Cannot run jobs "explode": it must be one of status, failures'],
+      [["status", "--key", "1"], "Cannot take --key with status"],
+      [["--into", "none"], 'Cannot take --into "none"'],
+      [["--fingerprint", "none"], "Cannot find a generation"],
+    ] as const
+  ) {
     const { code, stderr } = await bench.run("jobs", args);
     assertEquals(code, 2, stderr);
     assertStringIncludes(stderr, told);
-  });
-}
+  }
+});
