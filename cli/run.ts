@@ -84,7 +84,7 @@ function optionOf({ flags, description, choices, default: standard, read, env }:
   if (choices) option.choices(choices);
   if (standard !== undefined) option.default(standard);
   if (read) option.argParser(read);
-  if (env && !ofSwitch) option.env(env);
+  if (env && !ofSwitch && process.env[env] !== "") option.env(env); // one that is set to nothing says nothing
   return option;
 }
 

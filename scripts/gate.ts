@@ -41,6 +41,7 @@ const SLOW = [
   "tests/cli/jobs/growth_test.ts",
   "tests/cli/serve/hostile_test.ts",
   "tests/cli/serve/python_test.ts",
+  "tests/runtime/command_line_package_test.ts",
 ];
 
 /** Steps that take long enough to be announced. */

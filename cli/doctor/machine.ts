@@ -4,6 +4,7 @@ import { availableParallelism, cpus, freemem, release, totalmem } from "node:os"
 import process from "node:process";
 import { promisify } from "node:util";
 import { size } from "../layout.ts";
+import { commandLine } from "../program.ts";
 import { VERSION } from "../version.ts";
 import { type Finding, told } from "./finding.ts";
 
@@ -66,7 +67,7 @@ export function permissions(): Finding {
     ? "warning"
     : "note";
   const message = `lacking: ${lacking.map((name) => `--allow-${name}`).join(", ")}`;
-  return { check, state, message, more, remedy: `deno run -A ${mainModule()} doctor`, details };
+  return { check, state, message, more, remedy: allowed(), details };
 }
 
 /** Whether native libraries may be opened: to try without it would ask on a terminal. */
@@ -74,12 +75,12 @@ export function mayOpen(): boolean {
   return !deno || deno.permissions.querySync({ name: "ffi" }).state === "granted";
 }
 
-/** How this program is named in a command. */
-function mainModule(): string {
+/** The command that runs `doctor` with every permission. */
+function allowed(): string {
+  const command = commandLine(["doctor"]);
+  if (command.startsWith("deno ")) return command; // of a checkout, as it was called
   const url = told(() => deno!.mainModule) ?? "";
-  const here = told(() => `file://${process.cwd()}/`);
-  if (here !== undefined && url.startsWith(here)) return url.slice(here.length);
-  return /^(npm|jsr|https):/.test(url) ? url : "jsr:@llamasaur/cli";
+  return `deno run -A ${url.startsWith("file:") ? "npm:llamasaur" : "jsr:@llamasaur/cli"} doctor`;
 }
 
 /** The processor, memory and C library. */

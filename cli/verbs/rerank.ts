@@ -57,7 +57,6 @@ async function run({ args, options }: Given<RerankOptions>, session: Session): P
   const { top, truncate, instruction, label } = options;
   const { signal } = session;
   const ranking: RankingOptions<Document> & { readonly text: (document: Document) => string } = {
-    topN: top,
     truncate,
     instruction,
     label,
@@ -68,13 +67,16 @@ async function run({ args, options }: Given<RerankOptions>, session: Session): P
   const ranked = await llama.rerank(query, documents, ranking);
   session.clear(true);
   const { reranker, fingerprint } = llama.info;
-  const results = ranked.map(({ document: { id, text }, ...rest }) => ({ id, ...rest, text }));
-  if (json) await session.json({ model, reranker, fingerprint, query, documents: documents.length, results });
-  else for (const { score, text } of results) await session.write(`${score.toFixed(4)}  ${quoted(text)}\n`);
-  const cut = ranked.filter(({ truncated }) => truncated).length;
-  if (cut > 0) {
+  const truncated = ranked.filter((one) => one.truncated).length; // of all, also of those that are not shown
+  const results = ranked.slice(0, top).map(({ document: { id, text }, ...rest }) => ({ id, ...rest, text }));
+  if (json) {
+    await session.json({ model, reranker, fingerprint, query, documents: documents.length, truncated, results });
+  } else {
+    for (const { score, text } of results) await session.write(`${score.toFixed(4)}  ${quoted(text)}\n`);
+  }
+  if (truncated > 0) {
     session.say(
-      `${cut} of these ${ranked.length} texts were cut at ${llama.info.maxTokens} tokens; --truncate windows reads them whole`,
+      `${truncated} of ${ranked.length} texts were cut at ${llama.info.maxTokens} tokens; --truncate windows reads them whole`,
     );
   }
 }

@@ -12,7 +12,8 @@ const FOREIGN = [
   /^npm (pack|install)\b/,
   /^bun (add|x llamasaur-build)\b/,
   /^sudo (apt|dnf) install /,
-  /^deno doc /,
+  /^deno (doc|install) /,
+  /^bunx llamasaur\b/,
   /^curl /,
 ];
 const PLACEHOLDER = /^[A-Z][A-Z_]*$/;

@@ -87,7 +87,7 @@ async function make(files, digest) {
   const seen = PACKAGE === "" ? new Set(emitted.keys()) : seenByUsers(emitted);
   for (const [path, text] of emitted) {
     const types = path.replace(/\.map$/, "");
-    if (!types.endsWith(".d.ts")) made.set(path, text);
+    if (!types.endsWith(".d.ts")) made.set(path, path.endsWith(".js") ? script(text) : text);
     else if (seen.has(types)) made.set(path, types === path ? declaration(text, relative(OUT, path)) : text);
   }
   write(made, digest);
@@ -106,6 +106,14 @@ function seenByUsers(emitted) {
     }
   }
   return seen;
+}
+
+/**
+ * A script whose imports name JavaScript. TypeScript 6.0 leaves an import() as it is that stands in a function with `await using`, which
+ * it rewrites for ES2022.
+ */
+function script(text) {
+  return text.replaceAll(/(\bimport\("\.{1,2}\/[^"]+)\.ts"\)/g, '$1.js")'); // as long as it was: the map holds
 }
 
 /** A declaration file whose imports name JavaScript, as Deno's and Node's resolution want it, and that finds its globals. */

@@ -92,6 +92,13 @@ test("a variable of a switch is read as on or off, and anything else is exit cod
   assertStringIncludes(stderr, 'Cannot read LLAMASAUR_LAZY "maybe": it must be 1 or 0');
 });
 
+test("a variable that is set to nothing says nothing", { skip: noModel }, async () => {
+  const names = ["LIBRARY", "DEVICE", "CONTEXTS", "MEMORY_LIMIT", "MODEL"];
+  const env = Object.fromEntries(names.map((name) => [`LLAMASAUR_${name}`, ""]));
+  const { code, stderr } = await runProgram(["embed", "--text", "a", "--model", MODEL], { env });
+  assertEquals(code, 0, stderr);
+});
+
 test("LLAMASAUR_MODEL stands for --model", { skip: noModel }, async () => {
   const { code, stderr } = await runProgram(["embed", "--text", "a"], { env: { LLAMASAUR_MODEL: MODEL } });
   assertEquals(code, 0, stderr);

@@ -26,12 +26,14 @@ export async function serveNpm(packages: readonly Packed[]): Promise<NpmRegistry
   const log: string[] = [];
   const server = createServer(({ url = "" }, response) => {
     const path = decodeURIComponent(url);
-    const found = packages.find(({ manifest }) => path === `/${manifest.name}`);
+    const found = packages.filter(({ manifest }) => path === `/${manifest.name}`);
     const tarball = tarballs.get(path);
-    response.statusCode = found || tarball ? 200 : 404;
+    response.statusCode = found.length > 0 || tarball ? 200 : 404;
     log.push(`${response.statusCode} ${path}`);
     response.setHeader("content-type", tarball ? "application/octet-stream" : "application/json");
-    response.end(tarball ?? JSON.stringify(found ? document(found, origin(), tarballs) : { error: "not found" }));
+    response.end(
+      tarball ?? JSON.stringify(found.length > 0 ? document(found, origin(), tarballs) : { error: "not found" }),
+    );
   });
   const origin = (): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -45,19 +47,23 @@ export async function serveNpm(packages: readonly Packed[]): Promise<NpmRegistry
   };
 }
 
+/** What a registry says of a package's versions; the first is the newest. */
 function document(
-  { manifest, tarball }: Packed,
+  versions: readonly Packed[],
   origin: string,
   tarballs: ReadonlyMap<string, Uint8Array>,
 ): Record<string, unknown> {
-  const path = `/-/${basename(tarball)}`;
-  const bytes = tarballs.get(path)!;
-  const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
-  const shasum = createHash("sha1").update(bytes).digest("hex");
+  const described = versions.map(({ manifest, tarball }) => {
+    const path = `/-/${basename(tarball)}`;
+    const bytes = tarballs.get(path)!;
+    const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
+    const shasum = createHash("sha1").update(bytes).digest("hex");
+    return [manifest.version, { ...manifest, dist: { tarball: origin + path, integrity, shasum } }] as const;
+  });
   return {
-    name: manifest.name,
-    "dist-tags": { latest: manifest.version },
-    versions: { [manifest.version]: { ...manifest, dist: { tarball: origin + path, integrity, shasum } } },
-    time: { [manifest.version]: "2026-01-01T00:00:00.000Z" },
+    name: versions[0]!.manifest.name,
+    "dist-tags": { latest: described[0]![0] },
+    versions: Object.fromEntries(described),
+    time: Object.fromEntries(described.map(([version]) => [version, "2026-01-01T00:00:00.000Z"])),
   };
 }

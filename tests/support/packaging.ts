@@ -73,15 +73,51 @@ console.log(vector.length, dot(vector, vector).toFixed(3));
 `;
 }
 
-/** npm's package of this checkout, as `npm pack` makes it in a folder. */
-export async function pack(directory: string): Promise<Packed> {
+/** npm's package of this checkout, or of a folder in it, as `npm pack` makes it in a folder. */
+export async function pack(directory: string, of = ""): Promise<Packed> {
   const packed = await runChild(npm!, ["pack", "--silent", "--pack-destination", directory], {
+    cwd: join(ROOT, of),
     env: emptyHome(directory),
-    timeout: 90_000,
+    timeout: 180_000,
   });
   assertEquals(packed.code, 0, packed.stderr);
-  const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const manifest = JSON.parse(readFileSync(join(ROOT, of, "package.json"), "utf8"));
   return { manifest, tarball: join(directory, packed.stdout.trim()) };
+}
+
+/** A package of the lock, as far as it is used. */
+interface Locked {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+/** The packages that the command line needs, made of what is in `node_modules`. */
+export async function packDependencies(directory: string): Promise<Packed[]> {
+  const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+    packages: Readonly<Record<string, Locked>>;
+  };
+  const found = new Set<string>();
+  const add = (from: string): void => {
+    const { dependencies, optionalDependencies } = packages[from] ?? {};
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+      const nested = `${from}/node_modules/${name}`;
+      const place = nested in packages ? nested : `node_modules/${name}`;
+      if (name === "@llamasaur/llamasaur" || found.has(place)) continue;
+      found.add(place);
+      add(place);
+    }
+  };
+  add("cli");
+  const packed = [...found].map(async (place): Promise<Packed> => {
+    const manifest = JSON.parse(readFileSync(join(ROOT, place, "package.json"), "utf8"));
+    const tarball = join(directory, `${manifest.name.replaceAll(/[@/]/g, "_")}-${manifest.version}.tgz`);
+    const flags = ["--exclude=./node_modules", "--transform=s,^\\.,package,", "-C", join(ROOT, place), "."];
+    const { code, stderr } = await runChild("tar", ["-czf", tarball, ...flags]);
+    assertEquals(code, 0, stderr);
+    return { manifest, tarball };
+  });
+  // The newest version first; a nested one is an older one.
+  return (await Promise.all(packed)).sort((a, b) => Number(b.manifest.version > a.manifest.version) - 0.5);
 }
 
 /** The same for a registry that has no prebuilt packages: Deno takes nothing whose dependency no registry knows. */

@@ -17,6 +17,7 @@ const KEYS = {
   fingerprint: "string",
   query: "string",
   documents: "number",
+  truncated: "number",
   results: "object",
 };
 const RESULT = {
@@ -61,14 +62,16 @@ test("llamasaur rerank --json gives what rerank() gives, of lines, JSONL and --t
 
 test("llamasaur rerank prints scores and texts, best first, and tells what was cut", { skip }, async () => {
   const long = "word ".repeat(400);
-  const { code, stdout, stderr } = await runProgram(["rerank", "yellow fruit", "-"], {
-    env,
-    stdin: [...TEXTS, long].join("\n"),
-  });
+  const stdin = [...TEXTS, long].join("\n");
+  const { code, stdout, stderr } = await runProgram(["rerank", "yellow fruit", "-"], { env, stdin });
   assertEquals(code, 0);
   assertEquals(stdout.split("\n")[0]!.replace(/^0\.\d{4} {2}/, ""), '"Bananas are yellow."');
   assertEquals(stdout.split("\n").length, 5);
-  assertStringIncludes(stderr, "1 of these 4 texts were cut at 256 tokens; --truncate windows reads them whole");
+  const told = "1 of 4 texts were cut at 256 tokens; --truncate windows reads them whole";
+  assertStringIncludes(stderr, told);
+  const best = await runProgram(["rerank", "yellow fruit", "-", "--top", "1"], { env, stdin }); // which was not cut
+  assertEquals(best.stdout.split("\n").length, 2);
+  assertStringIncludes(best.stderr, told);
 });
 
 test("llamasaur rerank names what is wrong, with its exit code", { skip }, async () => {
