@@ -204,7 +204,7 @@ async function rage(
   let nextStop = 10_000;
   while (over() < most) {
     await new Promise((resolve) => setTimeout(resolve, 200));
-    fleet.goOn(15_000);
+    fleet.goOn(25_000); // another has to find the job lost, and do it, meanwhile
     if (over() < kills && over() > nextKill) {
       fleet.kill((top) => draw(0, top));
       nextKill += -Math.log(draw(1, 1000) / 1001) * every;
