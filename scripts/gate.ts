@@ -42,6 +42,7 @@ const SLOW = [
   "tests/cli/serve/hostile_test.ts",
   "tests/cli/serve/python_test.ts",
   "tests/runtime/command_line_package_test.ts",
+  "tests/cli/serve/soak_test.ts",
 ];
 
 /** Steps that take long enough to be announced. */

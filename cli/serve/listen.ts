@@ -73,7 +73,12 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, fetch
   });
   try {
     const response = await fetch(requestOf(incoming, gone.signal));
-    outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+    // A body that was refused unread would stand before the connection's next request, which then waits for ever.
+    const unread = !incoming.complete;
+    outgoing.writeHead(response.status, {
+      ...Object.fromEntries(response.headers),
+      ...(unread && { connection: "close" }),
+    });
     if (response.body !== null && incoming.method !== "HEAD") {
       for await (const chunk of response.body) {
         if (!outgoing.write(chunk)) await drained(outgoing);
@@ -81,6 +86,7 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, fetch
       }
     }
     outgoing.end();
+    if (unread) incoming.resume();
   } catch {
     // What no Request can be made of: a Host or a path that is no URL. The handler itself never rejects.
     if (!outgoing.headersSent) outgoing.writeHead(400);

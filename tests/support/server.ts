@@ -40,6 +40,11 @@ export class TestServer implements AsyncDisposable {
     return await TestServer.of([...command, ...words, "serve", "--port", "0", ...args], env, ROOT);
   }
 
+  /** Starts a server by another program than cli/main.ts. */
+  static async by(program: readonly string[], args: readonly string[]): Promise<TestServer> {
+    return await TestServer.of(["/usr/bin/env", ...program, "serve", "--port", "0", ...args], {}, ROOT);
+  }
+
   /** Starts a server by a line as a shell reads it. */
   static async paste(line: string, env: Record<string, string>, cwd: string): Promise<TestServer> {
     return await TestServer.of(["/bin/sh", "-c", `exec ${line}`], env, cwd);

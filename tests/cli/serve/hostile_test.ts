@@ -183,6 +183,16 @@ test(
   },
 );
 
+test("a body that was refused unread keeps no later request waiting", { skip }, async () => {
+  for (let i = 0; i < 3; i++) { // on Deno every connection of a refused body hung at its next request
+    const answers = [];
+    for (const input of ["a".repeat(65_000_000), "b"]) {
+      answers.push(await server.ask("/v1/embeddings", { input }).catch(() => ({ status: 413 }))); // or it is closed
+    }
+    assertEquals(answers.map(({ status }) => status), [413, 200]);
+  }
+});
+
 test("after all of that the server answers, and had no 5xx", { skip }, async () => {
   assertEquals((await server.ask("/v1/embeddings", { input: "a" })).status, 200);
   assert(!/ status=5\d\d |^error |Warning/m.test(server.log), server.log.slice(-2000));
