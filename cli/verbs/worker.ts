@@ -22,8 +22,8 @@ export const verb: Verb<WorkerOptions> = {
     DATABASE,
     {
       flags: "--model <model>",
-      description:
-        "a model whose jobs it takes: a GGUF file, a name of the catalogue or hf:…; repeatable (LLAMASAUR_MODEL)",
+      description: "a model whose jobs it takes: a GGUF file, a name of the catalogue or hf:…; repeatable",
+      env: "LLAMASAUR_MODEL",
       read: collected,
     },
     ...MODEL_OPTIONS.filter(({ flags }) => !flags.startsWith("--model")),

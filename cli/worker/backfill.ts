@@ -54,7 +54,7 @@ export async function backfill(options: BackfillOptions, session: Session): Prom
     });
     const found = await find(database, asked);
     const type = await vectorType(database, options.type);
-    await using llama = await loadModel(model, { contexts: 1, ...options }, session);
+    await using llama = await loadModel(model, { ...(!options.dryRun && { contexts: 1 }), ...options }, session);
     const { dimensions, embed, fingerprint } = settle(llama, options);
     const { source, key, text, target } = found;
     if (target.table) await checkTarget(database, target.table, key, type, dimensions);

@@ -58,23 +58,32 @@ export async function claim(db: Db, boss: Boss, generation: Generation): Promise
   return { ...found, where: where || undefined, generation, attempt, isSuspect };
 }
 
-/** Notes that an attempt begins, and how long its worker may be silent. */
+/**
+ * Notes that an attempt begins, and how long its worker may be silent.
+ *
+ * @returns Whether the job is still this worker's; nothing is noted of one that is not.
+ */
 export async function note(
   db: Db,
   { job, generation, attempt }: Claim,
   worker: string,
   heartbeat: number,
-): Promise<void> {
-  await rowsOf(
+): Promise<boolean> {
+  const [beaten] = await rowsOf(
     db,
     `with beat as (
        update ${QUEUE_SCHEMA}.job set heartbeat_seconds = $5
-       where name = $6 and id = $2 and retry_count = $3 and state = 'active'
+       where name = $6 and id = $2 and retry_count = $3 and state = 'active' returning id, retry_count
+     ), noted as (
+       insert into llamasaur.attempts (job, claim, retry_count, worker)
+       select $1::uuid, id, retry_count, $4::text from beat on conflict do nothing
      )
-     insert into llamasaur.attempts (job, claim, retry_count, worker) values ($1, $2, $3, $4) on conflict do nothing`,
+     select from beat`,
     ...[job, attempt.id, attempt.retryCount, worker, heartbeat, generation.queue],
   );
+  if (beaten === undefined) return false;
   await reach("noted");
+  return true;
 }
 
 /** Ends an attempt. */

@@ -85,6 +85,10 @@ export class Database implements Db {
     const reserved = await this.#sql.reserve(); // several statements, of which one may begin a transaction
     try {
       return await run(reserved, text, values);
+    } catch (error) {
+      // A transaction that the text began is still open there, and whoever had the connection next would be in it.
+      if (isAnswer(error)) await reserved.unsafe("rollback").catch(() => {});
+      throw error;
     } finally {
       reserved.release();
     }
@@ -110,6 +114,11 @@ export class Database implements Db {
   async close(): Promise<void> {
     await this.#sql.end({ timeout: 5 });
   }
+}
+
+/** Whether the server refused a statement, and the connection goes on. */
+function isAnswer(error: unknown): boolean {
+  return (error as { readonly severity?: string }).severity === "ERROR";
 }
 
 /** Runs a statement; pg-boss wants a list of results where there were several. */
@@ -154,6 +163,12 @@ function addressOf(url: string): Address {
   const [, user, password, hosts, path, query] =
     /^postgres(?:ql)?:\/\/(?:([^:@/?]*)(?::([^@/]*))?@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/.exec(url) ?? [];
   if (hosts === undefined) throw new UsageError(`Cannot read the address of the database: ${WANTED}`);
+  if (`${hosts}${path}${query}`.includes("@")) { // a part of the password would pass for a host, and be told
+    throw new UsageError(
+      "Cannot read the address of the database: there is an @ behind the one before the host; in a user, a password or a " +
+        "path write %40 for @, %2F for / and %3F for ?",
+    );
+  }
   const more = Object.fromEntries(new URLSearchParams(query));
   const unknown = Object.keys(more).find((key) =>
     !["sslmode", "sslrootcert", "host", "port", "connect_timeout"].includes(key)
@@ -220,20 +235,26 @@ export function codeOf(error: unknown): string {
 
 /** Whether an error is of PostgreSQL or of the way to it, and not of ours. */
 export function isOfDatabase(error: unknown): boolean {
-  return error instanceof Error && (error.name === "PostgresError" || PASSING.test(codeOf(error)));
+  return error instanceof Error && (error.name === "PostgresError" || isPassing(error));
 }
 
 /**
- * Codes of what passes: the way to the server is broken (08, the driver's and the system's names), it is restarting or full
- * (57P, 53), it reads only since a failover (25006), a transaction was idle for too long (25P03), a deadlock, a serialisation
- * failure, a lock that was not had (40, 55P03).
+ * Codes of a database that is away: the way to it is broken (08, the driver's and the system's names), it is restarting or
+ * full (57P, 53), it reads only since a failover (25006), a transaction was idle for too long (25P03).
  */
-const PASSING =
-  /^(08|53|40|57P0|25006|25P03|55P03|57014|CONN|CONNECTION_|ECONN|EPIPE|ENOENT|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN)/;
+const AWAY = /^(08|53|57P0|25006|25P03|CONN|CONNECTION_|ECONN|EPIPE|ENOENT|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN)/;
+
+/** Codes of a statement that is to be tried again: a deadlock, a serialisation failure, a lock that was not had, a time limit. */
+const AGAIN = /^(40|55P03|57014)/;
+
+/** Whether an error says that the database is away. */
+export function isAway(error: unknown): boolean {
+  return AWAY.test(codeOf(error));
+}
 
 /** Whether an error of the database goes away by itself. */
 export function isPassing(error: unknown): boolean {
-  return PASSING.test(codeOf(error));
+  return isAway(error) || AGAIN.test(codeOf(error));
 }
 
 /** What is told of an error of the database: never its words, for these may quote a row. */
@@ -244,11 +265,20 @@ export function told(error: unknown): string {
   return constraint ? `${what}, ${quoted(constraint)}` : what;
 }
 
-/** The failure for a database that cannot be reached, or does not let us in. */
+/** What an error that passes is, as the end of a sentence about the database. */
+export function passing(error: unknown): string {
+  if (isAway(error)) return `is away (${told(error)})`;
+  return codeOf(error) === "57014"
+    ? `cancelled a statement (${told(error)}): its statement_timeout may be too short, or somebody did`
+    : `had no lock for a statement (${told(error)})`;
+}
+
+/** The failure for a database that is away or does not let us in, or that has no time for a statement. */
 export function unreachable(place: string, error: unknown): Failure {
-  return new Failure(
-    `Cannot reach the database ${place}: ${told(error)}; --database, DATABASE_URL or the PG* variables say where it is`,
-    EXIT.failed,
-    { cause: error },
-  );
+  const words = isPassing(error) && !isAway(error)
+    ? `Cannot go on: the database ${place} ${passing(error)}; run it again`
+    : `Cannot reach the database ${place}: ${
+      told(error)
+    }; --database, DATABASE_URL or the PG* variables say where it is`;
+  return new Failure(words, EXIT.failed, { cause: error });
 }

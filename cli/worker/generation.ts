@@ -57,7 +57,8 @@ export async function keepGeneration(db: Db, wanted: Omit<Generation, "id" | "pa
     `insert into llamasaur.generations
        (queue, fingerprint, model, source, target, key, key_types, "text", type, dimensions, options, shard)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-     on conflict (target, fingerprint) do update set options = excluded.options, shard = excluded.shard`,
+     on conflict (target, fingerprint) do update set options = excluded.options, shard = excluded.shard,
+       type = excluded.type, key_types = excluded.key_types, dimensions = excluded.dimensions, model = excluded.model`,
     ...[queue, fingerprint, model, source, target, key, keyTypes, text, type, dimensions, options, shard],
   );
   const [found] = await generations(db, "target = $1 and fingerprint = $2", target, fingerprint);

@@ -4,8 +4,9 @@ import { count, duration } from "../progress.ts";
 import { quoted } from "../quote.ts";
 import type { Session } from "../session.ts";
 import { findTable } from "./catalogue.ts";
-import { Database, type Db, isOfDatabase, isPassing, rowsOf, told, unreachable } from "./database.ts";
+import { Database, type Db, isOfDatabase, isPassing, name, rowsOf, told, unreachable } from "./database.ts";
 import { type Generation, generations, type Key } from "./generation.ts";
+import { Patience } from "./patience.ts";
 import { addJobs, type Boss, deadQueue, startBoss } from "./queue.ts";
 import { checkMade } from "./serving.ts";
 import type { JobsOptions } from "./settings.ts";
@@ -13,6 +14,8 @@ import { type Status, statusOf } from "./status.ts";
 
 /** Rows or jobs of a transaction. */
 const BATCH = 1000;
+/** Milliseconds for which a deed is tried again: a worker had a lock. */
+const PATIENCE = 30_000;
 
 /** Does what is asked. */
 export async function jobs(action: string, options: JobsOptions, session: Session): Promise<void> {
@@ -23,9 +26,11 @@ export async function jobs(action: string, options: JobsOptions, session: Sessio
     if (action === "status") await tellStatus(database, chosen, options, session);
     else if (action === "failures") await tellFailures(database, chosen, options, session);
     else if (action === "retry") {
-      await tellOf("enqueued", await withBoss(database, retry, chosen, options), options, session);
+      const keys = keysOf(chosen, options); // all of them, before anything is changed
+      const deed = (tools: Tools, one: Generation) => retry(tools, one, keys.get(one));
+      await tellOf("enqueued", await withBoss(database, chosen, session, deed), options, session);
     } else if (action === "cancel") {
-      await tellOf("cancelled", await withBoss(database, cancel, chosen, options), options, session);
+      await tellOf("cancelled", await withBoss(database, chosen, session, cancel), options, session);
     } else await pause(database, chosen, action === "pause", session);
   } catch (error) {
     if (!isOfDatabase(error)) throw error;
@@ -39,15 +44,18 @@ export async function jobs(action: string, options: JobsOptions, session: Sessio
 /** The generations that are meant: of a table, of a fingerprint, else all. */
 async function choose(db: Db, { into, fingerprint }: JobsOptions): Promise<Generation[]> {
   const table = into === undefined ? undefined : await findTable(db, into);
+  // Of a table that is gone there is still its name, which has a schema before it unless one was typed.
+  const [first = "", ...more] = into?.split(".") ?? [];
+  const word = table?.sql ?? [first, ...more.length > 0 ? [more.join(".")] : []].map(name).join(".");
+  const found = await generations(
+    db,
+    `($1::text is null or right('.' || target, length($1) + 1) = '.' || $1) and ($2::text is null or fingerprint = $2)`,
+    ...[into === undefined ? null : word, fingerprint ?? null],
+  );
+  if (found.length > 0) return found;
   if (into !== undefined && table === undefined) {
     throw new UsageError(`Cannot take --into ${quoted(into)}: there is no such table`);
   }
-  const found = await generations(
-    db,
-    "($1::text is null or target = $1) and ($2::text is null or fingerprint = $2)",
-    ...[table?.sql ?? null, fingerprint ?? null],
-  );
-  if (found.length > 0) return found;
   throw new UsageError(
     "Cannot find a generation: llamasaur backfill makes one, --into and --fingerprint choose among them",
   );
@@ -70,7 +78,7 @@ async function tellStatus(
 }
 
 function textOf(
-  { source, target, fingerprint, model, paused, jobs, halved, rows, rate, planned, eta }: Status,
+  { source, target, fingerprint, model, paused, jobs, halved, rows, gone, rate, planned, eta }: Status,
 ): string {
   const part = rows && rows.source > 0 ? ` (${Math.floor(100 * (rows.done + rows.failed) / rows.source)} %)` : "";
   const lines = [
@@ -84,6 +92,7 @@ function textOf(
         }${part}`,
       ]
       : []),
+    ...(gone ? [`  rows: not counted, ${gone} is not there any more`] : []),
     `  ${count(rate)} rows/s, ${count(planned)} planned rows left` + (eta ? `, ${duration(eta)}` : ""),
   ];
   return `${lines.join("\n")}\n`;
@@ -115,18 +124,24 @@ async function tellFailures(
   }
 }
 
-type Deed = (database: Database, boss: Boss, generation: Generation, options: JobsOptions) => Promise<number>;
+/** What a deed is done with. */
+interface Tools {
+  readonly database: Database;
+  readonly boss: Boss;
+  readonly patience: Patience;
+}
 
 async function withBoss(
   database: Database,
-  deed: Deed,
   chosen: readonly Generation[],
-  options: JobsOptions,
+  session: Session,
+  deed: (tools: Tools, generation: Generation) => Promise<number>,
 ): Promise<number> {
   const boss = await startBoss(database, false, () => {});
+  const patience = new Patience(database.place, PATIENCE, session.signal, (line) => session.say(line));
   try {
     let sum = 0;
-    for (const generation of chosen) sum += await deed(database, boss, generation, options);
+    for (const generation of chosen) sum += await deed({ database, boss, patience }, generation);
     return sum;
   } finally {
     await boss.stop({ close: false, graceful: false });
@@ -141,51 +156,85 @@ async function tellOf(done: string, sum: number, { json }: JobsOptions, session:
 }
 
 /** Takes rows out of the failures, and enqueues each in a job of its own; sends back what pg-boss gave up on. */
-async function retry(database: Database, boss: Boss, generation: Generation, { key }: JobsOptions): Promise<number> {
-  const keys = key?.map((one) => keyOf(generation, one));
+async function retry(
+  { database, boss, patience }: Tools,
+  generation: Generation,
+  keys: readonly Key[] | undefined,
+): Promise<number> {
   let sum = 0;
   for (let found = BATCH; found === BATCH;) {
-    found = await database.transaction(async (tx) => {
-      const rows = await rowsOf<{ key: Key }>(
-        tx,
-        `delete from llamasaur.failures where generation = $1 and key in (
-           select key from llamasaur.failures where generation = $1 and ($2::jsonb is null or to_jsonb(key) in
-             (select jsonb_array_elements($2::jsonb))) order by key limit ${BATCH} for update)
-         returning key`,
-        ...[generation.id, keys === undefined ? null : JSON.stringify(keys)],
-      );
-      await addJobs(boss, tx, generation, rows.map(({ key }) => ({ low: key, high: key, rows: 1 })));
-      return rows.length;
-    });
+    found = await patience.until(() =>
+      database.transaction(async (tx) => {
+        const rows = await rowsOf<{ key: Key }>(
+          tx,
+          `delete from llamasaur.failures where generation = $1 and key in (
+             select key from llamasaur.failures where generation = $1 and ($2::jsonb is null or to_jsonb(key) in
+               (select jsonb_array_elements($2::jsonb))) order by key limit ${BATCH} for update)
+           returning key`,
+          ...[generation.id, keys === undefined ? null : JSON.stringify(keys)],
+        );
+        await addJobs(boss, tx, generation, rows.map(({ key }) => ({ low: key, high: key, rows: 1 })));
+        return rows.length;
+      })
+    );
     sum += found;
   }
   if (keys === undefined) sum += await boss.redrive(deadQueue(generation.queue), { limit: 1_000_000 });
   return sum;
 }
 
-/** A key as it was typed: its value; of a key of several columns a list in JSON, or values with commas. */
-function keyOf({ key }: Generation, given: string): Key {
-  if (key.length === 1) return [given];
-  const parts: unknown = given.startsWith("[") ? JSON.parse(given) : given.split(",");
-  if (Array.isArray(parts) && parts.length === key.length) return parts.map(String);
-  throw new UsageError(`Cannot read --key: it must have ${key.length} values with commas, or be a list in JSON`);
+/** The keys that were typed, as each generation has them. */
+function keysOf(chosen: readonly Generation[], { key }: JobsOptions): ReadonlyMap<Generation, readonly Key[]> {
+  return new Map(key && chosen.map((generation) => [generation, key.map((one) => keyOf(generation, one))]));
 }
 
-/** Ends open jobs. What a worker has under way it then finds to be no longer its own, and writes nothing. */
-async function cancel(database: Database, boss: Boss, generation: Generation): Promise<number> {
+/** A key as it was typed: its value; of a key of several columns a list in JSON, or values with commas. */
+function keyOf({ key, target }: Generation, given: string): Key {
+  if (key.length === 1) return [given];
+  const parts = given.startsWith("[") ? listOf(given) : given.split(",");
+  if (Array.isArray(parts) && parts.length === key.length) return parts.map(String);
+  throw new UsageError(
+    `Cannot read --key: for ${target} it must have ${key.length} values (${
+      key.join(", ")
+    }) with commas, or be a list in JSON; --into says which table is meant`,
+  );
+}
+
+function listOf(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Ends open jobs. What a worker has under way it then finds to be no longer its own, and writes nothing. pg-boss's row of a
+ * job is locked before ours, as by a worker that writes.
+ */
+async function cancel({ database, boss, patience }: Tools, generation: Generation): Promise<number> {
   let sum = 0;
   for (let found = BATCH; found === BATCH;) {
-    found = await database.transaction(async (tx) => {
-      const ended = await rowsOf<{ id: string }>(
-        tx,
-        `update llamasaur.jobs set ended_at = now(), ending = 'cancelled' where id in (
-           select id from llamasaur.jobs where generation = $1 and ended_at is null limit ${BATCH}) returning id`,
-        generation.id,
-      );
-      if (ended.length > 0) await boss.cancel(generation.queue, ended.map(({ id }) => id), { db: tx });
-      return ended.length;
-    });
-    sum += found;
+    const ended = await patience.until(() =>
+      database.transaction(async (tx) => {
+        const open = await rowsOf<{ id: string }>(
+          tx,
+          `select id from llamasaur.jobs where generation = $1 and ended_at is null limit ${BATCH}`,
+          generation.id,
+        );
+        found = open.length;
+        if (found === 0) return [];
+        const ids = open.map(({ id }) => id);
+        await boss.cancel(generation.queue, ids, { db: tx });
+        return await rowsOf(
+          tx,
+          `update llamasaur.jobs set ended_at = now(), ending = 'cancelled'
+           where id = any($1::uuid[]) and ended_at is null returning id`,
+          ids,
+        );
+      })
+    );
+    sum += ended.length;
   }
   return sum;
 }

@@ -1,7 +1,7 @@
 /** Tries again what the database was away for, until it is back, or patience is over. */
 import { EXIT, Failure } from "../failure.ts";
 import { duration } from "../progress.ts";
-import { isPassing, told } from "./database.ts";
+import { isAway, isPassing, passing, told } from "./database.ts";
 import { pause } from "./turns.ts";
 
 const FIRST_PAUSE = 100; // milliseconds
@@ -34,6 +34,7 @@ export class Patience {
    * @throws {Failure} when the database was away for too long; the signal's reason; any other error as it comes.
    */
   async until<Result>(run: () => Promise<Result>): Promise<Result> {
+    let since: number | undefined; // of this one alone: the others may well go on
     for (let wait = FIRST_PAUSE;; wait = Math.min(LONGEST_PAUSE, 2 * wait)) {
       this.#signal.throwIfAborted();
       try {
@@ -42,7 +43,8 @@ export class Patience {
         return result;
       } catch (error) {
         if (!isPassing(error)) throw error;
-        this.#missed(error);
+        if (isAway(error)) this.#since = this.#missed(error, this.#since);
+        else since = this.#missed(error, since);
       }
       await pause(wait * (0.5 + Math.random()), this.#signal);
     }
@@ -54,18 +56,19 @@ export class Patience {
     this.#since = undefined;
   }
 
-  #missed(error: unknown): void {
+  /** Hears of one more miss. @returns Since when there are misses. */
+  #missed(error: unknown, since: number | undefined): number {
     const now = performance.now();
-    if (this.#since === undefined) {
-      this.#since = now;
-      this.#say(`the database ${this.#place} is away (${told(error)}); trying again`);
+    if (since === undefined) {
+      this.#say(`the database ${this.#place} ${passing(error)}; trying again`);
+      return now;
     }
-    if (now - this.#since <= this.#limit) return;
-    const seconds = duration((now - this.#since) / 1000);
+    if (now - since <= this.#limit) return since;
+    const was = isAway(error) ? "was away for" : `${passing(error)}, again and again for`;
     throw new Failure(
-      `Cannot go on: the database ${this.#place} was away for ${seconds} (${
-        told(error)
-      }); --give-up says how long to wait`,
+      `Cannot go on: the database ${this.#place} ${was} ${duration((now - since) / 1000)}${
+        isAway(error) ? ` (${told(error)})` : ""
+      }; --give-up says how long to wait`,
       EXIT.failed,
       { cause: error },
     );

@@ -1,5 +1,6 @@
 /** Reads the rows of a job that still have no vectors. */
-import { type Db, rowsOf } from "./database.ts";
+import { UsageError } from "../failure.ts";
+import { type Db, isOfDatabase, isPassing, rowsOf, told } from "./database.ts";
 import { type Key, RowSql } from "./generation.ts";
 import type { Claim } from "./claim.ts";
 
@@ -22,6 +23,7 @@ export interface JobRows {
  * Reads the rows of a job.
  *
  * @param part `keys` leaves the texts out.
+ * @throws {UsageError} when the database refuses it: no other worker could read them, and no halving helps.
  */
 export async function rowsOfJob(db: Db, claim: Claim, part: "all" | "keys" = "all"): Promise<JobRows> {
   const { generation, low, high, where, rows: most } = claim;
@@ -34,6 +36,20 @@ export async function rowsOfJob(db: Db, claim: Claim, part: "all" | "keys" = "al
        and not (${sql.isDone("$3")} or ${sql.isFailed("$4")}) ${where ? `and (${where}\n)` : ""}
      order by ${sql.columns} limit $5`,
     ...[low, high, generation.fingerprint, generation.id, most + 1],
-  );
+  ).catch((error) => {
+    throw isOfDatabase(error) && !isPassing(error) ? unreadable(claim, error) : error;
+  });
   return { rows: rows.slice(0, most), next: rows[most]?.key };
+}
+
+function unreadable({ generation: { source }, where }: Claim, error: unknown): UsageError {
+  const remedy = where === undefined
+    ? "docs/worker.md lists the rights that are needed"
+    : "the --where of its backfill is SQL, and may be what is wrong: llamasaur jobs cancel ends the jobs";
+  return new UsageError(
+    `Cannot read the rows of a job of ${source}: the database refused it (${told(error)}); ${remedy}`,
+    {
+      cause: error,
+    },
+  );
 }

@@ -48,8 +48,8 @@ export class Serving {
          exists (select from llamasaur.jobs j where j.generation = g.id and j.ended_at is null) as open
        from llamasaur.generations g where g.paused_at is null order by random()`,
     );
-    for (const { id } of all) {
-      if (this.#known.has(id)) continue;
+    for (const { id, open } of all) {
+      if (!open || this.#known.has(id)) continue; // the tables of one that is finished may be gone
       const [generation] = await generations(db, "id = $1", id);
       const llama = this.#models.find((one) => isOf(one, generation!));
       if (llama) await check(db, generation!);

@@ -20,6 +20,8 @@ export interface Status {
   readonly halved: number;
   /** Rows of the source: done + failed + missing. Undefined where they were not to be counted. */
   readonly rows?: { readonly source: number; readonly done: number; readonly failed: number; readonly missing: number };
+  /** The table that is not there any more, where rows were to be counted. */
+  readonly gone?: string;
   /** Rows a second, of the last minutes. */
   readonly rate: number;
   /** Rows that were planned and are under open jobs. */
@@ -62,9 +64,19 @@ export async function statusOf(db: Db, generation: Generation, withRows: boolean
       givenUp: jobsIn(queue, "failed") + jobsIn(deadQueue(queue), "created", "retry", "active", "failed"),
     },
     halved,
-    ...(withRows && { rows: await countRows(db, generation) }),
+    ...(withRows && await rowsOrGone(db, generation)),
     ...{ rate, planned, eta: planned === 0 ? 0 : rate > 0 ? planned / rate : null },
   };
+}
+
+/** The rows, or which table is not there: a snapshot in which a statement failed could tell nothing more. */
+async function rowsOrGone(db: Db, generation: Generation): Promise<Pick<Status, "rows" | "gone">> {
+  const [gone] = await rowsOf<{ word: string }>(
+    db,
+    "select word from unnest($1::text[]) word where to_regclass(word) is null",
+    [generation.source, generation.target],
+  );
+  return gone ? { gone: gone.word } : { rows: await countRows(db, generation) };
 }
 
 /** Counts the rows of the source by what became of them: one scan. */

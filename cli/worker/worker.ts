@@ -29,6 +29,8 @@ const WRONG_USE = /^(42|28|3D|0A)/;
 
 /** Reason of an abort: another worker has the job. */
 const GONE = Symbol("the job is another worker's");
+/** Reason of an abort: it was told to stop, and its grace is over. */
+const OVER = Symbol("the grace is over");
 
 /** Works. Returns when it was told to stop, or when nothing is left to do. */
 export async function work(options: WorkerOptions, session: Session): Promise<void> {
@@ -40,7 +42,7 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
   const models: Llama[] = [];
   session.signal.addEventListener(
     "abort",
-    () => void pause(options.grace ?? GRACE, hard.signal).then(() => hard.abort()),
+    () => void pause(options.grace ?? GRACE, hard.signal).then(() => hard.abort(OVER)),
   );
   let boss: Boss | undefined;
   try {
@@ -56,13 +58,13 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
     await worker.run();
     say(worker.summary);
   } catch (error) {
-    if (session.signal.aborted && !(error instanceof Failure)) return; // it was told to stop, and has
+    if (error === OVER || session.signal.aborted && error === session.signal.reason) return; // told to stop, and has
     throw wrongUse(error) ?? error;
   } finally {
     hard.abort();
     await boss?.stop({ close: false, graceful: false }).catch(() => {});
-    for (const llama of models) await llama.close();
-    await database.close();
+    const closed = await Promise.allSettled([...models, database].map((one) => one.close()));
+    for (const one of closed) if (one.status === "rejected") session.warn(`Cannot close: ${one.reason}`);
   }
 }
 
@@ -102,6 +104,8 @@ class Worker {
   readonly #places: Places;
   readonly #rate: Rate;
   #looking: Promise<unknown> = Promise.resolve();
+  /** Jobs that the database was away for when they were to be given back. */
+  readonly #owed = new Map<Claim, Ending>();
   #isEmpty = false;
   /** Ends the sleep of whoever looks for a job: one of this worker's has ended, or it is to stop. */
   #wake: () => void = () => {};
@@ -141,8 +145,9 @@ class Worker {
         throw error;
       })
     ));
-    const failed = ended.find(({ status }) => status === "rejected") as PromiseRejectedResult | undefined;
-    if (failed) throw hard.signal.reason instanceof Error ? hard.signal.reason : failed.reason;
+    await this.#settle().catch(() => {}); // away still: the heartbeat gives the jobs back
+    const reasons = ended.flatMap((one) => one.status === "rejected" ? [one.reason] : []);
+    if (reasons.length > 0) throw reasons.find((reason) => reason !== OVER) ?? OVER;
   }
 
   async #loop(): Promise<void> {
@@ -162,6 +167,7 @@ class Worker {
       const claimed = await patience.until(async () => {
         const { ready, open } = await serving.look(database);
         served = ready;
+        await this.#settle();
         if (!open && options.stopWhenEmpty) this.#isEmpty = true;
         return ready && await claim(database, boss, ready.generation);
       });
@@ -189,7 +195,7 @@ class Worker {
     const release = await this.#turns.take(claim.isSuspect);
     try {
       if (this.#stopping) return await this.#giveBack(claim, "void");
-      await patience.until(() => note(database, claim, this.#name, this.#heartbeat));
+      if (!await patience.until(() => note(database, claim, this.#name, this.#heartbeat))) return;
       const outcome = isToHalve(claim)
         ? await patience.until(() => halved(database, claim))
         : await this.#compute(claim, llama, kept.signal);
@@ -224,12 +230,12 @@ class Worker {
     }
   }
 
-  /** Beats until the claim is let go; three times before it would be another's. */
+  /** Beats until the claim is let go; three times before it would be another's, which is pg-boss's time until it is noted. */
   #keep(claim: Claim): Kept {
     const gone = new AbortController();
     const timer = setInterval(() => {
       void touch(this.#parts.boss, claim).then((isOurs) => isOurs || gone.abort(GONE), () => {}); // away: the next beat tells
-    }, this.#heartbeat * 1000 / 3);
+    }, Math.min(this.#heartbeat, HEARTBEAT) * 1000 / 3);
     return {
       signal: AbortSignal.any([gone.signal, this.#parts.hard.signal]),
       letGo: () => clearInterval(timer),
@@ -243,6 +249,10 @@ class Worker {
       return await patience.until(() => end(database, claim, "claim gone"));
     }
     if (hard.signal.aborted) return await this.#giveBack(claim, "given back");
+    if (error instanceof Failure || error instanceof UsageError) { // nothing of the job: it would be so with any
+      await this.#giveBack(claim, "given back");
+      throw error;
+    }
     if (isOfDatabase(error) && !isPassing(error)) {
       if (WRONG_USE.test(codeOf(error))) {
         await this.#giveBack(claim, "given back");
@@ -256,11 +266,20 @@ class Worker {
     throw error;
   }
 
-  /** Gives a job back; a database that is away has it back when the heart has not beaten for long enough. */
+  /** Gives a job back. A database that is away has it back by the heartbeat; that no worker died on it is told later. */
   async #giveBack(claim: Claim, ending: Ending): Promise<void> {
     await giveBack(this.#parts.database, this.#parts.boss, claim, ending).catch((error) => {
       if (!isPassing(error)) throw error;
+      this.#owed.set(claim, ending);
     });
+  }
+
+  /** Gives back what could not be while the database was away. */
+  async #settle(): Promise<void> {
+    for (const [claim, ending] of this.#owed) {
+      await giveBack(this.#parts.database, this.#parts.boss, claim, ending);
+      this.#owed.delete(claim);
+    }
   }
 
   #tell({ rows, losses }: Claim, { ending, failures, jobs }: Outcome): void {

@@ -259,6 +259,9 @@ for (
     ],
     ["postgres://me:secret@host/x?nonsense=1", 'Cannot take "nonsense" in the address'],
     ["postgres://me:secret@host/x?sslmode=verify-full&sslrootcert=/none", "Cannot read sslrootcert /none: ENOENT"],
+    ["postgres://me:se@secret@host/x", "Cannot read the address of the database: there is an @ behind the one before"],
+    ["postgres://me:se/secret@host/x", "write %40 for @, %2F for / and %3F for ?"],
+    ["postgres://me:s@e?secret@host/x", "write %40 for @, %2F for / and %3F for ?"],
     ["postgres://me:secret@127.0.0.1:1/x", "Cannot reach the database x on 127.0.0.1: ECONNREFUSED"],
   ] as const
 ) {

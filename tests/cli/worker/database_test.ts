@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "@std/path";
 import { Database, rowsOf } from "../../../cli/worker/database.ts";
+import { Patience } from "../../../cli/worker/patience.ts";
 import { ROOT } from "../../support/child.ts";
 import { has, Server } from "../../support/postgres.ts";
 import { Bench, runVerb, skip } from "../../support/worker.ts";
@@ -136,6 +137,37 @@ test("sslmode require is TLS, verify-full also checks the authority and the name
     }
   } finally {
     rmSync(folder, { recursive: true });
+  }
+});
+
+test("executeSql() of several statements leaves no aborted transaction behind", { skip }, async () => {
+  await using bench = await Bench.make(0);
+  const database = Database.open(bench.base.url, 1);
+  try {
+    const code = await database.executeSql("begin; select 1 / 0; commit").catch((error) => error.code);
+    assertEquals(code, "22012");
+    assertEquals(await rowsOf(database, "select 1 as one"), [{ one: 1 }]);
+    assertEquals(await database.transaction((tx) => rowsOf(tx, "select 2 as two")), [{ two: 2 }]);
+  } finally {
+    await database.close();
+  }
+});
+
+test("Patience tells a time limit from a database that is away, and gives up on both", async () => {
+  for (
+    const [code, told, away] of [
+      ["57014", /^the database d cancelled a statement \(SQLSTATE 57014\): its statement_timeout/, false],
+      ["55P03", /^the database d had no lock for a statement/, false],
+      ["08006", /^the database d is away \(SQLSTATE 08006\)/, true],
+    ] as const
+  ) {
+    const said: string[] = [];
+    const patience = new Patience("d", 0, new AbortController().signal, (line) => said.push(line));
+    const failed = Object.assign(new Error("made by a test"), { code });
+    const { message } = await patience.until(() => Promise.reject(failed)).catch((error) => error);
+    assertMatch(said.join("\n"), told);
+    assertMatch(message, /^Cannot go on: the database d .* --give-up says how long to wait$/);
+    assertEquals(patience.away, away);
   }
 });
 

@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { writeFileSync } from "node:fs";
 import { Bench, skip } from "../../support/worker.ts";
 
 test("jobs status counts jobs and rows of one moment, and --no-rows leaves the scan out", { skip }, async () => {
@@ -95,6 +96,61 @@ test("jobs pause keeps workers from a generation until resume, and cancel ends i
   await bench.work();
   assertEquals(await base.value("select count(*) from docs_embeddings"), 0);
   assertEquals((await bench.backfill()).rows, 20);
+});
+
+test("jobs retry --key is read for each generation before anything is changed", { skip }, async () => {
+  await using bench = await Bench.make(3);
+  const { base } = bench;
+  await base.rows("update docs set body = '' where id = 2");
+  await base.rows("create table pairs (a int, b text, body text, primary key (a, b))");
+  await bench.backfill();
+  await bench.backfill("--table", "pairs", "--key", "a,b", "--text", "body");
+  await bench.work();
+  for (const key of ["2", "[2", '["2"]']) {
+    const { code, stderr } = await bench.run("jobs", ["retry", "--key", key]);
+    assertEquals(code, 2, stderr);
+    assertStringIncludes(stderr, 'Cannot read --key: for "public"."pairs_embeddings" it must have 2 values (a, b)');
+    assertEquals(await base.value("select count(*) from llamasaur.failures"), 1);
+  }
+  assertEquals(await bench.jobs("retry", "--key", "2", "--into", "docs_embeddings"), { enqueued: 1 });
+});
+
+test(
+  "a generation whose tables are gone stops no worker once it has no jobs, and jobs tells of it",
+  { skip },
+  async () => {
+    await using bench = await Bench.make(3);
+    const { base } = bench;
+    await bench.backfill();
+    await bench.work();
+    await bench.backfill("--into", "other", "--dimensions", "8");
+    await base.rows("drop table docs_embeddings");
+    await bench.work();
+    assertEquals(await base.value("select count(*) from other"), 3);
+    const [gone] = await bench.jobs("--into", "docs_embeddings");
+    assertEquals([gone.rows, gone.gone, gone.jobs.done], [undefined, '"public"."docs_embeddings"', 1]);
+    const { stdout } = await bench.run("jobs", []);
+    assertStringIncludes(stdout, '  rows: not counted, "public"."docs_embeddings" is not there any more\n');
+    assertStringIncludes(stdout, "  rows: 3 done");
+  },
+);
+
+test("jobs cancel waits for a worker that writes, and what that ended stays so", { skip }, async () => {
+  await using bench = await Bench.make(10);
+  const { base } = bench;
+  await bench.backfill();
+  const env = { LLAMASAUR_TEST_STEP: "completed:1:wait", LLAMASAUR_TEST_GATE: bench.file("gate") };
+  const working = bench.worker(["--stop-when-empty"], { env });
+  await bench.until(
+    "select exists (select from pg_stat_activity where state = 'idle in transaction' and datname = current_database())",
+  );
+  const cancelling = bench.jobs("cancel");
+  await bench.until(
+    "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())",
+  );
+  writeFileSync(bench.file("gate"), "");
+  assertEquals([await cancelling, (await working).code], [{ cancelled: 0 }, 0]);
+  assertEquals(await base.rows("select ending from llamasaur.jobs"), [{ ending: "done" }]);
 });
 
 test("jobs that are asked for wrongly are exit code 2", { skip }, async () => {

@@ -219,6 +219,26 @@ test("a deadlock and a serialisation failure are tried again, and are no refusal
   }]);
 });
 
+test("a job whose rows cannot be read is given back, and ends the worker with the fix", { skip }, async () => {
+  await using bench = await Bench.make(4);
+  const { base } = bench;
+  await base.rows("update docs set n = 1");
+  await bench.backfill("--where", "100 / n > 5");
+  await base.rows("update docs set n = 0 where id = 2");
+  const { code, stderr } = await bench.run("worker", ["--model", bench.model, "--stop-when-empty"]);
+  assertEquals(code, 2, stderr);
+  assertStringIncludes(stderr, "the database refused it (SQLSTATE 22012); the --where of its backfill is SQL");
+  assertEquals(await base.rows("select ending from llamasaur.attempts"), [{ ending: "given back" }]);
+});
+
+test("LLAMASAUR_MODEL names the model of a worker", { skip }, async () => {
+  await using bench = await Bench.make(2);
+  await bench.backfill();
+  const env = { LLAMASAUR_MODEL: bench.model };
+  const { code, stderr } = await bench.runProgram("worker", ["--stop-when-empty"], { env });
+  assertEquals([code, (await vectors(bench)).size], [0, 2], stderr);
+});
+
 const WRONG = [
   [
     "alter table docs rename to gone",

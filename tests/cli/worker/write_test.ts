@@ -34,6 +34,11 @@ class Hand implements AsyncDisposable {
     return { claimed, ...await rowsOfJob(this.#database, claimed) };
   }
 
+  /** Notes an attempt. */
+  async note(claimed: Awaited<ReturnType<Hand["take"]>>["claimed"]): Promise<boolean> {
+    return await note(this.#database, claimed, "hand", 30);
+  }
+
   /** Ends a job. */
   async write(claimed: Awaited<ReturnType<Hand["take"]>>["claimed"], rows: ComputedRow[], failures: FailedRow[] = []) {
     return await write(this.#database, this.#boss, claimed, { rows, failures, jobs: [], ending: "done" });
@@ -100,6 +105,7 @@ test("write() writes nothing when the job is another's, and nothing of a transac
   const made = rows.map(({ key, hash }) => ({ key, hash: hash!, chunks: chunks(1, 64) }));
   const other = await hand.take();
   assertEquals([claimed.attempt.retryCount, other.claimed.attempt.retryCount, other.claimed.losses], [0, 1, 1]);
+  assertEquals(await hand.note(claimed), false); // nor is an attempt noted that is none
   assertEquals(await hand.write(claimed, made), false);
   assertEquals(await base.value("select count(*) from docs_embeddings"), 0);
   await base.rows("alter table docs_embeddings add constraint two check (key <> 2)");
