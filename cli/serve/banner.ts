@@ -1,4 +1,5 @@
 /** Says once what is served and where, with the settings of Open WebUI to copy. */
+import { originOf } from "./listen.ts";
 import type { ModelSettings, Settings } from "./settings.ts";
 
 /**
@@ -11,8 +12,7 @@ export function banner(
   port: number,
   listed: readonly string[],
 ): string {
-  const shown = host.includes(":") ? `[${host}]` : host;
-  const url = `http://${shown}:${port}`;
+  const url = originOf(host, port);
   const of = (role: string): readonly ModelSettings[] => models.filter((model) => model.role === role);
   const prompts = ({ names: [name] }: ModelSettings): string => {
     const known = listed.filter((one) => one === `${name}@query` || one === `${name}@document`);

@@ -26,18 +26,32 @@ interface Runtime {
 
 const ANY_SIZE = 2 ** 40; // the handler has a limit of its own, with a message
 
+/** The address of a server; an IPv6 address may come with brackets or without. */
+export function originOf(host: string, port: number): string {
+  const name = unbracketed(host);
+  return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+}
+
+function unbracketed(host: string): string {
+  return host.replace(/^\[(.*)\]$/, "$1");
+}
+
 /** Listens. */
 export async function listen(host: string, port: number, fetch: Fetch): Promise<Listener> {
   const { Bun } = globalThis as unknown as Runtime;
   try {
-    return Bun ? onBun(Bun, host, port, fetch) : await onNode(host, port, fetch);
+    return Bun ? onBun(Bun, unbracketed(host), port, fetch) : await onNode(unbracketed(host), port, fetch);
   } catch (error) {
     const { message } = error as Error;
     throw new Failure(`Cannot listen on ${host}:${port}: ${message}; choose another with --port`);
   }
 }
 
-function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: number, fetch: Fetch): Listener {
+function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: number, handle: Fetch): Listener {
+  // Without a Host the address is a path alone, which node:http refuses, too.
+  const fetch: Fetch = async (request) => {
+    return URL.canParse(request.url) ? await handle(request) : new Response(null, { status: 400 });
+  };
   // A text may take longer than the ten seconds after which Bun ends a silent connection.
   // Bun's own page for an error would show lines of this program.
   const error = (): Response => new Response(null, { status: 500 });

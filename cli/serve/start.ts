@@ -3,6 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { EXIT, Failure } from "../failure.ts";
+import { pause } from "../pause.ts";
 import { commandLine } from "../program.ts";
 import type { Session } from "../session.ts";
 import { banner } from "./banner.ts";
@@ -55,13 +56,10 @@ async function end(handler: Handler, listener: Listener, { drain, grace }: Setti
   const drained = handler.drain();
   if (drain > 0) await pause(drain);
   const stopped = listener.stop();
-  await Promise.race([Promise.all([drained, stopped]), pause(grace)]);
+  const ended = new AbortController();
+  await Promise.race([Promise.all([drained, stopped]), pause(grace, ended.signal)]).finally(() => ended.abort());
   await handler.close();
   listener.abort();
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, milliseconds).unref?.());
 }
 
 /** Where each model's file is; what is not here is got first if that was asked for. */

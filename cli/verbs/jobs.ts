@@ -33,6 +33,6 @@ async function run({ args, options }: Given<JobsOptions>, session: Session): Pro
     throw new UsageError(`Cannot run jobs ${quoted(more ?? action)}: it must be one of ${ACTIONS.join(", ")}`);
   }
   if (options.key && action !== "retry") throw new UsageError(`Cannot take --key with ${action}: it is for retry`);
-  const { jobs } = await import("../worker/jobs.ts");
+  const { jobs } = await import("../worker/command.ts");
   await jobs(action, options, session);
 }

@@ -98,10 +98,7 @@ export class RowSql {
 
   /** The key as a list of texts, the same whatever the session's settings are. */
   get keyText(): string {
-    const texts = this.columns.map((column, i) => {
-      return /^(date|time|interval)/.test(this.#types[i]!) ? `to_jsonb(${column}) #>> '{}'` : `${column}::text`;
-    });
-    return `array[${texts.join(", ")}]`;
+    return `array[${this.columns.map((column, i) => textOf(column, this.#types[i]!)).join(", ")}]`;
   }
 
   get text(): string {
@@ -135,4 +132,24 @@ export class RowSql {
     return `exists (select from llamasaur.failures f where f.generation = ${generation} and f.key = ${this.keyText}
       and f.text_sha256 is not distinct from ${this.hash})`;
   }
+}
+
+/** A value as text that its type reads back, whatever TimeZone, DateStyle, IntervalStyle and bytea_output are. */
+function textOf(column: string, type: string): string {
+  if (/^timestamp.* with time zone$/.test(type)) {
+    return `case when isfinite(${column}) then (to_jsonb(${column} at time zone 'UTC') #>> '{}') || ' UTC' else ${column}::text end`;
+  }
+  if (/^interval/.test(type)) {
+    const part = (field: string): string => `extract(${field} from ${column})`;
+    const parts = [
+      ["months", `${part("year")} * 12 + ${part("month")}`],
+      ["days", part("day")],
+      ["microseconds", `${part("hour")} * 3600000000 + ${part("minute")} * 60000000 + ${part("microseconds")}`],
+    ];
+    // Each with its sign: a first minus would be taken for that of all.
+    const text = parts.map(([unit, value]) => `to_char((${value})::bigint, 'FMSG9999999999999999999') || ' ${unit}'`);
+    return `case when isfinite(${column}) then ${text.join(" || ' ' || ")} else ${column}::text end`;
+  }
+  if (type === "bytea") return `'\\x' || encode(${column}, 'hex')`;
+  return /^(date|time)/.test(type) ? `to_jsonb(${column}) #>> '{}'` : `${column}::text`;
 }

@@ -1,7 +1,7 @@
 /** Counts what a worker does, and serves the numbers with its health. */
 import { Counter, Gauge, Registry } from "prom-client";
 import type { Llama } from "@llamasaur/llamasaur";
-import { listen } from "../serve/listen.ts";
+import { listen, originOf } from "../serve/listen.ts";
 import type { Session } from "../session.ts";
 import type { Patience } from "./patience.ts";
 import type { WorkerOptions } from "./settings.ts";
@@ -100,7 +100,7 @@ export async function serveMeasures(
     }
     return new Response(null, { status: 404 });
   });
-  session.say(`metrics at http://${host}:${listener.port}/metrics`);
+  session.say(`metrics at ${originOf(host, listener.port)}/metrics`);
   return {
     [Symbol.asyncDispose]: async () => {
       listener.abort();

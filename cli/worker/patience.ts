@@ -1,8 +1,8 @@
 /** Tries again what the database was away for, until it is back, or patience is over. */
 import { EXIT, Failure } from "../failure.ts";
+import { pause } from "../pause.ts";
 import { duration } from "../progress.ts";
 import { isAway, isPassing, passing, told } from "./database.ts";
-import { pause } from "./turns.ts";
 
 const FIRST_PAUSE = 100; // milliseconds
 const LONGEST_PAUSE = 5000;

@@ -1,4 +1,5 @@
 /** Lets jobs go side by side, and a suspect alone: what ends a worker then takes no other job with it. */
+import { pause } from "../pause.ts";
 
 /** Gives a turn back. */
 export type Release = () => void;
@@ -74,18 +75,4 @@ export class Rate {
     this.#next = at + texts * this.#milliseconds;
     if (at > now) await pause(at - now, signal);
   }
-}
-
-/** Waits; ends early, and well, when the signal comes. */
-export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener("abort", done);
-  });
 }

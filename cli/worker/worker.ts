@@ -4,6 +4,7 @@ import process from "node:process";
 import type { Llama } from "@llamasaur/llamasaur";
 import { Failure, UsageError } from "../failure.ts";
 import { loadModel, modelName } from "../model.ts";
+import { pause } from "../pause.ts";
 import { count, duration } from "../progress.ts";
 import type { Session } from "../session.ts";
 import { type Claim, claim, end, type Ending, giveBack, MOST_TRIES, note, touch } from "./claim.ts";
@@ -17,7 +18,7 @@ import { type Boss, HEARTBEAT, startBoss } from "./queue.ts";
 import { rowsOfJob } from "./rows.ts";
 import { checkMade, type Served, Serving } from "./serving.ts";
 import type { WorkerOptions } from "./settings.ts";
-import { pause, Places, Rate, Turns } from "./turns.ts";
+import { Places, Rate, Turns } from "./turns.ts";
 import { type Outcome, write } from "./write.ts";
 
 const GRACE = 30_000;
@@ -179,13 +180,9 @@ class Worker {
 
   async #sleep(milliseconds: number): Promise<void> {
     if (this.#stopping) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    await pause(milliseconds, woken.signal);
   }
 
   /** Does a job, or gives it back. */

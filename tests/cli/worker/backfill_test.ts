@@ -75,7 +75,7 @@ test("backfill keeps composite keys as columns, and any name and type of a key",
   assertEquals(await bench.backfill(...words), { scanned: 10, rows: 0, jobs: 0 });
   const jobs = await bench.base.rows<{ low: string[] }>("select low from llamasaur.jobs order by low[1], low[2]");
   assertEquals(jobs.map(({ low }) => low[0]), ["a,b", "a,b", '{"c"}']);
-  assertMatch(jobs[0]!.low[1]!, /^2025-12-31T23:00:00\.123\+00:00$|^2026-01-01T.*[+-]\d\d:\d\d$/);
+  assertEquals(jobs[0]!.low[1]!, "2025-12-31T23:00:00.123 UTC");
   const columns = await bench.base.rows<{ line: string }>(
     `select attname || ' ' || format_type(atttypid, atttypmod) as line from pg_attribute
      where attrelid = '"Vectors"'::regclass and attnum > 0 order by attnum`,

@@ -162,6 +162,33 @@ test("composite keys of any type are written as they are", { skip }, async () =>
   assertEquals((await bench.backfill(...words)).rows, 0);
 });
 
+test("keys are the same whatever the session's settings are", { skip }, async () => {
+  await using bench = await Bench.make(0);
+  const { base } = bench;
+  await base.rows(
+    "create table spans (at timestamptz, long interval, raw bytea, body text not null, primary key (at, long, raw))",
+  );
+  await base.rows(
+    `insert into spans select t, i, '\\x00ff5c', 'text of ' || t || i from unnest(array['2026-03-29 00:30:00.123456+01',
+       '0044-03-15 12:00+00 BC', 'infinity', '-infinity']::timestamptz[]) t,
+     unnest(array['-1 mon +2 days -00:00:00.000001', '1 year 25:00:00', '-3 days', '0', 'infinity']::interval[]) i`,
+  );
+  const words = ["--table", "spans", "--key", "at,long,raw", "--text", "body"];
+  assertEquals((await bench.backfill(...words)).rows, 20);
+  await base.rows("update spans set body = '' where isfinite(at) and long <> '0'");
+  const database = await base.value<string>("select quote_ident(current_database())");
+  const settings = ["datestyle = 'SQL, DMY'", "timezone = 'Asia/Kolkata'", "intervalstyle = 'sql_standard'"];
+  for (const one of [...settings, "bytea_output = 'escape'"]) await base.rows(`alter database ${database} set ${one}`);
+  await bench.work();
+  const count = `select count(*) from spans join spans_embeddings using (at, long, raw)`;
+  assertEquals([await base.value(count), (await bench.jobs())[0].rows.failed], [12, 8]);
+  for (const one of ["timezone", "intervalstyle", "bytea_output"]) {
+    await base.rows(`alter database ${database} reset ${one}`);
+  }
+  assertEquals((await bench.jobs())[0].rows, { source: 20, done: 12, failed: 8, missing: 0 });
+  assertEquals((await bench.backfill(...words)).rows, 0);
+});
+
 test("a row that comes into the range of a job is done by it, or by a job of the rest", { skip }, async () => {
   await using bench = await Bench.make(20);
   await bench.base.rows("delete from docs where id between 6 and 15");

@@ -1,0 +1,36 @@
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { networkInterfaces } from "node:os";
+import { listen, originOf } from "../../../cli/serve/listen.ts";
+
+const noSix = Object.values(networkInterfaces()).flat().some((one) => one?.address === "::1") ? false : "no IPv6 here";
+
+test("originOf() puts brackets around an IPv6 address, once", () => {
+  assertEquals(
+    ["127.0.0.1", "localhost", "::1", "[::1]"].map((host) => originOf(host, 9100)),
+    ["http://127.0.0.1:9100", "http://localhost:9100", "http://[::1]:9100", "http://[::1]:9100"],
+  );
+});
+
+test("listen() takes an IPv6 address with brackets or without", { skip: noSix }, async () => {
+  for (const host of ["::1", "[::1]"]) {
+    const listener = await listen(host, 0, () => Promise.resolve(new Response("here")));
+    assertEquals(await (await fetch(originOf(host, listener.port))).text(), "here");
+    listener.abort();
+    await listener.stop();
+  }
+});
+
+test("listen() answers 400 to a request without a Host", async () => {
+  const listener = await listen("127.0.0.1", 0, (request) => Promise.resolve(new Response(new URL(request.url).href)));
+  const socket = connect(listener.port, "127.0.0.1");
+  let heard = "";
+  socket.setEncoding("utf8").on("data", (text: string) => heard += text);
+  socket.end("GET /metrics HTTP/1.1\r\nconnection: close\r\n\r\n");
+  await once(socket, "close");
+  assertEquals(heard.split("\r\n")[0], "HTTP/1.1 400 Bad Request");
+  listener.abort();
+  await listener.stop();
+});
