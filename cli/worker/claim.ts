@@ -8,7 +8,10 @@ import { QUEUE_SCHEMA } from "./schema.ts";
 /** A job is halved after so many losses, or refusals by the database. */
 export const MOST_TRIES = 3;
 
-/** How an attempt ended. One that did not is a loss: its worker died. */
+/**
+ * How an attempt ended. One that did not is a loss: its worker died. But of those from before the server's start nobody
+ * knows: their workers may live, and have given up on a database that was away.
+ */
 export type Ending = "done" | "halved" | "given back" | "refused" | "claim gone" | "void";
 
 /** A job that this worker has, until another is given it. */
@@ -43,7 +46,7 @@ export async function claim(db: Db, boss: Boss, generation: Generation): Promise
   const [found] = await rowsOf<Omit<Claim, "generation" | "attempt" | "isSuspect"> & { parent: string | null }>(
     db,
     `select j.id as job, j.low, j.high, j.rows, coalesce(j."where", '') as "where", j.parent,
-       count(a.job) filter (where a.ended_at is null) as losses,
+       count(a.job) filter (where a.ended_at is null and a.started_at > pg_postmaster_start_time()) as losses,
        count(a.job) filter (where a.ending = 'refused') as refusals
      from llamasaur.jobs j left join llamasaur.attempts a on a.job = j.id
      where j.id = $1 and j.ended_at is null group by j.id`,

@@ -1,6 +1,7 @@
 // The transaction that writes, called as a worker calls it.
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
+import process from "node:process";
 import { PgBoss } from "pg-boss";
 import { claim, note } from "../../../cli/worker/claim.ts";
 import { compute, type ComputedRow, type FailedRow } from "../../../cli/worker/compute.ts";
@@ -10,8 +11,11 @@ import { watchPoints } from "../../../cli/worker/points.ts";
 import { startBoss } from "../../../cli/worker/queue.ts";
 import { rowsOfJob } from "../../../cli/worker/rows.ts";
 import { write } from "../../../cli/worker/write.ts";
+import { Server } from "../../support/postgres.ts";
 import { slow } from "../../support/slow.ts";
 import { Bench, skip } from "../../support/worker.ts";
+
+const external = process.env["LLAMASAUR_TEST_DATABASE"] ? "this test starts a server of its own" : false;
 
 /** Works on jobs by hand. */
 class Hand implements AsyncDisposable {
@@ -117,6 +121,25 @@ test("write() writes nothing when the job is another's, and nothing of a transac
   await base.rows("alter table docs_embeddings drop constraint two");
   assertEquals(await hand.write(other.claimed, made), true);
   assertEquals(await hand.write(other.claimed, made), false);
+});
+
+test("an attempt that was open when the server restarted is no loss", { skip: skip || external }, async () => {
+  const server = await Server.start();
+  try {
+    await using bench = await Bench.make(3, server.url);
+    await bench.backfill();
+    await using before = await Hand.over(bench);
+    const { claimed } = await before.take();
+    await before.lose(claimed);
+    const { claimed: again } = await before.take();
+    assertEquals(again.losses, 1);
+    await server.restart("fast");
+    await using after = await Hand.over(bench);
+    await after.lose(again);
+    assertEquals((await after.take()).claimed.losses, 0);
+  } finally {
+    await server.stop();
+  }
 });
 
 test("a worker that pauses between completing and committing holds up the next for ten seconds, and writes nothing", {
