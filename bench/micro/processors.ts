@@ -3,8 +3,8 @@
 //   --against FILE   compares with the vectors in FILE; without it, with this library's own without our kernels
 //   --library FILE   another library than the usual one, such as one built with --portable
 //   --no-kernels     computes with ggml's operators alone
-// Embeds fixed texts with the tests' model of each embedder's family, its weights in f32, f16, bf16, q8_0 and q4_0; prints the
-// largest difference of any number of a vector, which has length 1. Nothing of it is timed.
+// Embeds fixed texts with the tests' model of each embedder's family, its weights in f32, bf16 and q8_0; prints the largest
+// difference of any number of a vector, which has length 1. Nothing of it is timed.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import { machineLine, table } from "../report.ts";
 /** Vectors by "type family", their numbers back to back. */
 type Vectors = Record<string, number[]>;
 
-const TYPES: readonly WeightType[] = ["f32", "f16", "bf16", "q8_0", "q4_0"];
+const TYPES: readonly WeightType[] = ["f32", "bf16", "q8_0"];
 
 const TEXTS = [
   "a",

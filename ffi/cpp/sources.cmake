@@ -65,7 +65,6 @@ set(SAUR_KERNELS
   kernels/inl/attention_amx-inl.h
   kernels/inl/bf16-inl.h
   kernels/inl/blocks-inl.h
-  kernels/inl/f16_amx-inl.h
   kernels/inl/f32-inl.h
   kernels/inl/gelu-inl.h
   kernels/inl/integers-inl.h
@@ -73,7 +72,6 @@ set(SAUR_KERNELS
   kernels/inl/mask-inl.h
   kernels/inl/panels-inl.h
   kernels/inl/products-inl.h
-  kernels/inl/quantised_amx-inl.h
   kernels/inl/rows-inl.h
   kernels/inl/softmax-inl.h
   kernels/inl/vector-inl.h)

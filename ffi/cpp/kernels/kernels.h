@@ -74,8 +74,7 @@ struct ProductOf {
     // Puts such weights into panels in their own place; false: their sizes don't allow it. NULL: it never does. `scales` has one for
     // each `numbers_a_scale` of them.
     bool (*put_in_panels)(const ggml_tensor * weights, float * scales, Scratch & scratch);
-    int  numbers_a_scale;  // 0: such panels have no scales
-    bool in_bf16;          // weights and activations are rounded to it
+    int numbers_a_scale;  // 0: such panels have no scales
 };
 
 // The operators for one instruction set. Each computes the whole tensor, on the calling thread. NULL: ggml's is no worse.

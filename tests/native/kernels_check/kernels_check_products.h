@@ -82,9 +82,8 @@ void check_products(const Kernels * kernels, ggml_type type, Keeping how) {
                 },
                 [&] { op->src[0] = kept.of(c, weights); });
     }
-    const bool        own = type == GGML_TYPE_BF16 && kernels->bf16.product, rounded = !own && kernels->product_of(type)->in_bf16;
-    const std::string name = std::string(rounded ? "product in bf16, " : "product, ") + ggml_type_name(type) +
-                             (own ? ", by its own instructions" : "") + KEEPING_NAMES[how];
+    const bool        own  = type == GGML_TYPE_BF16 && kernels->bf16.product;
+    const std::string name = std::string("product, ") + ggml_type_name(type) + (own ? ", by its own instructions" : "") + KEEPING_NAMES[how];
     result.print(name.c_str(), kernels, "the vectors' lengths");
 }
 

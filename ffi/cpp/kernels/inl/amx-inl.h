@@ -105,9 +105,7 @@ WITH_AMX void pack_rows_amx(const char * x, size_t stride, int64_t rows, int64_t
     }
 }
 
-typedef void (*PackPanel)(const char *, size_t, int64_t, int64_t, int32_t *, float *);
-
-WITH_AMX void multiply_by_amx(const Matrices & m, PackPanel pack_panel, saur::Scratch & scratch) {
+WITH_AMX void multiply_by_amx(const Matrices & m, saur::Scratch & scratch) {
     const int64_t blocks = m.numbers / BLOCK, tiles = (m.rows + TALL - 1) / TALL, panel_bytes = blocks * TILE_BYTES;
     const bool    packed = scratch.holds(m.x_of, (const void *) pack_rows_amx);
     auto *        x      = (char *) scratch.get(saur::Scratch::ACTIVATIONS, (size_t) (tiles * panel_bytes));
@@ -123,7 +121,7 @@ WITH_AMX void multiply_by_amx(const Matrices & m, PackPanel pack_panel, saur::Sc
         const int32_t * panels = m.in_panels ? (const int32_t *) (m.weights + (size_t) c * m.weights_stride) : space;
         for (int p = 0; !m.in_panels && p < (two ? 2 : 1); p++) {
             const int64_t from = c + p * WIDTH, some = m.columns - from < WIDTH ? m.columns - from : WIDTH;
-            pack_panel(m.weights + (size_t) from * m.weights_stride, m.weights_stride, some, m.numbers,
+            pack_panel_bf16(m.weights + (size_t) from * m.weights_stride, m.weights_stride, some, m.numbers,
                             space + p * panel_bytes / sizeof(int32_t), nullptr);
         }
         for (int64_t t = 0; t < tiles; t += 2) {
@@ -145,7 +143,7 @@ WITH_AMX void multiply_by_amx(const Matrices & m, PackPanel pack_panel, saur::Sc
 
 WITH_AMX void product_amx(const saur::Product & product, saur::Scratch & scratch) {
     const WholeTiles tiles;
-    each_product(product, [&](const Matrices & m) { multiply_by_amx(m, pack_panel_bf16, scratch); });
+    each_product(product, [&](const Matrices & m) { multiply_by_amx(m, scratch); });
 }
 
 }  // namespace

@@ -39,9 +39,3 @@
 
 #    include "kernels/inl/products-inl.h"
 #endif
-
-#if defined(HAS_AMX)
-#    include "kernels/inl/f16_amx-inl.h"
-
-#    include "kernels/inl/quantised_amx-inl.h"
-#endif
