@@ -63,7 +63,8 @@ test(
       const [{ files }] = JSON.parse(packed.stdout);
       const paths: string[] = files.map(({ path }: { path: string }) => path);
       assertEquals([...new Set(paths.map((path) => path.split("/")[0]!))].sort(), [...held, ...ofNpm].sort());
-      const kinds = /(\.(ts|cpp|h|c|md|svg|cmake)|LICENSE|CMakeLists\.txt|package\.json|js\/.*\.(js|map))$/;
+      const kinds =
+        /(\.(ts|schema\.json|cpp|h|c|md|svg|cmake)|LICENSE|CMakeLists\.txt|package\.json|js\/.*\.(js|map))$/;
       const sources = paths.filter((path) => /^([^/]+|(src|ffi|build)\/.*)\.ts$/.test(path)).map((path) =>
         path.slice(0, -3)
       );
