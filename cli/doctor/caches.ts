@@ -1,5 +1,6 @@
 /** Looks at the folders of models and libraries, whether they can be written, and at the hub. */
 import { lstat, mkdtemp, readdir, rmdir, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { size } from "../layout.ts";
@@ -8,6 +9,7 @@ import { shellWord, shown } from "../quote.ts";
 import { type Finding, wordsOf } from "./finding.ts";
 
 const PATIENCE = 5000;
+const NO_OFFLINE = process.platform === "win32" ? "Remove-Item env:HF_HUB_OFFLINE" : "unset HF_HUB_OFFLINE";
 
 /** The caches with their sizes, each a finding. */
 export async function caches(): Promise<Finding[]> {
@@ -37,8 +39,8 @@ async function cache(
     return {
       check,
       state: "warning",
-      message: "is not known: HOME is unset",
-      remedy: `export ${variable}=/some/folder`,
+      message: `is not known: ${HOME} is unset`,
+      remedy: assignment(variable, elsewhere()),
     };
   }
   const bytes = await sizeOf(path);
@@ -47,15 +49,24 @@ async function cache(
   const details = { path, size: bytes ?? null, writable: refused === undefined };
   if (refused !== undefined && check !== "models' folder") { // where nothing of ours is written
     const message = `${shown(path)} cannot be written: ${refused}`;
-    return { check, state: "failed", message, remedy: `export ${variable}=${shellWord(elsewhere())}`, more, details };
+    return { check, state: "failed", message, remedy: assignment(variable, elsewhere()), more, details };
   }
   const lines = more.length > 0 && hint ? [...more, hint] : more;
   return { check, state: "ok", message: `${shown(path)}, ${held}`, more: lines, details };
 }
 
+const HOME = process.platform === "win32" ? "LOCALAPPDATA" : "HOME";
+
 /** A folder that can surely be written. */
 function elsewhere(): string {
-  return join(process.env["HOME"] ?? ".", "llamasaur-cache");
+  return join(process.env[HOME] || tmpdir(), "llamasaur-cache");
+}
+
+/** The shell's line that sets a variable; PowerShell's on Windows. */
+function assignment(variable: string, value: string): string {
+  return process.platform === "win32"
+    ? `$env:${variable} = '${value.replaceAll("'", "''")}'`
+    : `export ${variable}=${shellWord(value)}`;
 }
 
 /** Why a folder cannot be written; one that is not there would be made in the nearest that is. */
@@ -95,9 +106,13 @@ async function sizeOf(path: string): Promise<number | undefined> {
 export async function hub(signal: AbortSignal): Promise<Finding> {
   const check = "hub";
   const endpoint = process.env["HF_ENDPOINT"] || "https://huggingface.co";
+  if (endpoint.includes("@")) { // not shown: what stands before it may be a password
+    const message = "HF_ENDPOINT holds a name or a password, which pull refuses: give HF_TOKEN instead";
+    return { check, state: "warning", message, details: {} };
+  }
   const details = { endpoint };
   if (/^(1|on|yes|true)$/i.test(process.env["HF_HUB_OFFLINE"] ?? "")) {
-    return { check, state: "note", message: "offline: HF_HUB_OFFLINE is set", remedy: "unset HF_HUB_OFFLINE", details };
+    return { check, state: "note", message: "offline: HF_HUB_OFFLINE is set", remedy: NO_OFFLINE, details };
   }
   const start = performance.now();
   try {

@@ -1,4 +1,5 @@
 /** Loads the model that is used, or one that is here, and tells its profile and exactness. */
+import { isAbsolute } from "node:path";
 import type { Llama } from "@llamasaur/llamasaur";
 import { ANY_MODEL } from "../failure.ts";
 import { size } from "../layout.ts";
@@ -25,13 +26,13 @@ export async function model(options: ModelOptions, session: Session): Promise<Fi
     return await profile(named, llama);
   } catch (error) {
     session.signal.throwIfAborted();
-    const { name, message } = error as Error;
-    const remedy = await remedyOf(named, name === "ModelNotFoundError");
+    const { message } = error as Error;
+    const remedy = await remedyOf(named, error);
     return {
       check,
       state: "failed",
       message: message.split("; looked at:")[0]!.split("\n")[0]!,
-      remedy,
+      ...(remedy !== undefined && { remedy }),
       details: { model: named },
     };
   }
@@ -44,15 +45,17 @@ async function anyModel(): Promise<string | undefined> {
   return here.find((name) => Object.hasOwn(catalogue, name)) ?? here[0];
 }
 
-/** The command that gets the model, again if it is here and broken. */
-async function remedyOf(named: string, missing: boolean): Promise<string> {
+/** The command that gets the model, again if it is here and broken; undefined where another file would help nothing. */
+async function remedyOf(named: string, error: unknown): Promise<string | undefined> {
   const { catalogue, listModels } = await import("@llamasaur/llamasaur/models");
   const inHub = named.startsWith("hf:") || Object.hasOwn(catalogue, named.toLowerCase());
-  if (missing) return commandLine(["pull", inHub ? named : ANY_MODEL]);
+  const { name, code } = error as Error & { readonly code?: string };
+  if (name === "ModelNotFoundError") return commandLine(["pull", inHub ? named : ANY_MODEL]);
+  if (code !== "model-invalid") return undefined;
   const here = (await listModels()).find(({ model, path }) =>
     model === named.toLowerCase() || model === named || path === named
   );
-  const wanted = here?.model.startsWith("/") ? undefined : here?.model;
+  const wanted = here && isAbsolute(here.model) ? undefined : here?.model;
   if (wanted === undefined) return commandLine(["pull", ANY_MODEL]);
   return `${commandLine(["models", "rm", wanted, "--yes"])} && ${commandLine(["pull", wanted])}`;
 }

@@ -246,7 +246,11 @@ export async function selfTest(library: string | undefined): Promise<Finding> {
       details,
     };
   } catch (error) {
-    return { check, state: "failed", message: wordsOf(error), remedy: commandLine(["build", "--clean"]) };
+    const message = wordsOf(error);
+    if ((error as NodeJS.ErrnoException).syscall) {
+      return { check, state: "skipped", message: `no room for its model: ${message}` };
+    }
+    return { check, state: "failed", message, remedy: commandLine(["build", "--clean"]) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

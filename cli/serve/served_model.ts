@@ -175,11 +175,11 @@ export class ServedModel {
         import("@llamasaur/llamasaur"),
         import("@llamasaur/llamasaur/models"),
       ]);
+      const path = resolveModel(this.options.model as string | URL);
+      this.#path = path.startsWith("file:") ? fileURLToPath(path) : path;
       // Loaded by its name, since the catalogue knows prompts and templates that the file does not have.
       const llama = await Llama.load(this.options.model as string | URL, { ...this.options.load });
       this.loadTime = performance.now() - start;
-      const path = resolveModel(this.options.model as string | URL);
-      this.#path = path.startsWith("file:") ? fileURLToPath(path) : path;
       this.#take(llama);
       this.#keep.onChange?.(this, true, this.loadTime);
       return llama;

@@ -62,9 +62,9 @@ async function ls(names: readonly string[], { json }: ModelsOptions, session: Se
     return { model, kind: entry?.kind ?? null, here: true, size, type: await typeOf(path), verified, path };
   }));
   const others = Object.entries(catalogue).filter(([name]) => !here.some(({ model }) => model === name));
-  const away = others.map(([model, { kind, size, file }]): Listed => {
+  const away = others.map(([model, { kind, size, file, made, verified: compared }]): Listed => {
     const type = /(?:^|[.\-_])(b?f\d+|i?q\d\w*?)\.gguf$/i.exec(file)?.[1]?.toLowerCase() ?? null;
-    return { model, kind, here: false, size: size ?? null, type, verified: false, path: null };
+    return { model, kind, here: false, size: size ?? null, type, verified: compared && made === undefined, path: null };
   });
   if (json) {
     for (const row of [...here, ...away]) await session.json(row);

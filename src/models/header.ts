@@ -66,7 +66,7 @@ const STRING = 8, ARRAY = 9;
  * @throws {TypeError} when it is no string and no `file:` URL.
  * @throws {RangeError} when it is an `hf:` name of the wrong form.
  * @throws {ModelNotFoundError} when there is no such file; the message has how to get it.
- * @throws {LlamaError} `model-invalid` when the file is no GGUF file, or is cut off in its header.
+ * @throws {LlamaError} `model-invalid` when it is a directory or no GGUF file, or is cut off in its header.
  * @example
  * ```ts
  * import { readHeader } from "@llamasaur/llamasaur/models";
@@ -91,7 +91,9 @@ async function readPart(path: string): Promise<Part> {
     throw ["ENOENT", "ENOTDIR"].includes(error.code) ? missingFile(path) : error;
   });
   try {
-    const { size } = await file.stat();
+    const about = await file.stat();
+    if (about.isDirectory()) throw new Unsound("it is a directory");
+    const { size } = about;
     // Most of a header is the vocabulary, whose length nobody knows before it is read.
     for (let length = FIRST_READ;; length *= 4) {
       const bytes = await readBeginning(file, Math.min(length, size, MOST));

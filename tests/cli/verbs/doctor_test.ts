@@ -17,12 +17,12 @@ const skip = libraryMissing || noModel;
 async function findings(
   args: readonly string[],
   given: Given,
-): Promise<{ code: number | null; found: Map<string, Finding> }> {
+): Promise<{ code: number | null; text: string; found: Map<string, Finding> }> {
   const { code, stdout, stderr } = await runProgram(["doctor", "--json", ...args], given);
   assert(stdout !== "", stderr);
   const report = JSON.parse(stdout) as { ok: boolean; findings: Finding[] };
   assertEquals(report.ok, code === 0, stdout);
-  return { code, found: new Map(report.findings.map((finding) => [finding.check, finding])) };
+  return { code, text: stdout + stderr, found: new Map(report.findings.map((finding) => [finding.check, finding])) };
 }
 
 /** The checks that failed. */
@@ -96,6 +96,9 @@ test("llamasaur doctor without a model and a hub fails nothing, and says what ge
     assertMatch(found.get("hub")!.message, /^offline: http:\/\/127\.0\.0\.1:1 cannot be reached \(.+\)/);
     const { found: offline } = await findings([], { env: { ...env, HF_HUB_OFFLINE: "1" } });
     assertEquals(offline.get("hub")!.remedy, "unset HF_HUB_OFFLINE");
+    const secret = await findings([], { env: { ...env, HF_ENDPOINT: "http://user:pass-word@127.0.0.1:1" } });
+    assertEquals(secret.found.get("hub")!.state, "warning");
+    assert(!secret.text.includes("pass-word"), secret.text);
   });
 });
 
@@ -154,6 +157,9 @@ test("llamasaur doctor of a model that is cut short has the command that gets it
     assertStringIncludes(found.get("model")!.message, "cut off");
     assertEquals(found.get("model")!.remedy, `${PROGRAM} models rm ${name} --yes && ${PROGRAM} pull ${name}`);
     assertEquals(found.get("self-test")!.state, "ok");
+    writeFileSync(path, whole); // a good model is not what keeps it from being loaded
+    const { found: kept } = await findings(["--model", name, "--memory-limit", "1MB"], { env });
+    assertEquals([failed(kept), kept.get("model")!.remedy], [["model"], undefined]);
     const { found: none } = await findings(["--model", "bge-m3"], { env });
     assertEquals([failed(none), none.get("model")!.remedy], [["model"], `${PROGRAM} pull bge-m3`]);
   });

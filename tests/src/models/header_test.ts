@@ -90,6 +90,7 @@ test("readHeader() refuses what is no GGUF file, and counts that no file could h
       assertStringIncludes(error.message, told);
       assertStringIncludes(error.message, basename(path));
     }
+    await assertRejects(() => readHeader(directory), LlamaError, "it is a directory");
     await assertRejects(() => readHeader(join(directory, "none.gguf")), ModelNotFoundError);
     await assertRejects(() => readHeader("hf:owner"), RangeError);
   });
