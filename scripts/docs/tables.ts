@@ -26,7 +26,6 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     paragraphs: noted("paragraphs"),
     workloads: noted("workloads"),
     weights: noted("weights"),
-    jobs: noted("jobs"),
     quality: noted("quality"),
     "serve-options": () => table(["option", "variable", "what it does"], serveOptions(), 3),
     "serve-errors": () => table(["what is wrong", "OpenAI", "rerank", "TEI", "Ollama"], serveErrors(), 5),

@@ -46,7 +46,7 @@ test(
   { skip },
   async () => {
     const [expected] = await embedder.embed(["a text that must keep its vector"]);
-    for (const call of calls) {
+    for (const call of calls.filter(({ refusals }) => Object.keys(refusals).length > 0)) {
       const numRuns = call.name === "build" ? 8 : 80;
       const property = fc.asyncProperty(
         fc.constantFrom(...Object.keys(call.refusals)),
