@@ -2,8 +2,8 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Readable } from "node:stream";
 import { Failure } from "../failure.ts";
+import { pause } from "../pause.ts";
 
 /** A socket that listens. */
 export interface Listener {
@@ -24,6 +24,8 @@ interface Runtime {
   readonly Bun?: { serve(options: object): BunServer };
 }
 
+/** Milliseconds for which the rest of a refused body is thrown away. */
+const LINGER = 2000;
 const ANY_SIZE = 2 ** 40; // the handler has a limit of its own, with a message
 
 /** The address of a server; an IPv6 address may come with brackets or without. */
@@ -87,12 +89,8 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, fetch
   });
   try {
     const response = await fetch(requestOf(incoming, gone.signal));
-    // A body that was refused unread would stand before the connection's next request, which then waits for ever.
-    const unread = !incoming.complete;
-    outgoing.writeHead(response.status, {
-      ...Object.fromEntries(response.headers),
-      ...(unread && { connection: "close" }),
-    });
+    if (!incoming.complete) return await answerUnread(incoming, outgoing, response);
+    outgoing.writeHead(response.status, Object.fromEntries(response.headers));
     if (response.body !== null && incoming.method !== "HEAD") {
       for await (const chunk of response.body) {
         if (!outgoing.write(chunk)) await drained(outgoing);
@@ -100,12 +98,29 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, fetch
       }
     }
     outgoing.end();
-    if (unread) incoming.resume();
   } catch {
     // What no Request can be made of: a Host or a path that is no URL. The handler itself never rejects.
     if (!outgoing.headersSent) outgoing.writeHead(400);
     outgoing.end();
   }
+}
+
+/**
+ * Answers a request whose body is not read to its end, and then closes the connection: what is unread would stand before its
+ * next request, which would wait for ever. A connection closed while the client sends is reset, and the answer may be lost:
+ * what still comes is thrown away first, for a while.
+ */
+async function answerUnread(incoming: IncomingMessage, outgoing: ServerResponse, response: Response): Promise<void> {
+  const body = new Uint8Array(await response.arrayBuffer());
+  const headers = { ...Object.fromEntries(response.headers), "content-length": body.length, connection: "close" };
+  outgoing.writeHead(response.status, headers);
+  outgoing.write(body);
+  const sent = new AbortController();
+  for (const event of ["end", "close"]) incoming.once(event, () => sent.abort());
+  outgoing.once("close", () => sent.abort());
+  incoming.resume();
+  await pause(LINGER, sent.signal);
+  outgoing.end();
 }
 
 /** Waits until the client has taken what was written, or has gone. */
@@ -119,6 +134,21 @@ function drained(outgoing: ServerResponse): Promise<void> {
   });
 }
 
+/** The body as a web stream. `Readable.toWeb` would destroy the socket where it is cancelled, with the answer not yet sent. */
+function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
+  const chunks: AsyncIterator<Uint8Array> = incoming.iterator({ destroyOnReturn: false });
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await chunks.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel() {
+      await chunks.return?.();
+    },
+  }, { highWaterMark: 0 });
+}
+
 function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {
   const { method = "GET", url = "/", headers, rawHeaders } = incoming;
   const pairs: [string, string][] = [];
@@ -130,6 +160,6 @@ function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {
     method,
     headers: pairs,
     signal,
-    ...(!bodiless && { body: Readable.toWeb(incoming) as ReadableStream<Uint8Array>, duplex: "half" }),
+    ...(!bodiless && { body: bodyOf(incoming), duplex: "half" }),
   } as RequestInit);
 }
