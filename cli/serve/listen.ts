@@ -50,9 +50,11 @@ export async function listen(host: string, port: number, fetch: Fetch): Promise<
 }
 
 function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: number, handle: Fetch): Listener {
-  // Without a Host the address is a path alone, which node:http refuses, too.
+  // HTTP/1.0 needs no Host: Bun gives a path alone then.
   const fetch: Fetch = async (request) => {
-    return URL.canParse(request.url) ? await handle(request) : new Response(null, { status: 400 });
+    if (URL.canParse(request.url)) return await handle(request);
+    const url = URL.parse(request.url, "http://localhost");
+    return url ? await handle(new Request(url, request)) : new Response(null, { status: 400 });
   };
   // A text may take longer than the ten seconds after which Bun ends a silent connection.
   // Bun's own page for an error would show lines of this program.
