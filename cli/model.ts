@@ -73,12 +73,17 @@ export async function loadModel(
   } catch (error) {
     if (!(error instanceof ModelNotFoundError) || !options.download || !isOfTheHub(model)) throw error;
   }
-  const { download } = await import("@llamasaur/llamasaur/models");
-  await download(model, { signal: session.signal, ...(session.quiet && { onProgress: () => {} }) });
+  await getModel(model, session);
   return await Llama.load(model, all);
 }
 
+/** Downloads a model, with progress unless the session is quiet. Returns its path. */
+export async function getModel(model: string, session: Session): Promise<string> {
+  const { download } = await import("@llamasaur/llamasaur/models");
+  return await download(model, { signal: session.signal, ...(session.quiet && { onProgress: () => {} }) });
+}
+
 /** Whether a name is one that can be downloaded: of the catalogue, or `hf:`. */
-function isOfTheHub(model: string): boolean {
+export function isOfTheHub(model: string): boolean {
   return model.startsWith("hf:") || !/[\\/]|\.gguf$|^[~$%.]/i.test(model);
 }

@@ -13,6 +13,11 @@ export function commandLine(words: readonly string[]): string {
   return [...program(), ...words].map(shellWord).join(" ");
 }
 
+/** The line that gets a model of the hub or the catalogue again, in place of the file that is here. */
+export function replacing(model: string): string {
+  return `${commandLine(["models", "rm", model, "--yes"])} && ${commandLine(["pull", model])}`;
+}
+
 function program(): string[] {
   const file = process.argv[1] ?? "";
   if (!/[\\/]cli[\\/]main\.ts$/.test(file)) return ["llamasaur"]; // installed, it is a program of that name

@@ -4,7 +4,7 @@ import type { Llama } from "@llamasaur/llamasaur";
 import { ANY_MODEL } from "../failure.ts";
 import { size } from "../layout.ts";
 import { loadModel, type ModelOptions } from "../model.ts";
-import { commandLine } from "../program.ts";
+import { commandLine, replacing } from "../program.ts";
 import { shown } from "../quote.ts";
 import type { Session } from "../session.ts";
 import type { Finding } from "./finding.ts";
@@ -57,7 +57,7 @@ async function remedyOf(named: string, error: unknown): Promise<string | undefin
   );
   const wanted = here && isAbsolute(here.model) ? undefined : here?.model;
   if (wanted === undefined) return commandLine(["pull", ANY_MODEL]);
-  return `${commandLine(["models", "rm", wanted, "--yes"])} && ${commandLine(["pull", wanted])}`;
+  return replacing(wanted);
 }
 
 async function profile(model: string, llama: Llama): Promise<Finding> {

@@ -3,6 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { EXIT, Failure } from "../failure.ts";
+import { getModel, isOfTheHub } from "../model.ts";
 import { pause } from "../pause.ts";
 import { commandLine } from "../program.ts";
 import type { Session } from "../session.ts";
@@ -64,7 +65,7 @@ async function end(handler: Handler, listener: Listener, { drain, grace }: Setti
 
 /** Where each model's file is; what is not here is got first if that was asked for. */
 async function findModels(settings: Settings, session: Session, words: readonly string[]): Promise<string[]> {
-  const { resolveModel, download, ModelNotFoundError } = await import("@llamasaur/llamasaur/models");
+  const { resolveModel, ModelNotFoundError } = await import("@llamasaur/llamasaur/models");
   const paths: string[] = [];
   for (const one of settings.models) {
     const { model } = one;
@@ -77,10 +78,9 @@ async function findModels(settings: Settings, session: Session, words: readonly 
       paths.push(file);
     } catch (error) {
       if (!(error instanceof ModelNotFoundError)) throw error;
-      const ofHub = model.startsWith("hf:") || !/[\\/]|\.gguf$|^[~$%.]/i.test(model);
-      if (!ofHub || /no such name/.test(error.message)) throw error;
+      if (!isOfTheHub(model) || /no such name/.test(error.message)) throw error;
       if (!settings.download) throw notHere(one, words);
-      paths.push(await download(model, { signal: session.signal, ...(session.quiet && { onProgress: () => {} }) }));
+      paths.push(await getModel(model, session));
     }
   }
   return paths;

@@ -4,7 +4,7 @@ import process from "node:process";
 import type { LocalModel, VerifiedFile } from "@llamasaur/llamasaur/models";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { columns, size } from "../layout.ts";
-import { commandLine } from "../program.ts";
+import { commandLine, replacing } from "../program.ts";
 import { quoted, shown } from "../quote.ts";
 import type { Session } from "../session.ts";
 import type { Given, Verb } from "../verb.ts";
@@ -144,8 +144,7 @@ function stateOf({ expected, found }: VerifiedFile): keyof typeof WORDS {
 }
 
 function remedyOf(model: string): string {
-  const commands = `${commandLine(["models", "rm", model, "--yes"])} && ${commandLine(["pull", model])}`;
-  return `its bytes are not those that the hub has:\n\n  ${commands}\n`;
+  return `its bytes are not those that the hub has:\n\n  ${replacing(model)}\n`;
 }
 
 async function rm(names: readonly string[], { yes, json }: ModelsOptions, session: Session): Promise<number> {

@@ -1,6 +1,7 @@
 /** Gets a model from the hub. */
 import { stat } from "node:fs/promises";
 import { UsageError } from "../failure.ts";
+import { getModel } from "../model.ts";
 import type { Session } from "../session.ts";
 import type { Given, Verb } from "../verb.ts";
 
@@ -20,9 +21,7 @@ export const verb: Verb<PullOptions> = {
 };
 
 async function run({ args: [model = ""], options }: Given<PullOptions>, session: Session): Promise<void> {
-  const { download } = await import("@llamasaur/llamasaur/models");
-  const { signal, quiet } = session;
-  const path = await download(model, { signal, ...(quiet && { onProgress: () => {} }) }).catch((error) => {
+  const path = await getModel(model, session).catch((error) => {
     // The model itself is of the wrong kind or form: nothing was asked of anyone.
     const wrong = error instanceof TypeError && error.message.startsWith("Cannot download ") ||
       error instanceof TypeError && error.message.startsWith("Cannot read model") || error instanceof RangeError;
