@@ -12,6 +12,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { failures } from "./failures.ts";
 import { type Counts, junitCounts, sum, summary, summaryCounts } from "./junit.ts";
 
 /** One command, or a few words. */
@@ -186,21 +187,21 @@ function wanted(name: string, beginnings: readonly string[]): boolean {
 }
 
 /** Runs a step and tells of it. */
-async function tell({ name, run }: Step): Promise<Counts> {
+async function tell({ name, run }: Step): Promise<Ended> {
   const start = performance.now();
-  const { counts, output } = await run().catch((error: unknown): Ended => {
+  const ended = await run().catch((error: unknown): Ended => {
     return { counts: FAILED, output: `${error instanceof Error ? error.message : error}\n` };
   });
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  process.stdout.write(output);
-  console.log(`${counts.failed > 0 ? "FAILED" : "ok    "} ${seconds.padStart(6)} s  ${name}`);
-  return counts;
+  process.stdout.write(ended.output);
+  console.log(`${ended.counts.failed > 0 ? "FAILED" : "ok    "} ${seconds.padStart(6)} s  ${name}`);
+  return ended;
 }
 
 /** Runs a stage's steps, as many at once as there are cores. */
-async function runStage(steps: readonly Step[]): Promise<Counts[]> {
+async function runStage(steps: readonly Step[]): Promise<Ended[]> {
   if (steps.some(({ name }) => LONG.test(name))) console.log(`-- ${steps.map(({ name }) => name).join(" and ")}`);
-  const results: Counts[] = [];
+  const results: Ended[] = [];
   let next = 0;
   async function work(): Promise<void> {
     for (let i = next++; i < steps.length; i = next++) results[i] = await tell(steps[i]!);
@@ -229,14 +230,18 @@ async function main(): Promise<number> {
     throw new RangeError(`Cannot run "${positionals}": the steps are ${all.flat().map(({ name }) => name)}`);
   }
   const start = performance.now();
-  const results: Counts[] = [];
+  const results: Ended[] = [];
   for (const steps of stages) {
     results.push(...await runStage(steps));
-    if (steps[0]?.name === "library" && results[0]!.failed > 0) break; // nothing after it could pass
+    if (steps[0]?.name === "library" && results[0]!.counts.failed > 0) break; // nothing after it could pass
   }
-  const failed = chosen.filter((_, index) => (results[index]?.failed ?? 0) > 0).map(({ name }) => name);
-  if (failed.length > 0) console.log(`failed: ${failed.join(", ")}`);
-  const line = summary(sum(results));
+  const failed = chosen.flatMap(({ name }, i) =>
+    (results[i]?.counts.failed ?? 0) > 0 ? [{ name, ...results[i]! }] : []
+  );
+  // The end of a log is what is kept of it and read first.
+  for (const { name, output } of failed) console.log(`\n-- what failed in ${name}\n${failures(output)}\n`);
+  if (failed.length > 0) console.log(`failed: ${failed.map(({ name }) => name).join(", ")}`);
+  const line = summary(sum(results.map(({ counts }) => counts)));
   console.log(`took ${((performance.now() - start) / 60_000).toFixed(1)} minutes`);
   if (values.reports === undefined) {
     console.log(line);
