@@ -37,17 +37,20 @@ export class LlamaError extends Error {
   override readonly name = "LlamaError";
   /** What kind of failure it is. */
   readonly code: LlamaErrorCode;
+  /** The command of a shell that mends it; undefined where none does. The message has it, too. */
+  readonly remedy: string | undefined;
 
   /**
    * Makes an error; only this package does.
    *
    * @param code What kind of failure it is.
    * @param message What failed, with which value, and the remedy.
-   * @param options The cause, if another error led to this one.
+   * @param options The cause, if another error led to this one, and the command that mends it, if one does.
    */
-  constructor(code: LlamaErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: LlamaErrorCode, message: string, options?: ErrorOptions & { readonly remedy?: string }) {
     super(printableLines(message), options);
     this.code = code;
+    this.remedy = options?.remedy;
   }
 }
 
@@ -69,16 +72,20 @@ export class LibraryNotFoundError extends Error {
   override readonly name = "LibraryNotFoundError";
   /** The places that were looked at, with what was wrong with each. */
   readonly tried: readonly string[];
+  /** The command of a shell that gets the library, or builds it. The message has it, too. */
+  readonly remedy: string;
 
   /**
    * Makes an error; only this package does.
    *
    * @param message What was looked for and how to get it.
    * @param tried One line a place: its path and the reason.
+   * @param remedy The command that gets or builds it.
    */
-  constructor(message: string, tried: readonly string[]) {
+  constructor(message: string, tried: readonly string[], remedy: string) {
     super(printableLines(message));
     this.tried = tried;
+    this.remedy = remedy;
   }
 }
 

@@ -124,10 +124,12 @@ class Attempts {
   /** @param install The command that gets the package, where one would be looked at. */
   failure(install: string | undefined): LibraryNotFoundError {
     const get = install === undefined ? "" : `Get it with: ${install}\n`;
+    const build = buildCommand();
     return new LibraryNotFoundError(
       `Cannot find ${libraryFileName()}; looked at:\n${this.tried.map((line) => `  ${line}`).join("\n")}\n` +
-        `${get}Build it with: ${buildCommand()}`,
+        `${get}Build it with: ${build}`,
       this.tried,
+      install ?? build,
     );
   }
 }
@@ -193,11 +195,12 @@ function start(path: string, adapter: Adapter): Native {
   const { functions, listen } = openInTwo(path, adapter);
   const lacking = new Uint8Array(512);
   if (functions.saur_cpu_missing(lacking, lacking.length, 0) > 0) {
-    const names = text(lacking);
+    const remedy = buildCommand();
     throw new LlamaError(
       "version-mismatch",
-      `Cannot use the library ${path}: it was compiled for a CPU with ${names}, which this one lacks. ` +
-        `Build it on this machine, or with --portable: ${buildCommand()}`,
+      `Cannot use the library ${path}: it was compiled for a CPU with ${text(lacking)}, which this one lacks. ` +
+        `Build it on this machine, or with --portable: ${remedy}`,
+      { remedy },
     );
   }
   const status = functions.saur_init(new Uint8Array(1));
@@ -251,9 +254,11 @@ function check(path: string, adapter: Adapter): void {
     ? `it holds llama.cpp ${loaded}, but this version needs ${LLAMA_VERSION}`
     : undefined;
   if (wrong) {
+    const remedy = buildCommand();
     throw new LlamaError(
       "version-mismatch",
-      `Cannot use the library ${path}: ${wrong}. Build it again: ${buildCommand()}`,
+      `Cannot use the library ${path}: ${wrong}. Build it again: ${remedy}`,
+      { remedy },
     );
   }
 }

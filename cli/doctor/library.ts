@@ -1,10 +1,13 @@
 /** Looks for the native library, and says what it is and what it computes on. */
 import { freemem } from "node:os";
-import type { LibraryInfo } from "@llamasaur/llamasaur";
+import type { LibraryInfo, LibraryNotFoundError } from "@llamasaur/llamasaur";
 import { size } from "../layout.ts";
 import { shown } from "../quote.ts";
 import { type Finding, told, wordsOf } from "./finding.ts";
 import { mayOpen } from "./machine.ts";
+
+/** What the library's errors have: `LibraryNotFoundError`, or a `LlamaError` of one that cannot be used. */
+type Failing = Error & Partial<Pick<LibraryNotFoundError, "tried" | "remedy">>;
 
 /** Where the library was looked for and found, its version, and for what it was compiled; its devices. */
 export async function library(path: string | undefined): Promise<readonly [Finding, Finding]> {
@@ -17,7 +20,7 @@ export async function library(path: string | undefined): Promise<readonly [Findi
     const info = await describeLibrary({ library: path });
     return [found(info), devices(info)];
   } catch (error) {
-    return [missing(error as Error & { readonly tried?: readonly string[] }), skipped];
+    return [missing(error as Failing), skipped];
   }
 }
 
@@ -39,15 +42,11 @@ function found({ path, tried, llamaVersion, abi, compiledFor, processor, kernels
 }
 
 /** None was found, or one of another version. The error has the command. */
-function missing(error: Error & { readonly tried?: readonly string[] }): Finding {
-  const commands = [
-    ...error.message.matchAll(/(?:Get it with|Build it with|Build it again|mend it with|--portable): (.+?)$/gm),
-  ];
-  const command = commands[0]?.[1];
-  const tried = error.tried ?? [];
+function missing(error: Failing): Finding {
+  const { tried = [], remedy } = error;
   const message = wordsOf(error).replace(/; looked at:$/, "").replace(/\. Build it (again|on this).*/, "");
   const more = tried.map((line) => `looked at: ${line}`);
-  return { check: "library", state: "failed", message, more, ...(command && { remedy: command }), details: { tried } };
+  return { check: "library", state: "failed", message, more, ...(remedy && { remedy }), details: { tried } };
 }
 
 function devices({ devices }: LibraryInfo): Finding {

@@ -87,6 +87,7 @@ async function reason(path: string): Promise<string> {
   assertEquals(error.tried.length, 1);
   assertStringIncludes(error.message, `Cannot find ${libraryFileName()}; looked at:\n  ${error.tried[0]}`);
   assertStringIncludes(error.message, `Build it with: ${buildCommand()}`);
+  assertEquals(error.remedy, buildCommand());
   assert(error.tried[0]!.startsWith(`${path}: `), error.tried[0]);
   await assertOpens();
   return error.tried[0]!.slice(path.length + 2);
@@ -194,6 +195,7 @@ test("open() of a stale library is a version mismatch with the remedy", { skip: 
       assertEquals(error.code, "version-mismatch");
       assertStringIncludes(error.message, words);
       assertStringIncludes(error.message, `Build it again: ${buildCommand()}`);
+      assertEquals(error.remedy, buildCommand());
       await assertOpens();
     }
   });
@@ -213,6 +215,7 @@ test("open() of a library for another CPU is a version mismatch that names what 
     const error = await assertRejects(() => open(path), LlamaError, "for a CPU with AVX9, AMX_2, which this one lacks");
     assertEquals(error.code, "version-mismatch");
     assertStringIncludes(error.message, "--portable");
+    assertEquals(error.remedy, buildCommand());
     await assertOpens();
   });
 });
