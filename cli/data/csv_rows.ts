@@ -1,7 +1,10 @@
 /** Reads rows of CSV, whose first record names the fields. */
 import { type CsvError, type InfoCallback, parse, type Parser } from "csv-parse";
+import { Failure } from "../failure.ts";
+import { shown } from "../quote.ts";
 import { changed, type Digest, digested } from "./bytes.ts";
 import type { Input } from "./inputs.ts";
+import { joined } from "./lines.ts";
 import { badRow, type Reading, type Row, rowOf, type Stretch } from "./rows.ts";
 import type { Rows } from "./text_rows.ts";
 
@@ -13,8 +16,11 @@ export async function* csvRows(input: Input, reading: Reading, stretch: Stretch,
   const { offset, sha256 } = stretch;
   let rows: Row[] = [];
   let checked = sha256 === undefined;
-  const parser = parserOf((row) => rows.push(row), input.path, reading);
-  const failed = new Promise<never>((_, reject) => parser.on("error", reject));
+  const places = new Places();
+  const parser = parserOf((row) => rows.push(row), input.path, reading, places);
+  const failed = new Promise<never>((_, reject) => {
+    parser.on("error", ({ message }) => reject(new Failure(`Cannot read ${shown(input.path)}: ${message}`)));
+  });
   failed.catch(() => {}); // thrown below
   parser.resume();
   function taken(end: boolean): Row[] {
@@ -27,7 +33,7 @@ export async function* csvRows(input: Input, reading: Reading, stretch: Stretch,
     } else if (!checked) digest.advance(Math.min(offset, digest.size));
     return fresh;
   }
-  for await (const chunk of digested(input, digest)) {
+  for await (const chunk of withoutMark(digested(input, digest), places)) {
     await Promise.race([failed, new Promise<void>((resolve) => parser.write(chunk, () => resolve()))]);
     const fresh = taken(false);
     if (fresh.length > 0) yield fresh;
@@ -37,30 +43,111 @@ export async function* csvRows(input: Input, reading: Reading, stretch: Stretch,
   if (fresh.length > 0) yield fresh;
 }
 
-/** csv-parse, told to hand over records and what it skips in their order, as it meets them. */
-function parserOf(take: (row: Row) => void, file: string, reading: Reading): Parser {
-  let line = 1; // on which the next record begins
-  const placeOf = ({ lines, bytes }: Pick<InfoCallback, "lines" | "bytes">): Pick<Row, "line" | "end"> => {
-    const place = { line, end: bytes };
-    line = lines + 1;
-    return place;
-  };
+/** The bytes behind the mark that some files begin with, told to `places`. */
+async function* withoutMark(chunks: AsyncIterable<Uint8Array>, places: Places): AsyncGenerator<Uint8Array> {
+  let first: Uint8Array | undefined = new Uint8Array();
+  for await (const chunk of chunks) {
+    if (first === undefined) {
+      places.add(chunk);
+      yield chunk;
+      continue;
+    }
+    first = joined([first, chunk], first.length + chunk.length);
+    if (first.length < MARK.length) continue;
+    places.begin = MARK.every((byte, i) => first![i] === byte) ? MARK.length : 0;
+    const rest = first.subarray(places.begin);
+    first = undefined;
+    places.add(rest);
+    yield rest;
+  }
+  if (first === undefined) return;
+  places.add(first);
+  yield first;
+}
+
+const MARK = [0xef, 0xbb, 0xbf];
+
+/** Where records stand. csv-parse counts a line too many for CRLF within quotes, and none that is empty. */
+class Places {
+  /** Bytes before the first record. */
+  begin = 0;
+  #chunks: Uint8Array[] = [];
+  #at = 0; // in the first chunk
+  #passed = 0;
+  #line = 1;
+  #last = 0;
+
+  /** Takes bytes before they are parsed. */
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+  }
+
+  /** The place of the record that ends behind so many bytes; those before it were passed. */
+  pass(end: number): Pick<Row, "line" | "end"> {
+    let line: number | undefined;
+    for (; this.#passed < end && this.#chunks.length > 0; this.#passed++) {
+      const byte = this.#chunks[0]![this.#at]!;
+      const breaks = byte === LF || byte === CR;
+      if (!breaks) line ??= this.#line; // empty lines before it are no records
+      else if (byte === CR || this.#last !== CR) this.#line++;
+      this.#last = byte;
+      if (++this.#at < this.#chunks[0]!.length) continue;
+      this.#chunks.shift();
+      this.#at = 0;
+    }
+    return { line: line ?? this.#line, end: end + this.begin };
+  }
+}
+
+const [LF, CR] = [10, 13];
+
+/** What csv-parse finds wrong, without the words of the file that its messages have. */
+const WRONG: Readonly<Record<string, string>> = {
+  INVALID_OPENING_QUOTE: "a quote stands within a field that does not begin with one",
+  CSV_INVALID_CLOSING_QUOTE: "a quote that closes a field is not its end",
+  CSV_QUOTE_NOT_CLOSED: "a quote is not closed",
+  CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: "its fields are not as many as those of the first line",
+};
+
+/**
+ * csv-parse, told to hand over records and what it skips in their order, as it meets them. It reads bytes as Latin-1, and
+ * fields are made UTF-8 here: it would put U+FFFD where they are not.
+ */
+function parserOf(take: (row: Row) => void, file: string, reading: Reading, places: Places): Parser {
+  let names: readonly string[] | undefined;
   return parse({
-    bom: true,
-    columns: (names: string[]) => {
-      line = 2;
-      return names;
-    },
+    encoding: "latin1",
     skip_empty_lines: true,
     skip_records_with_error: true,
-    on_record: (record: Record<string, string>, info) => {
-      take(rowOf(record, file, reading, placeOf(info)));
+    on_record: (record: readonly string[], { bytes }) => {
+      const place = places.pass(bytes);
+      const fields = record.map(decodedField).filter((field) => field !== undefined);
+      const whole = fields.length === record.length;
+      if (names) {
+        const row = Object.fromEntries(names.map((name, i) => [name, fields[i]]));
+        take(whole ? rowOf(row, file, reading, place) : badRow("not-utf8", "is not UTF-8", place));
+      } else if (whole) names = fields;
+      else throw new Error("the line that names its fields is not UTF-8");
       return null;
     },
     on_skip: (error: CsvError | undefined) => {
-      const at = error as unknown as Partial<InfoCallback> | undefined;
-      const place = placeOf({ lines: at?.lines ?? line, bytes: at?.bytes ?? 0 });
-      take(badRow("malformed", `is no row of this CSV: ${error?.message ?? "unknown"}`, place));
+      const { bytes } = error as unknown as Pick<InfoCallback, "bytes">;
+      const why = WRONG[error!.code] ?? error!.code;
+      if (!names) throw new Error(`the line that names its fields is no row of CSV: ${why}`);
+      take(badRow("malformed", `is no row of this CSV: ${why}`, places.pass(bytes)));
     },
   });
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A field of which each character stands for a byte; undefined where they are not UTF-8. */
+function decodedField(field: string): string | undefined {
+  // deno-lint-ignore no-control-regex -- most fields are ASCII, which stays what it is
+  if (/^[\x00-\x7f]*$/.test(field)) return field;
+  try {
+    return decoder.decode(Uint8Array.from(field, (char) => char.charCodeAt(0)));
+  } catch {
+    return undefined;
+  }
 }
