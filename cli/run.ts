@@ -27,10 +27,13 @@ const QUIET: VerbOption = { flags: "--quiet", description: "say nothing but erro
 export async function run(words: readonly string[], verbs: Verbs): Promise<number> {
   // A reader that has seen enough (`| head`) closes the pipe: that is no failure.
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on(
-      "error",
-      (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? EXIT.done : EXIT.failed),
-    );
+    stream.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+      if (code === "EPIPE") process.exit(EXIT.done);
+      if (stream === process.stdout) {
+        process.stderr.write(`${paint("error:", 31)} Cannot write to stdout: ${message}\n`);
+      }
+      process.exit(EXIT.failed);
+    });
   }
   return await runVerb(words, verbs).catch(tell);
 }

@@ -37,11 +37,10 @@ export async function* bytesOf(
 async function* fileBytes(path: string): AsyncGenerator<Uint8Array, void, undefined> {
   const file = await open(path, "r");
   try {
-    for (let at = 0;;) {
-      const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK, at);
+    for (;;) {
+      const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK, null); // a pipe has no positions
       if (bytesRead === 0) return;
       yield buffer.subarray(0, bytesRead);
-      at += bytesRead;
     }
   } finally {
     await file.close();

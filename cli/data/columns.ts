@@ -51,8 +51,7 @@ export function columnsOf(rows: readonly Row[], keep: readonly string[] | "all")
 }
 
 /** Refuses kept names that the output uses itself. */
-export function checkNames(columns: readonly Column[], own: readonly string[]): void {
-  const [, ...kept] = columns.map(({ name }) => name);
+export function checkNames(kept: readonly string[], own: readonly string[]): void {
   const taken = kept.find((name) => own.includes(name));
   if (taken === undefined) return;
   throw new UsageError(

@@ -1,6 +1,7 @@
 /** Finds the inputs that paths, folders and globs mean, and the format of each. */
 import { glob, readdir, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join, resolve, sep } from "node:path";
+import process from "node:process";
 import { UsageError } from "../failure.ts";
 import { quoted, shown } from "../quote.ts";
 
@@ -13,7 +14,7 @@ export interface Input {
   readonly path: string;
   readonly format: InputFormat;
   readonly gzip: boolean;
-  /** Bytes on the disk; undefined for stdin. */
+  /** Bytes on the disk; undefined for stdin and pipes. */
   readonly size: number | undefined;
   /** The texts themselves, where they were given as such. */
   readonly texts?: readonly string[];
@@ -37,21 +38,32 @@ const SUFFIXES = ".txt, .md, .jsonl, .csv, .parquet; text formats also .gz";
  *
  * @param given Paths, folders (all files below with a known suffix), globs, or `-`.
  * @param format What `--input-format` says, for all of them.
- * @param without Paths that are none, though they lie in a folder that is: the output's own.
+ * @param without Files and folders that are none, though they lie in a folder that is: the output's own.
  */
 export async function findInputs(
   given: readonly string[],
   format: string | undefined,
   without: readonly string[] = [],
 ): Promise<Input[]> {
-  const found = new Map<string, Input>();
-  const own = new Set(without.map((path) => resolve(path)));
+  const found = new Map<string, Input>(); // by where they are: ./a.txt and a.txt are one
   for (const path of given) {
     for (const input of await meant(path, format)) {
-      if (!own.has(resolve(input.path))) found.set(input.path, input);
+      const place = input.path === "-" ? "-" : resolve(input.path);
+      if (!liesIn(input.path, without) && !found.has(place)) found.set(place, input);
     }
   }
   return [...found.values()].sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
+}
+
+/** Whether a path is one of these, or below one. */
+export function liesIn(path: string, places: readonly string[]): boolean {
+  const full = resolve(path);
+  return path !== "-" && places.some((place) => full === resolve(place) || full.startsWith(resolve(place) + sep));
+}
+
+/** Whether an input can be read once only: stdin, or a pipe that has a path. */
+export function isStream({ size, texts }: Input): boolean {
+  return size === undefined && texts === undefined;
 }
 
 async function meant(path: string, format: string | undefined): Promise<Input[]> {
@@ -69,7 +81,7 @@ async function meant(path: string, format: string | undefined): Promise<Input[]>
       `Cannot tell the format of ${shown(path)}: the suffixes are ${SUFFIXES}; or give --input-format`,
     );
   }
-  const paths = /[*?[{]/.test(path) ? await Array.fromAsync(glob(path)) : [];
+  const paths = /[*?[{]/.test(path) ? await Array.fromAsync(glob(globPattern(path))) : [];
   const inputs = (await Promise.all(paths.map((one) => fileInput(one, format)))).filter((input) => input !== undefined);
   if (inputs.length > 0) return inputs;
   throw new UsageError(
@@ -77,10 +89,18 @@ async function meant(path: string, format: string | undefined): Promise<Input[]>
   );
 }
 
-/** The input that a file is; undefined where its format is not known. */
+/** A glob as every runtime reads it: on Windows a backslash separates folders, in a pattern it would quote what follows. */
+export function globPattern(path: string, platform: string = process.platform): string {
+  return platform === "win32" ? path.replaceAll("\\", "/") : path;
+}
+
+/** The input that a file is; undefined where its format is not known, and for a link that leads nowhere. */
 async function fileInput(path: string, format: string | undefined): Promise<Input | undefined> {
   const of = formatOf(path, format);
-  const file = of && await stat(path);
+  const file = of && await stat(path).catch(({ code }: NodeJS.ErrnoException) => {
+    if (code === "ENOENT") return undefined;
+    throw new UsageError(`Cannot read ${shown(path)}: ${code}`);
+  });
   return of && file && !file.isDirectory() ? { path, ...of, size: file.isFile() ? file.size : undefined } : undefined;
 }
 

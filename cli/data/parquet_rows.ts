@@ -68,6 +68,19 @@ export class ParquetFile {
     return tree ? flat(tree) : [];
   }
 
+  /**
+   * Names of the columns that are read.
+   *
+   * @throws {UsageError} where there is no such column.
+   */
+  wanted({ field, id, keep }: Reading): string[] {
+    const wanted = [...new Set([field, ...(id === undefined ? [] : [id]), ...(keep === "all" ? this.names : keep)])];
+    const lacking = wanted.find((name) => !this.names.includes(name));
+    if (lacking === undefined) return wanted;
+    const names = this.names.map((name) => quoted(name)).join(", ");
+    throw new UsageError(`Cannot read ${shown(this.#path)}: it has no column ${quoted(lacking)}, only ${names}`);
+  }
+
   /** The rows from one to another. */
   async rows(columns: readonly string[], rowStart: number, rowEnd: number): Promise<Record<string, Value>[]> {
     try {
@@ -104,13 +117,8 @@ const PARSERS = {
 export async function* parquetRows(input: Input, reading: Reading, stretch: Stretch): Rows {
   const file = await ParquetFile.open(input.path);
   try {
-    const { field, id, keep } = reading;
-    const wanted = [...new Set([field, ...(id === undefined ? [] : [id]), ...(keep === "all" ? file.names : keep)])];
-    const lacking = wanted.find((name) => !file.names.includes(name));
-    if (lacking !== undefined) {
-      const names = file.names.map((name) => quoted(name)).join(", ");
-      throw new UsageError(`Cannot read ${shown(input.path)}: it has no column ${quoted(lacking)}, only ${names}`);
-    }
+    const { field } = reading;
+    const wanted = file.wanted(reading);
     const { offset, from = 0, to = Infinity } = stretch;
     for (const [group, start] of file.starts.slice(0, -1).entries()) {
       const end = file.starts[group + 1]!;

@@ -8,16 +8,17 @@ import { shown } from "../quote.ts";
 import { Interrupted, type Session } from "../session.ts";
 import { VERSION } from "../version.ts";
 import { checkNames, type Column, columnsOf } from "../data/columns.ts";
-import { findInputs, type Input } from "../data/inputs.ts";
+import { type Input, isStream } from "../data/inputs.ts";
 import { JSONL_NAMES, jsonlEncoder } from "../data/jsonl_output.ts";
 import type { Encoder } from "../data/output.ts";
-import { type Batch, Source, verifyFinished } from "../data/source.ts";
+import { type Batch, Source } from "../data/source.ts";
 import { embedBatch, type Embedded, promptOf } from "./batch.ts";
 import { exists } from "./disk.ts";
 import { type Header, type Journal, journalPath, readJournal, type Totals } from "./journal.ts";
+import { inputsOf, nameOf, verify, withoutOwn } from "./inputs.ts";
 import { lock } from "./lock.ts";
 import { shareOf } from "./shards.ts";
-import { checkReplaceable, errorsPath, finishClosing, partPath, removeJob, Sink } from "./sink.ts";
+import { checkOutput, checkReplaceable, errorsPath, finishClosing, removeJob, Sink } from "./sink.ts";
 import { another, compareOptions, fixedOptions, type Settings } from "./settings.ts";
 
 /** Rows that decide the types of kept columns. */
@@ -44,13 +45,13 @@ interface Run extends Request {
 }
 
 /** Embeds. Returns the exit code. */
-export async function embed(request: Request, session: Session): Promise<number> {
+export async function embed(asked: Request, session: Session): Promise<number> {
+  const request = { ...asked, settings: await withoutOwn(asked.settings) };
   const { settings: { output } } = request;
   const inputs = await inputsOf(request.settings);
   if (output === undefined) return await embedToStdout(request, inputs, session);
-  if (inputs.some(({ path }) => path === "-")) {
-    session.say("stdin cannot be read twice: if this is stopped, it begins anew");
-  }
+  const stream = inputs.find(isStream);
+  if (stream) session.say(`${nameOf(stream)} cannot be read twice: if this is stopped, it begins anew`);
   const held = await lock(output, { say: (line) => session.say(line), signal: session.signal });
   try {
     return await embedToFile(request, inputs, session);
@@ -70,36 +71,14 @@ async function stopped({ words }: Request, output: string, { signal }: Session):
   return new Interrupted(`stopped; ${count(last?.totals.rows ?? 0)} texts are done. To go on:\n\n  ${command}\n`, code);
 }
 
-/** The inputs, those of `--text` first; checked against what is asked of their fields. */
-async function inputsOf({ inputs, texts, inputFormat, output, reading, shard }: Settings): Promise<Input[]> {
-  const own = output === undefined ? [] : [output, journalPath(output), partPath(output), errorsPath(output)];
-  const found = await findInputs(inputs, inputFormat, own);
-  const given = { path: "text", format: "given", gzip: false, size: undefined, texts } as const;
-  const all: Input[] = texts.length > 0 ? [given, ...found] : found;
-  if (all.length === 0) throw new UsageError("Cannot embed: there is no file to read; give files, -, or --text");
-  const bare = all.find(({ format }) => ["lines", "text", "given"].includes(format));
-  if (bare && (reading.id !== undefined || reading.keep === "all" || reading.keep.length > 0)) {
-    throw new UsageError(`Cannot take --id or --keep of ${shown(bare.path)}: its texts have no fields`);
-  }
-  const [only] = all;
-  if (shard && all.length === 1 && (only!.gzip || only!.format === "csv" || only!.size === undefined)) {
-    throw new UsageError(
-      `Cannot take a shard of ${
-        shown(only!.path)
-      }: it cannot be read from its middle; split it into files, or unpack it`,
-    );
-  }
-  return all;
-}
-
 /** Vectors to stdout: no job, and what is left out goes to stderr. */
 async function embedToStdout(request: Request, inputs: readonly Input[], session: Session): Promise<number> {
   const { settings } = request;
   const model = modelName(request.model);
   const source = new Source(inputs, settings.reading, undefined, shareOf(settings.shard, inputs));
   try {
+    const columns = await columnsFor(settings, source, inputs, session.signal);
     await using llama = await openModel(model, request, session);
-    const columns = await columnsFor(settings, source, inputs);
     const encoder = jsonlEncoder(columns, llama.fingerprint(settings.embed), settings.encoding);
     const run: Run = { ...request, session, llama, source, columns };
     const decoder = new TextDecoder();
@@ -131,23 +110,28 @@ async function embedToFile(request: Request, inputs: readonly Input[], session: 
     throw new Failure(`Cannot write ${shown(output)}: it is there, and no job made it; --restart replaces it`);
   }
   if (before) compareOptions(output, before.header.options, fixedOptions(settings));
-  if (before?.last && inputs.some(({ path }) => path === "-")) {
-    throw new Failure(`Cannot go on with ${shown(output)}: it reads stdin, which is gone; --restart begins anew`);
+  const stream = inputs.find(isStream);
+  if (before?.last && stream) {
+    throw new Failure(
+      `Cannot go on with ${shown(output)}: it reads ${nameOf(stream)}, which is gone; --restart begins anew`,
+    );
   }
   const model = modelName(request.model, before?.header.model);
-  await using llama = await openModel(model, request, session);
-  const fingerprint = llama.fingerprint(settings.embed);
-  if (before && before.header.fingerprint !== fingerprint) {
-    throw another(output, "fingerprint (model and options)", before.header.fingerprint, fingerprint);
-  }
-  await verify(output, before, inputs, session);
-  if (before?.complete) return await tellComplete(request, before.complete.totals, session);
-  if (before?.closing) return await tellComplete(request, await finishClosing(settings, before), session);
   const sizes = before?.header.sizes ?? (settings.shard && inputs.map(({ size = 0 }) => size));
   const share = shareOf(settings.shard, inputs, sizes);
   const source = new Source(inputs, settings.reading, before?.last?.position, share);
   try {
-    const columns = before?.header.columns ?? await columnsFor(settings, source, inputs);
+    // What of this is wrong use is told before the model is loaded.
+    const columns = before?.header.columns ?? await columnsFor(settings, source, inputs, session.signal);
+    await using llama = await openModel(model, request, session);
+    const fingerprint = llama.fingerprint(settings.embed);
+    if (before && before.header.fingerprint !== fingerprint) {
+      throw another(output, "fingerprint (model and options)", before.header.fingerprint, fingerprint);
+    }
+    await verify(output, before, inputs, session);
+    if (before?.complete) await checkOutput(settings, before.closing!);
+    if (before?.complete) return await tellComplete(request, before.complete.totals, session);
+    if (before?.closing) return await tellComplete(request, await finishClosing(settings, before), session);
     const header = before?.header ?? headerOf(settings, model, llama, columns, sizes, source.bytes);
     const sink = await Sink.open(settings, await encoderFor(settings, header), header, before);
     try {
@@ -248,48 +232,22 @@ function taken(source: Source, { groupRows }: Settings): Promise<Batch> {
   return batch;
 }
 
-/** Reads again what was read, and refuses to go on if it has changed. What is read now may have grown. */
-async function verify(
-  output: string,
-  before: Journal | undefined,
-  inputs: readonly Input[],
-  session: Session,
-): Promise<void> {
-  const { last, finished = new Map(), complete } = before ?? {};
-  if (!last) return;
-  const { position } = last;
-  if (position && inputs[position.input]?.path !== position.path) {
-    throw another(
-      output,
-      `input ${position.input + 1}`,
-      position.path,
-      inputs[position.input]?.path ?? "none",
-    );
-  }
-  const again = inputs.filter((_, i) => complete || i < (position?.input ?? 0)).filter(({ path }) =>
-    finished.has(path)
-  );
-  const total = again.reduce((sum, { path }) => sum + finished.get(path)!.size, 0);
-  if (total > 0) session.say(`reading again what was read: ${(total / 1e6).toFixed(1)} MB`);
-  let done = 0;
-  for (const input of again) {
-    session.signal.throwIfAborted();
-    await verifyFinished(input, finished.get(input.path)!, before?.header.sizes === undefined, (size) => {
-      session.progress("MB", { done: (done += size) / 1e6, total: total / 1e6 });
-    });
-  }
-  session.clear(true);
-}
-
 /** The columns of the output: of a Parquet input's schema, else of the first rows. */
-async function columnsFor(settings: Settings, source: Source, inputs: readonly Input[]): Promise<Column[]> {
-  const { reading: { id, keep }, format } = settings;
+async function columnsFor(
+  { reading, format }: Settings,
+  source: Source,
+  inputs: readonly Input[],
+  signal: AbortSignal,
+): Promise<Column[]> {
+  const { id, keep } = reading;
   const own = format === "parquet" ? (await import("../data/parquet_output.ts")).PARQUET_NAMES : JSONL_NAMES;
+  if (keep !== "all") checkNames(keep, own);
   const [first] = inputs;
   let columns: Column[];
   if (first!.format === "parquet") {
     const { ParquetFile } = await import("../data/parquet_rows.ts");
     const file = await ParquetFile.open(first!.path);
+    file.wanted(reading);
     const names = keep === "all" ? file.names.filter((name) => name !== id) : keep;
     const [of, ...others] = [id, ...names].map((name) => {
       return name === undefined ? { name: "id", type: "string" as const } : { name, elements: file.elementsOf(name) };
@@ -297,9 +255,9 @@ async function columnsFor(settings: Settings, source: Source, inputs: readonly I
     columns = [{ ...of!, name: "id" }, ...others];
     await file.close();
   } else if (format === "parquet" || keep === "all") {
-    columns = columnsOf(await source.peek(TYPING_ROWS), keep);
+    columns = columnsOf(await until(source.peek(TYPING_ROWS), signal), keep);
   } else columns = ["id", ...keep].map((name) => ({ name, type: "json" }));
-  checkNames(columns, own);
+  checkNames(columns.slice(1).map(({ name }) => name), own);
   return columns;
 }
 

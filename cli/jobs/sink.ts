@@ -9,7 +9,7 @@ import type { Batch } from "../data/source.ts";
 import { shown } from "../quote.ts";
 import type { Embedded } from "./batch.ts";
 import { Appended, exists, move, reach, remove, sizeOf, syncFolder } from "./disk.ts";
-import { type Header, type Journal, JournalWriter, type Totals } from "./journal.ts";
+import { type Closing, type Header, type Journal, journalPath, JournalWriter, type Totals } from "./journal.ts";
 import type { Settings } from "./settings.ts";
 
 const NONE: Totals = { rows: 0, skipped: 0, truncated: 0, tokens: 0, seconds: 0 };
@@ -23,6 +23,11 @@ export function partPath(output: string): string {
 /** Where a job tells of the rows that it left out. */
 export function errorsPath(output: string): string {
   return `${output}.errors.jsonl`;
+}
+
+/** Everything that a job writes: none of it is an input of it. */
+export function ownPaths(output: string): string[] {
+  return [output, journalPath(output), partPath(output), errorsPath(output)];
 }
 
 /** The output of a job. */
@@ -131,9 +136,10 @@ export class Sink {
     for (let index = 0; index <= this.#part.index; index++) parts.push((await sizeOf(fileOf(this.#settings, index)))!);
     await removeParts(this.#settings, parts.length);
     reach("before closing");
-    await this.#journal.write({ kind: "closing", parts });
+    const closing: Closing = { kind: "closing", parts };
+    await this.#journal.write(closing);
     reach("after closing");
-    await complete(this.#settings, this.#journal, parts.length, this.totals);
+    await complete(this.#settings, this.#journal, closing, this.totals);
   }
 
   /** Closes the files. */
@@ -180,15 +186,34 @@ export async function finishClosing(settings: Settings, { size, closing, last }:
   const journal = await JournalWriter.open(settings.output!, size);
   const totals = last?.totals ?? NONE;
   try {
-    await complete(settings, journal, closing!.parts.length, totals);
+    await complete(settings, journal, closing!, totals);
   } finally {
     await journal.close();
   }
   return totals;
 }
 
-async function complete(settings: Settings, journal: JournalWriter, parts: number, totals: Totals): Promise<void> {
-  await giveName(settings, parts);
+/**
+ * Looks that the output of a job that has ended is what the job wrote.
+ *
+ * @throws {Failure} where it is gone, or has another size.
+ */
+export async function checkOutput({ output, format }: Settings, { parts }: Closing): Promise<void> {
+  const path = output!;
+  for (const [i, size] of parts.entries()) {
+    const file = format === "parquet" && parts.length > 1 ? join(path, partName(i)) : path;
+    const found = await sizeOf(file);
+    if (found === size) continue;
+    const what = found === undefined ? "is gone" : `has ${found} bytes now`;
+    throw new Failure(
+      `Cannot go on with ${shown(path)}: its job has ended with ${size} bytes in ${shown(file)}, which ${what}; ` +
+        "--restart makes it anew",
+    );
+  }
+}
+
+async function complete(settings: Settings, journal: JournalWriter, closing: Closing, totals: Totals): Promise<void> {
+  await giveName(settings, closing);
   reach("before complete");
   await journal.write({ kind: "complete", totals });
   reach("after complete");
@@ -197,7 +222,11 @@ async function complete(settings: Settings, journal: JournalWriter, parts: numbe
 /** The file of a part; JSONL has one. */
 function fileOf({ output, format }: Settings, index: number): string {
   const path = partPath(output!);
-  return format === "jsonl" ? path : join(path, `part-${String(index).padStart(5, "0")}.parquet`);
+  return format === "jsonl" ? path : join(path, partName(index));
+}
+
+function partName(index: number): string {
+  return `part-${String(index).padStart(5, "0")}.parquet`;
 }
 
 /** Removes parts that an earlier process began and the job does not have. */
@@ -210,15 +239,15 @@ async function removeParts({ output, format }: Settings, from: number): Promise<
 }
 
 /** The one rename: of the only file, or of the folder of parts. What is left of it is the same after a crash. */
-async function giveName(settings: Settings, parts: number): Promise<void> {
+async function giveName(settings: Settings, closing: Closing): Promise<void> {
   const output = settings.output!;
   const part = partPath(output);
-  const from = settings.format === "parquet" && parts > 1 ? part : fileOf(settings, 0);
+  const from = settings.format === "parquet" && closing.parts.length > 1 ? part : fileOf(settings, 0);
   reach("before rename");
   if (await exists(from)) {
     await removeOld(output, from);
     await move(from, output);
-  }
+  } else await checkOutput(settings, closing);
   reach("after rename");
   await rmdir(part).catch(() => {}); // where the only part was
 }

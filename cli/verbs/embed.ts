@@ -1,4 +1,5 @@
 /** Embeds texts: files, lines or arguments; to stdout, or as a job that survives. */
+import process from "node:process";
 import { UsageError } from "../failure.ts";
 import type { ModelOptions } from "../model.ts";
 import { quoted } from "../quote.ts";
@@ -113,13 +114,14 @@ async function run({ args, options, words }: Given<EmbedOptions>, session: Sessi
 
 /** Checks the options together. */
 function settingsOf(inputs: readonly string[], options: EmbedOptions): Settings {
-  const { text: texts = [], output, checkpoint = CHECKPOINT, rowGroup = ROW_GROUP, partRows = PART_ROWS } = options;
+  const output = outputOf(options);
+  const { text: texts = [], checkpoint = CHECKPOINT, rowGroup = ROW_GROUP, partRows = PART_ROWS } = options;
   const { field, id, keep = [], inputFormat, onError, shard } = options;
   if (inputs.length === 0 && texts.length === 0) throw new UsageError("Cannot embed nothing: give files, -, or --text");
   if (options.prompt !== undefined && options.inputType !== undefined) {
     throw new UsageError("Cannot take --prompt and --input-type together: one of them says what is before each text");
   }
-  const format = formatOf(options);
+  const format = formatOf(output, options);
   const { encoding = "float" } = options;
   if (format === "parquet" && options.encoding) {
     throw new UsageError("Cannot take --encoding with Parquet: it is for JSONL");
@@ -131,7 +133,13 @@ function settingsOf(inputs: readonly string[], options: EmbedOptions): Settings 
   return { inputs, texts, inputFormat, reading, embed, output, format, encoding, onError, groupRows, partRows, shard };
 }
 
-function formatOf({ output, format }: EmbedOptions): "jsonl" | "parquet" {
+/** Where it goes; a folder of parts may be given with the mark of a folder at its end. */
+function outputOf({ output }: EmbedOptions): string | undefined {
+  if (output === "-") throw new UsageError("Cannot write a job to -: leave -o out, and JSONL goes to stdout");
+  return output?.replace(process.platform === "win32" ? /(?<=.)[\\/]+$/ : /(?<=.)\/+$/, "");
+}
+
+function formatOf(output: string | undefined, { format }: EmbedOptions): "jsonl" | "parquet" {
   if (output === undefined) {
     if (format === "parquet") throw new UsageError("Cannot write Parquet to stdout: give -o");
     return "jsonl";

@@ -1,56 +1,16 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "@std/path";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import process from "node:process";
 import { gzipSync } from "node:zlib";
 import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { Llama } from "../../../mod.ts";
-import { inDirectory } from "../../support/checkpoint.ts";
-import { randomTexts, tinyModel, writeJsonl } from "../../support/jobs.ts";
-import { type Ended, type Given, runProgram } from "../../support/program.ts";
+import { assertEnded, inPlace, type Line, parsed } from "../../support/embed_place.ts";
+import { randomTexts, writeJsonl } from "../../support/jobs.ts";
+import type { Given } from "../../support/program.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
-
-type Line = Record<string, unknown> & { embedding: number[]; id: unknown };
-
-interface Place {
-  /** Runs `embed` with the tiny model in the folder. */
-  embed(words: readonly string[], given?: Given): Promise<Ended>;
-  path(name: string): string;
-  write(name: string, content: string | Uint8Array): void;
-  lines(name: string): Line[];
-}
-
-async function inPlace(run: (place: Place) => Promise<void>): Promise<void> {
-  await inDirectory(async (directory) => {
-    await tinyModel(directory);
-    const path = (name: string) => join(directory, name);
-    await run({
-      embed: (words, given = {}) =>
-        runProgram(["embed", ...words], {
-          cwd: directory,
-          ...given,
-          env: { LLAMASAUR_MODEL: "tiny.gguf", ...given.env },
-        }),
-      path,
-      write: (name, content) => {
-        mkdirSync(join(path(name), ".."), { recursive: true });
-        writeFileSync(path(name), content);
-      },
-      lines: (name) => parsed(readFileSync(path(name), "utf8")),
-    });
-  });
-}
-
-function parsed(text: string): Line[] {
-  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
-}
-
-function assertEnded({ code, signal, stderr }: Ended, expected: number): void {
-  assertEquals(code, expected, `${signal ?? ""} ${stderr}`);
-}
 
 async function parquet(path: string): Promise<{ rows: Record<string, unknown>[]; metadata: Record<string, string> }> {
   const bytes = new Uint8Array(readFileSync(path));
