@@ -7,7 +7,7 @@ import type { EmbedOptions } from "./options.ts";
 import { Sequences, type SplitOptions, textSplitter } from "./text/sequences.ts";
 import { type Items, mapInSlices } from "./slices.ts";
 import { readTexts, warnOfTruncation } from "./text/read.ts";
-import { tokenizeList } from "./text/token_lists.ts";
+import { boundOf, tokenizeList } from "./text/token_lists.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
 
 /** Why a model embeds nothing, by how it ranks, and what to do. */
@@ -52,7 +52,7 @@ export async function embedTexts(
   const { unique, inverse } = await readTexts(texts, nameOf);
   const name = (i: number): string => nameOf(inverse.indexOf(i));
   const prompted: Items<string> = prompt ? { length: unique.length, at: (i) => prompt + unique[i]! } : unique;
-  const ids = await tokenizeList(pool, prompted, "add", signal);
+  const ids = await tokenizeList(pool, prompted, "add", signal, boundOf(info.maxTokens, truncate));
   const sequences = await Sequences.of(
     textSplitter(ids, model.numbers, { limit: info.maxTokens, truncate, name, tooLong }),
   );

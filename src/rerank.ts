@@ -11,7 +11,7 @@ import { DEFAULT_INSTRUCTION, fillTemplate, parseTemplate, withInstruction } fro
 import { Sequences, type SplitOptions, type Splitter, textSplitter } from "./text/sequences.ts";
 import { type Items, mapInSlices, sortInSlices } from "./slices.ts";
 import { readTexts, warnOfTruncation } from "./text/read.ts";
-import { tokenizeList } from "./text/token_lists.ts";
+import { boundOf, tokenizeList } from "./text/token_lists.ts";
 import type { Special } from "./text/tokens.ts";
 import { dot, normalize } from "./vectors.ts";
 
@@ -169,7 +169,7 @@ async function planCosine(
       prompt,
       tooLong: (tokens) => longQuery(tokens, info.maxTokens, "are more than the model takes"),
     }),
-    tokenizeList(pool, texts, "add", signal),
+    tokenizeList(pool, texts, "add", signal, boundOf(split.limit, split.truncate)),
   ]);
   return {
     splitter: textSplitter(found, model.numbers, split),
@@ -211,11 +211,18 @@ async function splitSpecials(
   split: SplitOptions,
 ): Promise<Splitter> {
   if (instruction !== undefined) withInstruction(undefined, instruction);
-  const [[wanted], found] = await Promise.all([
-    pool.tokenize([query], "add", { signal }),
-    tokenizeList(pool, documents, "add", signal),
+  const [wanted, found] = await Promise.all([
+    tokenizeList(pool, [query], "add", signal, boundOf(split.limit, "error")),
+    tokenizeList(pool, documents, "add", signal, boundOf(split.limit, split.truncate)),
   ]);
-  return pairSplitter(withoutSpecials(wanted!, model.numbers), found, pair, model.numbers, split);
+  return pairSplitter(
+    withoutSpecials(wanted.at(0), model.numbers),
+    found,
+    pair,
+    model.numbers,
+    split,
+    wanted.isPart(0),
+  );
 }
 
 /** Pairs in the model's template, as causal models that rank take them. */

@@ -19,6 +19,7 @@ import { ContextSizes, measureOn } from "../pool/context_sizes.ts";
 import { capacityFor, type MemoryPlan, type ModelMemory, planMemory, weightsBytes } from "../pool/memory.ts";
 import { Pool } from "../pool/pool.ts";
 import { normalizerOf } from "../text/normalizer.ts";
+import { boundaryOf } from "../text/parts.ts";
 import { decide, type Decision, mayUseKernels } from "./decide.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { describe, type LlamaInfo } from "./info.ts";
@@ -135,6 +136,7 @@ async function start(
     pass: memory.pass,
     memory: { sizes, weights: memory.info.weights, limit: memoryLimit },
     normalize,
+    boundary: boundaryOf(model),
     onLog,
   });
   return { model, pool, info, head, pair, row, sharesPrefix, template, prompts, memory, fingerprint };

@@ -13,6 +13,7 @@ import { longestFirst, type PassLimits, Scheduler, type Share } from "./plan.ts"
 import { itemsOf, packSequences, packTexts, resultSizes, type RowShape, split } from "./wire.ts";
 import type { LogLine, Pooling } from "../options.ts";
 import { type Items, measureInSlices } from "../slices.ts";
+import type { Boundary } from "../text/parts.ts";
 import { ownTokens, type Sequence } from "../text/sequences.ts";
 import type { Special } from "../text/tokens.ts";
 
@@ -34,6 +35,8 @@ export interface PoolSettings {
   readonly memory: MemorySettings;
   /** Normalises a text before it is tokenised. */
   readonly normalize: ((text: string) => string | Promise<string>) | undefined;
+  /** Where a long text may be cut. */
+  readonly boundary: Boundary | undefined;
   readonly onLog: ((line: LogLine) => void) | undefined;
 }
 
@@ -92,6 +95,11 @@ export class Pool {
       () => this.#idle.splice(0).forEach((slot) => this.#startWorking(slot)),
     );
     this.#idle.push(this.#addSlot(lane, capacity));
+  }
+
+  /** Where a long text may be cut. */
+  get boundary(): Boundary | undefined {
+    return this.#settings.boundary;
   }
 
   /** What was computed so far. */

@@ -5,9 +5,16 @@
  * `XLMRobertaTokenizer` (<s> q </s></s> d </s>), `ModernBert` (as BERT, without types).
  */
 import type { ModelNumbers } from "../../ffi/mod.ts";
-import type { Items } from "../slices.ts";
-import type { PairTruncate, SplitOptions, Splitter } from "./sequences.ts";
-import { joined, type Specials, type TruncatedTokens, truncateTokens, windowAt, windowCount } from "./tokens.ts";
+import type { PairTruncate, SplitOptions, Splitter, TextTokens } from "./sequences.ts";
+import {
+  counted,
+  joined,
+  type Specials,
+  type TruncatedTokens,
+  truncateTokens,
+  windowAt,
+  windowCount,
+} from "./tokens.ts";
 
 /** The special tokens before, between and after the two texts of a pair. */
 export interface PairFormat {
@@ -55,12 +62,16 @@ export function withoutSpecials(ids: Int32Array, { bos, eos, sep }: Specials): I
 /**
  * The error for a query that is too long: no option helps, since only documents are truncated.
  *
- * @param tokens Its tokens; undefined where they are not counted apart.
+ * @param tokens Its tokens, in words; undefined where they are not counted apart.
  * @param limit What the model takes, the special tokens of a pair included.
  * @param what What its tokens do.
  */
-export function longQuery(tokens: number | undefined, limit: number, what: string): RangeError {
-  const count = tokens === undefined ? "its tokens" : `its ${tokens} tokens`;
+export function longQuery(tokens: string | undefined, limit: number, what: string): RangeError {
+  const count = tokens === undefined
+    ? "its tokens"
+    : /^\d/.test(tokens)
+    ? `its ${tokens} tokens`
+    : `its tokens, ${tokens},`;
   return new RangeError(
     `Cannot rank with this query: ${count} ${what}, the limit is ${limit}, and a query is never truncated; shorten it`,
   );
@@ -72,25 +83,27 @@ export function longQuery(tokens: number | undefined, limit: number, what: strin
  * @param query The query's tokens, without special ones.
  * @param documents The documents' tokens, with the special ones of a text that stands alone.
  * @param options `limit` counts the tokens of the whole pair; `name` is a document's.
+ * @param isPart Whether the query's tokens are those of a part of it: then they are too many.
  * @returns One sequence for each document, or with `truncate: "windows"` one for each window of it.
  * @throws {RangeError} when the query alone leaves no room, or with `truncate: "error"` a document does not fit.
  */
 export function pairSplitter(
   query: Int32Array,
-  documents: Items<Int32Array>,
+  documents: TextTokens,
   { opening, middle, closing, segments }: PairFormat,
   specials: Specials,
   { limit, truncate, name }: SplitOptions,
+  isPart = false,
 ): Splitter {
   const room = limit - query.length - opening.length - middle.length - closing.length;
   if (room < 1) {
-    throw longQuery(query.length, limit, "leave no room for a document");
+    throw longQuery(counted(query.length, isPart), limit, "leave no room for a document");
   }
   const before = Int32Array.of(...opening, ...query, ...middle);
   const tokensOf = (i: number): Int32Array => withoutSpecials(documents.at(i)!, specials);
   return {
     length: documents.length,
-    count: (i) => documentWindows(tokensOf(i), room, truncate, () => name(i)),
+    count: (i) => documentWindows(tokensOf(i), room, truncate, () => name(i), documents.isPart?.(i)),
     sequence: (i, window) => {
       const { ids: kept, truncated } = documentWindow(tokensOf(i), room, truncate, window);
       const ids = joined(before, kept, closing);
@@ -107,6 +120,7 @@ const NONE: Specials = { bos: -1, eos: -1, sep: -1 };
  * @param document Its tokens, without special ones at the ends.
  * @param room Tokens that the rest of the sequence leaves it.
  * @param name Gives its name, for the message.
+ * @param isPart Whether the tokens are those of a part of it.
  * @throws {RangeError} with `truncate: "error"`, when it does not fit.
  */
 export function documentWindows(
@@ -114,10 +128,13 @@ export function documentWindows(
   room: number,
   truncate: PairTruncate,
   name: () => string,
+  isPart = false,
 ): number {
   if (document.length > room && truncate === "error") {
     throw new RangeError(
-      `Cannot rank ${name()}: it has ${document.length} tokens and the query leaves room for ${room}; ` +
+      `Cannot rank ${name()}: it has ${
+        counted(document.length, isPart)
+      } tokens and the query leaves room for ${room}; ` +
         `shorten it, or pass truncate: "end"`,
     );
   }

@@ -31,8 +31,14 @@ export interface SplitOptions {
   readonly truncate: PairTruncate;
   /** A text's name, for messages. */
   readonly name: (text: number) => string;
-  /** The error for a text of so many tokens with `truncate: "error"`, where that is not the caller's own choice. */
-  readonly tooLong?: ((tokens: number) => RangeError) | undefined;
+  /** The error for a text of so many tokens, in words, with `truncate: "error"`, where that is not the caller's own choice. */
+  readonly tooLong?: ((tokens: string) => RangeError) | undefined;
+}
+
+/** Token ids of texts. */
+export interface TextTokens extends Items<Int32Array> {
+  /** Whether those of a text are a part's; by default they are all. */
+  isPart?(text: number): boolean;
 }
 
 /** Splits texts into sequences. */
@@ -115,7 +121,7 @@ export class Sequences implements Items<Sequence> {
  * @param texts Each text's tokens, with the special ones that the model wants around it.
  */
 export function textSplitter(
-  texts: Items<Int32Array>,
+  texts: TextTokens,
   specials: Specials,
   { limit, truncate, name, tooLong }: SplitOptions,
 ): Splitter {
@@ -129,6 +135,6 @@ export function textSplitter(
   return {
     length: texts.length,
     count: () => 1,
-    sequence: (i) => fitTokens(() => name(i), texts.at(i)!, limit, truncate, specials, tooLong),
+    sequence: (i) => fitTokens(() => name(i), texts.at(i)!, limit, truncate, specials, tooLong, texts.isPart?.(i)),
   };
 }

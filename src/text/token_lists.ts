@@ -3,6 +3,8 @@
  * there is no object for each text.
  */
 import type { Items } from "../slices.ts";
+import { type Bound, type Boundary, hasLong, TextParts } from "./parts.ts";
+import type { PairTruncate } from "./sequences.ts";
 import type { Special } from "./tokens.ts";
 
 const CHUNK = 64 * 1024; // tokens of one buffer at most, unless one list is longer
@@ -14,6 +16,7 @@ export class TokenLists implements Items<Int32Array> {
   readonly #chunk: Uint32Array;
   readonly #start: Uint32Array;
   readonly #count: Uint32Array;
+  readonly #parts = new Set<number>();
   #room = 0;
   #used = 0;
   #left: number;
@@ -45,6 +48,16 @@ export class TokenLists implements Items<Int32Array> {
     this.#used += ids.length;
   }
 
+  /** Notes that a list has the tokens of a part of its text alone. */
+  setPart(index: number): void {
+    this.#parts.add(index);
+  }
+
+  /** Whether a list has the tokens of a part of its text alone: the text has at least as many. */
+  isPart(index: number): boolean {
+    return this.#parts.has(index);
+  }
+
   /** A view of a list, made anew each time. */
   at(index: number): Int32Array {
     const start = this.#start[index]!;
@@ -54,6 +67,7 @@ export class TokenLists implements Items<Int32Array> {
 
 /** What tokenises texts: the pool. */
 export interface Tokenizer {
+  readonly boundary?: Boundary | undefined;
   /** The token ids of each text; `finish` takes each text's as they come and may give less. */
   tokenize(
     texts: Items<string>,
@@ -65,21 +79,48 @@ export interface Tokenizer {
   ): Promise<Int32Array[]>;
 }
 
-/** Tokenises a long list into few buffers. */
+/**
+ * Tokenises a long list into few buffers.
+ *
+ * @param bound How many tokens of each text are needed; of a long text no more may be given. Default: all.
+ */
 export async function tokenizeList(
   tokenizer: Tokenizer,
   texts: Items<string>,
   special: Special,
   signal: AbortSignal | undefined,
+  bound?: Bound,
 ): Promise<TokenLists> {
   const lists = new TokenLists(texts.length);
   const none = new Int32Array();
-  await tokenizer.tokenize(texts, special, {
-    signal,
-    finish: (ids, i) => {
-      lists.set(i, ids);
-      return none;
-    },
-  });
+  const boundary = bound && await hasLong(texts, bound) ? await tokenizer.boundary?.(bound.side) : undefined;
+  if (bound === undefined || boundary === undefined) {
+    await tokenizer.tokenize(texts, special, {
+      signal,
+      finish: (ids, i) => {
+        lists.set(i, ids);
+        return none;
+      },
+    });
+    return lists;
+  }
+  for (let parts: TextParts | undefined = new TextParts(texts, bound, boundary); parts; parts = parts.next) {
+    const some: TextParts = parts;
+    await tokenizer.tokenize(some, special, {
+      signal,
+      finish: (ids, i) => {
+        if (some.isEnough(i, ids.length)) {
+          lists.set(some.indexOf(i), ids);
+          if (some.isCut(i)) lists.setPart(some.indexOf(i));
+        }
+        return none;
+      },
+    });
+  }
   return lists;
+}
+
+/** How many tokens of a text are needed by what becomes of it; undefined where all are, for windows. */
+export function boundOf(limit: number, truncate: PairTruncate): Bound | undefined {
+  return truncate === "windows" ? undefined : { tokens: limit, side: truncate === "start" ? "start" : "end" };
 }

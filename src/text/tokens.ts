@@ -97,7 +97,8 @@ export function joined(...parts: readonly ArrayLike<number>[]): Int32Array {
  * Applies the `truncate` option to a text's tokens.
  *
  * @param name Gives the argument's name with its index, for the message; it is slow, so it is asked only then.
- * @param tooLong The error for a text of so many tokens.
+ * @param tooLong The error for a text of so many tokens, in words.
+ * @param isPart Whether the ids are those of a part of the text.
  * @throws {RangeError} when the text is too long and `truncate` is `"error"`, or when it has no tokens at all.
  */
 export function fitTokens(
@@ -106,16 +107,22 @@ export function fitTokens(
   limit: number,
   truncate: Truncate,
   specials: Specials,
-  tooLong: (tokens: number) => RangeError = (tokens) =>
+  tooLong: (tokens: string) => RangeError = (tokens) =>
     new RangeError(
       `Cannot embed ${name()}: it has ${tokens} tokens, the limit is ${limit}; shorten it, or pass truncate: "end"`,
     ),
+  isPart = false,
 ): TruncatedTokens {
   if (ids.length === 0) {
     throw new RangeError(
       `Cannot embed ${name()}: it is empty, and this model has no special token to stand for nothing`,
     );
   }
-  if (ids.length > limit && truncate === "error") throw tooLong(ids.length);
+  if (ids.length > limit && truncate === "error") throw tooLong(counted(ids.length, isPart));
   return truncateTokens(ids, limit, truncate === "start" ? "start" : "end", specials);
+}
+
+/** How many tokens a text has, in words; of one that was not tokenised to its end no more is known. */
+export function counted(tokens: number, isPart: boolean): string {
+  return isPart ? `at least ${tokens}` : String(tokens);
 }

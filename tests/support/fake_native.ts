@@ -81,6 +81,7 @@ export class FakeNative {
       pass: LIMITS,
       memory: { sizes: { of: () => Promise.resolve(SIZE) }, weights: 0, limit },
       normalize: undefined,
+      boundary: undefined,
       onLog: undefined,
     });
   }
