@@ -23,6 +23,7 @@ const BODY = z.object({
   instruction: z.string().optional(),
   raw_scores: z.boolean().optional(),
   truncate: z.boolean().optional(),
+  truncation: z.boolean().optional(),
 }).openapi("RerankRequest");
 
 const TEI_BODY = z.object({
@@ -34,16 +35,14 @@ const TEI_BODY = z.object({
   truncation_direction: z.enum(["Left", "Right", "left", "right"]).optional(),
 }).openapi("TeiRerankRequest");
 
-const ANSWER = z.looseObject({
-  id: z.string(),
-  results: z.array(
-    z.object({
-      index: z.int(),
-      relevance_score: z.number(),
-      document: z.record(z.string(), z.unknown()).optional(),
-    }),
-  ),
-}).openapi("RerankResponse");
+const RESULTS = z.array(
+  z.object({
+    index: z.int(),
+    relevance_score: z.number(),
+    document: z.record(z.string(), z.unknown()).optional(),
+  }),
+);
+const ANSWER = z.looseObject({ id: z.string(), results: RESULTS, data: RESULTS.optional() }).openapi("RerankResponse");
 const TEI_ANSWER = z.array(z.object({ index: z.int(), score: z.number(), text: z.string().optional() }));
 
 // The body chooses its shape by having `texts`, so it is checked when that is known.
@@ -80,22 +79,25 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
     query: body.query,
     documents,
     instruction: body.instruction,
-    truncate: truncateOf(body, exchange.truncate),
+    truncate: truncateOf({ truncate: body.truncate ?? body.truncation }, exchange.truncate),
   });
   const { tokens, headers } = ranking;
   const wanted = body.top_n ?? body.top_k ?? Infinity;
   const returned = body.return_documents === true && exchange.route !== "/v2/rerank";
+  const results = ranking.ranked.slice(0, wanted).map(({ index, score, logit }) => ({
+    index,
+    relevance_score: body.raw_scores ? logit : score,
+    ...(returned && { document: objectOf(body.documents[index]!) }),
+  }));
   return Response.json({
     id: randomUUID(),
     object: "list",
     model: choice.name,
     usage: { prompt_tokens: tokens, total_tokens: tokens },
     meta: { api_version: { version: "2" }, billed_units: { search_units: 1 }, tokens: { input_tokens: tokens } },
-    results: ranking.ranked.slice(0, wanted).map(({ index, score, logit }) => ({
-      index,
-      relevance_score: body.raw_scores ? logit : score,
-      ...(returned && { document: objectOf(body.documents[index]!) }),
-    })),
+    results,
+    // Voyage's clients alone send truncation, always, and read the results as data.
+    ...(body.truncation !== undefined && { data: results }),
   }, { headers });
 }
 

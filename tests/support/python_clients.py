@@ -78,6 +78,13 @@ def ranked_by_cohere(url, key, model, query, documents):
     return [{"index": one.index, "score": one.relevance_score} for one in results]
 
 
+def ranked_by_voyage(url, key, model, query, documents):
+    client = voyageai.Client(api_key=key, base_url=url + "/v1", max_retries=0)
+    results = client.rerank(query, documents, model=model, truncation=True).results
+    assert all(one.document == documents[one.index] for one in results)
+    return [{"index": one.index, "score": one.relevance_score} for one in results]
+
+
 def status(call, *arguments):
     try:
         call(*arguments)
@@ -137,6 +144,7 @@ print(
             "ollama": embedder(of_ollama),
             "voyageai": embedder(of_voyage),
             "cohere": ranker(ranked_by_cohere),
+            "voyageai, rerank": ranker(ranked_by_voyage),
             "ids": message(of_langchain_ids, JOB["url"], "any", "mini", TEXTS),
         }
     )

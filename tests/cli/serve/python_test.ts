@@ -86,12 +86,14 @@ for (const name of ["openai", "openai, float", "langchain-openai", "huggingface_
   });
 }
 
-test("Python's cohere reranks: order, scores, error classes", { skip }, async () => {
-  await using llama = await Llama.load(RERANKER, { onLog: () => {} });
-  const { ranked, long, key, name } = told.cohere;
-  assertEquals(ranked, (await llama.rerank("what is it", DOCUMENTS)).map(({ index, score }) => ({ index, score })));
-  assertEquals([long, key, name], [400, 401, 404]);
-});
+for (const name of ["cohere", "voyageai, rerank"]) {
+  test(`Python's ${name} reranks: order, scores, error classes`, { skip }, async () => {
+    await using llama = await Llama.load(RERANKER, { onLog: () => {} });
+    const { ranked, long, key, name: wrongName } = told[name];
+    assertEquals(ranked, (await llama.rerank("what is it", DOCUMENTS)).map(({ index, score }) => ({ index, score })));
+    assertEquals([long, key, wrongName], [400, 401, 404]);
+  });
+}
 
 test("LangChain for Python that sends token ids is told how to send texts", { skip }, () => {
   for (const remedy of ["check_embedding_ctx_length=False", "RAG_CHECK_EMBEDDING_CTX_LENGTH=False"]) {
