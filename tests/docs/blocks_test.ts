@@ -67,6 +67,7 @@ before(async () => {
   const models = join(folder, "models");
   mkdirSync(models);
   lend(join(ROOT, "tests"), join(folder, "tests"));
+  lend(join(ROOT, "node_modules"), join(folder, "node_modules"));
   lend(MODEL, join(models, "all-minilm-l6-v2-q8_0.gguf"));
   const files: Record<string, Uint8Array> = {};
   for (const [name, fixture] of Object.entries(RERANKERS)) {
