@@ -12,7 +12,7 @@ export interface Limits {
   readonly maxBatchSize: number | undefined;
   /** Bytes of a body. */
   readonly maxBody: number;
-  /** Milliseconds for the model; undefined is any time. */
+  /** Milliseconds for the model, its load included; undefined is any time. */
   readonly timeout: number | undefined;
   /** Aborted when running requests must end. */
   readonly end: AbortSignal;
@@ -52,6 +52,7 @@ export class Exchange {
   computing = 0;
   cancelled = false;
   readonly #limits: Limits;
+  readonly #stop = new AbortController();
 
   constructor(request: Request, route: string, family: Family, limits: Limits) {
     this.request = request;
@@ -88,13 +89,32 @@ export class Exchange {
     return model.queue.enter(tokens, texts.length);
   }
 
-  /** Works with the model, and keeps how long it took to load. */
+  /**
+   * Works with the model, and keeps how long it took to load. It ends when the client goes, the time is over or the server
+   * ends; a load goes on then, for those who come next.
+   */
   async use<T>(model: ServedModel, work: (llama: Llama) => Promise<T>): Promise<T> {
     const start = performance.now();
-    return await model.use((llama) => {
-      this.loading = performance.now() - start;
-      return work(llama);
-    });
+    const { signal } = this.#stop;
+    const begun = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => begun.resolve(), { once: true });
+    const ignore = this.#listen();
+    try {
+      const done = model.use((llama) => {
+        this.loading = performance.now() - start;
+        begun.resolve();
+        return work(llama);
+      });
+      done.catch(() => begun.resolve()); // it is awaited below, but where nobody waits for the load any more
+      await begun.promise;
+      signal.throwIfAborted();
+      return await done;
+    } catch (error) {
+      this.cancelled = signal.aborted;
+      throw this.cancelled ? signal.reason : error;
+    } finally {
+      ignore();
+    }
   }
 
   /** Keeps what the library tells of the work. */
@@ -112,12 +132,22 @@ export class Exchange {
     model.density += weight * (tokens / characters - model.density);
   }
 
-  /** Runs the model's work until the client goes, the time is over or the server ends. */
+  /** Runs the model's work, and keeps how long its passes took. */
   async run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      return await work(this.#stop.signal);
+    } finally {
+      this.computing = Math.max(0, performance.now() - start - this.tokenizing - this.waiting);
+    }
+  }
+
+  /** Stops the work when it is time to; gives what ends the listening. */
+  #listen(): () => void {
     // Deno.serve aborts this signal once the request was answered, too: from then on nothing listens to it.
     const client = this.request.signal;
     const { end, timeout } = this.#limits;
-    const stop = new AbortController();
+    const stop = this.#stop;
     const gone = (): void => stop.abort(new Gone("the client has gone"));
     const over = (): void => stop.abort(new Problem("unavailable", "Cannot answer: the server is closing"));
     client.addEventListener("abort", gone, { once: true });
@@ -127,18 +157,11 @@ export class Exchange {
     const timer = timeout === undefined ? undefined : setTimeout(() => {
       stop.abort(new Problem("unavailable", `Cannot answer within ${timeout} ms (--timeout)`));
     }, timeout);
-    const start = performance.now();
-    try {
-      return await work(stop.signal);
-    } catch (error) {
-      this.cancelled = stop.signal.aborted;
-      throw this.cancelled ? stop.signal.reason : error;
-    } finally {
+    return () => {
       clearTimeout(timer);
       client.removeEventListener("abort", gone);
       end.removeEventListener("abort", over);
-      this.computing = Math.max(0, performance.now() - start - this.tokenizing - this.waiting);
-    }
+    };
   }
 
   /** Keeps what the request came to. */

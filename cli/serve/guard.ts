@@ -1,5 +1,6 @@
 /** Decides who may ask: by Host and Origin against DNS rebinding and foreign web pages, and by keys. */
 import { createHash, timingSafeEqual } from "node:crypto";
+import { quoted } from "../quote.ts";
 import { Problem } from "./problem.ts";
 
 /** Who may ask. */
@@ -34,10 +35,15 @@ export class Guard {
         `Cannot allow the origin ${open} without a key: any web page could read; give --api-key-file`,
       );
     }
+    if (keys.some((key) => !/^[\x21-\x7e]+$/.test(key))) {
+      throw new RangeError(
+        "Cannot take the keys: each must have letters, digits and signs of ASCII alone, without spaces",
+      );
+    }
     this.#digests = keys.map(digest);
     this.#loopback = loopback;
-    this.#hosts = new Set([...HOSTS, ...allowHosts].map((host) => host.toLowerCase()));
-    this.#origins = new Set([...ORIGINS, ...allowOrigins]);
+    this.#hosts = new Set([...HOSTS, ...allowHosts.map(readHost)]);
+    this.#origins = new Set([...ORIGINS, ...allowOrigins.map(readOrigin)]);
   }
 
   /**
@@ -118,6 +124,24 @@ export class Guard {
 
 function digest(key: string): Uint8Array {
   return createHash("sha256").update(key).digest();
+}
+
+/** A host as requests have it: of `Mine.Example:8411` the name. */
+function readHost(given: string): string {
+  const host = hostOf(given);
+  if (host !== "" && !/[\s/@*]/.test(host)) return host;
+  throw new RangeError(`Cannot allow the host ${quoted(given, 100)}: it must be a name such as server.example.com`);
+}
+
+/** An origin as browsers send it: of `HTTPS://Chat.Example/` the scheme and the host in small letters. */
+function readOrigin(given: string): string {
+  if (given === "*" || given === "null") return given;
+  const [, origin] = /^([a-z][a-z\d+.-]*:\/\/[^\s/?#@*\\]+)\/?$/i.exec(given) ?? [];
+  // Of http the port 80 is left out, as browsers do.
+  if (origin !== undefined) return /^http/i.test(origin) ? new URL(origin).origin : origin.toLowerCase();
+  throw new RangeError(
+    `Cannot allow the origin ${quoted(given, 100)}: it must be a scheme and a host, such as https://chat.example.com`,
+  );
 }
 
 /** The host without its port, in small letters; of a name with a final dot the name. */

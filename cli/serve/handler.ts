@@ -186,9 +186,9 @@ class Server {
   };
 
   #unrouted(method: string, path: string): Problem {
-    const methods = this.#routes.methods(path);
-    if (methods.length > 0) {
-      return new Problem("method_not_allowed", `Cannot ${method.slice(0, 20)} this: it takes ${methods.join(", ")}`);
+    const allow = this.#routes.methods(path).join(", ");
+    if (allow !== "") {
+      return new Problem("method_not_allowed", `Cannot ${method.slice(0, 20)} this: it takes ${allow}`, { allow });
     }
     return new Problem("not_found", "Cannot find this route: /openapi.json lists what there is");
   }

@@ -17,7 +17,7 @@ export interface HandlerOptions extends GuardOptions {
   readonly maxBatchSize?: number | undefined;
   /** Bytes of a body. @default {64_000_000} */
   readonly maxBody?: number | undefined;
-  /** Milliseconds that the model may take for a request. Default: any time. */
+  /** Milliseconds that the model may take for a request, its load included. Default: any time. */
   readonly timeout?: number | undefined;
   /** Milliseconds without work after which a model is unloaded. Default: never. */
   readonly keepAlive?: number | undefined;
@@ -25,38 +25,49 @@ export interface HandlerOptions extends GuardOptions {
   readonly onLog?: ((entry: LogEntry) => void) | undefined;
 }
 
-/** What each option must be, where a wrong one would do something else in silence. */
-type Kinds<Options> = { readonly [K in keyof Required<Options>]: "list" | "role" | "any" };
+/** What an option must be, and in words: a wrong value would do something else in silence. */
+const KINDS = {
+  any: { fits: () => true, words: "" },
+  list: { fits: (value) => Array.isArray(value) && value.every(isText), words: "an array of strings" },
+  role: { fits: (value) => value === "embed" || value === "rerank", words: '"embed" or "rerank"' },
+  cut: { fits: (value) => ["end", "start", "error"].includes(String(value)), words: '"end", "start" or "error"' },
+  flag: { fits: (value) => typeof value === "boolean", words: "true or false" },
+  text: { fits: isText, words: "a string" },
+  number: { fits: (value) => typeof value === "number" && value > 0, words: "a number above 0" },
+  function: { fits: (value) => typeof value === "function", words: "a function" },
+} as const satisfies Readonly<Record<string, { fits: (value: unknown) => boolean; words: string }>>;
+
+type Kinds<Options> = { readonly [K in keyof Required<Options>]: keyof typeof KINDS };
 
 const HANDLER: Kinds<HandlerOptions> = {
   keys: "list",
-  loopback: "any",
+  loopback: "flag",
   allowHosts: "list",
   allowOrigins: "list",
-  strictNames: "any",
-  truncate: "any",
-  maxQueueTokens: "any",
-  maxBatchSize: "any",
-  maxBody: "any",
-  timeout: "any",
-  keepAlive: "any",
-  onLog: "any",
+  strictNames: "flag",
+  truncate: "cut",
+  maxQueueTokens: "number",
+  maxBatchSize: "number",
+  maxBody: "number",
+  timeout: "number",
+  keepAlive: "number",
+  onLog: "function",
 };
 
 const MODEL: Kinds<ModelOptions> = {
-  model: "any",
+  model: "any", // Llama.load says what is wrong
   role: "role",
   names: "list",
-  queryPrompt: "any",
-  documentPrompt: "any",
-  dimensions: "any",
+  queryPrompt: "text",
+  documentPrompt: "text",
+  dimensions: "number",
   load: "any",
 };
 
 /**
- * Checks the names of all options, and the lists among their values.
+ * Checks the names and the values of all options.
  *
- * @throws {TypeError} when there is no option of a name, or a list is none; the message names it and what there is.
+ * @throws {TypeError} when there is no option of a name, or a value is of no use; the message names it and what there is.
  */
 export function checkHandlerOptions(models: readonly ModelOptions[], options: HandlerOptions): void {
   models.forEach((model, i) => check(`models[${i}]`, model, MODEL));
@@ -71,11 +82,12 @@ function check<Options extends object>(what: string, options: Options, kinds: Ki
       const known = Object.keys(kinds).join(", ");
       throw new TypeError(`Cannot read ${what}: ${quoted(name)} is not known; the options are ${known}`);
     }
-    if (kind === "list" && !(Array.isArray(value) && value.every((one) => typeof one === "string"))) {
-      throw new TypeError(`Cannot read ${what}: ${name} must be an array of strings`);
-    }
-    if (kind === "role" && value !== "embed" && value !== "rerank") {
-      throw new TypeError(`Cannot read ${what}: role must be "embed" or "rerank"`);
-    }
+    const { fits, words } = KINDS[kind];
+    // A value may be a key, so it is not told.
+    if (!fits(value)) throw new TypeError(`Cannot read ${what}: ${name} must be ${words}`);
   }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }

@@ -64,12 +64,19 @@ export class Problem extends Error {
   readonly field: string | undefined;
   /** Seconds after which it may be tried again. */
   readonly retryAfter: number | undefined;
+  /** The methods that the route has. */
+  readonly allow: string | undefined;
 
-  constructor(kind: Kind, message: string, more: { readonly field?: string; readonly retryAfter?: number } = {}) {
+  constructor(
+    kind: Kind,
+    message: string,
+    more: { readonly field?: string; readonly retryAfter?: number; readonly allow?: string } = {},
+  ) {
     super(message);
     this.kind = kind;
     this.field = more.field;
     this.retryAfter = more.retryAfter;
+    this.allow = more.allow;
   }
 }
 
@@ -78,6 +85,7 @@ export function problemResponse(problem: Problem, family: Family): Response {
   const status = (family === "tei" ? TEI_STATUS[problem.kind] : undefined) ?? STATUS[problem.kind];
   const headers: Record<string, string> = { "content-type": "application/json" };
   if (problem.retryAfter !== undefined) headers["retry-after"] = String(problem.retryAfter);
+  if (problem.allow !== undefined) headers["allow"] = problem.allow;
   if (problem.kind === "unauthorized") headers["www-authenticate"] = "Bearer";
   return new Response(JSON.stringify(bodyOf(problem, status, family)), { status, headers });
 }

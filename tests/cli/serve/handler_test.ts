@@ -141,6 +141,32 @@ test("createHandler() refuses every origin without a key, and two models of one 
   assertThrows(() => createHandler([EMBED, EMBED]), RangeError, 'two models as "mini"');
 });
 
+test("createHandler() reads hosts and origins as requests have them, and refuses what is none", async () => {
+  const handler = createHandler([EMBED], {
+    allowHosts: ["Mine.Example:8411", "[fe80::1]"],
+    allowOrigins: ["HTTPS://Page.Example:443/", "app://Other"],
+  });
+  for (
+    const [host, origin, status] of [
+      ["mine.example", "https://page.example", 200],
+      ["MINE.example.:1", "app://other", 200],
+      ["[fe80::1]:8411", "https://page.example:444", 403],
+      ["page.example", "https://page.example", 403],
+    ] as const
+  ) assertEquals((await ask(handler, "/v1/models", { headers: { host, origin } })).status, status, `${host} ${origin}`);
+  await handler.close();
+  for (const host of ["http://mine.example", "*.example", "a b", "", "mine.example/x"]) {
+    assertThrows(() => createHandler([EMBED], { allowHosts: [host] }), RangeError, "Cannot allow the host");
+  }
+  for (const origin of ["page.example", "https://page.example/chat", "https://*.example", "", "https://a b"]) {
+    assertThrows(() => createHandler([EMBED], { allowOrigins: [origin] }), RangeError, "Cannot allow the origin");
+  }
+  for (const key of ["", "two words"]) {
+    const { message } = assertThrows(() => createHandler([EMBED], { keys: [KEY, key] }), RangeError, "the keys");
+    assertEquals(message.includes("two"), false);
+  }
+});
+
 test("names are strict where there are several models or strictNames", { skip }, async () => {
   await withHandler([EMBED, { ...EMBED, names: ["other"] }, RERANK], {}, async (handler) => {
     assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "a", model: "alias" } })).status, 200);

@@ -236,6 +236,17 @@ rule("--timeout ends a request with 503 in the family's body, and its work", asy
   });
 });
 
+test("--timeout ends a request that waits for a load with 503, and the load goes on", { skip }, async () => {
+  const events: string[] = [];
+  const options = { timeout: 1, onLog: ({ event }: { event: string }) => void events.push(event) };
+  await withHandler({}, options, async (handler) => {
+    const { status, body } = await ask(handler.fetch, "/v1/embeddings", { input: "a" });
+    assertEquals([status, events], [503, ["request"]], JSON.stringify(body));
+    await handler.ready();
+    assertEquals(events.filter((event) => event === "load").length, 1);
+  });
+});
+
 test("1,000 texts at the model's limit pass by default, and 256 connections get no 429", { skip }, async () => {
   await using server = await TestServer.start([`--embed=${TINY}=tiny`]);
   const long = Array.from({ length: 1000 }, (_, i) => `${i} ${"word ".repeat(400)}`);

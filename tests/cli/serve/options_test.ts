@@ -47,6 +47,25 @@ test("createHandler() refuses each option that is misspelt, by its name, with th
   }
 });
 
+test("createHandler() refuses a value that would do something else in silence", () => {
+  for (
+    const [name, value, words] of [
+      ["maxBody", "64MB", "a number above 0"],
+      ["maxQueueTokens", NaN, "a number above 0"],
+      ["maxBatchSize", 0, "a number above 0"],
+      ["timeout", "5s", "a number above 0"],
+      ["keepAlive", "5m", "a number above 0"],
+      ["truncate", "End", '"end", "start" or "error"'],
+      ["loopback", "no", "true or false"],
+      ["strictNames", 1, "true or false"],
+      ["onLog", "log", "a function"],
+    ] as const
+  ) assertThrows(() => createHandler([MODEL], { [name]: value }), TypeError, `${name} must be ${words}`);
+  for (const [name, value] of [["queryPrompt", 1], ["dimensions", "384"], ["names", "one"]] as const) {
+    assertThrows(() => createHandler([{ ...MODEL, [name]: value }]), TypeError, `models[0]: ${name} must be`);
+  }
+});
+
 test("createHandler() refuses a list that is none, and a role that there is not", () => {
   for (const name of ["keys", "allowHosts", "allowOrigins"]) {
     assertThrows(() => createHandler([MODEL], { [name]: "secret" }), TypeError, `${name} must be an array of strings`);

@@ -123,6 +123,8 @@ test(
     }
     const objects = documents.map((text) => ({ text, title: "x" }));
     assertEquals((await server.ask("/v1/rerank", { query: "what", documents: objects })).body.results, wanted);
+    const voyage = await server.ask("/v1/rerank", { query: "what", documents, truncation: true });
+    assertEquals([voyage.body.data, voyage.body.results], [wanted, wanted]);
     const fields = await server.ask("/v1/rerank", {
       query: "what",
       documents: objects,
@@ -229,8 +231,10 @@ for (
 }
 
 test("a wrong method is 405, a wrong content type 415", { skip }, async () => {
-  assertEquals((await server.ask("/v1/embeddings")).status, 405);
-  assertEquals((await server.ask("/v1/models", {})).status, 405);
+  const { status, headers } = await server.ask("/v1/embeddings");
+  assertEquals([status, headers.get("allow")], [405, "POST"]);
+  const post = await server.ask("/v1/models", {});
+  assertEquals([post.status, post.headers.get("allow")], [405, "GET, HEAD"]);
   const init = { headers: { "content-type": "text/plain" } };
   assertEquals((await server.ask("/v1/embeddings", { input: "a" }, init)).status, 415);
 });
