@@ -1,10 +1,11 @@
 /** Talks to PostgreSQL: an address, statements, transactions, in the shape that pg-boss takes; says which errors pass by themselves. */
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { checkServerIdentity, type ConnectionOptions } from "node:tls";
-import postgres, { type Options, type PostgresType, type Sql } from "postgres";
+import { checkServerIdentity, type ConnectionOptions as TlsOptions } from "node:tls";
+import postgres, { type PostgresType, type Sql } from "postgres";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { quoted, shown } from "../quote.ts";
+import { type ConnectionOptions, Connections } from "./connections.ts";
 
 /** A row as the server gives it, by the names of its columns. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -39,20 +40,28 @@ const TYPES: Record<string, PostgresType> = {
     parse: (value: string) => new Date(value),
   },
   bigint: { to: 20, from: [20], serialize: String, parse: Number }, // counts; a key is asked for as text
+  // Lists of names, texts, uuids; of integers; the driver would ask each connection what lists there are.
+  texts: { to: 1009, from: [1003, 1009, 1015, 2951], serialize: String, parse: (list: string) => parseList(list) },
+  integers: {
+    to: 1007,
+    from: [1005, 1007, 1016],
+    serialize: String,
+    parse: (list: string) => parseList(list).map((one) => one === null ? null : Number(one)),
+  },
 };
 
 function orText<Value>(write: (value: Value) => string): (value: Value | string) => string {
   return (value) => typeof value === "string" ? value : write(value);
 }
 
-/** A pool of connections. Nothing rests on the state of one: a pooler may give each transaction another. */
+/** A database. Nothing rests on the state of a connection: a pooler may give each transaction another. */
 export class Database implements Db {
-  readonly #sql: Sql;
+  readonly #connections: Connections;
   /** The server and the database, for messages. */
   readonly place: string;
 
-  private constructor(sql: Sql, place: string) {
-    [this.#sql, this.place] = [sql, place];
+  private constructor(connections: Connections, place: string) {
+    [this.#connections, this.place] = [connections, place];
   }
 
   /**
@@ -66,32 +75,27 @@ export class Database implements Db {
     const { sslmode = process.env["PGSSLMODE"], sslrootcert = process.env["PGSSLROOTCERT"], ...rest } = address;
     const options = {
       connect_timeout: 10,
-      backoff: (retries: number) => Math.min(5, 0.1 * 2 ** retries) * (0.5 + Math.random()),
       ...rest,
-      max: most,
       prepare: false, // a prepared statement is a state of the session
       ssl: tlsOf(sslmode, sslrootcert, (rest.host ?? process.env["PGHOST"] ?? "localhost").split(",")),
       types: TYPES,
       onnotice: () => {},
       connection: { application_name: "llamasaur" },
-    };
-    const sql = postgres(options as Options<Record<string, PostgresType>>) as unknown as Sql;
-    const { host, database } = sql.options;
-    return new Database(sql, `${shown(database ?? "")} on ${shown(host.join(","))}`);
+    } as ConnectionOptions;
+    const { host, database } = postgres(options).options; // connects to nothing; what of PG* it took
+    return new Database(new Connections(options, most), `${shown(database ?? "")} on ${shown(host.join(","))}`);
   }
 
   async executeSql(text: string, values: unknown[] = []): Promise<{ rows: Fields[]; count?: number }> {
-    if (values.length > 0 || !/;\s*\S/.test(text)) return await run(this.#sql, text, values);
-    const reserved = await this.#sql.reserve(); // several statements, of which one may begin a transaction
-    try {
-      return await run(reserved, text, values);
-    } catch (error) {
-      // A transaction that the text began is still open there, and whoever had the connection next would be in it.
-      if (isAnswer(error)) await reserved.unsafe("rollback").catch(() => {});
-      throw error;
-    } finally {
-      reserved.release();
-    }
+    return await this.#connections.use(async (sql, check) => {
+      try {
+        return await run(sql, text, values);
+      } catch (error) {
+        // A transaction that the text began is still open there, and whoever had the connection next would be in it.
+        if (values.length === 0 && isAnswer(error) && /;\s*\S/.test(text)) await rollBack(sql, check);
+        throw error;
+      }
+    });
   }
 
   /** Runs statements in a transaction (READ COMMITTED); rolls back what throws. */
@@ -105,14 +109,38 @@ export class Database implements Db {
   }
 
   async #begin<Result>(mode: string, work: (db: Db) => Promise<Result>): Promise<Result> {
-    return await this.#sql.begin(mode, async (sql) => {
-      return await work({ executeSql: (text, values = []) => run(sql, text, values) });
-    }) as Result;
+    return await this.#connections.use(async (sql, check) => {
+      await sql.unsafe(`begin ${mode}`);
+      try {
+        const result = await work({
+          executeSql: (text, values = []) => {
+            check();
+            return run(sql, text, values);
+          },
+        });
+        check();
+        await sql.unsafe("commit");
+        return result;
+      } catch (error) {
+        await rollBack(sql, check);
+        throw error;
+      }
+    });
   }
 
   /** Ends the connections; a statement under way has five seconds. */
   async close(): Promise<void> {
-    await this.#sql.end({ timeout: 5 });
+    await this.#connections.end(5);
+  }
+}
+
+/** Ends a transaction whose error is to be told, whatever becomes of this. */
+async function rollBack(sql: Sql, check: () => void): Promise<void> {
+  try {
+    check();
+    await sql.unsafe("rollback");
+  } catch {
+    // The connection is gone, and with it the transaction.
   }
 }
 
@@ -141,6 +169,13 @@ function listText(list: readonly unknown[]): string {
     return Array.isArray(element) ? listText(element) : `"${String(element).replaceAll(/["\\]/g, "\\$&")}"`;
   });
   return `{${elements.join(",")}}`;
+}
+
+/** The elements of a list of one dimension, as the server writes it: `{a,"b, \"c\"",NULL}`. */
+export function parseList(list: string): (string | null)[] {
+  return [...list.matchAll(/"((?:[^"\\]|\\.)*)"|[^{},]+/gs)].map(([bare, inQuotes]) =>
+    inQuotes !== undefined ? inQuotes.replaceAll(/\\(.)/gs, "$1") : bare === "NULL" ? null : bare
+  );
 }
 
 interface Address {
@@ -205,7 +240,7 @@ function tlsOf(
   mode: string | undefined,
   root: string | undefined,
   hosts: readonly string[],
-): boolean | "require" | ConnectionOptions {
+): boolean | "require" | TlsOptions {
   if (mode === undefined || mode === "disable") return false;
   if (mode === "require") return "require";
   if (mode !== "verify-full") {
@@ -213,7 +248,7 @@ function tlsOf(
   }
   // The driver tells TLS no name where the host is an address: a certificate for "localhost" would do then.
   const names = hosts.map((host) => host.replace(/:\d+$/, ""));
-  const verified: ConnectionOptions = {
+  const verified: TlsOptions = {
     checkServerIdentity: (_, certificate) => {
       const wrong = names.map((one) => checkServerIdentity(one, certificate));
       return wrong.includes(undefined) ? undefined : wrong[0];
@@ -261,7 +296,7 @@ export function isPassing(error: unknown): boolean {
 export function told(error: unknown): string {
   const code = codeOf(error);
   const constraint = (error as { readonly constraint_name?: string }).constraint_name;
-  const what = /^[0-9A-Z]{5}$/.test(code) ? `SQLSTATE ${code}` : code || (error as Error).name;
+  const what = /^(?=.*\d)[0-9A-Z]{5}$/.test(code) ? `SQLSTATE ${code}` : code || (error as Error).name;
   return constraint ? `${what}, ${quoted(constraint)}` : what;
 }
 

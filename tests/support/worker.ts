@@ -109,11 +109,11 @@ export class Bench implements AsyncDisposable {
 
   /** Waits until a statement gives true. */
   async until(statement: string, ...values: unknown[]): Promise<void> {
-    for (let i = 0; i < 1200; i++) {
+    for (let i = 0; i < 3600; i++) {
       if (await this.base.value(statement, ...values)) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error(`a minute is over, and this is not so: ${statement}`);
+    throw new Error(`three minutes are over, and this is not so: ${statement}`);
   }
 
   /** A file beside the model. */

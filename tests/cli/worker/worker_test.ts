@@ -216,7 +216,7 @@ test("a job that its database refuses three times is halved down to the one row"
     ],
   );
   assertStringIncludes(said, 'the database refused a job of 16 rows (SQLSTATE 23514, "not_eleven")');
-  assert(!/poem|\b11\b/.test(said), said);
+  assert(!/poem|\b11\b/.test(said.replace(/\S+ texts\/s/, "")), said); // the rate may be 11
   assertMatch(
     await base.value("select message from llamasaur.failures"),
     /^the database refused its vector 3 times, written alone$/,

@@ -1,0 +1,99 @@
+// Connections that the server cuts at any moment: every call settles, and what comes next goes through.
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { Database, isAway, parseList, rowsOf } from "../../../cli/worker/database.ts";
+import { randomIntegers } from "../../support/random.ts";
+import { Bench, skip } from "../../support/worker.ts";
+
+const CALLS = 600;
+const PATIENCE = 20_000; // ms: far beyond what any of these statements takes
+
+/** A call of each kind; it throws where its answer is wrong. */
+function calls(database: Database): readonly ((i: number) => Promise<void>)[] {
+  return [
+    async (i) => assertEquals(await rowsOf(database, "select $1::int as i", i), [{ i }]),
+    async () => void await database.executeSql("begin; select 1; commit"),
+    async (i) => {
+      await database.transaction(async (tx) => {
+        assertEquals(await rowsOf(tx, "select $1::int as i", i), [{ i }]);
+        await new Promise((resolve) => setTimeout(resolve, i % 3));
+        assertEquals(await rowsOf(tx, "select $1::int + 1 as i", i), [{ i: i + 1 }]);
+      });
+    },
+    async (i) =>
+      assertEquals(await database.snapshot((tx) => rowsOf(tx, "select $1::text as t", "x".repeat(i * 3))), [
+        { t: "x".repeat(i * 3) },
+      ]),
+  ];
+}
+
+test("Database settles every call while its connections are cut, and goes on with the next", { skip }, async () => {
+  await using bench = await Bench.make(1);
+  const killer = Database.open(bench.base.url, 1);
+  const random = randomIntegers(7);
+  const database = Database.open(bench.base.url, 3);
+  const kinds = calls(database);
+  let ended = false;
+  let cut = 0;
+  async function cuts(): Promise<void> {
+    while (!ended) {
+      const kill = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and " +
+        "pid <> pg_backend_pid() and random() < 0.5";
+      cut += (await rowsOf(killer, kill)).length;
+      await new Promise((resolve) => setTimeout(resolve, random(0, 4)));
+    }
+  }
+  const cutting = cuts();
+  const lost: unknown[] = [];
+  async function caller(first: number): Promise<void> {
+    for (let i = first; i < CALLS; i += 4) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`call ${i} is not settled after ${PATIENCE} ms`)), PATIENCE);
+      });
+      await Promise.race([kinds[random(0, kinds.length - 1)]!(i), late]).catch((error) => {
+        if (!isAway(error)) throw error;
+        lost.push(error);
+      }).finally(() => clearTimeout(timer));
+    }
+  }
+  try {
+    await Promise.all([0, 1, 2, 3].map(caller));
+  } finally {
+    ended = true;
+    await cutting.catch(() => {});
+  }
+  console.log(`${cut} connections were cut, ${lost.length} of ${CALLS} calls lost theirs`);
+  assert(cut > 30 && lost.length > 10);
+  const one = (): Promise<unknown> => rowsOf(database, "select 1 as one");
+  assertEquals(await one().catch(one).catch(one).catch(one), [{ one: 1 }]); // each of the three may have been cut just now
+  await Promise.all([database.close(), killer.close()]);
+});
+
+test("parseList() reads a list as the server writes it, whatever is in it", { skip }, async () => {
+  await using bench = await Bench.make(1);
+  const lists = [[], ["a"], [
+    "",
+    "NULL",
+    null,
+    "null",
+    "a b",
+    "{x,y}",
+    'q"q',
+    "back\\slash",
+    "line\nfeed",
+    "€😀",
+    " s ",
+  ]];
+  for (const list of lists) {
+    const [row] = await rowsOf<{ list: string[]; text: string }>(
+      bench.base.db,
+      "select $1::text[] as list, $1::text[]::text as text",
+      list,
+    );
+    assertEquals(row!.list, list);
+    assertEquals(parseList(row!.text), list);
+  }
+  const [row] = await rowsOf(bench.base.db, "select array[1, null, -3]::int[] as n, array[2]::bigint[] as b");
+  assertEquals(row, { n: [1, null, -3], b: [2] });
+});
