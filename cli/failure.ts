@@ -46,6 +46,7 @@ export function endingOf(error: unknown): { readonly code: number; readonly mess
   if (error instanceof Failure) return { code: error.code, message };
   if (name === "ModelNotFoundError") {
     const model = (error as Error & { readonly model?: string }).model ?? "";
+    if (message.includes("for the one that is here give")) return { code: EXIT.missing, message };
     const unknown = message.includes("the catalogue has no such name");
     const command = commandLine(["pull", unknown ? ANY_MODEL : pullable(model)]);
     return { code: EXIT.missing, message: `${message}\n\n  ${command}` };

@@ -1,4 +1,4 @@
-/** Waits for a time. */
+/** Waits: for a time, or for a promise, and no longer than until a signal comes. */
 
 /** Waits; ends early, and well, when the signal comes. */
 export async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
@@ -12,4 +12,17 @@ export async function pause(milliseconds: number, signal?: AbortSignal): Promise
     const timer = setTimeout(done, milliseconds);
     signal?.addEventListener("abort", done);
   });
+}
+
+/** What a promise gives, unless a signal is aborted first: stdin may have nothing to say for ever. */
+export async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.throwIfAborted();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, stopped]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }

@@ -47,7 +47,13 @@ export class Session {
   /** Writes data to stdout, no faster than it is taken. */
   async write(text: string): Promise<void> {
     this.clear();
-    if (process.stdout.write(text)) return;
+    let taken: boolean;
+    try {
+      taken = process.stdout.write(text);
+    } catch (error) { // on Deno; on Bun the stream tells of it
+      throw new Failure(`Cannot write to stdout: ${(error as Error).message}`, undefined, { cause: error });
+    }
+    if (taken) return;
     await new Promise<void>((resolve) => process.stdout.once("drain", resolve));
   }
 

@@ -31,7 +31,8 @@ const FORMATS: Readonly<Record<string, InputFormat>> = {
   csv: "csv",
   parquet: "parquet",
 };
-const SUFFIXES = ".txt, .md, .jsonl, .csv, .parquet; text formats also .gz";
+/** The suffixes that are known, as they are told. */
+export const SUFFIXES = ".txt, .md, .jsonl, .csv, .parquet; text formats also .gz";
 
 /**
  * The inputs, sorted by path, each once.

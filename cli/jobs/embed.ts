@@ -2,6 +2,7 @@
 import type { Llama } from "@llamasaur/llamasaur";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { loadModel, modelName, type ModelOptions } from "../model.ts";
+import { until } from "../pause.ts";
 import { count, duration } from "../progress.ts";
 import { commandLine } from "../program.ts";
 import { shown } from "../quote.ts";
@@ -57,18 +58,25 @@ export async function embed(asked: Request, session: Session): Promise<number> {
     return await embedToFile(request, inputs, session);
   } catch (error) {
     session.clear(true);
-    throw session.signal.aborted ? await stopped(request, output, session) : error;
+    throw session.signal.aborted ? await stopped(request, output, stream !== undefined, session) : error;
   } finally {
     await held.release();
   }
 }
 
-/** What is told after a signal: how far the job is, and the command that goes on. */
-async function stopped({ words }: Request, output: string, { signal }: Session): Promise<Interrupted> {
+/** What is told after a signal: how far the job is, and the command that goes on, or begins anew what cannot be read twice. */
+async function stopped(
+  { words }: Request,
+  output: string,
+  anew: boolean,
+  { signal }: Session,
+): Promise<Interrupted> {
   const { last } = await readJournal(output) ?? {};
-  const command = commandLine(words.filter((word) => word !== "--restart"));
+  const given = words.filter((word) => word !== "--restart");
+  const command = commandLine(anew && last ? [...given, "--restart"] : given);
   const { code } = signal.reason as Interrupted;
-  return new Interrupted(`stopped; ${count(last?.totals.rows ?? 0)} texts are done. To go on:\n\n  ${command}\n`, code);
+  const next = anew ? "To begin anew" : "To go on";
+  return new Interrupted(`stopped; ${count(last?.totals.rows ?? 0)} texts are done. ${next}:\n\n  ${command}\n`, code);
 }
 
 /** Vectors to stdout: no job, and what is left out goes to stderr. */
@@ -210,19 +218,6 @@ async function eachGroup(
     });
     await write(batch, embedded);
     [rows, tokens, read] = [rows + batch.rows.length, tokens + embedded.tokens, batch.read ?? 0];
-  }
-}
-
-/** What a promise gives, unless a signal is aborted first: stdin may have nothing to say for ever. */
-async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: stopped, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason);
-  signal.throwIfAborted();
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, stopped]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }
 

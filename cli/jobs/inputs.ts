@@ -2,7 +2,7 @@
 import { UsageError } from "../failure.ts";
 import { shown } from "../quote.ts";
 import type { Session } from "../session.ts";
-import { findInputs, type Input, liesIn } from "../data/inputs.ts";
+import { findInputs, type Input, liesIn, SUFFIXES } from "../data/inputs.ts";
 import { verifyFinished } from "../data/source.ts";
 import { exists } from "./disk.ts";
 import { type Journal, journalPath } from "./journal.ts";
@@ -30,7 +30,11 @@ export async function inputsOf({ inputs, texts, inputFormat, output, reading, sh
   const found = await findInputs(inputs, inputFormat, own);
   const given = { path: "text", format: "given", gzip: false, size: undefined, texts } as const;
   const all: Input[] = texts.length > 0 ? [given, ...found] : found;
-  if (all.length === 0) throw new UsageError("Cannot embed: there is no file to read; give files, -, or --text");
+  if (all.length === 0) {
+    throw new UsageError(
+      `Cannot embed: there is no file to read in ${inputs.map(shown).join(", ")}; the suffixes are ${SUFFIXES}`,
+    );
+  }
   const bare = all.find(({ format }) => ["lines", "text", "given"].includes(format));
   if (bare && (reading.id !== undefined || reading.keep === "all" || reading.keep.length > 0)) {
     throw new UsageError(`Cannot take --id or --keep of ${shown(bare.path)}: its texts have no fields`);

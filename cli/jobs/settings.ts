@@ -1,4 +1,5 @@
 /** Holds what a job was asked to do, and compares it with what an earlier process was asked. */
+import { createHash } from "node:crypto";
 import type { EmbedOptions } from "@llamasaur/llamasaur";
 import { Failure } from "../failure.ts";
 import type { Reading } from "../data/rows.ts";
@@ -25,10 +26,13 @@ export interface Settings {
   readonly shard: { readonly index: number; readonly count: number } | undefined;
 }
 
-/** What changes the output, as the journal has it. */
+/** What changes the output, as the journal has it. Of texts only a hash is kept: they are not for logs and errors. */
 export function fixedOptions(settings: Settings): Record<string, unknown> {
   const { output: _, embed, reading, ...rest } = settings;
-  return JSON.parse(JSON.stringify({ ...rest, ...reading, ...embed }));
+  const { texts } = settings;
+  const sha256 = createHash("sha256").update(JSON.stringify(texts)).digest("hex");
+  const told = texts.length > 0 ? [`${texts.length} of sha256 ${sha256}`] : [];
+  return JSON.parse(JSON.stringify({ ...rest, texts: told, ...reading, ...embed }));
 }
 
 /**

@@ -52,7 +52,7 @@ async function run({ args, options }: Given<RerankOptions>, session: Session): P
   }
   const model = modelName(options);
   const { readDocuments } = await import("../data/documents.ts");
-  const documents = await readDocuments({ inputs, texts, field });
+  const documents = await readDocuments({ inputs, texts, field }, session.signal);
   await using llama = await loadModel(model, options, session);
   const { top, truncate, instruction, label } = options;
   const { signal } = session;

@@ -30,8 +30,10 @@ export interface Ended {
 
 /** What the program is given. */
 export interface Given {
-  /** What it reads from stdin; nothing means an empty one, `open` one that says nothing and does not end. */
+  /** What it reads from stdin; nothing means an empty one, `open` one that does not end. */
   readonly stdin?: string | Uint8Array;
+  /** What an open one says first. */
+  readonly stdinBegin?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly runtime?: Runtime;
@@ -41,11 +43,11 @@ export interface Given {
   readonly allow?: readonly string[];
   /** Milliseconds until it is killed. */
   readonly timeout?: number;
-  /** Hears what it says on stderr, as it does. */
   /** Closes its stdout at the first words. */
   readonly closeStdout?: boolean;
   /** Hears that it was started. */
   readonly onStart?: (kill: (signal: NodeJS.Signals) => void) => void;
+  /** Hears what it says on stderr, as it does. */
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
@@ -91,6 +93,7 @@ export function runProgram(args: readonly string[], given: Given = {}): Promise<
     });
     child.stdin.on("error", () => {}); // it need not read all, or anything
     if (stdin !== "open") child.stdin.end(stdin);
+    else if (given.stdinBegin !== undefined) child.stdin.write(given.stdinBegin);
     onStart?.(kill);
     const timer = setTimeout(() => child.kill("SIGKILL"), timeout);
     child.on("error", reject);

@@ -5,6 +5,7 @@ import process from "node:process";
 import { runChild } from "../../support/child.ts";
 import { assertEnded, inPlace, parsed } from "../../support/embed_place.ts";
 import { writeJsonl } from "../../support/jobs.ts";
+import { programOn, RUNTIME } from "../../support/program.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
 
 test("embed of a folder that has its own output reads none of it, also when it goes on", { skip }, async () => {
@@ -108,6 +109,46 @@ test("embed reads a pipe that has a path, and says that it cannot be read twice"
     const job = await embed(["pipe", "--input-format", "txt", "-o", "out.jsonl"]);
     assertEnded(job, 0);
     assertStringIncludes(job.stderr, "pipe cannot be read twice: if this is stopped, it begins anew");
+  });
+});
+
+test("embed keeps no --text in its job, and tells of none when it is another", { skip }, async () => {
+  await inPlace(async ({ embed, path }) => {
+    assertEnded(await embed(["--text", "my secret", "-o", "out.jsonl"]), 0);
+    const ended = await embed(["--text", "another secret", "-o", "out.jsonl"]);
+    assertEnded(ended, 1);
+    assertMatch(ended.stderr, /its texts was \["1 of sha256 \w{64}"\], and is \["1 of sha256 \w{64}"\] now/);
+    assert(!`${ended.stderr}${readFileSync(path("out.jsonl.job"), "utf8")}`.includes("secret"));
+  });
+});
+
+test("embed that cannot write to stdout says so", {
+  skip: skip || (existsSync("/dev/full") ? false : "there is no /dev/full"),
+}, async () => {
+  await inPlace(async ({ path }) => {
+    const words = [...programOn(RUNTIME), "embed", "--text", "a", "--model", "tiny.gguf"].join(" ");
+    const { code, stderr } = await runChild("/bin/sh", ["-c", `${words} > /dev/full`], { cwd: path(".") });
+    assertEquals(code, 1);
+    assertMatch(stderr, /Cannot write to stdout: .*no space left on device/i);
+  });
+});
+
+test("embed of stdin that was stopped prints the command that begins anew", { skip }, async () => {
+  await inPlace(async ({ embed, path }) => {
+    const ended = await embed(["-", "-o", "out.jsonl", "--checkpoint", "1"], {
+      stdin: "open",
+      stdinBegin: "one\ntwo\nthree\n",
+      onStart: (kill) => {
+        const timer = setInterval(() => {
+          const journal = existsSync(path("out.jsonl.job")) ? readFileSync(path("out.jsonl.job"), "utf8") : "";
+          if (!journal.includes("checkpoint")) return;
+          clearInterval(timer);
+          kill("SIGINT");
+        }, 20);
+      },
+    });
+    assertEnded(ended, 130);
+    assertMatch(ended.stderr, /To begin anew:\n\n {2}.* embed - -o out\.jsonl --checkpoint 1 --restart\n/);
   });
 });
 
