@@ -1,7 +1,7 @@
 // Files of llama.cpp's converter whose numbers are not the original's, and that do not say so: each is refused, or it is not
 // exact and says why. No file of any fixture is exact and outside its tolerance.
 import { Buffer } from "node:buffer";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -21,6 +21,7 @@ import {
 import { writeWithout } from "../support/gguf_copy.ts";
 import { readGguf } from "../support/gguf_reader.ts";
 import { farthest, libraryMissing as skip } from "../support/references.ts";
+import { parse, serialise, setKey, value } from "../torture/gguf.ts";
 
 // Of a number of a vector, in f32: what every family is held to.
 const TOLERANCE = 1e-4;
@@ -232,3 +233,37 @@ test("attention of Llama.load() is refused where tokens always see the whole tex
     assertEquals(llama.info.fingerprint, plain.info.fingerprint);
   }
 });
+
+test(
+  "load() refuses a key of ModernBERT's head whose value is of another type, which nobody but us reads",
+  { skip },
+  async () => {
+    await inDirectory(async (directory) => {
+      const sound = parse(readFileSync(fixture("families/modern_bert_cls_reranker.gguf")));
+      const odd = [
+        value.string("mean"),
+        value.bool(1),
+        value.bool(2),
+        value.f32(1),
+        value.f32(NaN),
+        value.i32(-1),
+        value.u32(0),
+      ];
+      const lists = [value.strings(["gelu"]), value.i32s([]), value.i32s([2])];
+      const path = join(directory, "odd.gguf");
+      for (const key of ["modern-bert.classifier.pooling_type", "modern-bert.classifier.activation"]) {
+        for (const one of [...odd, ...lists, value.string("")]) {
+          writeFileSync(path, serialise(setKey(sound, key, one)));
+          const error = await assertRejects(
+            () => Llama.load(path),
+            LlamaError,
+            undefined,
+            `${key} of type ${one.type}`,
+          );
+          assertEquals(error.code, "model-invalid");
+          assertStringIncludes(error.message, key);
+        }
+      }
+    });
+  },
+);

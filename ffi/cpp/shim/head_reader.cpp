@@ -249,8 +249,12 @@ std::vector<std::string> distilbert_steps(const ModelFiles & files) {
 std::vector<std::string> modern_bert_steps(const ModelFiles & files) {
     const char * const POOLING_KEY = "modern-bert.classifier.pooling_type", * const ACTIVATION_KEY = "modern-bert.classifier.activation";
     const GgufHeader & keys        = files.keys();
-    const double       pooling     = keys.first(POOLING_KEY, LLAMA_POOLING_TYPE_MEAN);
+    const GgufField *  said        = keys.find(POOLING_KEY);
     const std::string  activation  = keys.find(ACTIVATION_KEY) ? keys.text(ACTIVATION_KEY) : "gelu";
+    if (said && (said->array || (said->type != GGUF_TYPE_UINT32 && said->type != GGUF_TYPE_INT32))) {
+        throw Unsound(std::string(POOLING_KEY) + " must be a 32-bit integer: 1 (mean) or 2 (cls)");
+    }
+    const double pooling = keys.first(POOLING_KEY, LLAMA_POOLING_TYPE_MEAN);
     if (pooling != LLAMA_POOLING_TYPE_MEAN && pooling != LLAMA_POOLING_TYPE_CLS) {
         refuse(POOLING_KEY, pooling, "must be 1 (mean) or 2 (cls)");
     }
