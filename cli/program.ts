@@ -10,7 +10,7 @@ import { shellWord } from "./quote.ts";
  * @returns The command for a POSIX shell: `llamasaur …`, and from a checkout the file with its runtime.
  */
 export function commandLine(words: readonly string[]): string {
-  return [...program(), ...words].map(shellWord).join(" ");
+  return [...program(), ...words].map((word) => shellWord(word)).join(" ");
 }
 
 /** The line that gets a model of the hub or the catalogue again, in place of the file that is here. */

@@ -1,4 +1,5 @@
 /** Shows values that come from outside: bounded, on one line, without what would move a terminal's cursor. */
+import process from "node:process";
 
 const LONGEST = 200;
 
@@ -13,9 +14,11 @@ export function shown(value: string): string {
   return /^[\x21-\x7e]+$/.test(value) && value.length <= 4 * LONGEST ? value : quoted(value, 4 * LONGEST);
 }
 
-/** A word of a command as a POSIX shell reads it. */
-export function shellWord(word: string): string {
-  return /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+/** A word of a command as a POSIX shell reads it; on Windows as PowerShell does, and cmd where that is one way. */
+export function shellWord(word: string, platform: string = process.platform): string {
+  if (platform !== "win32") return /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  if (/^[\w./\\:=+-]+$/.test(word)) return word;
+  return /^[^"`$%]+$/.test(word) ? `"${word}"` : `'${word.replaceAll("'", "''")}'`;
 }
 
 function escaped(char: string): string {

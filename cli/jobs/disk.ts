@@ -45,6 +45,7 @@ export class Appended {
   readonly path: string;
   readonly #file: FileHandle;
   #size: number;
+  #closed = false;
 
   private constructor(path: string, file: FileHandle, size: number) {
     [this.path, this.#file, this.#size] = [path, file, size];
@@ -88,7 +89,10 @@ export class Appended {
     await told(this.path, () => this.#file.sync());
   }
 
+  /** Closes the file, if it is open. */
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     await this.#file.close();
   }
 }

@@ -132,6 +132,7 @@ export class Sink {
   /** Ends the last part, renames what is there to the output, and says complete. */
   async finish(): Promise<void> {
     await this.#endPart();
+    await this.#file.close(); // Windows renames no folder with an open file
     const parts: number[] = [];
     for (let index = 0; index <= this.#part.index; index++) parts.push((await sizeOf(fileOf(this.#settings, index)))!);
     await removeParts(this.#settings, parts.length);
