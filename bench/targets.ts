@@ -14,7 +14,7 @@ const RUNTIMES = ["Deno", "Bun"] as const;
 const BULK = ["titles", "paragraphs", "passages", "many", "rerank"] as const;
 
 /** A figure by whose measured it is. */
-type Figures = readonly (readonly [whose: string, figure: number | undefined])[];
+export type Figures = readonly (readonly [whose: string, figure: number | undefined])[];
 
 /** Every promise; the worst of both runtimes decides. */
 export function targets(results: readonly WorkloadResult[]): Verdict[] {
@@ -94,11 +94,13 @@ function inverse(figures: Figures): Figures {
   return figures.map(([whose, figure]) => [whose, figure === undefined ? undefined : 1 / figure]);
 }
 
-function atLeast(name: string, bound: number, figures: Figures): Verdict {
+/** A promise that no figure is below a bound. */
+export function atLeast(name: string, bound: number, figures: Figures): Verdict {
   return judge(name, `≥ ${bound}`, figures, (figure) => figure >= bound);
 }
 
-function atMost(name: string, bound: number, figures: Figures): Verdict {
+/** A promise that no figure is above a bound. */
+export function atMost(name: string, bound: number, figures: Figures): Verdict {
   return judge(name, `≤ ${bound}`, figures, (figure) => figure <= bound);
 }
 
