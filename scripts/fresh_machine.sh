@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Tries the two commands of README on a machine that has nothing: scripts/fresh_machine.sh [--keep]
+# Tries the two commands of README on a machine that has nothing: scripts/fresh_machine.sh [--dockerfile] [--keep]
 # Makes a minimal Debian 12 in a folder, installs what README's line of apt names and nothing else, clones this checkout's
 # HEAD into it and runs both commands there, without any cache: half an hour. --keep leaves the folder and says how to enter it.
+# --dockerfile runs the RUN lines of deploy/Dockerfile instead, each as Docker does, and asks the server that they make.
 #
 # It needs root on a Debian or Ubuntu whose apt sources have bookworm, and debootstrap. Packages come from where this machine
 # gets its own: apt's sources and network settings are copied. The user's npmrc and pip.conf and the certificates that
@@ -95,8 +96,52 @@ passes() {
   [[ "$(tail -n 1 "$log")" =~ ^[1-9][0-9]*\ passed,\ 0\ failed(,\ [0-9]+\ skipped)?$ ]]
 }
 
-keep=""
-case "${1:-}" in --keep) keep=1 ;; "") ;; *) die "\"$1\" is unknown: scripts/fresh_machine.sh [--keep]" ;; esac
+# docker_lines PATTERN: the lines of the Dockerfile that begin with such a word, their continued lines joined.
+docker_lines() {
+  sed -e ':again' -e '/\\$/{N;s/\\\n *//;bagain' -e '}' "$root/deploy/Dockerfile" | grep -E "^($1) "
+}
+
+# docker_words WORD: what follows a word of the Dockerfile.
+docker_words() {
+  docker_lines "$1" | cut -d' ' -f2- | tr -d '[],"'
+}
+
+# The image's lines in their order.
+run_lines() {
+  local word line
+  while read -r word line; do
+    printf '%s %s\n' "$word" "$line"
+    if [ "$word" = COPY ]; then
+      git clone --quiet "file://$root" "$machine/llamasaur" && ln -s ../llamasaur "$machine/root/llamasaur" # where `inside` begins
+    else
+      inside bash -c "$line" >"$log" 2>&1 </dev/null || { tail "$log" && return 1; }
+    fi
+  done < <(docker_lines 'RUN|COPY')
+}
+
+# What ENTRYPOINT starts, as the image's user, answers from outside.
+serves() {
+  local port=18411 fixture=/llamasaur/tests/fixtures/families/bert_mean.gguf server answer=""
+  inside su -s /bin/bash "$(docker_words USER)" -c "export $(docker_words ENV)
+    exec $(docker_words ENTRYPOINT) --embed $fixture=tiny --no-auth --port $port" >"$log" 2>&1 &
+  server=$!
+  for _ in $(seq 60); do
+    sleep 1
+    answer="$(curl -s "http://127.0.0.1:$port/v1/embeddings" -H 'content-type: application/json' -d '{"input":"a cat"}')" || true
+    [[ "$answer" == *'"embedding":['* ]] && break
+  done
+  kill "$server" && wait "$server" || true
+  [[ "$answer" == *'"embedding":['* ]] || { tail "$log" && return 1; }
+}
+
+keep="" dockerfile=""
+for word in "$@"; do
+  case "$word" in
+    --keep) keep=1 ;;
+    --dockerfile) dockerfile=1 ;;
+    *) die "\"$word\" is unknown: scripts/fresh_machine.sh [--dockerfile] [--keep]" ;;
+  esac
+done
 [ "$EUID" = 0 ] || die "not root: it makes a file system and mounts"
 for tool in debootstrap unshare apt-get git; do
   command -v "$tool" >/dev/null || die "no $tool: \`apt install debootstrap util-linux git\`"
@@ -116,6 +161,12 @@ trap 'exit 130' HUP INT TERM
 chmod 755 "$machine"
 
 step "a minimal Debian ($release)" make_system
+if [ -n "$dockerfile" ]; then
+  step "the RUN and COPY lines of deploy/Dockerfile" run_lines
+  step "what ENTRYPOINT starts answers" serves
+  printf 'the lines of deploy/Dockerfile make a server that answers\n'
+  exit
+fi
 step "apt install $names" install_packages
 step "a clone of $(git -C "$root" rev-parse --short HEAD)" git clone --quiet "file://$root" "$machine/root/llamasaur"
 step "./examples/run.sh reranker" reranks
