@@ -1,7 +1,7 @@
 /** Opens the socket on whichever runtime this is. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { Failure } from "../failure.ts";
 import { pause } from "../pause.ts";
 
@@ -69,7 +69,13 @@ function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: n
  * once a body did not come in one piece with the headers: 2,000 texts would be computed for nobody. Here it is 3 ms.
  */
 async function onNode(host: string, port: number, fetch: Fetch): Promise<Listener> {
-  const server = createServer((incoming, outgoing) => void answer(incoming, outgoing, fetch));
+  const connections = new Connections();
+  const server = createServer((incoming, outgoing) => {
+    connections.began(incoming.socket);
+    outgoing.once("close", () => connections.ended(incoming.socket));
+    void answer(incoming, outgoing, fetch);
+  });
+  server.on("connection", (socket) => connections.opened(socket));
   server.requestTimeout = 0; // the handler's own limits hold
   server.listen(port, host);
   await once(server, "listening");
@@ -78,10 +84,42 @@ async function onNode(host: string, port: number, fetch: Fetch): Promise<Listene
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeIdleConnections();
+        connections.close();
       }),
     abort: () => server.closeAllConnections(),
   };
+}
+
+/** The open connections. `closeIdleConnections` of node:http leaves those open on which nothing was asked yet. */
+class Connections {
+  /** How many requests run on each. */
+  readonly #running = new Map<Socket, number>();
+  #closing = false;
+
+  opened(socket: Socket): void {
+    this.#running.set(socket, 0);
+    socket.once("close", () => this.#running.delete(socket));
+    if (this.#closing) socket.destroy();
+  }
+
+  began(socket: Socket): void {
+    this.#running.set(socket, (this.#running.get(socket) ?? 0) + 1);
+  }
+
+  ended(socket: Socket): void {
+    const running = this.#running.get(socket);
+    if (running === undefined) return; // it is closed
+    this.#running.set(socket, running - 1);
+    if (this.#closing && running === 1) socket.end();
+  }
+
+  /** Closes those on which no request runs, and the others when theirs have ended. */
+  close(): void {
+    this.#closing = true;
+    for (const [socket, running] of this.#running) {
+      if (running === 0) socket.destroy();
+    }
+  }
 }
 
 async function answer(incoming: IncomingMessage, outgoing: ServerResponse, fetch: Fetch): Promise<void> {

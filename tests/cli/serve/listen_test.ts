@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
+import { setTimeout as wait } from "node:timers/promises";
 import { listen, originOf } from "../../../cli/serve/listen.ts";
 
 const noSix = Object.values(networkInterfaces()).flat().some((one) => one?.address === "::1") ? false : "no IPv6 here";
@@ -33,4 +34,30 @@ test("listen() answers 400 to a request without a Host", async () => {
   assertEquals(heard.split("\r\n")[0], "HTTP/1.1 400 Bad Request");
   listener.abort();
   await listener.stop();
+});
+
+test("stop() ends at once though clients keep connections open, used or not, and waits for what runs", async () => {
+  const running = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const listener = await listen("127.0.0.1", 0, async ({ url }) => {
+    if (!url.endsWith("/slow")) return new Response("here");
+    begun.resolve();
+    await running.promise;
+    return new Response("late");
+  });
+  const silent = connect(listener.port, "127.0.0.1");
+  await once(silent, "connect");
+  const origin = originOf("127.0.0.1", listener.port);
+  for (let i = 0; i < 3; i++) assertEquals(await (await fetch(origin)).text(), "here");
+  const slow = fetch(`${origin}/slow`).then((response) => response.text());
+  await begun.promise;
+  let stopped = false;
+  const stop = listener.stop().then(() => stopped = true);
+  await wait(50);
+  assertEquals(stopped, false);
+  running.resolve();
+  assertEquals(await slow, "late");
+  await stop; // it would take as long as the silent client likes
+  silent.destroy();
+  listener.abort();
 });
