@@ -1,5 +1,5 @@
 // Makes the tables of the pages from committed files: bench/results, the catalogue, the statuses of families.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Noted } from "../../bench/noted.ts";
 import type { Parity, ParityRow } from "../../bench/parity_table.ts";
@@ -14,6 +14,10 @@ import { serveErrors, serveOptions } from "./serve_tables.ts";
 export function tables(root: string): Readonly<Record<string, () => string>> {
   const read = <T>(name: string): T => JSON.parse(readFileSync(join(root, "bench/results", `${name}.json`), "utf8"));
   const noted = (name: string) => () => notedTable(read<Noted>(name));
+  /** As `noted`, or the command that measures, as long as its figures are not there. */
+  const notedOr = (command: string, name: string) => () =>
+    existsSync(join(root, "bench/results", `${name}.json`)) ? noted(name)() : `Not measured yet: \`${command}\`.`;
+  const serve = "deno task bench:serve --write";
   const parity = () => read<Parity>("parity");
   return {
     figures: () => figures(parity(), read<Noted>("paragraphs")),
@@ -27,6 +31,8 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     workloads: noted("workloads"),
     weights: noted("weights"),
     quality: noted("quality"),
+    serve: notedOr(serve, "serve"),
+    "serve-targets": notedOr(serve, "serve-targets"),
     "serve-options": () => table(["option", "variable", "what it does"], serveOptions(), 3),
     "serve-errors": () => table(["what is wrong", "OpenAI", "rerank", "TEI", "Ollama"], serveErrors(), 5),
     platforms: () => platformTable(read<Readonly<Record<string, Tried>>>("prebuilt")),
