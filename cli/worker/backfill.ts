@@ -75,7 +75,7 @@ export async function backfill(options: BackfillOptions, session: Session): Prom
     };
     if (options.dryRun) return await estimate(database, llama, keep, options, session);
     const generation = await database.transaction(keep);
-    const boss = await startBoss(database, false, () => {}); // planning takes no part in its rounds
+    const boss = await startBoss(database, true);
     try {
       await makeQueue(boss, generation.queue);
       await enqueue(database, boss, generation, options, session);

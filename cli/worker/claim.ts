@@ -75,7 +75,7 @@ export async function note(
   const [beaten] = await rowsOf(
     db,
     `with beat as (
-       update ${QUEUE_SCHEMA}.job set heartbeat_seconds = $5
+       update ${QUEUE_SCHEMA}.job set heartbeat_seconds = $5, heartbeat_on = now()
        where name = $6 and id = $2 and retry_count = $3 and state = 'active' returning id, retry_count
      ), noted as (
        insert into llamasaur.attempts (job, claim, retry_count, worker)

@@ -137,7 +137,7 @@ async function withBoss(
   session: Session,
   deed: (tools: Tools, generation: Generation) => Promise<number>,
 ): Promise<number> {
-  const boss = await startBoss(database, false, () => {});
+  const boss = await startBoss(database, true);
   const patience = new Patience(database.place, PATIENCE, session.signal, (line) => session.say(line));
   try {
     let sum = 0;

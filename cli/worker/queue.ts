@@ -1,4 +1,4 @@
-/** Starts pg-boss over the database and keeps its queues, with every default that would break a long backfill set otherwise. */
+/** Starts pg-boss over the database and keeps its queues, with every default that would break a long backfill set otherwise; looks for lost jobs. */
 import { PgBoss } from "pg-boss";
 import { type Database, type Db, rowsOf } from "./database.ts";
 import type { Generation, Key } from "./generation.ts";
@@ -8,6 +8,8 @@ import { QUEUE_SCHEMA } from "./schema.ts";
 const DAY = 24 * 60 * 60;
 /** A worker that says nothing for so long, in seconds, has lost its job; `worker --heartbeat` says otherwise. */
 export const HEARTBEAT = 30;
+/** Seconds between two looks for lost jobs, by whichever worker is first: they would wait for a minute. */
+const ROUNDS = 5;
 
 /** What of a queue is not pg-boss's default. */
 const QUEUE = {
@@ -22,28 +24,37 @@ const QUEUE = {
 export type Boss = PgBoss;
 
 /**
- * Starts pg-boss.
+ * Starts pg-boss. Its own timers are off, for they ask the database eight things every five seconds, work or none: workers call
+ * `sendBackLost` while there is work.
  *
- * @param supervise Whether to look for lost jobs, as workers do.
- * @param onError Hears of what its own rounds ran into; they go on.
+ * @param makes Whether to make its tables: planning does, a worker need not have the right.
  */
-export async function startBoss(db: Database, supervise: boolean, onError: (error: Error) => void): Promise<Boss> {
+export async function startBoss(db: Database, makes: boolean): Promise<Boss> {
   const boss = new PgBoss({
     db,
     schema: QUEUE_SCHEMA,
-    supervise,
-    migrate: !supervise, // planning makes the tables; a worker need not have the right
-    createSchema: !supervise,
+    supervise: false,
+    migrate: makes,
+    createSchema: makes,
     schedule: false,
     registerInstance: false,
-    superviseIntervalSeconds: 5, // lost jobs would wait for a minute
-    monitorIntervalSeconds: 5,
+    superviseIntervalSeconds: ROUNDS,
+    monitorIntervalSeconds: ROUNDS,
     reindex: false,
     monitorVacuum: false,
   });
-  boss.on("error", onError);
+  boss.on("error", () => {}); // of what it does by itself, which goes on
   await boss.start();
   return boss;
+}
+
+/** Sends back the jobs of workers that are silent, unless some worker did so within five seconds. */
+export async function sendBackLost(db: Db, boss: Boss): Promise<void> {
+  const [found] = await rowsOf<{ due: boolean }>(
+    db,
+    `select bool_or(coalesce(monitor_claim_on, '-infinity') < now() - interval '${ROUNDS} seconds') as due from ${QUEUE_SCHEMA}.queue`,
+  );
+  if (found!.due) await boss.supervise();
 }
 
 /** Makes the queue of a generation, and the one of what pg-boss gives up on. */

@@ -58,21 +58,37 @@ export class Places {
   }
 }
 
-/** No more than so many texts a second. */
+/** What tells the time, and waits. */
+export interface Clock {
+  /** Milliseconds. */
+  now(): number;
+  wait(milliseconds: number, signal: AbortSignal): Promise<void>;
+}
+
+const CLOCK: Clock = { now: () => performance.now(), wait: pause };
+
+/** No more than so many texts a second, whoever computes them. */
 export class Rate {
-  readonly #milliseconds: number;
+  readonly #rate: number;
+  readonly #clock: Clock;
   #next = 0;
 
   /** @param rate Texts a second; undefined for any. */
-  constructor(rate: number | undefined) {
-    this.#milliseconds = rate === undefined ? 0 : 1000 / rate;
+  constructor(rate: number = Infinity, clock: Clock = CLOCK) {
+    [this.#rate, this.#clock] = [rate, clock];
   }
 
-  /** Waits until so many texts may be computed. */
-  async take(texts: number, signal: AbortSignal): Promise<void> {
-    const now = performance.now();
-    const at = Math.max(now, this.#next);
-    this.#next = at + texts * this.#milliseconds;
-    if (at > now) await pause(at - now, signal);
+  /** Cuts rows into what a second may have at most, and gives each part when it is its time; ends early with the signal's reason. */
+  async *parts<Row>(rows: readonly Row[], signal: AbortSignal): AsyncGenerator<readonly Row[]> {
+    const size = Math.min(this.#rate, Math.max(1, rows.length));
+    for (let i = 0; i < Math.max(1, rows.length); i += size) {
+      const part = rows.slice(i, i + size);
+      const now = this.#clock.now();
+      const at = Math.max(now, this.#next);
+      this.#next = at + 1000 * part.length / this.#rate;
+      if (at > now) await this.#clock.wait(at - now, signal);
+      signal.throwIfAborted();
+      yield part;
+    }
   }
 }

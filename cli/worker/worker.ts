@@ -8,13 +8,13 @@ import { pause } from "../pause.ts";
 import { count, duration } from "../progress.ts";
 import type { Session } from "../session.ts";
 import { type Claim, claim, end, type Ending, giveBack, MOST_TRIES, note, touch } from "./claim.ts";
-import { compute } from "./compute.ts";
+import { compute, type Computed } from "./compute.ts";
 import { codeOf, Database, isOfDatabase, isPassing, told } from "./database.ts";
 import { halved, isToHalve, remainder } from "./halve.ts";
 import { Measures, serveMeasures } from "./measures.ts";
 import { Patience } from "./patience.ts";
 import { reach } from "./points.ts";
-import { type Boss, HEARTBEAT, startBoss } from "./queue.ts";
+import { type Boss, HEARTBEAT, sendBackLost, startBoss } from "./queue.ts";
 import { rowsOfJob } from "./rows.ts";
 import { checkMade, type Served, Serving } from "./serving.ts";
 import type { WorkerOptions } from "./settings.ts";
@@ -25,6 +25,8 @@ const GRACE = 30_000;
 const GIVE_UP = 600_000;
 /** Milliseconds between two looks for a job where there was none. */
 const IDLE = 2000;
+/** Milliseconds between two looks for lost jobs, while there is work. */
+const WATCH = 2500;
 /** What the database refuses because of how it is set up, and not because of a row: rights, names, the login. */
 const WRONG_USE = /^(42|28|3D|0A)/;
 
@@ -51,7 +53,7 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
     for (const name of names) models.push(await loadModel(name, { ...options, model: name }, session));
     const serving = new Serving(models);
     await patience.until(() => serving.look(database));
-    boss = await patience.until(() => startBoss(database, true, () => {})); // its rounds go on by themselves
+    boss = await patience.until(() => startBoss(database, false));
     const measures = new Measures(models, patience);
     const worker = new Worker({ options, database, boss, serving, patience, measures, session, hard });
     await using _listener = await serveMeasures(options, measures, session);
@@ -108,6 +110,10 @@ class Worker {
   /** Jobs that the database was away for when they were to be given back. */
   readonly #owed = new Map<Claim, Ending>();
   #isEmpty = false;
+  /** Jobs that this worker has. */
+  #held = 0;
+  /** Whether somebody had a job, or could have one, at the last look. */
+  #isOpen = true;
   /** Ends the sleep of whoever looks for a job: one of this worker's has ended, or it is to stop. */
   #wake: () => void = () => {};
   readonly #start = performance.now();
@@ -138,6 +144,8 @@ class Worker {
   async run(): Promise<void> {
     const { options, hard, session } = this.#parts;
     session.signal.addEventListener("abort", () => this.#wake());
+    const ends = new AbortController();
+    const watching = this.#watch(ends.signal);
     const loops = Array.from({ length: options.concurrency + 1 }, () => this.#loop());
     const ended = await Promise.allSettled(loops.map((loop) =>
       loop.catch((error) => {
@@ -146,9 +154,20 @@ class Worker {
         throw error;
       })
     ));
+    ends.abort();
+    await watching;
     await this.#settle().catch(() => {}); // away still: the heartbeat gives the jobs back
     const reasons = ended.flatMap((one) => one.status === "rejected" ? [one.reason] : []);
     if (reasons.length > 0) throw reasons.find((reason) => reason !== OVER) ?? OVER;
+  }
+
+  /** Looks for lost jobs. Without work there are none, and nothing is asked. */
+  async #watch(ends: AbortSignal): Promise<void> {
+    const { database, boss } = this.#parts;
+    while (!ends.aborted) {
+      if (this.#held > 0 || this.#isOpen) await sendBackLost(database, boss).catch(() => {}); // away: whoever looks for jobs tells
+      await pause(WATCH * (0.75 + Math.random() / 2), ends);
+    }
   }
 
   async #loop(): Promise<void> {
@@ -167,7 +186,7 @@ class Worker {
       let served: Served | undefined;
       const claimed = await patience.until(async () => {
         const { ready, open } = await serving.look(database);
-        served = ready;
+        [served, this.#isOpen] = [ready, open];
         await this.#settle();
         if (!open && options.stopWhenEmpty) this.#isEmpty = true;
         return ready && await claim(database, boss, ready.generation);
@@ -188,6 +207,7 @@ class Worker {
   /** Does a job, or gives it back. */
   async #do(claim: Claim, llama: Llama): Promise<void> {
     const { database, patience, measures } = this.#parts;
+    this.#held++;
     const kept = this.#keep(claim);
     const release = await this.#turns.take(claim.isSuspect);
     try {
@@ -203,6 +223,7 @@ class Worker {
     } catch (error) {
       await this.#failed(claim, kept, error);
     } finally {
+      this.#held--;
       kept.letGo();
       release();
       this.#wake();
@@ -215,13 +236,15 @@ class Worker {
     await reach("read");
     const free = await this.#places.take();
     try {
-      await this.#rate.take(rows.length, signal);
-      signal.throwIfAborted();
-      const start = performance.now();
-      const computed = await compute(llama, claim.generation.options, rows, signal);
-      measures.computed((performance.now() - start) / 1000);
+      const parts: Computed[] = [];
+      for await (const part of this.#rate.parts(rows, signal)) {
+        const start = performance.now();
+        parts.push(await compute(llama, claim.generation.options, part, signal));
+        measures.computed((performance.now() - start) / 1000);
+      }
       await reach("computed");
-      return { ...computed, ending: "done", jobs: remainder(claim, next) };
+      const [computed, failures] = [parts.flatMap(({ rows }) => rows), parts.flatMap(({ failures }) => failures)];
+      return { rows: computed, failures, ending: "done", jobs: remainder(claim, next) };
     } finally {
       free();
     }

@@ -1,7 +1,7 @@
 // A PostgreSQL server for tests: that of LLAMASAUR_TEST_DATABASE, else one of scripts/postgres.sh, which ends with this process.
 // Each test has a database of its own.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -129,6 +129,24 @@ export class TestDatabase implements AsyncDisposable {
     await using administrator = owned(Database.open(this.#at, 1));
     await rowsOf(administrator.database, `drop database if exists ${this.#name} with (force)`).catch(() => {});
   }
+}
+
+/** Why the statements of a server cannot be read, if so: that of LLAMASAUR_TEST_DATABASE logs where it likes. */
+export const noLog: string | false = given ? "LLAMASAUR_TEST_DATABASE keeps its log to itself" : false;
+
+/** Has the server log what new connections to a database ask. */
+export async function logStatements(base: TestDatabase): Promise<void> {
+  const database = await base.value<string>("select quote_ident(current_database())");
+  for (const [name, value] of [["log_statement", "'all'"], ["log_min_messages", "log"]]) {
+    await base.rows(`alter database ${database} set ${name} = ${value}`);
+  }
+}
+
+/** What was asked since then. */
+export function loggedStatements({ url }: TestDatabase): string[] {
+  const socket = decodeURIComponent(/@([^/]*)\//.exec(url)![1]!);
+  const lines = readFileSync(join(socket, "server.log"), "utf8").split("\n");
+  return lines.filter((line) => /LOG: +(statement|execute \S+): /.test(line));
 }
 
 function owned(database: Database): AsyncDisposable & { readonly database: Database } {

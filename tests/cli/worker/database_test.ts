@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "@std/path";
@@ -153,17 +154,100 @@ test("executeSql() of several statements leaves no aborted transaction behind", 
   }
 });
 
+/** A message of PostgreSQL's protocol. */
+function message(type: string, body: string): Buffer {
+  const bytes = Buffer.from(`${type}....${body}`);
+  bytes.writeUInt32BE(bytes.length - 1, 1);
+  return bytes;
+}
+
+/** A server that greets, and answers every statement with no rows. */
+async function fakeServer(): Promise<{ port: number; sockets: Socket[]; close(): void }> {
+  const sockets: Socket[] = [];
+  const ready = message("Z", "I");
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      socket.write(Buffer.concat([message("R", "\0\0\0\0"), ready]));
+      socket.on("data", () => socket.write(Buffer.concat([message("C", "SELECT 0\0"), ready])));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { port: (server.address() as AddressInfo).port, sockets, close: () => server.close() };
+}
+
+test("a connection that breaks before a statement is sent is not waited for again", async () => {
+  const { port, sockets, close } = await fakeServer();
+  const database = Database.open(`postgres://me@127.0.0.1:${port}/x`, 1);
+  const { setImmediate } = globalThis;
+  try {
+    await rowsOf(database, "select 1");
+    // The driver sends in an immediate. This one does not come, and the connection breaks meanwhile.
+    globalThis.setImmediate = ((run: () => void, ...more: unknown[]) => {
+      return run.name === "nextWrite" ? setImmediate(() => {}) : setImmediate(run, ...more as []);
+    }) as typeof setImmediate;
+    const broken = rowsOf(database, "select 2").catch((error) => error.code);
+    await new Promise((resolve) => setTimeout(resolve, 50)); // it is begun
+    sockets[0]!.destroy();
+    assertMatch(await broken, /^(CONN|ECONN|EPIPE)/);
+    globalThis.setImmediate = setImmediate;
+    const start = performance.now();
+    assertEquals(await rowsOf(database, "select 3").catch((error) => error.code), []);
+    assert(performance.now() - start < 9000, "it waited for its connection until connect_timeout");
+  } finally {
+    globalThis.setImmediate = setImmediate;
+    await database.close();
+    close();
+  }
+});
+
+test("a connection that breaks between two statements is no more than an error, alone or in a transaction", async () => {
+  const { port, sockets, close } = await fakeServer();
+  const database = Database.open(`postgres://me@127.0.0.1:${port}/x`, 1);
+  const breaks = async (): Promise<void> => {
+    sockets.at(-1)!.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50)); // the driver has heard of it
+  };
+  const code = (error: { code: string }): string => error.code;
+  try {
+    for (const mode of ["transaction", "snapshot"] as const) {
+      const between = database[mode](async (db) => {
+        await breaks();
+        return await rowsOf(db, "select 1");
+      });
+      assertMatch(`${await between.catch(code)}`, /^CONN/);
+      const after = database[mode](async (db) => {
+        await rowsOf(db, "select 2");
+        await breaks();
+      });
+      assertMatch(`${await after.catch(code)}`, /^CONN/);
+      assertEquals(await database[mode]((db) => rowsOf(db, "select 3")), []);
+    }
+    await database.executeSql("select 4; select 5");
+    await breaks();
+    await database.executeSql("select 4; select 5").catch(code);
+    assertEquals(await rowsOf(database, "select 6"), []);
+  } finally {
+    await database.close();
+    close();
+  }
+});
+
 test("Patience tells a time limit from a database that is away, and gives up on both", async () => {
   for (
     const [code, told, away] of [
       ["57014", /^the database d cancelled a statement \(SQLSTATE 57014\): its statement_timeout/, false],
       ["55P03", /^the database d had no lock for a statement/, false],
       ["08006", /^the database d is away \(SQLSTATE 08006\)/, true],
+      ["25006", /^the database d is away \(SQLSTATE 25006\)/, true], // a failover made it a standby
+      ["EPIPE", /^the database d is away \(EPIPE\)/, true],
     ] as const
   ) {
     const said: string[] = [];
     const patience = new Patience("d", 0, new AbortController().signal, (line) => said.push(line));
-    const failed = Object.assign(new Error("made by a test"), { code });
+    const name = code === "EPIPE" ? "Error" : "PostgresError";
+    const failed = Object.assign(new Error("made by a test"), { code, name });
     const { message } = await patience.until(() => Promise.reject(failed)).catch((error) => error);
     assertMatch(said.join("\n"), told);
     assertMatch(message, /^Cannot go on: the database d .* --give-up says how long to wait$/);
@@ -204,29 +288,39 @@ test("a database that restarts loses nothing, and counts as no loss; one that st
       "create function note() returns trigger language plpgsql as 'begin insert into writes values (new.key); return new; end'",
     );
     await base.rows("create trigger t after insert or update on docs_embeddings for each row execute function note()");
-    const working = bench.worker(["--rate", "200"]);
+    let kill: ((signal: NodeJS.Signals) => void) | undefined;
+    const working = bench.worker(["--rate", "200"], { onStart: (given) => kill = given });
     await bench.until("select count(*) > 20 from docs_embeddings");
     await server.restart("immediate");
     const before = await base.value<number>("select count(*) from docs_embeddings").catch(() => 0);
     await bench.until("select count(*) > $1 from docs_embeddings", before + 20);
     await server.restart("fast");
-    await bench.until("select count(*) = 400 from docs_embeddings");
+    // A job whose fetch was answered to nobody is sent back by its heartbeat: the clock is set on.
+    await bench.until(
+      `with silent as (
+         update llamasaur_queue.job j set heartbeat_on = heartbeat_on - interval '1 hour'
+         where state = 'active' and not exists
+           (select from llamasaur.attempts a where a.claim = j.id and a.retry_count = j.retry_count)
+       ) select count(*) = 400 from docs_embeddings`,
+    );
     assertEquals(await base.value("select count(*) - count(distinct key) from writes"), 0);
     await bench.until("select count(*) = 50 from llamasaur.attempts where ended_at is not null");
-    // A job whose fetch was answered to nobody is fetched again after 30 s: that is no loss either.
     assertEquals(await base.rows("select distinct ending from llamasaur.attempts"), [{ ending: "done" }]);
-    await bench.backfill("--dimensions", "8");
-    const { said, code } = await new Promise<{ said: string; code: number | null }>((resolve) => {
-      const away = bench.worker(["--give-up", "1500ms"], {
-        onStderr: () => {},
-        onStart: () => void setTimeout(() => void server.stop().then(() => stopped = true), 3000),
-      });
-      void away.then(({ stderr, code }) => resolve({ said: stderr, code }));
+    kill!("SIGTERM");
+    const { code, stderr } = await working;
+    assertEquals(code, 0, stderr);
+    let health: Promise<number> | undefined;
+    const away = await bench.worker(["--give-up", "1500ms", "--port", "0"], {
+      onStderr: (text) => {
+        const url = /metrics at (\S+)\/metrics/.exec(text)?.[1];
+        if (url && !stopped) void server.stop();
+        stopped ||= url !== undefined;
+        if (text.includes("trying again")) health ??= fetch(`${url}/readyz`).then(({ status }) => status);
+      },
     });
-    assertEquals(code, 1, said);
-    assertMatch(said, /is away \((CONN|ECONN|EPIPE|ENOENT|SQLSTATE (57P|08))\S*\); trying again/);
-    assertMatch(said, /Cannot go on: the database .* was away for .*; --give-up says how long to wait/);
-    void working;
+    assertEquals([away.code, await health], [1, 503], away.stderr);
+    assertMatch(away.stderr, /is away \((CONN|ECONN|ENOENT|EPIPE|SQLSTATE (57P|08))\S*\); trying again/);
+    assertMatch(away.stderr, /Cannot go on: the database .* was away for .*; --give-up says how long to wait/);
   } finally {
     if (!stopped) await server.stop();
   }

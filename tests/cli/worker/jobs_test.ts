@@ -66,7 +66,7 @@ test("jobs retry sends back what pg-boss gave up on", { skip }, async () => {
   const { Database } = await import("../../../cli/worker/database.ts");
   const { startBoss } = await import("../../../cli/worker/queue.ts");
   const own = Database.open(base.url);
-  const boss = await startBoss(own, false, () => {});
+  const boss = await startBoss(own, true);
   const [{ id, retryCount } = { id: "", retryCount: 0 }] = await base.rows<{ id: string; retryCount: number }>(
     `select id, retry_count as "retryCount" from llamasaur_queue.job where name = $1`,
     queue,

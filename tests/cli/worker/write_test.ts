@@ -27,7 +27,7 @@ class Hand implements AsyncDisposable {
 
   static async over({ base }: Bench): Promise<Hand> {
     const database = Database.open(base.url);
-    return new Hand(database, await startBoss(database, false, () => {}));
+    return new Hand(database, await startBoss(database, true));
   }
 
   /** Takes a job, and gives its rows. */
