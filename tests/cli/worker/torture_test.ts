@@ -7,7 +7,7 @@ import process from "node:process";
 import { join } from "@std/path";
 import { Llama } from "../../../mod.ts";
 import { ROOT } from "../../support/child.ts";
-import { Fleet, STEPS } from "../../support/fleet.ts";
+import { type Fate, Fleet, STEPS, STOPS } from "../../support/fleet.ts";
 import { Server } from "../../support/postgres.ts";
 import { MODEL, noModel, RUNTIME } from "../../support/program.ts";
 import { randomIntegers } from "../../support/random.ts";
@@ -45,7 +45,7 @@ async function fill(
 ): Promise<Map<number, string | null>> {
   const draw = randomIntegers(seed);
   const texts = new Map<number, string | null>(realTexts(count).map((text, i) => [i + 1, text]));
-  const special = new Set<number>();
+  const special = new Set([draw(1, Math.ceil(count / 10))]); // the poison, early: it takes 21 deaths of 10 s each
   while (special.size < BAD + 1) special.add(draw(1, count));
   const [first, ...bad] = special;
   for (const [i, id] of bad.entries()) texts.set(id, [null, "", null][i % 3]!);
@@ -69,9 +69,8 @@ async function audit({ base }: Bench): Promise<void> {
     `create function note() returns trigger language plpgsql as
      'begin insert into writes values (new.key, new.chunk, new.fingerprint); return new; end'`,
   );
-  await base.rows(
-    "create trigger audit after insert or update on docs_embeddings for each row execute function note()",
-  );
+  // Before, for there is no "after" where the same text's vector is there already.
+  await base.rows("create trigger audit before insert on docs_embeddings for each row execute function note()");
 }
 
 /** What is written more than once, of what is there after all. */
@@ -138,9 +137,9 @@ test("two workers, one kill, one bad row: every vector is written once", { skip 
   });
   try {
     const other = RUNTIME === "deno" ? "bun" : "deno";
-    fleet.start({ step: "computed" }, RUNTIME);
+    void fleet.start({ step: "computed" }, RUNTIME);
     await bench.until("select exists (select from llamasaur.attempts)"); // that one will compute, and die
-    fleet.start({}, other);
+    void fleet.start({}, other);
     while (!fleet.deaths.has("computed")) await new Promise((resolve) => setTimeout(resolve, 50));
     // Its jobs are another's when its heart was silent for ten seconds: the clock is set on.
     await bench.base.rows(
@@ -170,7 +169,10 @@ interface Size {
   readonly every: number;
 }
 
-const FULL: Size = { rows: 100_000, workers: 6, kills: 16 * 60_000, most: 24 * 60_000, every: 2000 };
+const FULL: Size = { rows: 100_000, workers: 6, kills: 16 * 60_000, most: 22 * 60_000, every: 2000 };
+
+/** Milliseconds: a heartbeat, and the server's patience with one who is paused in a transaction. */
+const SILENCE = 11_000;
 
 /** The size, or a smaller one for a trial: LLAMASAUR_TORTURE="rows,workers,seconds of kills,seconds in all". */
 function size(): Size {
@@ -178,51 +180,114 @@ function size(): Size {
   return rows ? { ...FULL, rows, workers: workers!, kills: kills! * 1000, most: most! * 1000 } : FULL;
 }
 
-/** Lets a fleet work under kills, stops and restarts until nothing is left; calls `look` every few seconds. */
-async function rage(
-  bench: Bench,
-  server: Server,
-  fleet: Fleet,
-  draw: ReturnType<typeof randomIntegers>,
-  look: () => Promise<boolean>,
-) {
-  const { workers, kills, most, every } = size();
-  const begin = Date.now();
-  const over = (): number => Date.now() - begin;
-  let born = 0;
-  const fate = () => {
-    const n = born++;
-    if (over() > kills || n % 2 === 1) return {};
-    if (n % 12 === 0) return { step: "computed" as const, times: draw(1, 4), what: "stop" as const };
-    if (n % 12 === 6) return { step: "completed" as const, times: draw(1, 4), what: "stop" as const };
-    return { step: STEPS[(n / 2) % STEPS.length]!, times: draw(1, 6) };
-  };
-  fleet.onDeath = () => fleet.start(fate());
-  for (let i = 0; i < workers; i++) fleet.start(fate());
-  const restarts = [kills / 3, 2 * kills / 3];
-  let nextKill = every;
-  let nextStop = 10_000;
-  while (over() < most) {
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    fleet.goOn(25_000); // another has to find the job lost, and do it, meanwhile
-    if (over() < kills && over() > nextKill) {
-      fleet.kill((top) => draw(0, top));
-      nextKill += -Math.log(draw(1, 1000) / 1001) * every;
-    }
-    if (over() < kills && over() > nextStop) {
-      fleet.stop((top) => draw(0, top));
-      nextStop += 20_000;
-    }
-    if (restarts.length > 0 && over() > restarts[0]!) {
-      restarts.shift();
-      await server.restart(restarts.length === 1 ? "fast" : "immediate");
-    }
-    if (Math.floor(over() / 200) % 15 === 0 && await look()) return;
-    if (
-      over() > kills && await bench.base.value("select not exists (select from llamasaur.jobs where ended_at is null)")
-    ) return;
+/**
+ * What befalls each place: its worker ends in every step, and is stopped where the fence is what keeps; in an order of its own,
+ * so that there are others to do a stopped worker's jobs.
+ */
+function fates(place: number): Fate[] {
+  const ends = STEPS.map((_, i): Fate => ({ step: STEPS[(i + place) % STEPS.length]! }));
+  const stops = STOPS.map((_, i): Fate => ({ step: STOPS[(i + place) % STOPS.length]!, what: "stop" }));
+  return [...ends.slice(0, place), stops[0]!, ...ends.slice(place, place + 3), stops[1]!, ...ends.slice(place + 3)];
+}
+
+/** A run of the torture. */
+class Rage {
+  readonly #bench: Bench;
+  readonly #server: Server;
+  readonly #fleet: Fleet;
+  readonly #draw: ReturnType<typeof randomIntegers>;
+  readonly #begin = Date.now();
+  readonly #restarts: ("fast" | "immediate")[] = ["fast", "immediate"];
+  /** Rows that were done at the last look. */
+  done = 0;
+  kills = 0;
+  /** Milliseconds for which there were kills. */
+  raged = 0;
+
+  constructor(bench: Bench, server: Server, fleet: Fleet, seed: number) {
+    [this.#bench, this.#server, this.#fleet, this.#draw] = [bench, server, fleet, randomIntegers(seed)];
   }
-  throw new Error(`after ${most / 1000} seconds there are still jobs: ${fleet.said.slice(-2000)}`);
+
+  get #over(): number {
+    return Date.now() - this.#begin;
+  }
+
+  /** Whether everything has happened that is to happen, and little is left to do without it. */
+  #isCalm(): boolean {
+    const { rows, kills } = size();
+    if (this.#over > kills) return true;
+    return this.#restarts.length === 0 && this.#fleet.undone.length === 0 && this.done > 0.9 * rows;
+  }
+
+  /** Lets a fleet work under kills, stops and restarts until nothing is left, or `isEnough` some seconds later. */
+  async run(isEnough: () => Promise<boolean>): Promise<void> {
+    const { workers, most, every } = size();
+    for (let i = 0; i < workers; i++) void this.#fleet.keep(i % 2 === 0 ? "deno" : "bun", fates(i));
+    let [nextKill, nextStop, nextLook] = [every, 10_000, 3000];
+    while (this.#over < most) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await this.#fleet.goOn(SILENCE, 3 * SILENCE, (pid) => this.#isDone(pid));
+      const calm = this.#isCalm();
+      if (!calm) this.raged = this.#over;
+      if (!calm && this.#over > nextKill) {
+        if (this.#fleet.kill((top) => this.#draw(0, top))) this.kills++;
+        nextKill += -Math.log(this.#draw(1, 1000) / 1001) * every;
+      }
+      if (!calm && this.#over > nextStop) {
+        this.#fleet.stop((top) => this.#draw(0, top));
+        nextStop += 20_000;
+      }
+      await this.#mayRestart();
+      if (this.#over < nextLook) continue;
+      nextLook = this.#over + 3000;
+      const { planned } = await this.#look();
+      if (await isEnough() || planned === 0 && calm) return;
+    }
+    const said = this.#fleet.said.slice(-2000);
+    throw new Error(`after ${most / 1000} seconds there are still jobs, or fates: ${said}`);
+  }
+
+  /** Whether others have done the jobs that a process had. */
+  async #isDone(pid: number): Promise<boolean> {
+    return await this.#bench.base.value<boolean>(
+      `select not exists (select from llamasaur.attempts a join llamasaur.jobs j on j.id = a.job
+         where split_part(a.worker, ':', 2) = $1 and a.ended_at is null and j.ended_at is null)`,
+      `${pid}`,
+    ).catch(() => false);
+  }
+
+  /** Restarts the server where a third and two thirds are done, or of the time are over. */
+  async #mayRestart(): Promise<void> {
+    const { rows, kills } = size();
+    const part = Math.max(this.done / rows, this.#over / kills);
+    if (part < (3 - this.#restarts.length) / 3 || this.#restarts.length === 0) return;
+    await this.#server.restart(this.#restarts.shift()!);
+  }
+
+  /** What `jobs status` tells: of one moment, for the rows under open jobs are those that are missing. */
+  async #look(): Promise<{ planned: number }> {
+    const [{ rows, planned }] = await this.#bench.jobs();
+    const { done, failed, missing, source } = rows;
+    assertEquals([source, done + failed + missing, missing], [size().rows, size().rows, planned]);
+    assert(done >= this.done, `${done} rows are done, and ${this.done} were`);
+    this.done = done;
+    return { planned };
+  }
+}
+
+/** What must have happened, or the run shows nothing. */
+async function assertRaged({ base }: Bench, fleet: Fleet, { kills, raged }: Rage): Promise<void> {
+  console.log(`${kills} kills by chance in ${Math.round(raged / 1000)} s, at`, fleet.deaths, "stopped at", fleet.woken);
+  assertEquals(fleet.undone, [], "workers were not ended in every step");
+  for (const step of STEPS) assert(fleet.deaths.get(step)! >= size().workers, `too few ended when they had ${step}`);
+  for (const step of STOPS) {
+    assert(fleet.woken.get(step)! >= size().workers, `too few were stopped when they had ${step}`);
+  }
+  assert(await base.value<number>("select count(*) from llamasaur.attempts where ending = 'claim gone'") >= 1);
+  const halved = await base.value<number>("select count(*) from llamasaur.jobs where ending = 'halved'");
+  assert(halved >= 3, `${halved} jobs were halved`);
+  assertEquals(fleet.codes.filter((code) => code !== 0), [], fleet.said.slice(-2000));
+  assert(!fleet.said.includes(POISON));
 }
 
 for (const fenced of [true, false]) {
@@ -241,30 +306,20 @@ for (const fenced of [true, false]) {
       await audit(bench);
       const env = { LLAMASAUR_TEST_POISON: POISON, ...(fenced ? {} : { LLAMASAUR_TEST_UNFENCED: "1" }) };
       const fleet = new Fleet({ url: bench.base.url, model: MODEL, env, args: ["--heartbeat", "10s"] });
-      let [seen, doubles] = [0, 0];
+      const rage = new Rage(bench, server, fleet, seed);
+      let doubles = 0;
       try {
-        await rage(bench, server, fleet, randomIntegers(seed), async () => {
-          const [{ rows }] = await bench.jobs();
-          assertEquals(rows.done + rows.failed + rows.missing, size().rows);
-          assert(rows.missing >= 0 && rows.done >= seen, `${rows.done} rows are done, and ${seen} were`);
-          seen = rows.done;
-          doubles = fenced ? 0 : await twice(bench);
-          return doubles > 0;
-        });
+        await rage.run(async () => (doubles = await twice(bench)) > 0);
       } finally {
         await fleet.end();
       }
-      console.log(Object.fromEntries(fleet.deaths), `${seen} rows at the last look`);
       if (!fenced) {
+        console.log(`${doubles} vectors were written twice within ${Math.round(rage.raged / 1000)} s`);
         return assert(doubles > 0, "no vector was written twice: the fence does nothing, or the run is too short");
       }
       await assertWhole(bench, texts);
       console.log(`largest difference ${await compare(bench, texts, true)} beside a step of halfvec`);
-      for (const step of STEPS) assert(fleet.deaths.has(step), `no worker was killed when it had ${step}`);
-      const halved = await bench.base.value<number>("select count(*) from llamasaur.jobs where ending = 'halved'");
-      assert(halved >= 3, `${halved} jobs were halved`);
-      assertEquals(fleet.codes.filter((code) => code !== 0), []);
-      assert(!fleet.said.includes(POISON));
+      await assertRaged(bench, fleet, rage);
     } finally {
       await server.stop();
     }
