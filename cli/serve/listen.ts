@@ -130,19 +130,38 @@ async function answer(incoming: IncomingMessage, outgoing: ServerResponse, fetch
   try {
     const response = await fetch(requestOf(incoming, gone.signal));
     if (!incoming.complete) return await answerUnread(incoming, outgoing, response);
-    outgoing.writeHead(response.status, Object.fromEntries(response.headers));
-    if (response.body !== null && incoming.method !== "HEAD") {
-      for await (const chunk of response.body) {
-        if (!outgoing.write(chunk)) await drained(outgoing);
-        if (outgoing.destroyed) break;
-      }
-    }
-    outgoing.end();
+    await send(response, outgoing, incoming.method === "HEAD");
   } catch {
     // What no Request can be made of: a Host or a path that is no URL. The handler itself never rejects.
     if (!outgoing.headersSent) outgoing.writeHead(400);
     outgoing.end();
   }
+}
+
+/** Writes an answer: one of a single piece with its length, a longer one as the client takes it. */
+async function send({ status, headers, body }: Response, outgoing: ServerResponse, isHead: boolean): Promise<void> {
+  const told = Object.fromEntries(headers);
+  if (body === null || isHead) {
+    outgoing.writeHead(status, told);
+    outgoing.end();
+    return;
+  }
+  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  let { value } = await reader.read();
+  let next = await reader.read();
+  if (next.done) {
+    outgoing.writeHead(status, { ...told, "content-length": value?.length ?? 0 });
+    outgoing.end(value);
+    return;
+  }
+  outgoing.writeHead(status, told);
+  while (value !== undefined && !outgoing.destroyed) {
+    if (!outgoing.write(value)) await drained(outgoing);
+    ({ value } = next);
+    if (value !== undefined) next = await reader.read();
+  }
+  if (outgoing.destroyed) await reader.cancel();
+  outgoing.end();
 }
 
 /**

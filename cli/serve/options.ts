@@ -34,6 +34,7 @@ const KINDS = {
   flag: { fits: (value) => typeof value === "boolean", words: "true or false" },
   text: { fits: isText, words: "a string" },
   number: { fits: (value) => typeof value === "number" && value > 0, words: "a number above 0" },
+  span: { fits: (value) => typeof value === "number" && value >= 0, words: "a number of milliseconds" },
   function: { fits: (value) => typeof value === "function", words: "a function" },
 } as const satisfies Readonly<Record<string, { fits: (value: unknown) => boolean; words: string }>>;
 
@@ -50,7 +51,7 @@ const HANDLER: Kinds<HandlerOptions> = {
   maxBatchSize: "number",
   maxBody: "number",
   timeout: "number",
-  keepAlive: "number",
+  keepAlive: "span",
   onLog: "function",
 };
 

@@ -133,6 +133,9 @@ export function settle(flags: ServeFlags): Settings {
   }
   const { host: address = "127.0.0.1", port = 8411, grace = 30_000, drain = 0, log = "text", apiKeyFile, auth } =
     merged;
+  if (merged.timeout === 0) {
+    throw new UsageError("Cannot answer within no time: give --timeout a span, or leave it out");
+  }
   const host = address.replace(/^\[(.*)\]$/, "$1"); // a URL has brackets around IPv6, a socket has not
   const keys = apiKeyFile === undefined || auth === false ? [] : readKeys(apiKeyFile);
   if (!isLoopback(host) && keys.length === 0 && auth !== false) {

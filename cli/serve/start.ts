@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { EXIT, Failure } from "../failure.ts";
+import { EXIT, Failure, UsageError } from "../failure.ts";
 import { getModel, isOfTheHub } from "../model.ts";
 import { pause } from "../pause.ts";
 import { commandLine } from "../program.ts";
@@ -29,13 +29,7 @@ export async function serve(flags: ServeFlags, session: Session, words: readonly
   const paths = await findModels(settings, session, words);
   const log = logger(settings, session);
   const options = modelOptions(settings, paths, session, log);
-  const handler = handlerOf(options, {
-    ...settings,
-    loopback: isLoopback(settings.host),
-    allowHosts: settings.allowHost,
-    allowOrigins: settings.cors,
-    onLog: log,
-  });
+  const handler = handlerFor(options, settings, log);
   const listener = await listen(settings.host, settings.port, handler.fetch);
   try {
     const stopped = new Promise<void>((resolve) => {
@@ -49,6 +43,20 @@ export async function serve(flags: ServeFlags, session: Session, words: readonly
     await stopped;
   } finally {
     await end(handler, listener, settings);
+  }
+}
+
+/** The handler; what it refuses are flags, such as an origin that is none. */
+function handlerFor(
+  models: readonly ModelOptions[],
+  settings: Settings,
+  onLog: (entry: LogEntry) => void,
+): ReturnType<typeof handlerOf> {
+  const { host, allowHost: allowHosts, cors: allowOrigins } = settings;
+  try {
+    return handlerOf(models, { ...settings, loopback: isLoopback(host), allowHosts, allowOrigins, onLog });
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(error.message) : error;
   }
 }
 

@@ -61,3 +61,35 @@ test("stop() ends at once though clients keep connections open, used or not, and
   silent.destroy();
   listener.abort();
 });
+
+test("listen() gives an answer of one piece its length, and writes one of many pieces whole", async () => {
+  const pieces = Array.from({ length: 50 }, (_, i) => new Uint8Array(100_000).fill(i));
+  const listener = await listen("127.0.0.1", 0, ({ url }) => {
+    const { pathname } = new URL(url);
+    if (pathname === "/none") return Promise.resolve(new Response(null, { status: 204 }));
+    if (pathname === "/one") return Promise.resolve(Response.json({ here: true }));
+    let i = 0;
+    return Promise.resolve(
+      new Response(
+        new ReadableStream({
+          pull(controller) {
+            if (i < pieces.length) controller.enqueue(pieces[i++]!);
+            else controller.close();
+          },
+        }),
+      ),
+    );
+  });
+  const origin = originOf("127.0.0.1", listener.port);
+  const one = await fetch(`${origin}/one`);
+  assertEquals([one.headers.get("content-length"), await one.text()], ["13", '{"here":true}']);
+  assertEquals((await fetch(`${origin}/none`)).status, 204);
+  const many = new Uint8Array(await (await fetch(`${origin}/many`)).arrayBuffer());
+  assertEquals(many.length, 5_000_000);
+  assertEquals(
+    pieces.every((piece, i) => many[i * 100_000] === piece[0] && many[i * 100_000 + 99_999] === piece[0]),
+    true,
+  );
+  listener.abort();
+  await listener.stop();
+});
