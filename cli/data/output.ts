@@ -18,7 +18,7 @@ export interface Encoder {
    * A group of rows.
    *
    * @param offset Where in the file it begins.
-   * @returns Its bytes, which hold until the next call, and what the end of the file must know of it: JSON.
+   * @returns Its bytes, each of which hold until the next is taken, and what the end of the file must know of it: JSON.
    */
   group(rows: readonly OutputRow[], offset: number): { readonly bytes: Iterable<Uint8Array>; readonly note?: unknown };
   /**

@@ -22,27 +22,29 @@ export const VECTOR_ELEMENTS: readonly SchemaElement[] = [
 /** Bytes of numbers in a page, at least. */
 const PAGE = 1 << 20;
 
-/** The chunk's bytes, made page by page as they are taken, and what the footer says of it. */
+/** The chunk's bytes, made page by page as they are taken, each in place of the last one, and what the footer says of it. */
 export function vectorChunk(
   vectors: readonly Float32Array[],
   offset: number,
 ): { bytes: Iterable<Uint8Array>; chunk: ColumnChunk } {
   const pages: { readonly head: Uint8Array; readonly vectors: readonly Float32Array[] }[] = [];
-  let [size, count] = [0, 0];
+  let [size, count, largest] = [0, 0, 0];
   for (let from = 0; from < vectors.length;) {
     let to = from;
     let held = 0;
     for (; to < vectors.length && held < PAGE; to++) held += vectors[to]!.byteLength;
     const page = { head: headOf(vectors.slice(from, to)), vectors: vectors.slice(from, to) };
     pages.push(page);
+    largest = Math.max(largest, held);
     size += page.head.length + held;
     count += held / Float32Array.BYTES_PER_ELEMENT;
     from = to;
   }
   function* bytes(): Generator<Uint8Array> {
+    const numbers = new Uint8Array(largest); // of each page in turn: as garbage they would be as large as the vectors
     for (const page of pages) {
       yield page.head;
-      yield numbersOf(page.vectors);
+      yield writeNumbers(page.vectors, numbers);
     }
   }
   const chunk: ColumnChunk = {
@@ -75,15 +77,14 @@ function headOf(vectors: readonly Float32Array[]): Uint8Array {
   return new Uint8Array([...header(levels.length + count * Float32Array.BYTES_PER_ELEMENT, count), ...levels]);
 }
 
-/** The numbers of vectors; little-endian, as Parquet has them. */
-function numbersOf(vectors: readonly Float32Array[]): Uint8Array {
-  const numbers = new Uint8Array(vectors.reduce((sum, { byteLength }) => sum + byteLength, 0));
+/** Copies the numbers of vectors; little-endian, as Parquet has them. */
+function writeNumbers(vectors: readonly Float32Array[], to: Uint8Array): Uint8Array {
   let at = 0;
   for (const { buffer, byteOffset, byteLength } of vectors) {
-    numbers.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+    to.set(new Uint8Array(buffer, byteOffset, byteLength), at);
     at += byteLength;
   }
-  return numbers;
+  return to.subarray(0, at);
 }
 
 /** A run of equal levels, in the hybrid encoding of one bit. */

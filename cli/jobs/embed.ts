@@ -200,11 +200,8 @@ async function eachGroup(
   const { bytes } = source;
   const [rowsBefore, readBefore] = [totals.rows + totals.skipped, before?.last?.read ?? 0];
   let [rows, tokens, read] = [rowsBefore, 0, readBefore];
-  let next = taken(source, settings);
-  for (let end = false; !end;) {
-    const batch = await until(next, session.signal);
-    end = batch.end;
-    if (!end) next = taken(source, settings);
+  /** A function of its own: what a loop's body held would be held while the next group is computed. */
+  async function embedGroup(batch: Batch): Promise<void> {
     const embedded = await embedBatch({ ...run, signal: session.signal }, batch, (done, tokensDone) => {
       const share = (batch.read ?? 0) - read;
       session.progress("texts", {
@@ -218,6 +215,13 @@ async function eachGroup(
     });
     await write(batch, embedded);
     [rows, tokens, read] = [rows + batch.rows.length, tokens + embedded.tokens, batch.read ?? 0];
+  }
+  let next = taken(source, settings);
+  for (let end = false; !end;) {
+    const batch = await until(next, session.signal);
+    end = batch.end;
+    if (!end) next = taken(source, settings);
+    await embedGroup(batch);
   }
 }
 

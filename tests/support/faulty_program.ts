@@ -1,12 +1,13 @@
 // Runs llamasaur's command line, and ends it at a moment between two states of the disk: LLAMASAUR_TEST_POINT is
 // "POINT:TIMES:WHAT", where WHAT is `kill` or the code of an error that the disk would give. The texts of each embed call
 // are counted in the file LLAMASAUR_TEST_COUNT: what a restart computes again can be told from it. LLAMASAUR_TEST_MEMORY is
-// a file that gets the most memory that the process had, in kB.
+// a file that gets the most memory that the process had, in kB. LLAMASAUR_TEST_HELD is one that gets a line a call: whether
+// vectors of the call before are held while it computes; Deno needs --v8-flags=--expose-gc for that.
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { type Point, watchPoints } from "../../cli/jobs/disk.ts";
 import { main } from "../../cli/main.ts";
-import { Llama } from "../../mod.ts";
+import { type Embedding, type EmbedOptions, Llama } from "../../mod.ts";
 
 const count = process.env["LLAMASAUR_TEST_COUNT"];
 const [point = "", times = "1", what = "kill"] = (process.env["LLAMASAUR_TEST_POINT"] ?? "").split(":");
@@ -29,7 +30,29 @@ if (count !== undefined) {
   } as typeof embedDetailed;
 }
 
+const heldFile = process.env["LLAMASAUR_TEST_HELD"];
+if (heldFile !== undefined) watchHeld(heldFile);
+
 await main(process.argv.slice(2));
 
 const memory = process.env["LLAMASAUR_TEST_MEMORY"];
 if (memory !== undefined) writeFileSync(memory, /VmHWM:\s*(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))![1]!);
+
+/** Collects garbage while a call computes, and looks whether the last one's vectors were there. */
+function watchHeld(file: string): void {
+  const { gc, Bun } = globalThis as unknown as { gc?: () => void; Bun?: { gc(now: boolean): void } };
+  const { embedDetailed } = Llama.prototype;
+  let last: WeakRef<object> | undefined;
+  Llama.prototype.embedDetailed = async function (this: Llama, input: readonly string[], options: EmbedOptions) {
+    const coming = embedDetailed.call(this, input, options) as Promise<Embedding[]>;
+    for (let turn = 0; turn < 4; turn++) { // what was looked at in a turn is held to its end
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      if (Bun) Bun.gc(true);
+      else gc!();
+    }
+    if (last) appendFileSync(file, last.deref() ? "held\n" : "free\n");
+    const embedded = await coming;
+    last = new WeakRef(embedded[0]!.embedding);
+    return embedded;
+  } as typeof embedDetailed;
+}
