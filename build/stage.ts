@@ -10,25 +10,28 @@ const SOURCES = "ffi/cpp";
 const LIST = `${SOURCES}/sources.cmake`;
 
 /** Programs for maintainers that `--target` builds, and the files of each; they are in a checkout only. */
-export const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
-  ceiling: ["bench/ceiling.cpp", "bench/ceiling_embedder.h"],
-  harness: [
-    "harness.cpp",
-    "script.h",
-    "script.cpp",
-    "library_checks.cpp",
-    "checks.cpp",
-    "first_passes.cpp",
-    "schedule.cpp",
-    "work.cpp",
-  ].map((name) => `tests/native/harness/${name}`),
-  kernels_check: [
+export const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["ceiling", ["bench/ceiling.cpp", "bench/ceiling_embedder.h"]],
+  [
+    "harness",
+    [
+      "harness.cpp",
+      "script.h",
+      "script.cpp",
+      "library_checks.cpp",
+      "checks.cpp",
+      "first_passes.cpp",
+      "schedule.cpp",
+      "work.cpp",
+    ].map((name) => `tests/native/harness/${name}`),
+  ],
+  ["kernels_check", [
     "tests/native/kernels_check/kernels_check.cpp",
     "tests/native/kernels_check/kernels_check.h",
     "tests/native/kernels_check/kernels_check_attention.h",
     "tests/native/kernels_check/kernels_check_products.h",
-  ],
-};
+  ]],
+]);
 
 /** Files by their path below the staging directory. */
 export type Assets = ReadonlyMap<string, Uint8Array>;
@@ -58,9 +61,9 @@ export function nativeSources(list: string): string[] {
  * @throws {BuildError} There is no such program.
  */
 export async function programAssets(root: URL, name: string): Promise<Assets> {
-  const paths = PROGRAMS[name];
+  const paths = PROGRAMS.get(name);
   if (paths === undefined) {
-    throw new BuildError(`--target ${printable(name)} is unknown: use one of ${Object.keys(PROGRAMS).join(", ")}`);
+    throw new BuildError(`--target ${printable(name)} is unknown: use one of ${[...PROGRAMS.keys()].join(", ")}`);
   }
   return new Map(
     await Promise.all(

@@ -23,14 +23,14 @@ export interface Input {
 /** The words of `--input-format`. */
 export const INPUT_FORMATS = ["txt", "md", "jsonl", "csv", "parquet"] as const;
 
-const FORMATS: Readonly<Record<string, InputFormat>> = {
-  txt: "lines",
-  md: "text",
-  jsonl: "jsonl",
-  ndjson: "jsonl",
-  csv: "csv",
-  parquet: "parquet",
-};
+const FORMATS: ReadonlyMap<string, InputFormat> = new Map([
+  ["txt", "lines"],
+  ["md", "text"],
+  ["jsonl", "jsonl"],
+  ["ndjson", "jsonl"],
+  ["csv", "csv"],
+  ["parquet", "parquet"],
+]);
 /** The suffixes that are known, as they are told. */
 export const SUFFIXES = ".txt, .md, .jsonl, .csv, .parquet; text formats also .gz";
 
@@ -107,7 +107,7 @@ async function fileInput(path: string, format: string | undefined): Promise<Inpu
 
 function formatOf(path: string, given: string | undefined): Pick<Input, "format" | "gzip"> | undefined {
   const [, suffix = "", gz] = /\.([a-z0-9]+?)(\.gz)?$/i.exec(path) ?? [];
-  const format = FORMATS[(given ?? suffix).toLowerCase()];
+  const format = FORMATS.get((given ?? suffix).toLowerCase());
   const gzip = gz !== undefined || suffix.toLowerCase() === "gz";
   return format && !(format === "parquet" && gzip) ? { format, gzip } : undefined;
 }

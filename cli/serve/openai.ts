@@ -45,14 +45,14 @@ const MODEL = z.looseObject({
   role: z.enum(["embed", "rerank"]),
 }).openapi("Model");
 
-const TYPES: Readonly<Record<string, InputType>> = {
-  query: "query",
-  document: "document",
-  search_query: "query",
-  search_document: "document",
-  "retrieval.query": "query",
-  "retrieval.passage": "document",
-};
+const TYPES: ReadonlyMap<string, InputType> = new Map([
+  ["query", "query"],
+  ["document", "document"],
+  ["search_query", "query"],
+  ["search_document", "document"],
+  ["retrieval.query", "query"],
+  ["retrieval.passage", "document"],
+]);
 
 /** Adds the routes. */
 export function addOpenAI(routes: Routes, models: Models): void {
@@ -125,7 +125,7 @@ function encodingOf({ encoding_format, embedding_type, output_dtype }: z.output<
 function inputTypeOf({ input_type, task }: z.output<typeof BODY>): InputType | undefined {
   for (const [field, value] of Object.entries({ input_type, task })) {
     if (value === undefined) continue;
-    const type = TYPES[value];
+    const type = TYPES.get(value);
     if (type !== undefined) return type;
     const wanted = field === "task" ? '"retrieval.query" or "retrieval.passage"' : '"query" or "document"';
     throw new Problem("invalid", `Cannot read ${field}: it must be ${wanted}`, { field });

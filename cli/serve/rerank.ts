@@ -128,8 +128,9 @@ function textOf(document: z.output<typeof DOCUMENT>, index: number, fields: read
       field: "documents",
     });
   }
-  const lines = fields.filter((field) => document[field] !== undefined && document[field] !== null).map((field) => {
-    const value = document[field];
+  const given = new Map(Object.entries(document).filter(([, value]) => value !== undefined && value !== null));
+  const lines = fields.filter((field) => given.has(field)).map((field) => {
+    const value = given.get(field);
     return `${field}: ${typeof value === "string" ? value : JSON.stringify(value)}`;
   });
   if (lines.length > 0) return lines.join("\n");

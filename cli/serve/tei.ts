@@ -22,11 +22,11 @@ const ANSWER = z.array(z.array(z.number()));
 /** What clients that split by the largest batch are told where there is none: they reckon with a number. */
 const ANY_BATCH = 1024;
 
-const TYPES: Readonly<Record<string, InputType>> = {
-  query: "query",
-  document: "document",
-  passage: "document",
-};
+const TYPES: ReadonlyMap<string, InputType> = new Map([
+  ["query", "query"],
+  ["document", "document"],
+  ["passage", "document"],
+]);
 
 /** Adds the routes. */
 export function addTei(routes: Routes, models: Models, maxBatchSize: number | undefined): void {
@@ -82,7 +82,7 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
 
 function inputTypeOf(name: string | undefined): InputType | undefined {
   if (name === undefined) return undefined;
-  const type = TYPES[name];
+  const type = TYPES.get(name);
   if (type !== undefined) return type;
   throw new Problem("invalid", 'Cannot read prompt_name: it must be "query" or "document"', { field: "prompt_name" });
 }

@@ -37,3 +37,11 @@ test("globPattern() has Windows' backslashes as slashes, and leaves others alone
 test("liesIn() knows a place and what is below it", () => {
   assertEquals(["a/b", "./a/b/c", "a/bc", "-"].map((path) => liesIn(path, ["a/b", "-"])), [true, true, false, false]);
 });
+
+test("findInputs() knows no suffix that is a word of every object", async () => {
+  await inDirectory(async (directory) => {
+    writeFileSync(join(directory, "a.constructor"), "a\n");
+    await assertRejects(() => findInputs([join(directory, "a.constructor")], undefined), UsageError, "suffix");
+    assertEquals(await findInputs([directory], undefined).catch(() => []), []);
+  });
+});

@@ -197,6 +197,13 @@ for (
     ["too many dimensions", "/v1/embeddings", { input: "a", dimensions: 385 }, 400],
     ["another encoding", "/v1/embeddings", { input: "a", embedding_type: "binary" }, 400],
     ["an input type without known prompts", "/v1/embeddings", { input: "a", input_type: "query" }, 400],
+    ["a word that objects have for an input_type", "/v1/embeddings", { input: "a", input_type: "constructor" }, 400],
+    ["a word that objects have for a field", "/v2/rerank", {
+      query: "a",
+      documents: [{ title: "a" }],
+      rank_fields: ["constructor", "toString", "__proto__"],
+    }, 400],
+    ["a word that objects have for a prompt", "/embed", { inputs: "a", prompt_name: "constructor" }, 422],
     ["a prompt's name that the model has not", "/v1/embeddings", { input: "a", model: "mini@query" }, 400],
     ["the reranker's name", "/v1/embeddings", { input: "a", model: "ranker" }, 404],
     ["bad JSON", "/v1/embeddings", "{", 400],
