@@ -126,11 +126,19 @@ function settingsOf(inputs: readonly string[], options: EmbedOptions): Settings 
   if (format === "parquet" && options.encoding) {
     throw new UsageError("Cannot take --encoding with Parquet: it is for JSONL");
   }
-  const reading = { field, id, keep: keep.length === 1 && keep[0] === "all" ? "all" as const : keep };
+  const reading = { field, id, keep: keptOf(keep) };
   const { inputType, prompt, dimensions, normalize, truncate } = options;
   const embed = { inputType, prompt, dimensions, normalize, truncate };
   const groupRows = format === "parquet" ? rowGroup : checkpoint;
   return { inputs, texts, inputFormat, reading, embed, output, format, encoding, onError, groupRows, partRows, shard };
+}
+
+/** The fields that are kept, each once. */
+function keptOf(names: readonly string[]): readonly string[] | "all" {
+  if (!names.includes("all")) return [...new Set(names)];
+  const other = names.find((name) => name !== "all");
+  if (other === undefined) return "all";
+  throw new UsageError(`Cannot take --keep all and ${quoted(other)}: all has every field`);
 }
 
 /** Where it goes; a folder of parts may be given with the mark of a folder at its end. */

@@ -159,6 +159,7 @@ test("embed tells of a wrong use that the inputs show before it looks for the mo
       const [words, told] of [
         [["--keep", "tokens"], 'Cannot keep "tokens"'],
         [["--keep", "fingerprint"], 'Cannot keep "fingerprint"'],
+        [["--keep", "all,n"], 'Cannot take --keep all and "n"'],
         [["-o", "-"], "leave -o out"],
       ] as const
     ) {
@@ -168,5 +169,7 @@ test("embed tells of a wrong use that the inputs show before it looks for the mo
     }
     assertEnded(await embed(["in.jsonl", "-o", "out/", "--format", "parquet"]), 0);
     assert(existsSync(path("out")) && existsSync(path("out.job")));
+    const { stdout } = await embed(["in.jsonl", "--keep", "n,name,n"]);
+    assertEquals(stdout.match(/"n":0/g)?.length, 1);
   });
 });
