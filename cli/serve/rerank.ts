@@ -7,6 +7,7 @@ import type { Models } from "./models.ts";
 import { Problem } from "./problem.ts";
 import { rank, type Ranking } from "./ranking.ts";
 import { parse as check, type Routes } from "./routes.ts";
+import { directionOf } from "./tei.ts";
 
 const DOCUMENT = z.union([z.string(), z.record(z.string(), z.unknown())], {
   error: "it must be a string or an object with text",
@@ -103,7 +104,7 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
 
 async function answerTei(exchange: Exchange, models: Models, body: z.output<typeof TEI_BODY>): Promise<Response> {
   const choice = models.choose("rerank", undefined, false);
-  const direction = body.truncation_direction?.toLowerCase() === "left" ? "start" : undefined;
+  const direction = directionOf(body.truncation_direction);
   const { ranked, headers }: Ranking = await rank(exchange, choice, {
     query: body.query,
     documents: body.texts,

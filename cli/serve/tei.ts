@@ -66,11 +66,7 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
     dimensions: body.dimensions,
     normalize: body.normalize,
     truncate: body.truncate,
-    direction: body.truncation_direction === undefined
-      ? undefined
-      : body.truncation_direction.toLowerCase() === "left"
-      ? "start"
-      : "end",
+    direction: directionOf(body.truncation_direction),
   });
   return vectorsResponse(
     embedded,
@@ -78,6 +74,11 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
     { before: "[", open: () => "", close: "", after: "]" },
     embedded.headers,
   );
+}
+
+/** Which end of a long text is cut off, in our words. */
+export function directionOf(given: string | undefined): "end" | "start" | undefined {
+  return given === undefined ? undefined : given.toLowerCase() === "left" ? "start" : "end";
 }
 
 function inputTypeOf(name: string | undefined): InputType | undefined {

@@ -130,7 +130,19 @@ test("createHandler() lets in by Host, Origin, key and loopback what the table s
   }
   assertEquals((await ask(handlers[1]!, "/metrics")).status, 200);
   assertEquals((await ask(handlers[2]!, "/metrics")).status, 401);
-  assertEquals((await ask(handlers[1]!, "/v1/models", { headers: { "x-api-key": KEY } })).status, 200);
+  for (
+    const [authorization, key, status] of [
+      ["", KEY, 200],
+      ["Bearer dummy", KEY, 200],
+      [`Bearer ${KEY}`, "dummy", 200],
+      ["Bearer dummy", "dummy", 401],
+      [`Basic ${KEY}`, "", 401],
+      [`Bearer ${KEY} more`, "", 401],
+    ] as const
+  ) {
+    const headers = { ...(authorization && { authorization }), ...(key && { "x-api-key": key }) };
+    assertEquals((await ask(handlers[1]!, "/v1/models", { headers })).status, status, `${authorization} ${key}`);
+  }
   for (const handler of handlers) await handler.close();
 });
 
@@ -190,6 +202,25 @@ test("names are strict where there are several models or strictNames", { skip },
     assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "a", model: "none" } })).status, 404);
   });
 });
+
+test(
+  "a body's truncation_direction goes before the server's, on TEI's routes and in its rerank",
+  { skip },
+  async () => {
+    const long = `${"alpha ".repeat(300)}${"omega ".repeat(300)}`;
+    await using llama = await Llama.load(MODEL, { onLog: () => {} });
+    await using ranker = await Llama.load(RERANKER, { onLog: () => {} });
+    await withHandler([EMBED, RERANK], { truncate: "start" }, async (handler) => {
+      for (const [truncation_direction, truncate] of [["Right", "end"], ["Left", "start"], [null, "start"]] as const) {
+        const { body } = await ask(handler, "/embed", { body: { inputs: long, truncation_direction } });
+        assertEquals([...Float32Array.from(body[0])], [...await llama.embed(long, { truncate })]);
+        const ranked = await ask(handler, "/rerank", { body: { query: "what", texts: [long], truncation_direction } });
+        const [wanted] = await ranker.rerank("what", [long], { truncate });
+        assertEquals(ranked.body, [{ index: 0, score: wanted!.score }]);
+      }
+    });
+  },
+);
 
 test("given prompts go before the texts by input_type, task, prompt_name and NAME@query", { skip }, async () => {
   await using llama = await Llama.load(MODEL);

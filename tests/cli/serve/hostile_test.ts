@@ -75,6 +75,22 @@ test(
   },
 );
 
+test("one text of 20 MB is cut or refused, and costs some copies of it and no more", { skip: noProc }, async () => {
+  const before = peak();
+  const input = "слово and then ".repeat(1_000_000);
+  const cut = await server.ask("/v1/embeddings", { input, dimensions: 2 });
+  assertEquals([cut.status, cut.headers.get("x-truncated"), cut.body.usage.total_tokens], [200, "1", 256]);
+  const refused = await server.ask("/api/embed", { input, truncate: false });
+  assertEquals(refused.status, 400);
+  assertStringIncludes(refused.body.error, "it has at least ");
+  const ranked = await server.ask("/v1/rerank", { query: "what", documents: [input, "short"] });
+  assertEquals([ranked.status, ranked.headers.get("x-truncated")], [200, "1"]);
+  const asked = await server.ask("/v1/rerank", { query: input, documents: ["short"] });
+  assertEquals(asked.status, 400);
+  // Tokenised to its end it took some 40 times its size of the reranker.
+  assert(peak() - before < 400, `${(peak() - before).toFixed(0)} MB more`);
+});
+
 test("a body above the limit is refused before it is read, without a length, too", { skip: noProc }, async () => {
   const before = peak();
   for (let i = 0; i < 3; i++) {
