@@ -1,13 +1,14 @@
 // Runs llamasaur's command line, and ends it at a moment between two states of the disk: LLAMASAUR_TEST_POINT is
 // "POINT:TIMES:WHAT", where WHAT is `kill` or the code of an error that the disk would give. The texts of each embed call
-// are counted in the file LLAMASAUR_TEST_COUNT: what a restart computes again can be told from it. LLAMASAUR_TEST_MEMORY is
+// are counted in the file LLAMASAUR_TEST_COUNT: what a restart computes again can be told from it, and the call whose number
+// is LLAMASAUR_TEST_LOST fails as where llama.cpp is lost. LLAMASAUR_TEST_MEMORY is
 // a file that gets the most memory that the process had, in kB. LLAMASAUR_TEST_HELD is one that gets a line a call: whether
 // vectors of the call before are held while it computes; Deno needs --v8-flags=--expose-gc for that.
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { type Point, watchPoints } from "../../cli/jobs/disk.ts";
 import { main } from "../../cli/main.ts";
-import { type Embedding, type EmbedOptions, Llama } from "../../mod.ts";
+import { type Embedding, type EmbedOptions, Llama, LlamaError } from "../../mod.ts";
 
 const count = process.env["LLAMASAUR_TEST_COUNT"];
 const [point = "", times = "1", what = "kill"] = (process.env["LLAMASAUR_TEST_POINT"] ?? "").split(":");
@@ -24,8 +25,10 @@ watchPoints((reached: Point) => {
 
 if (count !== undefined) {
   const { embedDetailed } = Llama.prototype;
+  let callsLeft = Number(process.env["LLAMASAUR_TEST_LOST"] ?? Infinity);
   Llama.prototype.embedDetailed = function (this: Llama, input, options) {
     appendFileSync(count, `${input.length}\n`);
+    if (--callsLeft <= 0) throw new LlamaError("context-lost", "Cannot compute: made by a test");
     return embedDetailed.call(this, input, options);
   } as typeof embedDetailed;
 }

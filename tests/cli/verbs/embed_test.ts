@@ -359,6 +359,23 @@ test("embed with a full or read-only disk is exit code 1, and the last checkpoin
   });
 });
 
+test("embed ends at once when the engine is lost, and the last checkpoint stays good", { skip }, async () => {
+  await inPlace(async ({ embed, path, lines }) => {
+    writeJsonl(path("in.jsonl"), 400, 6);
+    const words = ["in.jsonl", "-o", "out.jsonl", "--checkpoint", "50"];
+    const env = { LLAMASAUR_TEST_LOST: "3", LLAMASAUR_TEST_COUNT: path("count") };
+    const ended = await embed(words, { faulty: true, env });
+    assertEnded(ended, 1);
+    assertStringIncludes(ended.stderr, "error: Cannot compute: made by a test\n");
+    assertEquals(readFileSync(path("count"), "utf8"), "50\n50\n50\n"); // none behind the one that failed
+    assert(!existsSync(path("out.jsonl.lock")));
+    const again = await embed(words);
+    assertEnded(again, 0);
+    assertStringIncludes(again.stderr, "going on after 100 texts");
+    assertEquals(lines("out.jsonl").length, 400);
+  });
+});
+
 test(
   "embed ends at Ctrl-C with the command that goes on, and 130; SIGTERM is 143; twice is at once",
   { skip },
