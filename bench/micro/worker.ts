@@ -1,12 +1,13 @@
 // What a worker on PostgreSQL costs beside the engine alone: `deno task bench:worker [options]`
-//   --rows N      titles; of paragraphs it is a tenth (default: 50000)
+//   --rows N      titles; of paragraphs it is a tenth (default: 20000)
 //   --plan N      rows that are planned; memory is compared with a tenth of them (default: 1000000)
 //   --rounds N    each takes every contender once, in turn (default: 3)
 //   --runtime R   deno or bun (default: deno)
 //   --smoke       2000 titles, 100,000 planned rows, one round
+//   --write       keeps the figures in bench/results/worker.json and worker_targets.json, for `deno task docs`
 // The database is on the same machine (scripts/postgres.sh), and its processor time is told apart. Each contender is a
 // process of its own, from start to end, with the model's load. Prints tables of Markdown.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,9 +18,11 @@ import { packageRoot } from "../../ffi/host/paths.ts";
 import { TestDatabase } from "../../tests/support/postgres.ts";
 import { describeMachine } from "../machine.ts";
 import { paragraphs } from "../paragraphs.ts";
+import { type Figures, keep, noted } from "../noted.ts";
 import { machineLine, table } from "../report.ts";
 import { median } from "../statistics.ts";
 import { titles, withCount } from "../texts.ts";
+import { copyAgainstUnnest } from "./worker_writes.ts";
 
 const ROOT = fileURLToPath(packageRoot());
 const MODEL = join(ROOT, "models", "all-minilm-l6-v2-q8_0.gguf");
@@ -38,11 +41,12 @@ interface Spent {
 
 const { values: { smoke, ...values } } = parseArgs({
   options: {
-    rows: { type: "string", default: "50000" },
+    rows: { type: "string", default: "20000" },
     plan: { type: "string", default: "1000000" },
     rounds: { type: "string", default: "3" },
     runtime: { type: "string", default: "deno" },
     smoke: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
   },
 });
 const rows = smoke ? 2000 : Number(values.rows);
@@ -145,7 +149,13 @@ async function fill(texts: readonly string[]): Promise<void> {
   await base.rows("analyze docs");
 }
 
-async function compare(kind: string, texts: readonly string[]): Promise<string[][]> {
+/** What was measured of one kind of texts: a row a contender, and a contender's figure beside that of another. */
+interface Compared {
+  readonly rows: readonly (readonly string[])[];
+  ratio(name: string, other: string, what: keyof Spent): number;
+}
+
+async function compare(kind: string, texts: readonly string[]): Promise<Compared> {
   const directory = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
   writeFileSync(join(directory, "in.jsonl"), texts.map((text) => JSON.stringify({ text })).join("\n") + "\n");
   await fill(texts);
@@ -168,16 +178,18 @@ async function compare(kind: string, texts: readonly string[]): Promise<string[]
   }
   rmSync(directory, { recursive: true });
   const of = (name: string, what: keyof Spent) => median(spent.get(name)!.map((one) => one[what]));
-  return Object.keys(contenders).map((name) => [
+  const ratio: Compared["ratio"] = (name, other, what) => of(name, what) / of(other, what);
+  const rows = Object.keys(contenders).map((name) => [
     kind,
     name,
     of(name, "seconds").toFixed(1),
-    (of("embedStream", "seconds") / of(name, "seconds")).toFixed(2),
+    ratio("embedStream", name, "seconds").toFixed(2),
     of(name, "processor").toFixed(1),
-    (of("embedStream", "processor") / of(name, "processor")).toFixed(2),
+    ratio("embedStream", name, "processor").toFixed(2),
     name === "embedStream" ? "" : of(name, "database").toFixed(1),
-    (of(name, "memory") / of("embedStream", "memory")).toFixed(2),
+    ratio(name, "embedStream", "memory").toFixed(2),
   ]);
+  return { rows, ratio };
 }
 
 /** Planning: seconds, processor, memory. */
@@ -195,8 +207,8 @@ async function sleep(seconds: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 }
 
-/** What a worker without work does. */
-async function idle(): Promise<string> {
+/** What a worker without work does: transactions a second, of a core. */
+async function idle(): Promise<{ asked: number; core: number }> {
   await fill(["one text"]);
   await timed(verb("backfill", ...BACKFILL));
   const child = start("worker");
@@ -207,49 +219,84 @@ async function idle(): Promise<string> {
   const [before, processor] = [await asked(), processorOf(child.pid!)];
   await sleep(IDLE_SECONDS);
   const [transactions, used] = [await asked() - before, processorOf(child.pid!) - processor];
-  child.kill("SIGTERM");
-  await new Promise((resolve) => child.on("close", resolve));
-  return `idle: ${(transactions / IDLE_SECONDS).toFixed(2)} transactions/s, ${
-    (100 * used / IDLE_SECONDS).toFixed(1)
-  } % of a core`;
+  await end(child, "SIGTERM");
+  return { asked: transactions / IDLE_SECONDS, core: used / IDLE_SECONDS };
 }
 
-/** How long a killed worker's job takes to be another's. */
-async function takeover(): Promise<string> {
-  await fill(many(["a text of a few words"], 5000));
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  child.kill(signal);
+  await ended;
+}
+
+/** Seconds after which a killed worker's jobs were done by another. */
+async function takeover(): Promise<number> {
+  await fill(many(["a text of a few words"], 200_000));
   await timed(verb("backfill", ...BACKFILL));
-  const first = start("worker", "--heartbeat", "10s");
-  while (await base.value("select count(*) = 0 from docs_embeddings")) await sleep(0.05);
-  spawnSync("kill", ["-9", String(first.pid)]);
+  const [first, second] = [start("worker", "--heartbeat", "10s"), start("worker", "--heartbeat", "10s")];
+  const open = (pid: number): Promise<number> =>
+    base.value(
+      `select count(*) from llamasaur.attempts a join llamasaur.jobs j on j.id = a.job
+       where split_part(worker, ':', 2) = $1 and a.ended_at is null and j.ended_at is null`,
+      `${pid}`,
+    );
+  for (const { pid } of [first, second]) while (await open(pid!) === 0) await sleep(0.02);
+  await end(first, "SIGKILL");
   const begin = performance.now();
-  await timed(verb("worker", "--heartbeat", "10s", "--stop-when-empty"));
-  return `a killed worker's jobs were done ${
-    ((performance.now() - begin) / 1000).toFixed(1)
-  } s later, all others included (heartbeat 10 s)`;
+  while (await open(first.pid!) > 0) await sleep(0.05);
+  const seconds = (performance.now() - begin) / 1000;
+  await end(second, "SIGKILL");
+  return seconds;
 }
 
 const short = many(await withCount((tokens) => titles(Math.min(rows, MOST_DIFFERENT), tokens)), rows);
 const long = many(await paragraphs(Math.min(rows / 10, 1000)), rows / 10);
-console.log(
-  `${machineLine(describeMachine())}, ${runtime}, ${rows} titles, ${rows / 10} paragraphs, ${rounds} rounds, medians\n`,
-);
-const heads = [
-  "texts",
-  "contender",
-  "seconds",
-  "speed of embedStream",
-  "processor",
-  "by it",
-  "the database's",
-  "memory",
-];
-console.log(table(heads, [...await compare("titles", short), ...await compare("paragraphs", long)]));
+const machine = describeMachine();
+const method = `${runtime}, ${rows} titles, ${rows / 10} paragraphs, ${rounds} rounds in turns, medians`;
+console.log(`${machineLine(machine)}, ${method}\n`);
+const [ofTitles, ofParagraphs] = [await compare("titles", short), await compare("paragraphs", long)];
+const contenders: Figures = {
+  columns: ["texts", "", "s", "of embedStream", "processor s", "by it", "the database's", "memory by embedStream's"],
+  rows: [...ofTitles.rows, ...ofParagraphs.rows],
+  words: 2,
+};
+console.log(table(contenders.columns, contenders.rows, contenders.words));
 const [few, all] = [await planning(planned / 10), await planning(planned)];
-console.log(
-  `\nplanning ${planned} rows: ${all.seconds.toFixed(1)} s, memory ${(all.memory / few.memory).toFixed(2)} x that of ${
-    planned / 10
-  }`,
-);
-console.log(await idle());
-console.log(await takeover());
+const embedding = Number(ofTitles.rows[0]![2]) / rows * planned; // seconds of embedStream for as many titles
+const [{ asked, core }, taken] = [await idle(), await takeover()];
+const writes = await copyAgainstUnnest(base.url, smoke ? 5 : 40);
+const worst = (one: Compared): number => one.ratio("a worker", "embedStream", "memory");
+const speed = (one: Compared, name: string, other: string): string => one.ratio(other, name, "seconds").toFixed(2);
+const targets: Figures = {
+  columns: ["what", "target", "measured"],
+  rows: [
+    ["a worker's paragraphs/s, by embedStream's", "≥ 0.9", speed(ofParagraphs, "a worker", "embedStream")],
+    ["a worker's titles/s, by embedStream's", "≥ 0.6", speed(ofTitles, "a worker", "embedStream")],
+    ...([["titles", ofTitles], ["paragraphs", ofParagraphs]] as const).map(([kind, one]) => [
+      `two workers of a context by one of two, ${kind}`,
+      "≥ 0.95",
+      speed(one, "two workers of a context", "a worker of two contexts"),
+    ]),
+    [`planning ${planned} rows, by embedding them as titles`, "≤ 0.05", (all.seconds / embedding).toFixed(3)],
+    ["its memory, by that of a tenth of the rows", "≤ 1.1", (all.memory / few.memory).toFixed(2)],
+    ["a worker's memory, by the engine's", "≤ 1.3", Math.max(worst(ofTitles), worst(ofParagraphs)).toFixed(2)],
+    ["idle: transactions/s", "≤ 1", asked.toFixed(2)],
+    ["idle: of a core", "< 1 %", `${(100 * core).toFixed(2)} %`],
+    ["a killed worker's jobs are done after (heartbeat 10 s)", "≤ 20 s", `${taken.toFixed(1)} s`],
+    ["256 vectors written: unnest, by COPY and a temporary table", "", writes.toFixed(2)],
+  ],
+  words: 1,
+};
+console.log(`\n${table(targets.columns, targets.rows, targets.words)}`);
+if (values.write) {
+  const command =
+    `deno task bench:worker --rows ${rows} --plan ${planned} --rounds ${rounds} --runtime ${runtime} --write`;
+  const others = machine.load >= machine.cores ? `; other work ran (load ${machine.load.toFixed(0)})` : "";
+  for (const [name, figures] of [["worker", contenders], ["worker_targets", targets]] as const) {
+    keep(
+      name,
+      noted(command, machine, `all-MiniLM-L6-v2 q8_0, PostgreSQL on the same machine, ${method}${others}`, figures),
+    );
+  }
+}
 process.exitCode = 0;

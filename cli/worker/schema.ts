@@ -21,7 +21,7 @@ const VERSION = 1;
 
 /**
  * The tables. A key is kept as text: a list with the value of each of its columns. A job's `low` and `high` are its first
- * and last key; `losses` and refusals are counted from the attempts of a job and of the jobs that it was halved from.
+ * and last key; losses and refusals are counted from the attempts of a job, not of those that it was halved from.
  */
 const TABLES = `
 create schema if not exists llamasaur;

@@ -31,6 +31,8 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     workloads: noted("workloads"),
     weights: noted("weights"),
     quality: noted("quality"),
+    worker: noted("worker"),
+    "worker-targets": noted("worker_targets"),
     serve: notedOr(serve, "serve"),
     "serve-targets": notedOr(serve, "serve-targets"),
     "serve-options": () => table(["option", "variable", "what it does"], serveOptions(), 3),

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Llama } from "../../../mod.ts";
 import { readGguf } from "../../support/gguf_reader.ts";
 import { countedTexts } from "../../support/jobs.ts";
-import { Bench, skip } from "../../support/worker.ts";
+import { Bench, runVerb, skip } from "../../support/worker.ts";
 
 /** The vectors of a generation by their keys. */
 async function vectors({ base }: Bench, table = "docs_embeddings"): Promise<Map<number, number[]>> {
@@ -439,3 +439,61 @@ test("worker --port serves numbers and health", { skip }, async () => {
   assertEquals([alive, ready], [200, 200]);
   assertMatch(metrics, /^llamasaur_worker_texts_total 30$/m);
 });
+
+test("worker --rate computes what a second may have at a time", { skip }, async () => {
+  await using bench = await Bench.make(7);
+  await bench.backfill();
+  const env = { LLAMASAUR_TEST_COUNT: bench.file("count") };
+  const { code, stderr } = await bench.worker(["--rate", "3", "--stop-when-empty"], { env });
+  assertEquals([code, readFileSync(bench.file("count"), "utf8")], [0, "3\n3\n1\n"], stderr);
+  assertEquals((await vectors(bench)).size, 7);
+});
+
+test(
+  "a worker beats, reads the next job meanwhile, and writes nothing of a job that became another's",
+  { skip },
+  async () => {
+    await using bench = await Bench.make(4);
+    const { base } = bench;
+    await bench.backfill("--shard", "2");
+    const gate = bench.file("gate");
+    const env = { LLAMASAUR_TEST_STEP: "computed:1:wait", LLAMASAUR_TEST_GATE: gate };
+    const working = bench.worker(["--heartbeat", "10s", "--stop-when-empty"], { env });
+    await bench.until("select count(*) = 2 from llamasaur.attempts where ended_at is null"); // one is computed
+    await bench.until(
+      `select count(*) = 2 from llamasaur_queue.job where state = 'active' and heartbeat_seconds = 10
+       and heartbeat_on > started_on + interval '2 seconds'`,
+    );
+    const first = "select job from llamasaur.attempts order by started_at limit 1";
+    await base.rows(`update llamasaur_queue.job set retry_count = retry_count + 1 where id = (${first})`);
+    writeFileSync(gate, "");
+    await bench.until("select count(*) = 1 from llamasaur.attempts where ending = 'claim gone'");
+    await bench.until("select count(*) = 2 from docs_embeddings"); // of the other job
+    await base.rows("update llamasaur_queue.job set heartbeat_on = now() - interval '1 hour' where state = 'active'");
+    await base.rows("update llamasaur_queue.queue set monitor_claim_on = now() - interval '1 hour'");
+    const { code, stderr } = await working;
+    assertEquals([code, (await vectors(bench)).size], [0, 4], stderr);
+    assertEquals(await base.rows("select ending, count(*) from llamasaur.attempts group by 1 order by 1"), [
+      { ending: "claim gone", count: 1 },
+      { ending: "done", count: 2 },
+    ]);
+  },
+);
+
+for (
+  const [args, told] of [
+    [["--heartbeat", "9s"], 'Cannot take --heartbeat "9s": it must be at least 10s'],
+    [["--rate", "0"], "--rate"],
+    [["--concurrency", "0"], "--concurrency"],
+    [["--port", "70000"], "--port"],
+    [["--grace", "soon"], "--grace"],
+    [["--give-up", "-1s"], "--give-up"],
+    [["docs"], "too many arguments"],
+  ] as const
+) {
+  test(`worker ${args.join(" ")} is wrong use`, async () => {
+    const { code, stderr } = await runVerb(["worker", ...args]);
+    assertEquals(code, 2, stderr);
+    assertStringIncludes(stderr, told);
+  });
+}

@@ -8,6 +8,7 @@ import { compute, type ComputedRow, type FailedRow } from "../../../cli/worker/c
 import { Database, isPassing } from "../../../cli/worker/database.ts";
 import { generations } from "../../../cli/worker/generation.ts";
 import { watchPoints } from "../../../cli/worker/points.ts";
+import { halved, isToHalve } from "../../../cli/worker/halve.ts";
 import { startBoss } from "../../../cli/worker/queue.ts";
 import { rowsOfJob } from "../../../cli/worker/rows.ts";
 import { write } from "../../../cli/worker/write.ts";
@@ -46,6 +47,11 @@ class Hand implements AsyncDisposable {
   /** Ends a job. */
   async write(claimed: Awaited<ReturnType<Hand["take"]>>["claimed"], rows: ComputedRow[], failures: FailedRow[] = []) {
     return await write(this.#database, this.#boss, claimed, { rows, failures, jobs: [], ending: "done" });
+  }
+
+  /** Halves a job. */
+  async halve(claimed: Awaited<ReturnType<Hand["take"]>>["claimed"]): Promise<boolean> {
+    return await write(this.#database, this.#boss, claimed, await halved(this.#database, claimed));
   }
 
   /** Makes a job another's. */
@@ -121,6 +127,28 @@ test("write() writes nothing when the job is another's, and nothing of a transac
   await base.rows("alter table docs_embeddings drop constraint two");
   assertEquals(await hand.write(other.claimed, made), true);
   assertEquals(await hand.write(other.claimed, made), false);
+});
+
+test("a job that ended three workers is halved down to the one text, which is then a failure", { skip }, async () => {
+  await using bench = await Bench.make(16);
+  const { base } = bench;
+  await bench.backfill();
+  await using hand = await Hand.over(bench);
+  const deaths: number[] = [];
+  const open = "select exists (select from llamasaur.jobs where ended_at is null)";
+  while (await base.value<boolean>(open)) {
+    const { claimed, rows } = await hand.take();
+    if (isToHalve(claimed)) {
+      deaths.push(claimed.losses);
+      await hand.halve(claimed);
+    } else if (rows.some(({ key }) => key[0] === "11")) await hand.lose(claimed); // its worker dies: the attempt stays open
+    else await hand.write(claimed, rows.map(({ key, hash }) => ({ key, hash: hash!, chunks: chunks(1, 64) })));
+  }
+  assertEquals(deaths, [3, 3, 3, 3, 3]); // of 16, 8, 4, 2 rows and of the one
+  assertEquals(await base.rows("select key, code, message from llamasaur.failures"), [
+    { key: ["11"], code: "crash", message: "3 workers ended while they had it alone" },
+  ]);
+  assertEquals(await base.value("select count(*) from docs_embeddings where key <> 11"), 15);
 });
 
 test("an attempt that was open when the server restarted is no loss", { skip: skip || external }, async () => {
