@@ -1,5 +1,5 @@
 // What a request costs beside the engine in-process and llama-server: `deno task bench:serve [options]`
-//   --seconds N         of a cell (default: 4)
+//   --seconds N         of a cell (default: 3)
 //   --rounds N          each takes every contender once, in turn (default: 3)
 //   --contenders LIST   of Deno, Bun and llama-server (default: all that can be had)
 //   --smoke             one second a cell, one round, one setting of llama-server
@@ -40,7 +40,7 @@ const { values } = parseArgs({
     write: { type: "boolean", default: false },
   },
 });
-const seconds = Number(values.seconds ?? (values.smoke ? 1 : 4));
+const seconds = Number(values.seconds ?? (values.smoke ? 1 : 3));
 const rounds = Number(values.rounds ?? (values.smoke ? 1 : 3));
 const names = values.contenders.split(",");
 const say = (line: string): void => console.error(line);
