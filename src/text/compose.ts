@@ -3,6 +3,7 @@
  *
  * Source: tokenizers 0.22.2, `normalizers/unicode.rs`.
  */
+import { orderMarks } from "./marks.ts";
 import { KNOWN } from "./nfc_table.ts";
 
 const RANGES = KNOWN.trim().split(/\s+/);
@@ -17,10 +18,10 @@ for (const range of RANGES) {
 
 /** Composes a text; a code point that came after Unicode 9 is moved over no other, and composes with none. */
 export function compose(text: string): string {
-  const composed = text.normalize("NFC");
+  const composed = orderMarks(text).normalize("NFC");
   // Later versions only add to what is done: what they do not change, no version does.
   if (composed === text || isKnown(text)) return composed;
-  return text.replace(STRETCHES, (stretch) => stretch.normalize("NFC"));
+  return text.replace(STRETCHES, (stretch) => orderMarks(stretch).normalize("NFC"));
 }
 
 /** Whether all is known; false for a surrogate, which is looked at as a part of its pair only. */

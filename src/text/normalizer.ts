@@ -5,8 +5,9 @@ import type { Model } from "../../ffi/mod.ts";
 // Values of tokenizer.ggml.pre whose originals (Qwen 2 to 3.5, ModernBERT: `normalizer` of tokenizer.json) put a text into
 // NFC first. llama.cpp does not, so that an accent that comes as a character of its own makes other tokens.
 const COMPOSED = new Set(["qwen2", "qwen35", "deepseek-r1-qwen", "modern-bert"]);
-// White space that all of them take for such: where a text may be cut without changing what comes out.
-const SPACE = /[^\S\v\f\ufeff]/;
+// White space that all of them take for such, and ideographs, which are words of their own to BERT and compose with nothing:
+// where a text may be cut without changing what comes out.
+const BOUNDARY = /[^\S\v\f\ufeff]|[\u4e00-\u9fff]/;
 // Characters that are worked on in one piece; some 2 ms.
 const PIECE = 64 * 1024;
 
@@ -36,13 +37,13 @@ async function normalizeOf(model: Model): Promise<((text: string) => string) | u
   return compose;
 }
 
-/** Normalises a text; a long one in pieces that begin at white space, so that timers keep ticking. */
+/** Normalises a text; a long one in pieces, so that timers keep ticking. */
 export async function inPieces(text: string, normalize: (text: string) => string): Promise<string> {
   if (text.length <= PIECE) return normalize(text);
   const pieces: string[] = [];
   for (let from = 0; from < text.length;) {
     let to = Math.min(text.length, from + PIECE);
-    while (to < text.length && !SPACE.test(text[to]!)) to++;
+    while (to < text.length && !BOUNDARY.test(text[to]!)) to++;
     pieces.push(normalize(text.slice(from, to)));
     from = to;
     await setImmediate();

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { compose } from "../../../src/text/compose.ts";
+import { orderMarks } from "../../../src/text/marks.ts";
 import { fixture } from "../../support/checkpoint.ts";
+import { randomIntegers } from "../../support/random.ts";
 
 const BLOCK = 0x400, END = 0x30000;
 
@@ -41,4 +43,24 @@ test("compose() of every code point is that of Hugging Face's tokenizers", () =>
     if (found !== expected[first / BLOCK]) differing.push(`U+${first.toString(16)}`);
   }
   assertEquals(differing, []);
+});
+
+test("orderMarks() of any run of marks is what the runtime's NFD makes of it", () => {
+  const all = Array.from({ length: END }, (_, code) => code).filter((code) => code < 0xd800 || code > 0xdfff)
+    .map((code) => String.fromCodePoint(code)).filter((character) => /\p{M}/u.test(character));
+  for (const text of [all.join(""), all.toReversed().join("")]) assertEquals(orderMarks(text), text.normalize("NFD"));
+  const random = randomIntegers(11);
+  for (let i = 0; i < 300; i++) {
+    const few = Array.from({ length: random(1, i % 2 ? 6 : 200) }, () => all[random(0, all.length - 1)]!);
+    const text = `e${Array.from({ length: random(60, 200) }, () => few[random(0, few.length - 1)]).join("")}`;
+    assertEquals(orderMarks(text).normalize("NFC"), text.normalize("NFC"), JSON.stringify(text));
+  }
+  assertEquals(orderMarks(`a${"\u0301\u0323".repeat(31)}`), `a${"\u0301\u0323".repeat(31)}`); // short ones are left alone
+});
+
+// The runtimes' own NFC takes a quarter of an hour.
+test("compose() of 400,000 marks in a row comes to an end", { timeout: 60_000 }, () => {
+  const marks = 200_000;
+  const text = compose(`a${"\u0301\u0323".repeat(marks)}`);
+  assertEquals(text === `\u1ea1${"\u0323".repeat(marks - 1)}${"\u0301".repeat(marks)}`, true);
 });
