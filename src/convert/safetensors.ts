@@ -25,6 +25,8 @@ export interface Tensor {
   readonly offset: number;
   /** Number of bytes of data. */
   readonly bytes: number;
+  /** Which file it was when the header was read: another one may be there by the same name when the data is. */
+  readonly stamp: string;
 }
 
 /** The limit of the reference implementation (safetensors/src/tensor.rs, MAX_HEADER_SIZE), far above any real header. */
@@ -85,6 +87,7 @@ export async function readCheckpoint(directory: string): Promise<Map<string, Ten
 export async function readTensors(file: string): Promise<Map<string, Tensor>> {
   const handle = await open(file, "r");
   try {
+    const stamp = await stampOf(handle);
     const size = (await handle.stat()).size;
     if (size < 8) invalid(file, `it has ${size} bytes, and the header alone takes more`);
     const first = await readExactly(handle, file, 0, 8);
@@ -94,7 +97,7 @@ export async function readTensors(file: string): Promise<Map<string, Tensor>> {
     }
     if (length > size - 8) invalid(file, `its header has ${length} bytes, the file only ${size}: it is cut off`);
     const header = parseHeader(await readExactly(handle, file, 8, length), file);
-    return tableOf(header, file, 8 + length, size - 8 - length);
+    return tableOf(header, { file, stamp, start: 8 + length, size: size - 8 - length });
   } finally {
     await handle.close();
   }
@@ -105,19 +108,33 @@ export async function readTensors(file: string): Promise<Map<string, Tensor>> {
  *
  * @param tensor A tensor of type F32, F16 or BF16.
  * @returns Its values in order, in arrays of any length.
- * @throws {LlamaError} With code `"model-unsupported"` for another type, `"model-invalid"` if the file became shorter.
+ * @throws {LlamaError} With code `"model-unsupported"` for another type, `"model-invalid"` if the file was changed since its
+ * header was read.
  */
 export async function* floats(tensor: Tensor): AsyncGenerator<Float32Array<ArrayBuffer>, void> {
   checkFloat(tensor);
   const handle = await open(tensor.file, "r");
   try {
+    await checkStamp(handle, tensor);
     for (let at = 0; at < tensor.bytes; at += CHUNK_BYTES) {
       const length = Math.min(CHUNK_BYTES, tensor.bytes - at);
-      yield widen(await readExactly(handle, tensor.file, tensor.offset + at, length), tensor.dtype);
+      const bytes = await readExactly(handle, tensor.file, tensor.offset + at, length);
+      await checkStamp(handle, tensor); // after the bytes were read: they are what the header described
+      yield widen(bytes, tensor.dtype);
     }
   } finally {
     await handle.close();
   }
+}
+
+/** What a file is told from another one by, and from itself after it was written to. */
+async function stampOf(handle: FileHandle): Promise<string> {
+  const { dev, ino, size, mtimeNs } = await handle.stat({ bigint: true });
+  return `${dev}:${ino}:${size}:${mtimeNs}`;
+}
+
+async function checkStamp(handle: FileHandle, { file, stamp }: Tensor): Promise<void> {
+  if (await stampOf(handle) !== stamp) invalid(file, "it was changed while it was converted: convert it again");
 }
 
 /**
@@ -156,10 +173,17 @@ function parseHeader(bytes: Uint8Array, file: string): Record<string, unknown> {
   return header;
 }
 
-function tableOf(header: Record<string, unknown>, file: string, start: number, size: number): Map<string, Tensor> {
+/** Where the data of a file begins, and how much there is. */
+interface Data extends Pick<Tensor, "file" | "stamp"> {
+  readonly start: number;
+  readonly size: number;
+}
+
+function tableOf(header: Record<string, unknown>, data: Data): Map<string, Tensor> {
+  const { file, start, size } = data;
   const tensors: Tensor[] = [];
   for (const [name, entry] of Object.entries(header)) {
-    if (name !== "__metadata__") tensors.push(tensorOf(name, entry, file, start, size));
+    if (name !== "__metadata__") tensors.push(tensorOf(name, entry, data));
   }
   // "The byte buffer needs to be entirely indexed, and cannot contain holes": anything else is damage or a smuggled payload.
   let end = start;
@@ -173,7 +197,7 @@ function tableOf(header: Record<string, unknown>, file: string, start: number, s
   return new Map(tensors.map((tensor) => [tensor.name, tensor]));
 }
 
-function tensorOf(name: string, entry: unknown, file: string, start: number, size: number): Tensor {
+function tensorOf(name: string, entry: unknown, { file, stamp, start, size }: Data): Tensor {
   if (!isRecord(entry)) invalid(file, `${name} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== "string") invalid(file, `dtype of ${name} is not a string`);
@@ -191,7 +215,7 @@ function tensorOf(name: string, entry: unknown, file: string, start: number, siz
   if (expected !== undefined && expected !== end - begin) {
     invalid(file, `${name} of type ${dtype} and shape [${shape}] takes ${expected} bytes, and has ${end - begin}`);
   }
-  return { name, dtype, shape, file, offset: start + begin, bytes: end - begin };
+  return { name, dtype, shape, file, offset: start + begin, bytes: end - begin, stamp };
 }
 
 /** The files a sharded checkpoint consists of, each a plain name in the same directory. */

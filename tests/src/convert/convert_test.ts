@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -215,5 +215,30 @@ test("convert() rejects when the checkpoint or the place for the file is missing
       LlamaError,
       `Cannot write ${nowhere}: there is no`,
     );
+  });
+});
+
+test("convert() makes no mixture of weights that were replaced, or written to, meanwhile", async () => {
+  await inDirectory(async (directory) => {
+    const other = join(directory, "other.safetensors");
+    const out = join(directory, "out.gguf");
+    const changes: ((weights: string) => void)[] = [
+      (weights) => renameSync(other, weights),
+      (weights) => writeFileSync(weights, readFileSync(other)),
+    ];
+    for (const change of changes) {
+      const copy = copyCheckpoint("tiny_bert", directory);
+      const weights = join(copy, "model.safetensors");
+      const bytes = readFileSync(weights);
+      writeFileSync(other, bytes.fill(0, bytes.length - 4000));
+      for (const when of [1, 5, 20]) {
+        let calls = 0;
+        const onProgress = (): void => void (++calls === when && change(weights));
+        const error = await assertRejects(() => convert(copy, out, { onProgress }), LlamaError, "was changed while");
+        assertEquals(error.code, "model-invalid");
+        assertEquals(existsSync(out), false);
+        writeFileSync(other, bytes);
+      }
+    }
   });
 });

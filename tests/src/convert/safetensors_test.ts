@@ -21,7 +21,7 @@ test("readTensors() lists name, type, shape and place of every tensor", async ()
     const header = { __metadata__: { format: "pt" }, a: F32, b: { dtype: "I64", shape: [], data_offsets: [8, 16] } };
     writeSafetensors(file, header, new Uint8Array(16));
     const start = 8 + JSON.stringify(header).length;
-    assertEquals([...(await readTensors(file)).values()], [
+    assertEquals((await readTensors(file)).values().map(({ stamp: _, ...rest }) => rest).toArray(), [
       { name: "a", dtype: "F32", shape: [2], file, offset: start, bytes: 8 },
       { name: "b", dtype: "I64", shape: [], file, offset: start + 8, bytes: 8 },
     ]);
@@ -78,7 +78,7 @@ test("floats() rejects when the file became shorter since it was listed", async 
     writeSafetensors(file, { a: F32 }, new Uint8Array(8));
     const tensor = (await readTensors(file)).get("a")!;
     truncateSync(file, tensor.offset + 4);
-    await assertRejects(() => floats(tensor).next(), LlamaError, "while it is read");
+    await assertRejects(() => floats(tensor).next(), LlamaError, "it was changed");
   });
 });
 
