@@ -178,7 +178,10 @@ async function planCosine(
       normalize(row);
       return [dot(wanted!.embedding, row)];
     },
-    score: ({ 0: cosine }) => ({ logit: cosine!, score: cosine! }),
+    score: ({ 0: product }) => {
+      const cosine = Math.max(-1, Math.min(1, product!)); // rounding leaves the range
+      return { logit: cosine, score: cosine };
+    },
   };
 }
 

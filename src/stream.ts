@@ -81,7 +81,7 @@ export function embedIterable<T, R>(
       try {
         return await inner.next();
       } catch (error) {
-        if (error === leaving.signal.reason) return { done: true, value: undefined };
+        if (leaving.signal.aborted && error === leaving.signal.reason) return { done: true, value: undefined };
         throw error;
       }
     },

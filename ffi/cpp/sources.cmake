@@ -111,6 +111,6 @@ set(SAUR_WRAPS
   wraps/linux.cpp
   wraps/linux_graph.cpp
   wraps/logged_arrays.h
-  wraps/single_bytes.h
+  wraps/quantizing.h
   wraps/string_equality.h
   wraps/wraps.h)

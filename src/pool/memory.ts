@@ -230,5 +230,6 @@ export function outputsBytes(lengths: ArrayLike<number>, { width, perToken }: Ro
 
 /** Bytes in words. */
 export function megabytes(bytes: number): string {
+  if (bytes < MB) return bytes === 1 ? "1 byte" : `${Math.ceil(bytes)} bytes`;
   return `${Math.ceil(bytes / MB)} MB`;
 }

@@ -216,3 +216,17 @@ test("rerank() gives no NaN for a score, it names the document (complaint 23)", 
     assert(Number.isNaN(naive![0]));
   }, poison);
 });
+
+test(
+  "rerank() by cosine gives no score beyond 1, also where a text is its own query",
+  { skip: libraryMissing },
+  async () => {
+    for (const family of ["bert_mean", "qwen3_last"]) {
+      await using llama = await Llama.load(fixture(`families/${family}.gguf`), { onLog: () => {} });
+      const texts = Array.from({ length: 60 }, (_, i) => `note ${i} of the river`);
+      const scores: number[] = [];
+      for (const text of texts) scores.push(...(await llama.rerank(text, [text])).map(({ score }) => score));
+      assert(scores.every((score) => score <= 1 && score > 1 - 1e-6), `${scores}`);
+    }
+  },
+);

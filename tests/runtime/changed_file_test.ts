@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   copyFileSync,
   existsSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -14,7 +15,7 @@ import {
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { convert } from "../../convert.ts";
+import { convert, quantize } from "../../convert.ts";
 import { Llama, LlamaError } from "../../mod.ts";
 import { fixture, inDirectory } from "../support/checkpoint.ts";
 
@@ -87,3 +88,32 @@ test("load() gives the one file or the other, or refuses, when one is renamed on
     }
   });
 });
+
+for (const [name, change] of Object.entries(CHANGES)) {
+  test(`quantize() says so, and leaves nothing, when its input is ${name} meanwhile`, {
+    skip: existsSync(MODEL) ? false : "scripts/download_models.sh minilm gets the model",
+  }, async () => {
+    await inDirectory(async (directory) => {
+      const [path, out] = [join(directory, "model.gguf"), join(directory, "out.gguf")];
+      await quantize(MODEL, out, "q4_0");
+      const sound = readFileSync(out);
+      rmSync(out);
+      for (const when of [0, 0.3, 0.7]) {
+        copyFileSync(MODEL, path);
+        let changed = false;
+        const onProgress = (done: number): void => {
+          if (done < when || changed) return;
+          changed = true;
+          change(path);
+        };
+        const error = await quantize(path, out, "q4_0", { threads: 1, onProgress }).catch((error) => error);
+        const made = readdirSync(directory).filter((name) => name !== "model.gguf");
+        if (error !== undefined) {
+          assert(error instanceof LlamaError, `${when}: ${error}`);
+          assertEquals(made, []);
+        } else assertEquals(readFileSync(out), sound); // the change came after the last byte was read
+        rmSync(out, { force: true });
+      }
+    });
+  });
+}

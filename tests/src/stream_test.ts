@@ -445,3 +445,23 @@ test("embedStream() gives what is before a text that takes more than memoryLimit
   assertEquals([error.code, count, error.message.includes("texts[110]")], ["out-of-memory", 110, true]);
   await assertRejects(() => llama.embed(texts), LlamaError, "input[110]");
 });
+
+test("embedStream() rejects with what a source or an option throws, whatever that is", options, async () => {
+  await using llama = await Llama.load(modelPath(MINILM));
+  for (const thrown of [undefined, null, 0, "words"]) {
+    const source = {
+      [Symbol.iterator](): Iterator<string> {
+        throw thrown;
+      },
+    };
+    const wrong = {
+      get prompt(): string {
+        throw thrown;
+      },
+    };
+    for (const stream of [llama.embedStream(source), llama.embedStream(["a"], wrong)]) {
+      const ended = await stream.next().then(() => "done", (error) => [error]);
+      assertEquals(ended, [thrown]);
+    }
+  }
+});

@@ -62,6 +62,10 @@ int32_t quantize(saur_lane * lane, const std::string & input, const std::string 
     if (rc != 0 && why != 0 && lane->log.errors.find("iostream error") != std::string::npos) {
         append(lane->result.error, strerror(why));  // C++ streams say "iostream error" of a full disk, and errno says why
     }
+    if (!lane->abort && !files.unchanged()) {
+        lane->result.error = input + " was changed while it was quantized: quantize it again";
+        return SAUR_UNSOUND;
+    }
     return rc == 0 ? SAUR_OK : lane->abort ? SAUR_ABORTED : SAUR_NULL;
 }
 

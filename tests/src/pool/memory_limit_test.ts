@@ -70,6 +70,7 @@ test("Llama.load() refuses a memoryLimit that no context fits, with numbers", { 
     "memoryLimit, 30 MB",
   );
   assertEquals(error.code, "out-of-memory");
+  await assertRejects(() => Llama.load(MODEL, { memoryLimit: 1 }), LlamaError, "memoryLimit, 1 byte: ");
   const enough = Number(/raise it to (\d+)/.exec(error.message)![1]);
   await (await Llama.load(MODEL, { memoryLimit: enough })).close();
   await assertRejects(() => Llama.load(MODEL, { memoryLimit: enough - MB }), LlamaError, "raise it");
