@@ -5,16 +5,18 @@ import type { Model } from "../../ffi/mod.ts";
 // Values of tokenizer.ggml.pre whose originals (Qwen 2 to 3.5, ModernBERT: `normalizer` of tokenizer.json) put a text into
 // NFC first. llama.cpp does not, so that an accent that comes as a character of its own makes other tokens.
 const COMPOSED = new Set(["qwen2", "qwen35", "deepseek-r1-qwen", "modern-bert"]);
-// White space that all of them take for such, and ideographs, which are words of their own to BERT and compose with nothing:
-// where a text may be cut without changing what comes out.
-const BOUNDARY = /[^\S\v\f\ufeff]|[\u4e00-\u9fff]/;
+// Where a text may be cut without changing what comes out. BERT: at white space that all take for such, and at ideographs, which
+// are words of their own. The others: at ASCII, too, which composes with nothing before it.
+export const WORDS: RegExp = /[^\S\v\f\ufeff]|[\u4e00-\u9fff]/g;
+export const LETTERS: RegExp = /[\0-\x7f\u4e00-\u9fff]/g;
 // Characters that are worked on in one piece; some 2 ms.
 const PIECE = 64 * 1024;
 
 /** What a model's texts go through before llama.cpp tokenises them; nothing for most. */
 export async function normalizerOf(model: Model): Promise<((text: string) => Promise<string>) | undefined> {
   const normalize = await normalizeOf(model);
-  return normalize && ((text) => inPieces(text, normalize));
+  const boundary = model.meta("tokenizer.ggml.model") === "bert" ? WORDS : LETTERS;
+  return normalize && ((text) => inPieces(text, normalize, boundary));
 }
 
 /** What a piece of a model's text goes through. Tables are loaded for the models that they are of use to. */
@@ -37,13 +39,21 @@ async function normalizeOf(model: Model): Promise<((text: string) => string) | u
   return compose;
 }
 
-/** Normalises a text; a long one in pieces, so that timers keep ticking. */
-export async function inPieces(text: string, normalize: (text: string) => string): Promise<string> {
+/**
+ * Normalises a text; a long one in pieces, so that timers keep ticking.
+ *
+ * @param boundary A global expression for the characters before which a text may be cut.
+ */
+export async function inPieces(
+  text: string,
+  normalize: (text: string) => string,
+  boundary: RegExp,
+): Promise<string> {
   if (text.length <= PIECE) return normalize(text);
   const pieces: string[] = [];
   for (let from = 0; from < text.length;) {
-    let to = Math.min(text.length, from + PIECE);
-    while (to < text.length && !BOUNDARY.test(text[to]!)) to++;
+    boundary.lastIndex = from + PIECE;
+    const to = boundary.exec(text)?.index ?? text.length;
     pieces.push(normalize(text.slice(from, to)));
     from = to;
     await setImmediate();

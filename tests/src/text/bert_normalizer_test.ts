@@ -2,7 +2,8 @@ import { test } from "node:test";
 import { performance } from "node:perf_hooks";
 import { assert, assertEquals } from "@std/assert";
 import { BertNormalizer, MARK } from "../../../src/text/bert_normalizer.ts";
-import { inPieces } from "../../../src/text/normalizer.ts";
+import { compose } from "../../../src/text/compose.ts";
+import { inPieces as inPiecesAt, LETTERS, WORDS } from "../../../src/text/normalizer.ts";
 import { randomIntegers } from "../../support/random.ts";
 import { RARE } from "../../support/word_piece.ts";
 
@@ -151,6 +152,9 @@ test("normalize() leaves printable ASCII and white space untouched", () => {
   assertEquals(normalizeBert(ascii, true), ascii);
 });
 
+const inPieces = (text: string, normalize: (text: string) => string): Promise<string> =>
+  inPiecesAt(text, normalize, WORDS);
+
 test("inPieces() equals the whole on random texts longer than a piece", async () => {
   const draw = randomIntegers(4);
   const parts = [
@@ -184,6 +188,7 @@ test("inPieces() equals the whole on random texts longer than a piece", async ()
         `round ${round}`,
       );
     }
+    assert(await inPiecesAt(text, compose, LETTERS) === compose(text), `composed, round ${round}`);
   }
 });
 
