@@ -23,12 +23,13 @@ export interface Bound {
 const SHORTEST = 64 * 1024; // characters of a part; 4 ms of tokenising
 const PER_TOKEN = 16; // characters, more than words have
 const GROWTH = 8;
+const WINDOW = 256 * 1024; // characters in which a place to cut is looked for; some milliseconds
 const SPARE = 64; // tokens between those that are kept and the cut
 const AT_ONCE = 4096; // pieces that are looked at; some milliseconds
 
 // White space that all WordPiece tokenizers take for such.
-const SPACE = /[^\S\v\f\ufeff]/gu;
-const BETWEEN_WORDS = /(?<=\p{L}) (?=\p{L})/gu;
+const SPACE = /[^\S\v\f\ufeff]/u;
+const BETWEEN_WORDS = /(?<=\p{L}) (?=\p{L})/u;
 
 /** Where the texts of a model may be cut. Its vocabulary is looked through when the first long text comes. */
 export function boundaryOf(model: Pick<Model, "meta" | "numbers" | "pieces">): Boundary {
@@ -126,10 +127,10 @@ export class TextParts implements Items<string> {
   }
 }
 
-/** The beginning or the end of a text, up to where it may be cut; the whole text where it may not. */
+/** The beginning or the end of a text, up to where it may be cut; the whole text where that is not to be found soon. */
 function partOf(text: string, most: number, side: Bound["side"], boundary: RegExp): string {
-  boundary.lastIndex = side === "end" ? most : text.length - most;
-  const at = boundary.exec(text)?.index;
-  if (at === undefined) return text;
-  return side === "end" ? text.slice(0, at) : text.slice(at);
+  const from = side === "end" ? most : text.length - most;
+  const found = text.slice(from, from + WINDOW).search(boundary);
+  if (found < 0) return text;
+  return side === "end" ? text.slice(0, from + found) : text.slice(from + found);
 }
