@@ -130,7 +130,8 @@ serves() {
     answer="$(curl -s "http://127.0.0.1:$port/v1/embeddings" -H 'content-type: application/json' -d '{"input":"a cat"}')" || true
     [[ "$answer" == *'"embedding":['* ]] && break
   done
-  kill "$server" && wait "$server" || true
+  pkill -P "$server" || true # `unshare`, which takes with it what it started
+  wait "$server" || true
   [[ "$answer" == *'"embedding":['* ]] || { tail "$log" && return 1; }
 }
 
