@@ -48,13 +48,18 @@ export async function startBoss(db: Database, makes: boolean): Promise<Boss> {
   return boss;
 }
 
-/** Sends back the jobs of workers that are silent, unless some worker did so within five seconds. */
+/**
+ * Sends back the jobs of workers that are silent, unless some worker did so within five seconds. They come before the others then:
+ * behind a long queue they would wait for hours, and one that ends workers is found out first.
+ */
 export async function sendBackLost(db: Db, boss: Boss): Promise<void> {
   const [found] = await rowsOf<{ due: boolean }>(
     db,
     `select bool_or(coalesce(monitor_claim_on, '-infinity') < now() - interval '${ROUNDS} seconds') as due from ${QUEUE_SCHEMA}.queue`,
   );
-  if (found!.due) await boss.supervise();
+  if (!found!.due) return;
+  await boss.supervise();
+  await rowsOf(db, `update ${QUEUE_SCHEMA}.job set priority = 1 where state = 'retry' and priority = 0`);
 }
 
 /** Makes the queue of a generation, and the one of what pg-boss gives up on. */

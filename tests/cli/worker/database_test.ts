@@ -301,6 +301,8 @@ test("a database that restarts loses nothing, and counts as no loss; one that st
          update llamasaur_queue.job j set heartbeat_on = heartbeat_on - interval '1 hour'
          where state = 'active' and not exists
            (select from llamasaur.attempts a where a.claim = j.id and a.retry_count = j.retry_count)
+       ), due as (
+         update llamasaur_queue.queue set monitor_claim_on = monitor_claim_on - interval '5 seconds'
        ) select count(*) = 400 from docs_embeddings`,
     );
     assertEquals(await base.value("select count(*) - count(distinct key) from writes"), 0);

@@ -147,6 +147,9 @@ test("two workers, one kill, one bad row: every vector is written once", { skip 
        where state = 'active' and id in (select claim from llamasaur.attempts
          where worker = (select worker from llamasaur.attempts order by started_at limit 1))`,
     );
+    await bench.base.rows(
+      "update llamasaur_queue.queue set monitor_claim_on = monitor_claim_on - interval '5 seconds'",
+    );
     await fleet.ended();
   } finally {
     await fleet.end();
