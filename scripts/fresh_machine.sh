@@ -130,7 +130,7 @@ serves() {
     answer="$(curl -s "http://127.0.0.1:$port/v1/embeddings" -H 'content-type: application/json' -d '{"input":"a cat"}')" || true
     [[ "$answer" == *'"embedding":['* ]] && break
   done
-  pkill -P "$server" || true # `unshare`, which takes with it what it started
+  pkill -KILL -P "$server" || true # `unshare` minds no other signal, and takes with it what it started
   wait "$server" || true
   [[ "$answer" == *'"embedding":['* ]] || { tail "$log" && return 1; }
 }
