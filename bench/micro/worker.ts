@@ -4,7 +4,7 @@
 //   --rounds N    each takes every contender once, in turn (default: 3)
 //   --runtime R   deno or bun (default: deno)
 //   --smoke       2000 titles, 100,000 planned rows, one round
-//   --write       keeps the figures in bench/results/worker.json and worker_targets.json, for `deno task docs`
+//   --write       keeps the figures in bench/results/worker.json and worker-targets.json, for `deno task docs`
 // The database is on the same machine (scripts/postgres.sh), and its processor time is told apart. Each contender is a
 // process of its own, from start to end, with the model's load. Prints tables of Markdown.
 import { type ChildProcess, spawn } from "node:child_process";
@@ -291,7 +291,7 @@ if (values.write) {
   const command =
     `deno task bench:worker --rows ${rows} --plan ${planned} --rounds ${rounds} --runtime ${runtime} --write`;
   const others = machine.load >= machine.cores ? `; other work ran (load ${machine.load.toFixed(0)})` : "";
-  for (const [name, figures] of [["worker", contenders], ["worker_targets", targets]] as const) {
+  for (const [name, figures] of [["worker", contenders], ["worker-targets", targets]] as const) {
     keep(
       name,
       noted(command, machine, `all-MiniLM-L6-v2 q8_0, PostgreSQL on the same machine, ${method}${others}`, figures),

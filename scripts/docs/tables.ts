@@ -17,7 +17,7 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
   /** As `noted`, or the command that measures, as long as its figures are not there. */
   const notedOr = (command: string, name: string) => () =>
     existsSync(join(root, "bench/results", `${name}.json`)) ? noted(name)() : `Not measured yet: \`${command}\`.`;
-  const serve = "deno task bench:serve --write";
+  const [serve, worker] = ["serve", "worker"].map((name) => `deno task bench:${name} --write`) as [string, string];
   const parity = () => read<Parity>("parity");
   return {
     figures: () => figures(parity(), read<Noted>("paragraphs")),
@@ -31,8 +31,8 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     workloads: noted("workloads"),
     weights: noted("weights"),
     quality: noted("quality"),
-    worker: noted("worker"),
-    "worker-targets": noted("worker_targets"),
+    worker: notedOr(worker, "worker"),
+    "worker-targets": notedOr(worker, "worker-targets"),
     serve: notedOr(serve, "serve"),
     "serve-targets": notedOr(serve, "serve-targets"),
     "serve-options": () => table(["option", "variable", "what it does"], serveOptions(), 3),
