@@ -24,7 +24,7 @@ export type Graph = ReadonlyMap<string, readonly Import[]>;
 
 // A room is a folder; these files are rooms of their own.
 const ALONE = ["ffi/mod.ts", "ffi/errors.ts", "ffi/symbols.ts", "ffi/version.ts"];
-const TOOLS = ["options", "check", "progress", "vectors", "scores", "slices", "warnings"].map((name) =>
+const TOOLS = ["options", "check", "progress", "vectors", "scores", "slices", "files", "warnings"].map((name) =>
   `src/${name}.ts`
 );
 

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { cacheDirectory } from "../../ffi/host/paths.ts";
-import { replaceFile } from "../../src/convert/replace.ts";
+import { replaceFile } from "../../src/files.ts";
 
 /** The folder of models in this checkout; LLAMASAUR_MODELS names another. */
 export function modelDirectory(): string {

@@ -3,6 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LlamaError } from "../../ffi/errors.ts";
 import { LONGEST_REASON, printable } from "../check.ts";
+import { readingFile, refusal } from "../files.ts";
 
 /** The largest real file, a tokenizer.json with 250,000 tokens, has 17 MB; parsing takes some ten times its size in memory. */
 const MAX_BYTES = 200_000_000;
@@ -152,17 +153,21 @@ export class Config {
  */
 export async function findText(path: string): Promise<string | undefined> {
   try {
-    const { size } = await stat(path);
+    const { size } = await readingFile(path, () => stat(path));
     if (size > MAX_BYTES) invalid(path, `it has ${size} bytes, over the limit of ${MAX_BYTES}: it is something else`);
     return await readFile(path, "utf8");
   } catch (error) {
-    const { code = "", name } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return undefined;
-    if (name !== "NotCapable" && /^E[A-Z]+$/.test(code)) invalid(path, `it cannot be read (${code})`, error);
-    throw error;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    const reason = refusal(error);
+    if (reason === undefined) throw error;
+    invalid(path, `it cannot be read: ${reason}`, error);
   }
 }
 
 function invalid(place: string, reason: string, cause?: unknown): never {
-  throw new LlamaError("model-invalid", `${place}: ${printable(reason, undefined, LONGEST_REASON)}`, { cause });
+  throw new LlamaError(
+    "model-invalid",
+    `${printable(place, undefined, LONGEST_REASON)}: ${printable(reason, undefined, LONGEST_REASON)}`,
+    { cause },
+  );
 }

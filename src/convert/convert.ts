@@ -14,7 +14,7 @@ import {
 } from "../check.ts";
 import { readModel } from "./model.ts";
 import { pathOf, QUANTIZE, quantize, type QuantizeOptions, type WeightType, weightType } from "./quantize.ts";
-import { withTemporary } from "./replace.ts";
+import { withTemporary } from "../files.ts";
 import { CHECKPOINT_POOLINGS, type CheckpointPooling } from "./sentence_transformers.ts";
 
 /** Options of {@linkcode convert}. */

@@ -5,7 +5,7 @@
  * Every other tensor type is made from such a file by llama.cpp itself (`quantize`).
  */
 import { type FileHandle, open } from "node:fs/promises";
-import { replaceFile } from "./replace.ts";
+import { replaceFile, writing } from "../files.ts";
 
 /** A value of the metadata, under the name of its type: `{ u32: 12 }`, `{ strings: ["a", "b"] }`. */
 export type GgufValue =
@@ -65,14 +65,15 @@ export async function writeGguf(
   const total = tensors.reduce((sum, tensor) => sum + byteLength(tensor), 0);
   let written = 0;
   await replaceFile(path, async (temporary) => {
-    const file = await open(temporary, "wx");
+    const file = await writing(path, () => open(temporary, "wx"));
+    const write = (bytes: Uint8Array<ArrayBuffer>) => writing(path, () => writeAll(file, bytes));
     try {
-      await writeAll(file, header);
+      await write(header);
       for (const tensor of tensors) {
         const end = written + byteLength(tensor);
         for await (const values of tensor.floats()) {
           options.signal?.throwIfAborted();
-          await writeAll(file, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+          await write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
           written += values.byteLength;
           options.onProgress?.(written / total);
           options.signal?.throwIfAborted(); // in onProgress, of the last piece too
@@ -81,7 +82,7 @@ export async function writeGguf(
           const values = (byteLength(tensor) + written - end) / 4;
           throw new RangeError(`Tensor ${tensor.name} of shape [${tensor.shape}] has ${values} values`);
         }
-        await writeAll(file, new Uint8Array(padding(byteLength(tensor))));
+        await write(new Uint8Array(padding(byteLength(tensor))));
       }
     } finally {
       await file.close();

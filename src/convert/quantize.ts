@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { Lane, open } from "../../ffi/mod.ts";
 import { callback, type Check, checkOptions, checkPath, type Checks, integer, signal, word } from "../check.ts";
-import { replaceFile } from "./replace.ts";
+import { replaceFile } from "../files.ts";
 
 /**
  * A type of weights, by llama.cpp's name.

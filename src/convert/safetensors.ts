@@ -5,10 +5,11 @@
  * (https://github.com/huggingface/safetensors#format). Files come from strangers, so nothing in the header is believed
  * before it is checked against the size of the file.
  */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { LlamaError } from "../../ffi/errors.ts";
 import { LONGEST_REASON, printable } from "../check.ts";
+import { openFile } from "../files.ts";
 import { Config } from "./config.ts";
 
 /** One tensor of a checkpoint: its shape, and the bytes of the file that hold it. */
@@ -85,7 +86,7 @@ export async function readCheckpoint(directory: string): Promise<Map<string, Ten
  * @throws {LlamaError} With code `"model-invalid"` if the header does not fit the file.
  */
 export async function readTensors(file: string): Promise<Map<string, Tensor>> {
-  const handle = await open(file, "r");
+  const handle = await openFile(file);
   try {
     const stamp = await stampOf(handle);
     const size = (await handle.stat()).size;
@@ -113,7 +114,7 @@ export async function readTensors(file: string): Promise<Map<string, Tensor>> {
  */
 export async function* floats(tensor: Tensor): AsyncGenerator<Float32Array<ArrayBuffer>, void> {
   checkFloat(tensor);
-  const handle = await open(tensor.file, "r");
+  const handle = await openFile(tensor.file);
   try {
     await checkStamp(handle, tensor);
     for (let at = 0; at < tensor.bytes; at += CHUNK_BYTES) {

@@ -1,6 +1,6 @@
 /** Hashes files as the hub names their bytes: by sha256, or small ones by git's sha1. */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { openFile } from "../files.ts";
 
 /** What is used of Node's `Hash`: npm's declarations may not name that, since users may lack its types. */
 export interface Hash {
@@ -24,10 +24,16 @@ export async function digestOf(
   hash: Hash,
   { signal, onBytes }: { readonly signal?: AbortSignal | undefined; readonly onBytes?: (count: number) => void } = {},
 ): Promise<string> {
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
-    signal?.throwIfAborted();
-    hash.update(chunk as Uint8Array);
-    onBytes?.((chunk as Uint8Array).length);
+  const file = await openFile(path);
+  try {
+    for (const buffer = new Uint8Array(1 << 20);;) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return hash.digest("hex");
+      hash.update(buffer.subarray(0, bytesRead));
+      onBytes?.(bytesRead);
+    }
+  } finally {
+    await file.close();
   }
-  return hash.digest("hex");
 }

@@ -1,7 +1,9 @@
 /** Reads the header of a GGUF file: its metadata and the list of its tensors, without the weights. */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { LlamaError } from "../../ffi/errors.ts";
 import { LONGEST_REASON, printable } from "../check.ts";
+import { isMissing, openFile } from "../files.ts";
+import { forEachInSlices } from "../slices.ts";
 import { missingFile, modelPath } from "./find.ts";
 import { partNames } from "./reference.ts";
 
@@ -50,11 +52,14 @@ const MAGIC = 0x46554747; // "GGUF"
 const FIRST_READ = 1 << 20;
 /** Bytes that a header may have; of real ones, whose vocabularies are most of it, at most some 30 MB. */
 const MOST = 1 << 29;
+/** What Llama.load takes, too: ffi/cpp/guard/gguf/header.cpp, MAX_KEYS and the like. Here the elements are those of all lists. */
+const MOST_FIELDS = 10_000, MOST_TENSORS = 20_000, MOST_ELEMENTS = 1 << 24;
 /** GGML_MAX_DIMS */
 const MOST_DIMENSIONS = 4;
-const DEEPEST = 4;
 /** Value types of enum gguf_type. */
 const STRING = 8, ARRAY = 9;
+/** Bytes that an element of a list takes by its type, of a text at least; a list of lists is nothing that llama.cpp reads. */
+const SIZES: readonly (number | undefined)[] = [1, 1, 2, 2, 4, 4, 4, 1, 8, undefined, 8, 8, 8];
 
 /**
  * Reads the header of a model's file: its metadata and the list of its tensors. The weights are neither read nor checked, and the
@@ -77,7 +82,8 @@ const STRING = 8, ARRAY = 9;
  */
 export async function readHeader(model: string | URL): Promise<ModelHeader> {
   const path = modelPath(model);
-  const parts = await Promise.all(partNames(path).map(readPart));
+  const parts: Part[] = [];
+  for (const part of partNames(path)) parts.push(await readPart(part)); // a name may claim 99,999
   const { version, metadata } = parts[0]!;
   const size = parts.reduce((sum, part) => sum + part.size, 0);
   return { path, size, version, metadata, tensors: parts.flatMap(({ tensors }) => tensors) };
@@ -87,24 +93,12 @@ export async function readHeader(model: string | URL): Promise<ModelHeader> {
 type Part = Omit<ModelHeader, "path">;
 
 async function readPart(path: string): Promise<Part> {
-  const file = await open(path, "r").catch((error) => {
-    throw ["ENOENT", "ENOTDIR"].includes(error.code) ? missingFile(path) : error;
+  const file = await openFile(path).catch((error) => {
+    throw isMissing(error) ? missingFile(path) : error;
   });
   try {
-    const about = await file.stat();
-    if (about.isDirectory()) throw new Unsound("it is a directory");
-    const { size } = about;
-    // Most of a header is the vocabulary, whose length nobody knows before it is read.
-    for (let length = FIRST_READ;; length *= 4) {
-      const bytes = await readBeginning(file, Math.min(length, size, MOST));
-      try {
-        return { size, ...parse(new Cursor(bytes)) };
-      } catch (error) {
-        if (!(error instanceof Short)) throw error;
-        if (bytes.length === size) throw new Unsound("it ends within its header: the file is cut off or damaged");
-        if (length >= MOST) throw new Unsound(`its header has more than ${MOST} bytes`);
-      }
-    }
+    const { size } = await file.stat();
+    return { size, ...await parse(new Source(file, size)) };
   } catch (error) {
     if (!(error instanceof Unsound)) throw error;
     throw new LlamaError(
@@ -116,24 +110,61 @@ async function readPart(path: string): Promise<Part> {
   }
 }
 
-async function readBeginning(file: FileHandle, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await file.read(bytes, done, length - done, done);
-    if (bytesRead === 0) break;
-    done += bytesRead;
+/** The beginning of a file, which grows: most of a header is the vocabulary, whose length nobody knows before it is read. */
+class Source {
+  readonly #file: FileHandle;
+  readonly #size: number;
+  #bytes = new Uint8Array();
+  #state: readonly [at: number, elements: number] = [0, 0];
+
+  constructor(file: FileHandle, size: number) {
+    this.#file = file;
+    this.#size = size;
   }
-  return bytes.subarray(0, done);
+
+  /** Reads one thing behind the last; again from its beginning if more bytes are needed, but not what was before. */
+  async read<T>(one: (at: Cursor) => T | Promise<T>): Promise<T> {
+    for (;;) {
+      const at = new Cursor(this.#bytes, ...this.#state);
+      try {
+        const value = await one(at);
+        this.#state = at.state;
+        return value;
+      } catch (error) {
+        if (!(error instanceof Short)) throw error;
+        await this.#grow(error.needs);
+      }
+    }
+  }
+
+  async #grow(needs: number): Promise<void> {
+    if (needs > this.#size) throw new Unsound("it ends within its header: the file is cut off or damaged");
+    if (needs > MOST) throw new Unsound(`its header has more than ${MOST} bytes`);
+    const bytes = new Uint8Array(Math.min(Math.max(FIRST_READ, 4 * this.#bytes.length, needs), this.#size, MOST));
+    bytes.set(this.#bytes);
+    for (let done = this.#bytes.length; done < bytes.length;) {
+      const { bytesRead } = await this.#file.read(bytes, done, bytes.length - done, done);
+      if (bytesRead === 0) throw new Unsound("it became shorter while it was read");
+      done += bytesRead;
+    }
+    this.#bytes = bytes;
+  }
 }
 
-/** More bytes are needed than there are. */
-class Short extends Error {}
+/** More bytes are needed than there are: so many from the file's beginning. */
+class Short extends Error {
+  readonly needs: number;
+
+  constructor(needs: number) {
+    super();
+    this.needs = needs;
+  }
+}
 
 /** The file is not what it should be; the message says how. */
 class Unsound extends Error {}
 
-function parse(at: Cursor): Omit<Part, "size"> {
+function beginning(at: Cursor): { version: number; tensorCount: number; fieldCount: number } {
   if (at.u32() !== MAGIC) throw new Unsound("it is no GGUF file");
   const version = at.u32();
   if (version !== 2 && version !== 3) {
@@ -144,10 +175,23 @@ function parse(at: Cursor): Omit<Part, "size"> {
     );
   }
   const [tensorCount, fieldCount] = [at.count(), at.count()];
+  if (tensorCount > MOST_TENSORS || fieldCount > MOST_FIELDS) {
+    throw new Unsound(
+      `it has ${tensorCount} tensors and ${fieldCount} keys, at most ${MOST_TENSORS} and ${MOST_FIELDS} are allowed`,
+    );
+  }
+  return { version, tensorCount, fieldCount };
+}
+
+async function parse(source: Source): Promise<Omit<Part, "size">> {
+  const { version, tensorCount, fieldCount } = await source.read(beginning);
   const metadata: [string, MetadataValue][] = [];
-  for (let i = 0; i < fieldCount; i++) metadata.push([at.text(), at.value(at.u32(), 0)]);
+  for (let i = 0; i < fieldCount; i++) {
+    const key = await source.read((at) => at.text());
+    metadata.push([key, await source.read((at) => at.field(key))]);
+  }
   const tensors: TensorInfo[] = [];
-  for (let i = 0; i < tensorCount; i++) tensors.push(tensor(at));
+  for (let i = 0; i < tensorCount; i++) tensors.push(await source.read(tensor));
   return { version, metadata: Object.fromEntries(metadata), tensors };
 }
 
@@ -169,18 +213,33 @@ class Cursor {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true }); // a token may be one
-  #at = 0;
+  #at: number;
+  #elements: number;
+  #key = "";
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+  /**
+   * @param at The first byte that is read.
+   * @param elements How many all lists before it had.
+   */
+  constructor(bytes: Uint8Array, at: number, elements: number) {
+    [this.#bytes, this.#at, this.#elements] = [bytes, at, elements];
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** How far it has come. */
+  get state(): readonly [at: number, elements: number] {
+    return [this.#at, this.#elements];
   }
 
   skip(length: number): number {
     const at = this.#at;
-    if (at + length > this.#bytes.length) throw new Short();
+    this.#need(length);
     this.#at = at + length;
     return at;
+  }
+
+  #need(length: number): void {
+    if (this.#at + length > this.#bytes.length) throw new Short(this.#at + length);
   }
 
   u32(): number {
@@ -200,9 +259,28 @@ class Cursor {
     return this.#utf8.decode(this.#bytes.subarray(at, at + length));
   }
 
-  value(type: number, depth: number): MetadataValue {
+  /** The value of a key; other work runs between the elements of a long list. */
+  async field(key: string): Promise<MetadataValue> {
+    const type = this.u32();
+    if (type !== ARRAY) return this.#value(type);
+    const [elements, length] = [this.u32(), this.count()];
+    if (length > MOST_ELEMENTS) {
+      throw new Unsound(`the key ${JSON.stringify(key)} has ${length} elements, at most ${MOST_ELEMENTS} are allowed`);
+    }
+    this.#elements += length;
+    if (this.#elements > MOST_ELEMENTS) {
+      throw new Unsound(`its lists have ${this.#elements} elements and more, at most ${MOST_ELEMENTS} are allowed`);
+    }
+    const size = SIZES[elements];
+    if (size === undefined) throw unknownType(elements);
+    this.#need(length * size); // before any of them is made
+    const list: MetadataValue[] = [];
+    await forEachInSlices(length, () => void list.push(this.#value(elements)));
+    return list;
+  }
+
+  #value(type: number): MetadataValue {
     if (type === STRING) return this.text();
-    if (type === ARRAY) return this.#list(depth + 1);
     const view = this.#view;
     switch (type) {
       case 0:
@@ -228,18 +306,12 @@ class Cursor {
       case 12:
         return view.getFloat64(this.skip(8), true);
     }
-    throw new Unsound(`a value of its metadata has the type ${type}, which the format does not know`);
+    throw unknownType(type);
   }
+}
 
-  #list(depth: number): MetadataValue[] {
-    if (depth > DEEPEST) throw new Unsound("its metadata has lists in lists in lists");
-    const type = this.u32();
-    const length = this.count();
-    if (length > MOST) throw new Unsound(`a list of its metadata has ${length} values`);
-    const list: MetadataValue[] = [];
-    for (let i = 0; i < length; i++) list.push(this.value(type, depth)); // each takes a byte at least: it ends with the file
-    return list;
-  }
+function unknownType(type: number): Unsound {
+  return new Unsound(`a value of its metadata has the type ${type}, which the format does not know`);
 }
 
 function whole(value: bigint): number | bigint {

@@ -1,7 +1,10 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import process from "node:process";
+import { setImmediate } from "node:timers";
 import { pathToFileURL } from "node:url";
 import { LlamaError, ModelNotFoundError, readHeader } from "../../../models.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
@@ -94,5 +97,68 @@ test("readHeader() refuses what is no GGUF file, and counts that no file could h
     await assertRejects(() => readHeader(directory), LlamaError, "it is a directory");
     await assertRejects(() => readHeader(join(directory, "none.gguf")), ModelNotFoundError);
     await assertRejects(() => readHeader("hf:owner"), RangeError);
+  });
+});
+
+/** A sparse file with one key, "a": a list of bytes, which are zero. */
+function writeList(path: string, keys: bigint, count: number): void {
+  const view = new DataView(new ArrayBuffer(49));
+  view.setUint32(0, 0x46554747, true);
+  view.setUint32(4, 3, true); // version
+  view.setBigUint64(16, keys, true);
+  view.setBigUint64(24, 1n, true); // bytes of its name
+  view.setUint8(32, "a".charCodeAt(0));
+  view.setUint32(33, 9, true); // a list
+  view.setBigUint64(41, BigInt(count), true);
+  writeFileSync(path, new Uint8Array(view.buffer));
+  truncateSync(path, 49 + count);
+}
+
+test("readHeader() refuses lists and counts that Llama.load refuses, before it makes anything of them", async () => {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "sparse.gguf");
+    writeList(path, 1n, 150_000_000);
+    await assertRejects(
+      () => readHeader(path),
+      LlamaError,
+      'the key "a" has 150000000 elements, at most 16777216 are allowed',
+    );
+    writeList(path, 40_000_000n, 1000);
+    await assertRejects(() => readHeader(path), LlamaError, "40000000 keys, at most 20000 and 10000 are allowed");
+    writeList(path, 1n, 3_000_000); // more than the first read
+    const { metadata } = await readHeader(path);
+    assert((metadata["a"] as number[]).length === 3_000_000 && (metadata["a"] as number[]).every((one) => one === 0));
+  });
+});
+
+test("readHeader() lets other work run between the elements of a long list", async () => {
+  await inDirectory(async (directory) => {
+    const path = join(directory, "long.gguf");
+    let [turns, read] = [0, false];
+    const count = (): void => void (read || (turns++, setImmediate(count)));
+    const counted = async (length: number): Promise<number> => {
+      writeList(path, 1n, length);
+      [turns, read] = [0, false];
+      setImmediate(count);
+      await readHeader(path);
+      read = true;
+      return turns;
+    };
+    const [few, many] = [await counted(100), await counted(16_000_000)];
+    assert(many > few + 20, `${few} and ${many} turns`); // in one go it would be those of a few reads more
+  });
+});
+
+test("readHeader() refuses a pipe and a circle of links, and names the file", {
+  skip: process.platform === "win32",
+}, async () => {
+  await inDirectory(async (directory) => {
+    const [pipe, circle] = ["pipe.gguf", "circle.gguf"].map((name) => join(directory, name)) as [string, string];
+    execFileSync("mkfifo", [pipe]);
+    symlinkSync("circle.gguf", circle);
+    for (const [path, told] of [[pipe, "it is a pipe or a device"], [circle, "its links lead in a circle"]] as const) {
+      const error = await assertRejects(() => readHeader(path), LlamaError, told);
+      assertStringIncludes(error.message, path);
+    }
   });
 });
