@@ -172,7 +172,8 @@ function inCache(file: HubFile, tried: string[]): string | undefined {
     return undefined;
   }
   const paths = partsOf(file).map((part) => cachedFile(cache, part));
-  if (paths.every((path) => path !== undefined)) return paths[0];
+  const first = paths.next().value;
+  if (first !== undefined && paths.every((path) => path !== undefined)) return first;
   const permitted = granted({ name: "read", path: cache });
   tried.push(`${cache}: ${permitted ? `has no ${showHubFile(file)}` : "no permission (--allow-read)"}`);
   return undefined;

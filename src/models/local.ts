@@ -1,9 +1,10 @@
 /** Lists the models that are on this machine, hashes them against what the hub said of them, and removes them. */
-import { lstat, readdir, readFile, realpath, rm, rmdir, stat } from "node:fs/promises";
+import { readdir, readFile, realpath, rm, rmdir, stat } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { callback, checkOptions, checkPath, type Checks, checkText, signal } from "../check.ts";
 import { cacheDirectory } from "../../ffi/host/paths.ts";
+import { isMissing, readingFile } from "../files.ts";
 import { hubCache } from "./cache.ts";
 import { catalogue, catalogueName } from "./catalogue.ts";
 import { digestOf, hashLike } from "./digest.ts";
@@ -122,7 +123,7 @@ export async function verifyModel(model: string, options: VerifyOptions = {}): P
   let done = 0;
   const onBytes = (count: number): void => onProgress?.((done += count) / total);
   const files: VerifiedFile[] = [];
-  for (const path of models.flatMap((one) => partNames(one.path))) {
+  for (const path of models.flatMap((one) => [...partNames(one.path)])) {
     signal?.throwIfAborted();
     const expected = await digestInCache(path);
     const { size } = await stat(path);
@@ -161,16 +162,20 @@ export async function removeModel(model: string, options: LocalOptions = {}): Pr
 /** A file that is in neither place, by its path. */
 async function elsewhere(model: string): Promise<LocalModel> {
   const path = modelPath(model);
-  const found = await localModel(path, path, "folder");
-  if (found === undefined) throw missingFile(path);
-  return found;
+  let size = 0;
+  for (const part of partNames(path)) {
+    size += (await readingFile(part, () => stat(part)).catch((error) => {
+      throw isMissing(error) ? missingFile(part) : error;
+    })).size;
+  }
+  return { model, path, size, place: "folder" };
 }
 
 /** The models of a name or at a path. */
 async function named(model: string, cache: string | undefined): Promise<LocalModel[]> {
   checkText("model", model);
   const wanted = catalogueName(model) ?? model;
-  return (await listModels({ cache })).filter((one) => one.model === wanted || one.path === resolve(model));
+  return (await listModels({ cache })).filter((one) => one.model === wanted || resolve(one.path) === resolve(model));
 }
 
 async function inFolder(folder: string): Promise<LocalModel[]> {
@@ -191,17 +196,15 @@ async function inCache(cache: string): Promise<LocalModel[]> {
     const repository = `${owner}/${name}`;
     const snapshots = join(cache, folder, "snapshots");
     const revisions = await revisionsOf(join(cache, folder));
-    for (const commit of await readdir(snapshots).catch(() => [])) {
-      const files = await readdir(join(snapshots, commit), { recursive: true }).catch(() => []);
-      for (const file of files.filter((one) => GGUF.test(one) && !LATER_PART.test(one)).sort()) {
-        const path = file.replaceAll(sep, "/");
-        const revision = revisions.get(commit) ?? commit;
-        const known = Object.entries(catalogue).find(([, entry]) =>
-          entry.repository === repository && entry.file === path && revision === "main"
-        );
-        const named = known?.[0] ?? showHubFile({ repository, path, revision });
-        models.push(await localModel(named, join(snapshots, commit, file), "cache"));
-      }
+    const { files } = await filesBelow(snapshots);
+    for (const file of files.filter((one) => GGUF.test(one) && !LATER_PART.test(one)).sort()) {
+      const [commit = "", ...path] = file.split(sep);
+      if (path.length === 0) continue; // beside the commits
+      const named = { repository, path: path.join("/"), revision: revisions.get(commit) ?? commit };
+      const known = Object.entries(catalogue).find(([, entry]) =>
+        entry.repository === repository && entry.file === named.path && named.revision === "main"
+      );
+      models.push(await localModel(known?.[0] ?? showHubFile(named), join(snapshots, file), "cache"));
     }
   }
   return models.filter((model) => model !== undefined);
@@ -210,19 +213,56 @@ async function inCache(cache: string): Promise<LocalModel[]> {
 /** The branch or tag that each commit of a repository's folder is known by, `main` before others. */
 async function revisionsOf(folder: string): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  const names = await readdir(join(folder, "refs"), { recursive: true }).catch(() => []);
+  const names = (await filesBelow(join(folder, "refs"))).files;
   for (const name of names.sort().sort((a, b) => Number(a === "main") - Number(b === "main"))) {
-    const commit = await readFile(join(folder, "refs", name), "utf8").catch(() => ""); // a folder
+    const path = join(folder, "refs", name);
+    if (!await isRegular(path)) continue; // to read a pipe would never end
+    const commit = await readFile(path, "utf8").catch(() => "");
     if (commit !== "") found.set(commit.trim(), name.replaceAll(sep, "/"));
   }
   return found;
 }
 
-/** A model with the sizes of its parts; undefined where one of them is not there. */
+/**
+ * What is below a folder and is no folder itself, by its path in it. Links are not followed, so that a link to a folder above
+ * leads to nothing twice.
+ *
+ * @returns The files, and whether they are all: not where a folder cannot be read.
+ */
+async function filesBelow(folder: string): Promise<{ readonly files: string[]; readonly whole: boolean }> {
+  const files: string[] = [];
+  let whole = true;
+  for (const left = [""]; left.length > 0;) {
+    const at = left.pop()!;
+    try {
+      for (const entry of await readdir(join(folder, at), { withFileTypes: true })) {
+        (entry.isDirectory() ? left : files).push(join(at, entry.name));
+      }
+    } catch (error) {
+      whole &&= isGone(error);
+    }
+  }
+  return { files, whole };
+}
+
+/** Whether an error says that nothing is at a path, and not that it may not be known. */
+function isGone(error: unknown): boolean {
+  return isMissing(error) || (error as NodeJS.ErrnoException).code === "ELOOP";
+}
+
+async function isRegular(path: string): Promise<boolean> {
+  return await stat(path).then((found) => found.isFile(), () => false);
+}
+
+/** A model with the sizes of its parts; undefined where one of them is no file or is not there. */
 async function localModel(model: string, path: string, place: LocalModel["place"]): Promise<LocalModel | undefined> {
-  const sizes = await Promise.all(partNames(path).map((part) => stat(part).then(({ size }) => size, () => undefined)));
-  if (sizes.some((size) => size === undefined)) return undefined;
-  return { model, path, size: sizes.reduce<number>((sum, size) => sum + size!, 0), place };
+  let size = 0;
+  for (const part of partNames(path)) { // one after the other: a name may claim 99,999 parts
+    const found = await stat(part).catch(() => undefined);
+    if (!found?.isFile()) return undefined;
+    size += found.size;
+  }
+  return { model, path, size, place };
 }
 
 /** What a snapshot's file must hash to: its link leads to bytes that have the digest for a name. */
@@ -232,18 +272,17 @@ async function digestInCache(path: string): Promise<string | undefined> {
   return basename(dirname(bytes)) === "blobs" && /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(name) ? name : undefined;
 }
 
-/** Removes a snapshot's file, its bytes where no other snapshot needs them, and folders that are empty then. */
+/**
+ * Removes a snapshot's file, its bytes where no other snapshot needs them, and folders that are empty then. A link that leads
+ * out of the repository's bytes goes alone: what it leads to is somebody else's.
+ */
 async function removeFromCache(cache: string, path: string): Promise<void> {
   const bytes = await realpath(path);
   const [folder = ""] = relative(cache, path).split(sep);
   const repository = join(cache, folder);
+  const ours = await realpath(join(repository, "blobs")).then((blobs) => dirname(bytes) === blobs, () => false);
   await rm(path);
-  if (
-    bytes !== await realpath(dirname(path)).then((real) => join(real, basename(path))) &&
-    !await isLinked(repository, bytes)
-  ) {
-    await rm(bytes, { force: true });
-  }
+  if (ours && !await mayBeLinked(repository, bytes)) await rm(bytes, { force: true });
   for (let at = dirname(path); at !== repository; at = dirname(at)) {
     if (!await rmdir(at).then(() => true, () => false)) return; // others are in it
   }
@@ -251,13 +290,14 @@ async function removeFromCache(cache: string, path: string): Promise<void> {
   if (await rmdir(join(repository, "blobs")).then(() => true, () => false)) await rm(repository, { recursive: true });
 }
 
-/** Whether a file of some snapshot is a link to these bytes. */
-async function isLinked(repository: string, bytes: string): Promise<boolean> {
+/** Whether a file of some snapshot leads to these bytes, or may do so: what cannot be read is taken for one that does. */
+async function mayBeLinked(repository: string, bytes: string): Promise<boolean> {
   const snapshots = join(repository, "snapshots");
-  for (const file of await readdir(snapshots, { recursive: true }).catch(() => [])) {
-    const path = join(snapshots, file);
-    if (!(await lstat(path)).isSymbolicLink()) continue;
-    if (await realpath(path).catch(() => "") === bytes) return true;
+  const { files, whole } = await filesBelow(snapshots);
+  if (!whole) return true;
+  for (const file of files) {
+    const leadsTo = await realpath(join(snapshots, file)).catch((error) => isGone(error) ? "" : bytes);
+    if (leadsTo === bytes) return true;
   }
   return false;
 }

@@ -41,19 +41,21 @@ export function hubFileOf(name: CatalogueName): HubFile {
   return { repository, path: file, revision: "main" };
 }
 
-/** All parts of a split model, in order, whichever of them is named; a model that is not split is its only part. */
-export function partsOf(file: HubFile): HubFile[] {
-  return partNames(file.path).map((path) => ({ ...file, path }));
+/**
+ * All parts of a split model, in order, whichever of them is named; a model that is not split is its only part. They are made
+ * one after the other, since a name may claim 99,999: who looks for them stops at the first that is missing.
+ */
+export function* partsOf(file: HubFile): Generator<HubFile, void> {
+  for (const path of partNames(file.path)) yield { ...file, path };
 }
 
 /** The same of a path on this machine. */
-export function partNames(path: string): string[] {
+export function* partNames(path: string): Generator<string, void> {
   const count = Number(PART.exec(path)?.[2] ?? 0);
-  if (count === 0) return [path];
-  return Array.from({ length: count }, (_, i) => {
-    const number = String(i + 1).padStart(5, "0");
-    return path.replace(PART, (part) => `-${number}${part.slice(6)}`);
-  });
+  if (count === 0) yield path;
+  for (let i = 1; i <= count; i++) {
+    yield path.replace(PART, (part) => `-${String(i).padStart(5, "0")}${part.slice(6)}`);
+  }
 }
 
 /** The name again, as a user would write it, fit for a message. */

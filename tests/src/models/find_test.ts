@@ -97,7 +97,7 @@ test("parseHubFile() reads folders, branches with slashes and dots", () => {
 });
 
 test("partsOf() lists all parts of a split model, whichever is named", () => {
-  const paths = partsOf(parseHubFile("hf:a/b/c/m-00002-of-00003.gguf")).map(({ path }) => path);
+  const paths = [...partsOf(parseHubFile("hf:a/b/c/m-00002-of-00003.gguf"))].map(({ path }) => path);
   assertEquals(paths, ["c/m-00001-of-00003.gguf", "c/m-00002-of-00003.gguf", "c/m-00003-of-00003.gguf"]);
 });
 

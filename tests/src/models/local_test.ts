@@ -1,9 +1,21 @@
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join, relative } from "node:path";
 import process from "node:process";
-import { listModels, ModelNotFoundError, removeModel, verifyModel } from "../../../models.ts";
+import { listModels, LlamaError, ModelNotFoundError, removeModel, verifyModel } from "../../../models.ts";
+import { cachedCommit } from "../../../src/models/cache.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { COMMIT, filesOf, ggufOf, MODEL, sha256, withHub } from "../../support/hub_server.ts";
 import { canLink } from "../../support/lend.ts";
@@ -122,7 +134,6 @@ test(
         const bytes = realpathSync(path);
         const older = join(cache, "models--owner--repo", "snapshots", COMMIT.replaceAll("0", "f"));
         mkdirSync(older);
-        const { symlinkSync } = await import("node:fs");
         symlinkSync(bytes, join(older, "model.gguf"));
         writeFileSync(`${bytes}.llamasaur.incomplete`, "GGUF");
         await removeModel("hf:owner/repo/model.gguf", { cache });
@@ -148,4 +159,123 @@ test("listModels() of no cache and of files that are no models is empty", async 
       await assertRejects(() => verifyModel("none/none.gguf"), ModelNotFoundError, "there is no such file");
     })
   );
+});
+
+/** A cache with one repository: what lies in its commits, by their first letter and the file's name, is a link to this. */
+function cacheOf(cache: string, links: Readonly<Record<string, string>>): string {
+  const repository = join(cache, "models--o--n");
+  for (const folder of ["blobs", "refs"]) mkdirSync(join(repository, folder), { recursive: true });
+  writeFileSync(join(repository, "blobs", BLOB), "GGUF");
+  writeFileSync(join(repository, "refs", "main"), "a".repeat(40));
+  for (const [path, target] of Object.entries(links)) {
+    const [commit = "", file = ""] = path.split("/");
+    const snapshot = join(repository, "snapshots", commit.repeat(40));
+    mkdirSync(snapshot, { recursive: true });
+    symlinkSync(target, join(snapshot, file));
+  }
+  return repository;
+}
+
+const BLOB = "d".repeat(64);
+const TO_BLOB = `../../blobs/${BLOB}`;
+
+test("removeModel() removes no file that lies outside of the cache, where a link leads to it", {
+  skip: !canLink,
+}, async () => {
+  await inDirectory((directory) =>
+    withFolder(join(directory, "none"), async () => {
+      const [cache, mine, elsewhere] = ["cache", "mine.gguf", "elsewhere"].map((name) => join(directory, name));
+      writeFileSync(mine!, "GGUF");
+      mkdirSync(elsewhere!);
+      writeFileSync(join(elsewhere!, "m.gguf"), "GGUF");
+      const repository = cacheOf(cache!, { "a/m.gguf": mine!, "b/m.gguf": TO_BLOB });
+      symlinkSync(elsewhere!, join(repository, "snapshots", "c".repeat(40)));
+      assertEquals((await removeModel("hf:o/n/m.gguf", { cache })).length, 1);
+      assertEquals((await removeModel(`hf:o/n/m.gguf@${"c".repeat(40)}`, { cache })).length, 0);
+      assertEquals([mine!, join(elsewhere!, "m.gguf")].map(existsSync), [true, true]);
+      assertEquals(existsSync(join(repository, "snapshots", "a".repeat(40))), false);
+    })
+  );
+});
+
+test("listModels() and removeModel() see past links that lead in a circle, and keep bytes that may be needed", {
+  skip: !canLink,
+}, async () => {
+  for (const [name, target] of [["loop", "loop"], ["above", ".."]]) {
+    await inDirectory((directory) =>
+      withFolder(join(directory, "none"), async () => {
+        const repository = cacheOf(directory, { "a/m.gguf": TO_BLOB, "b/m.gguf": TO_BLOB, [`b/${name}`]: target! });
+        assertEquals((await listModels({ cache: directory })).map(({ model }) => model), [
+          "hf:o/n/m.gguf",
+          `hf:o/n/m.gguf@${"b".repeat(40)}`,
+        ]);
+        await removeModel("hf:o/n/m.gguf", { cache: directory });
+        assertEquals(existsSync(join(repository, "snapshots", "b".repeat(40), "m.gguf")), true);
+        await removeModel(`hf:o/n/m.gguf@${"b".repeat(40)}`, { cache: directory });
+        assertEquals(existsSync(join(repository, "blobs", BLOB)), false);
+      })
+    );
+  }
+});
+
+test("removeModel() keeps bytes where a folder of another commit cannot be read", {
+  skip: !canLink || process.getuid?.() === 0 || process.platform === "win32", // root reads everything
+}, async () => {
+  await inDirectory((directory) =>
+    withFolder(join(directory, "none"), async () => {
+      const repository = cacheOf(directory, { "a/m.gguf": TO_BLOB, "b/m.gguf": TO_BLOB });
+      const closed = join(repository, "snapshots", "b".repeat(40));
+      chmodSync(closed, 0);
+      await removeModel("hf:o/n/m.gguf", { cache: directory });
+      chmodSync(closed, 0o755);
+      assertEquals(readFileSync(join(closed, "m.gguf"), "utf8"), "GGUF");
+    })
+  );
+});
+
+test("listModels() looks for the parts that a name claims until the first that is missing; verifyModel() names that", async () => {
+  await inDirectory((directory) =>
+    withFolder(directory, async () => {
+      for (let i = 0; i < 20; i++) writeFileSync(join(directory, `x${i}-00001-of-99999.gguf`), "GGUF");
+      mkdirSync(join(directory, "d.gguf")); // a folder is no model
+      const cache = join(directory, "none");
+      assertEquals(await listModels({ cache }), []);
+      const part = join(directory, "x0-00001-of-99999.gguf");
+      await assertRejects(() => verifyModel(part, { cache }), ModelNotFoundError, "x0-00002-of-99999.gguf");
+      await assertRejects(() => verifyModel(join(directory, "d.gguf"), { cache }), LlamaError, "it is a directory");
+    })
+  );
+});
+
+test("removeModel() takes the paths that listModels() gave, of a cache that was named by a relative path, too", {
+  skip: !canLink,
+}, async () => {
+  await inDirectory((directory) =>
+    withFolder(join(directory, "none"), async () => {
+      cacheOf(directory, { "a/m.gguf": TO_BLOB });
+      const cache = relative(process.cwd(), directory);
+      const [model] = await listModels({ cache });
+      assertEquals((await removeModel(model!.path, { cache })).length, 1);
+      assertEquals(await listModels({ cache }), []);
+    })
+  );
+});
+
+test("verifyModel() refuses a pipe instead of waiting for who writes to it", {
+  skip: process.platform === "win32",
+}, async () => {
+  await inDirectory(async (directory) => {
+    const pipe = join(directory, "pipe.gguf");
+    execFileSync("mkfifo", [pipe]);
+    await assertRejects(() => verifyModel(pipe), LlamaError, "it is a pipe or a device");
+    await assertRejects(() => verifyModel("/dev/zero"), LlamaError, "it is a pipe or a device");
+    const repository = cacheOf(join(directory, "cache"), {});
+    rmSync(join(repository, "refs", "main"));
+    execFileSync("mkfifo", [join(repository, "refs", "main")]);
+    await withFolder(directory, async () => assertEquals(await listModels({ cache: join(directory, "cache") }), []));
+    assertEquals(
+      cachedCommit(join(directory, "cache"), { repository: "o/n", path: "m.gguf", revision: "main" }),
+      undefined,
+    );
+  });
 });
