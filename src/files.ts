@@ -26,6 +26,7 @@ const REASONS: ReadonlyMap<string, string> = new Map(Object.entries({
   EEXIST: "a file is where a folder must be; move it away",
   EFBIG: "the file is larger than the system allows; use another disk",
   EIO: "the disk failed; use another",
+  EISDIR: "a directory is in the way; move it away",
   ELOOP: "its links lead in a circle; name the file itself",
   EMFILE: "too many files are open; close some, or raise `ulimit -n`",
   ENAMETOOLONG: "its name is longer than the system allows; shorten it",
@@ -93,7 +94,8 @@ export async function writing<T>(path: string, write: () => Promise<T>): Promise
   }
 }
 
-function cannot(what: "read" | "write", path: string, why: string, cause?: unknown): never {
+/** Refuses a path that cannot be read or written, with why and what to do. */
+export function cannot(what: "read" | "write", path: string, why: string, cause?: unknown): never {
   const named = printable(path.replace(TEMPORARY, ""), undefined, LONGEST_REASON);
   throw new LlamaError("model-invalid", `Cannot ${what} ${named}: ${why}`, cause === undefined ? undefined : { cause });
 }

@@ -213,7 +213,7 @@ async function inCache(cache: string): Promise<LocalModel[]> {
 /** The branch or tag that each commit of a repository's folder is known by, `main` before others. */
 async function revisionsOf(folder: string): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  const names = (await filesBelow(join(folder, "refs"))).files;
+  const names = (await filesBelow(join(folder, "refs"))).files.filter((name) => !name.endsWith(".incomplete"));
   for (const name of names.sort().sort((a, b) => Number(a === "main") - Number(b === "main"))) {
     const path = join(folder, "refs", name);
     if (!await isRegular(path)) continue; // to read a pipe would never end

@@ -143,13 +143,27 @@ async function ask(hub: Hub, url: string, { method = "GET", range, signal }: Req
   const timer = setTimeout(() => patience.abort(late), hub.times.answer);
   try {
     const signals = signal ? [signal, patience.signal] : [patience.signal];
-    return await hub.fetch(url, { method, headers, redirect: "manual", signal: AbortSignal.any(signals) });
+    const either = AbortSignal.any(signals);
+    return await orAborted(either, hub.fetch(url, { method, headers, redirect: "manual", signal: either }));
   } catch (error) {
     signal?.throwIfAborted();
     if (isPermissionError(error) && hub.fetch === globalThis.fetch) throw error; // a caller's fetch may say anything
     throw new HubUnavailableError(`Cannot reach ${quoted(hub, new URL(url).origin)}: ${reasonOf(hub, error)}`);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** What a promise gives, or the signal's reason: a caller's fetch need not listen to a signal. */
+export async function orAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(signal.reason);
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Getting models from the hub into the cache that all of Hugging Face's tools share. */
-import { mkdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import process from "node:process";
 import { HubUnavailableError, ModelNotFoundError } from "../../../ffi/errors.ts";
@@ -15,6 +15,7 @@ import {
 } from "../cache.ts";
 import { type HubFile, partsOf, showHubFile } from "../reference.ts";
 import { boolean, callback, checkOptions, checkPath, type Checks, checkText, show, signal } from "../../check.ts";
+import { cannot, replaceFile, withTemporary, writing } from "../../files.ts";
 import { inHub, parseModel } from "../find.ts";
 import { withLock } from "../../../ffi/host/lock.ts";
 import { env } from "../../../ffi/host/permission.ts";
@@ -67,7 +68,7 @@ function secret(name: string, value: unknown): string {
  * @throws {RangeError} when it is an `hf:` name of the wrong form, or `endpoint`, `token` or `cache` is.
  * @throws {ModelNotFoundError} when there is no such model, or it is not in the cache and nobody may be asked.
  * @throws {HubUnavailableError} when the hub gives no answer, or not all of it.
- * @throws {LlamaError} `model-invalid` when what comes is not the file that the hub promises.
+ * @throws {LlamaError} `model-invalid` when what comes is not the file that the hub promises, or the cache cannot be written.
  * @example
  * ```ts ignore
  * import { Llama } from "@llamasaur/llamasaur";
@@ -167,17 +168,19 @@ async function store(
 ): Promise<void> {
   const folder = repositoryFolder(cache, file.repository);
   const blob = join(folder, "blobs", etag);
-  await mkdir(dirname(blob), { recursive: true });
+  await makeFolder(dirname(blob));
   // Python's locks and unfinished files have other names, so that neither waits for the other or spoils its work.
   const lock = join(cache, ".locks", basename(folder), `${etag}.llamasaur`);
+  await makeFolder(dirname(lock));
   await withLock(lock, async (signal) => {
     if (await exists(path)) return;
+    if (await isLink(path) === false) cannot("write", path, "it is a directory, a pipe or a device; move it away");
     if (!await exists(blob)) {
       const incomplete = `${blob}.llamasaur.incomplete`;
       const url = fileUrl(hub, file, commit); // the commit's, since the branch may move meanwhile
       const onBytes = (done: number) => watch.onProgress?.({ file: basename(file.path), done, total: size });
       await transfer(hub, { file, url, size, digest: etag, path: incomplete }, { signal, onBytes });
-      await rename(incomplete, blob);
+      await writing(blob, () => rename(incomplete, blob));
     }
     await link(blob, path);
   }, { signal: watch.signal });
@@ -185,23 +188,40 @@ async function store(
 
 /** Makes the snapshot's file a link to the bytes; where links cannot be made, it gets the bytes themselves. */
 async function link(blob: string, path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
+  if (await isLink(path)) return await exists(path) ? undefined : await replaceLink(blob, path);
   try {
     await symlink(relative(dirname(path), blob), path);
     await stat(path); // wine says that it made one, and there is none
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return;
-    await rename(blob, path); // Windows without developer mode, or Deno without --allow-read and --allow-write as a whole
+    if ((error as NodeJS.ErrnoException).code === "EEXIST" && await exists(path)) return;
+    // Windows without developer mode, or Deno without --allow-read and --allow-write as a whole
+    await writing(path, () => rename(blob, path));
   }
+}
+
+/** Puts a link to the bytes in the place of one that leads elsewhere. */
+async function replaceLink(blob: string, path: string): Promise<void> {
+  await withTemporary(path, async (temporary) => {
+    await writing(path, () => symlink(relative(dirname(path), blob), temporary));
+    await writing(path, () => rename(temporary, path));
+  });
+}
+
+/** Whether a link is at a path; undefined where nothing is. */
+async function isLink(path: string): Promise<boolean | undefined> {
+  return await lstat(path).then((found) => found.isSymbolicLink(), () => undefined);
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await writing(path, () => mkdir(path, { recursive: true }));
 }
 
 async function writeReference(cache: string, file: HubFile, commit: string): Promise<void> {
   if (cachedCommit(cache, file) === commit) return;
   const path = referencePath(cache, file);
-  const temporary = `${path}.${process.pid}.tmp`;
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(temporary, commit);
-  await rename(temporary, path);
+  await makeFolder(dirname(path));
+  await replaceFile(path, (temporary) => writing(path, () => writeFile(temporary, commit)));
 }
 
 /** HF_TOKEN, else the token that `hf auth login` has stored. */

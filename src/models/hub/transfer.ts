@@ -2,9 +2,10 @@
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HubUnavailableError, LlamaError } from "../../../ffi/errors.ts";
+import { writing } from "../../files.ts";
 import { type Hash, hashLike } from "../digest.ts";
 import type { HubFile } from "../reference.ts";
-import { type Hub, reasonOf, request, shownUrl } from "./client.ts";
+import { type Hub, orAborted, reasonOf, request, shownUrl } from "./client.ts";
 
 /** A file that is to be got, and what it must be. */
 export interface Transfer {
@@ -33,8 +34,8 @@ const MAGIC = "GGUF";
  * @throws {LlamaError} `model-invalid` when other bytes came than the hub promised; then nothing stays.
  */
 export async function transfer(hub: Hub, wanted: Transfer, watch: Watch): Promise<void> {
-  const handle = await open(wanted.path, "a+").then(async (created) => {
-    await created.close();
+  const handle = await writing(wanted.path, async () => {
+    await (await open(wanted.path, "a+")).close();
     return await open(wanted.path, "r+"); // "a" would write at the end, wherever it is told to
   });
   try {
@@ -42,7 +43,7 @@ export async function transfer(hub: Hub, wanted: Transfer, watch: Watch): Promis
     for (let done = (await handle.stat()).size;;) {
       try {
         await attempt(hub, wanted, handle, watch);
-        return await handle.sync();
+        return await writing(wanted.path, () => handle.sync());
       } catch (error) {
         if (!(error instanceof HubUnavailableError)) throw error;
         const { size } = await handle.stat();
@@ -53,7 +54,7 @@ export async function transfer(hub: Hub, wanted: Transfer, watch: Watch): Promis
       }
     }
   } catch (error) {
-    const useless = error instanceof LlamaError || (await handle.stat()).size === 0;
+    const useless = error instanceof OtherBytes || (await handle.stat()).size === 0;
     if (useless) await rm(wanted.path, { force: true });
     watch.signal?.throwIfAborted(); // as its reason, whatever became of the connection
     throw error;
@@ -85,10 +86,11 @@ async function attempt(hub: Hub, wanted: Transfer, handle: FileHandle, watch: Wa
     }
     try {
       if (response.status === 416) throw new HubUnavailableError(`Cannot get ${url}: the hub answers 416`);
-      for await (const chunk of chunksOf(hub, wanted.url, response, stalled)) {
+      for await (const chunk of chunksOf(hub, wanted.url, response, stalled, signal)) {
         if (done + chunk.length > size) throw invalid(url, `more than the ${size} bytes came that were promised`);
         for (let at = 0; at < chunk.length;) {
-          at += (await handle.write(chunk, at, chunk.length - at, done + at)).bytesWritten;
+          const write = () => handle.write(chunk, at, chunk.length - at, done + at);
+          at += (await writing(wanted.path, write)).bytesWritten;
         }
         hash.update(chunk);
         if (done < MAGIC.length) await checkMagic(hub, wanted, handle, done + chunk.length);
@@ -123,13 +125,18 @@ async function* chunksOf(
   url: string,
   response: Response,
   stalled: AbortController,
+  signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const patience = hub.times.stalled;
   const late = new Error(`nothing came for ${patience / 1000} s`);
+  if (response.body === null) return;
+  const body = response.body[Symbol.asyncIterator]();
   let timer = setTimeout(() => stalled.abort(late), patience);
   try {
-    for await (const chunk of response.body ?? []) {
-      yield chunk;
+    for (;;) {
+      const { value, done } = await orAborted(signal, body.next());
+      if (done) return;
+      yield value;
       clearTimeout(timer);
       timer = setTimeout(() => stalled.abort(late), patience);
     }
@@ -138,6 +145,7 @@ async function* chunksOf(
     throw new HubUnavailableError(`Cannot get ${from}: it broke off (${reasonOf(hub, error)})`);
   } finally {
     clearTimeout(timer);
+    void body.return?.().catch(() => {}); // not awaited: a caller's body may never end
   }
 }
 
@@ -159,13 +167,13 @@ async function hashOf(
   return hash;
 }
 
-/** Looks at a model's first bytes as soon as they are there: a proxy's page is not worth the rest. */
-async function checkMagic(hub: Hub, { file, url }: Transfer, handle: FileHandle, length: number): Promise<void> {
+/** Looks at a model's first bytes as soon as they are there: a proxy's page is not worth the rest. Of all of them none may lack. */
+async function checkMagic(hub: Hub, { file, url, size }: Transfer, handle: FileHandle, length: number): Promise<void> {
   if (!/\.gguf$/i.test(file.path)) return;
   const start = new Uint8Array(MAGIC.length);
   await handle.read(start, 0, Math.min(length, start.length), 0);
   const found = new TextDecoder().decode(start.subarray(0, length));
-  if (length < MAGIC.length ? !MAGIC.startsWith(found) : found !== MAGIC) {
+  if (length < MAGIC.length && length < size ? !MAGIC.startsWith(found) : found !== MAGIC) {
     throw invalid(
       shownUrl(hub, url),
       `it begins with ${JSON.stringify(found)} instead of "${MAGIC}", so that it is no GGUF file`,
@@ -173,6 +181,9 @@ async function checkMagic(hub: Hub, { file, url }: Transfer, handle: FileHandle,
   }
 }
 
-function invalid(url: string, reason: string): LlamaError {
-  return new LlamaError("model-invalid", `Cannot use ${url}: ${reason}`);
+/** Other bytes came than were promised: they are of no use for a later attempt. */
+class OtherBytes extends LlamaError {}
+
+function invalid(url: string, reason: string): OtherBytes {
+  return new OtherBytes("model-invalid", `Cannot use ${url}: ${reason}`);
 }

@@ -1,8 +1,8 @@
 import { test } from "node:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { HubUnavailableError } from "../../../../ffi/errors.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { HubUnavailableError, LlamaError } from "../../../../ffi/errors.ts";
 import type { Hub } from "../../../../src/models/hub/client.ts";
 import { getFile } from "../../../../src/models/hub/download.ts";
 import { progressBar } from "../../../../src/models/hub/progress.ts";
@@ -100,4 +100,40 @@ test("progressBar() redraws one line, not too often and not too wide, and ends i
   assert(lines.every((line) => line.trimEnd().length <= 59));
   assertMatch(lines[5]!, /^\[#{12}\.{12}\] 5\.0 of 10\.0 MB {2}50 % a+$/);
   assertMatch(lines[10]!, /^\[#{24}\] 10\.0 of 10\.0 MB 100 % a+\n$/);
+});
+
+test("getFile() hears its signal and its times where a caller's fetch or body hears nothing", async () => {
+  await inDirectory(async (cache) => {
+    await using server = await HubServer.start({ "owner/repo/model.gguf": MODEL });
+    const never = (): Promise<Response> => new Promise(() => {});
+    const silent: Hub["fetch"] = async (url, init) =>
+      init?.method === "HEAD"
+        ? await fetch(url, init)
+        : new Response(new ReadableStream({ pull: () => new Promise(() => {}) }));
+    for (const given of [never, silent]) {
+      const hub: Hub = {
+        endpoint: server.endpoint,
+        token: undefined,
+        fetch: given,
+        times: { ...TIMES, answer: 50, stalled: 50 },
+      };
+      const late = await assertRejects(() => getFile(hub, cache, FILE), HubUnavailableError);
+      assertMatch(late.message, /no answer within 0\.05 s|nothing came for 0\.05 s/);
+      const stop = new AbortController();
+      const patient: Hub = { ...hub, times: { ...TIMES, answer: 600_000, stalled: 600_000 } };
+      const got = getFile(patient, cache, FILE, { signal: stop.signal }).catch((error) => error);
+      stop.abort(new Error("enough"));
+      assertEquals((await got).message, "enough");
+    }
+  });
+});
+
+test("getFile() refuses a model of fewer bytes than GGUF has letters", async () => {
+  for (const length of [0, 2, 3]) {
+    await inDirectory(async (cache) => {
+      await using server = await HubServer.start({ "owner/repo/model.gguf": ggufOf(4).subarray(0, length) });
+      const hub: Hub = { endpoint: server.endpoint, token: undefined, fetch, times: TIMES };
+      await assertRejects(() => getFile(hub, cache, FILE), LlamaError, "so that it is no GGUF file");
+    });
+  }
 });

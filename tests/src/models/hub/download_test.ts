@@ -1,8 +1,8 @@
 import { test } from "node:test";
-import { lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { ModelNotFoundError } from "../../../../models.ts";
+import { LlamaError, ModelNotFoundError } from "../../../../models.ts";
 import { findProgram, runChild } from "../../../support/child.ts";
 import {
   COMMIT,
@@ -194,5 +194,46 @@ test("download() refuses paths, wrong names and wrong endpoints", async () => {
       assert(!message.includes("secretpw"), message);
     }
     assertEquals(filesOf(cache), []);
+  });
+});
+
+test("download() of several files at once gets each, and the branch is written down once", async () => {
+  const names = ["a", "b", "c", "d"];
+  const files = Object.fromEntries(names.map((name, i) => [`owner/repo/${name}.gguf`, ggufOf(1000 + i)]));
+  for (let i = 0; i < 10; i++) {
+    await withHub(async (_, cache, get) => {
+      const paths = await Promise.all(names.map((name) => get(`hf:owner/repo/${name}.gguf`)));
+      assertEquals(paths.map((path) => readFileSync(path).length), [1000, 1001, 1002, 1003]);
+      assertEquals(filesOf(cache).filter((path) => path.includes("refs/")), [LAYOUT[1]]);
+    }, files);
+  }
+});
+
+test("download() says which folder or file is in its way", async () => {
+  await withHub(async (hub, cache, get) => {
+    const snapshot = join(cache, LAYOUT[2]!);
+    mkdirSync(snapshot, { recursive: true });
+    const folder = await assertRejects(() => get(), LlamaError, "it is a directory, a pipe or a device; move it away");
+    assertStringIncludes(folder.message, snapshot);
+    assertEquals(hub.log.filter((line) => line.startsWith("GET")), []); // nothing is got before
+  });
+  for (const name of ["", ".locks", "models--owner--repo", "models--owner--repo/refs", "models--owner--repo/blobs"]) {
+    await withHub(async (_, cache, get) => {
+      const path = join(cache, name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, "");
+      const error = await assertRejects(() => get(), LlamaError, "a file is where a folder must be; move it away");
+      assertStringIncludes(error.message, `Cannot write ${path}`);
+    });
+  }
+});
+
+test("download() mends a snapshot's link that leads nowhere", { skip: !canLink }, async () => {
+  await withHub(async (_, cache, get) => {
+    const snapshot = join(cache, LAYOUT[2]!);
+    mkdirSync(dirname(snapshot), { recursive: true });
+    symlinkSync("../../blobs/none", snapshot);
+    assertEquals(new Uint8Array(readFileSync(await get())), MODEL);
+    assertEquals(filesOf(cache), KEPT);
   });
 });
