@@ -29,10 +29,9 @@ export function parseModel(model: unknown): ModelReference {
   if (typeof model !== "string" && !(model instanceof URL)) {
     throw new TypeError(`Cannot read model: it must be a path, a URL or a name, is ${show(model)}`);
   }
-  if (typeof model === "string" && /^https?:/i.test(model) || model instanceof URL && model.protocol !== "file:") {
-    throw new TypeError(
-      `Cannot read model ${show(String(model))}: it must be a file: URL; ${hubName(String(model))}`,
-    );
+  if (isAddress(model)) {
+    const address = withoutSecrets(String(model));
+    throw new TypeError(`Cannot read model ${quoted(address)}: it must be a file: URL; ${hubName(address)}`);
   }
   if (model instanceof URL || /^file:/i.test(model)) return { kind: "path", path: checkPath("model", model) };
   checkText("model", model);
@@ -46,6 +45,18 @@ export function parseModel(model: unknown): ModelReference {
     throw new ModelNotFoundError(`Cannot find model ${quoted(model)}: ${noSuchName(model)}`, model);
   }
   return { kind: "hub", name, file: hubFileOf(name) };
+}
+
+/** Whether a model is named by an address that is no `file:` URL. A scheme of one letter is a drive of Windows. */
+function isAddress(model: string | URL): boolean {
+  if (model instanceof URL) return model.protocol !== "file:";
+  return /^(https?:|(?!file:)[a-z][a-z0-9+.-]+:\/\/)/i.test(model);
+}
+
+/** An address without a user's name and password, and without its query, in which a signature may be. */
+function withoutSecrets(address: string): string {
+  const url = URL.parse(address);
+  return url === null ? address.replace(/:.*$/su, ":…") : `${url.protocol}//${url.host}${url.pathname}`;
 }
 
 /** What is wrong with a name that the catalogue does not have, and what was probably meant. */

@@ -4,8 +4,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { ModelNotFoundError, resolveModel } from "../../../models.ts";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { Llama } from "../../../mod.ts";
+import { download, ModelNotFoundError, readHeader, resolveModel } from "../../../models.ts";
 import { parseHubFile, partsOf } from "../../../src/models/reference.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { COMMIT } from "../../support/hub_server.ts";
@@ -206,4 +207,33 @@ test("resolveModel() advises no permission where HOME is unset and everything ma
   const { stdout } = spawnSync(process.execPath, command, { encoding: "utf8", env: { ...process.env, ...unset } });
   assertStringIncludes(stdout, 'Cannot find model "bge-m3": get it with');
   assertStringIncludes(stdout, "the hub's cache: HOME, HF_HOME and HF_HUB_CACHE are all unset");
+});
+
+test("resolveModel() and what takes models tell an address without its password and signature", async () => {
+  for (
+    const [address, told] of [
+      ["https://me:hunter2@host/m.gguf?sig=SIG#SIG", '"https://host/m.gguf"'],
+      ["HTTPS:me:hunter2@host/m.gguf?sig=SIG", '"https://host/m.gguf"'],
+      ["s3://me:hunter2@bucket/m.gguf?sig=SIG", '"s3://bucket/m.gguf"'],
+      ["https://me:hunter2@ho st/m.gguf?sig=SIG", '"https:…"'],
+      ["https://huggingface.co/o/n/resolve/main/m.gguf?sig=SIG", 'give "hf:o/n/m.gguf"'],
+    ] as const
+  ) {
+    for (const model of [address, ...(URL.canParse(address) ? [new URL(address)] : [])]) {
+      for (
+        const call of [
+          () => resolveModel(model),
+          () => readHeader(model),
+          () => Llama.load(model),
+          () => download(model as string),
+        ]
+      ) {
+        const error = await assertRejects(async () => void await call(), TypeError, told);
+        for (const secret of ["hunter2", "SIG"]) {
+          assert(!`${error.message} ${JSON.stringify(error)} ${error.stack}`.includes(secret), error.message);
+        }
+      }
+    }
+  }
+  assertEquals(resolveModel("c://m.gguf"), "c://m.gguf");
 });
