@@ -103,12 +103,37 @@ export function checkPath(name: string, value: unknown): string {
   if (typeof value !== "string" && !(value instanceof URL)) {
     throw new TypeError(`Cannot read ${name}: it must be a path or a file: URL, is ${show(value)}`);
   }
+  const address = addressOf(value);
+  if (address !== undefined) {
+    throw new TypeError(`Cannot read ${name}: it must be a path or a file: URL of this machine, is ${show(address)}`);
+  }
   const path = value instanceof URL || /^file:/i.test(value) ? pathOfUrl(name, value) : checkText(name, value);
   // The system's functions end a path at a NUL: another file than the one named would be opened.
   if (path === "" || path.includes("\0")) {
     throw new RangeError(`Cannot read ${name}: it must be a path, not empty and without NUL, is ${show(path)}`);
   }
   return path;
+}
+
+/**
+ * The address that a value is, for a message: without a user's name and password, and without its query, in which a signature may
+ * be. Undefined for a path and a `file:` URL; a scheme of one letter is a drive of Windows.
+ */
+export function addressOf(value: string | URL): string | undefined {
+  if (!(value instanceof URL)) {
+    if (!/^(https?:|(?!file:)[a-z][a-z0-9+.-]+:\/\/)/i.test(value)) return undefined;
+    const url = URL.parse(value);
+    return url === null ? value.replace(/:.*$/su, ":…") : withoutSecrets(url);
+  }
+  try {
+    return value.protocol === "file:" ? undefined : withoutSecrets(value);
+  } catch {
+    return undefined; // a Proxy of a URL, which pathOfUrl refuses
+  }
+}
+
+function withoutSecrets({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname}`;
 }
 
 function pathOfUrl(name: string, url: string | URL): string {

@@ -9,7 +9,7 @@ import { cachedFile, hubCache } from "./cache.ts";
 import { type HubFile, hubFileOf, parseHubFile, partsOf, showHubFile } from "./reference.ts";
 import { catalogue, type CatalogueName, catalogueName } from "./catalogue.ts";
 import { nearest } from "../../ffi/host/options.ts";
-import { checkPath, checkText, LONGEST_REASON, printable, show, unexpanded } from "../check.ts";
+import { addressOf, checkPath, checkText, LONGEST_REASON, printable, show, unexpanded } from "../check.ts";
 
 /** A model as a user names it, read but not looked up. */
 export type ModelReference =
@@ -29,8 +29,8 @@ export function parseModel(model: unknown): ModelReference {
   if (typeof model !== "string" && !(model instanceof URL)) {
     throw new TypeError(`Cannot read model: it must be a path, a URL or a name, is ${show(model)}`);
   }
-  if (isAddress(model)) {
-    const address = withoutSecrets(String(model));
+  const address = addressOf(model);
+  if (address !== undefined) {
     throw new TypeError(`Cannot read model ${quoted(address)}: it must be a file: URL; ${hubName(address)}`);
   }
   if (model instanceof URL || /^file:/i.test(model)) return { kind: "path", path: checkPath("model", model) };
@@ -45,18 +45,6 @@ export function parseModel(model: unknown): ModelReference {
     throw new ModelNotFoundError(`Cannot find model ${quoted(model)}: ${noSuchName(model)}`, model);
   }
   return { kind: "hub", name, file: hubFileOf(name) };
-}
-
-/** Whether a model is named by an address that is no `file:` URL. A scheme of one letter is a drive of Windows. */
-function isAddress(model: string | URL): boolean {
-  if (model instanceof URL) return model.protocol !== "file:";
-  return /^(https?:|(?!file:)[a-z][a-z0-9+.-]+:\/\/)/i.test(model);
-}
-
-/** An address without a user's name and password, and without its query, in which a signature may be. */
-function withoutSecrets(address: string): string {
-  const url = URL.parse(address);
-  return url === null ? address.replace(/:.*$/su, ":…") : `${url.protocol}//${url.host}${url.pathname}`;
 }
 
 /** What is wrong with a name that the catalogue does not have, and what was probably meant. */

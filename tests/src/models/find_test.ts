@@ -6,7 +6,8 @@ import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { Llama } from "../../../mod.ts";
-import { download, ModelNotFoundError, readHeader, resolveModel } from "../../../models.ts";
+import { convert, quantize } from "../../../convert.ts";
+import { download, listModels, ModelNotFoundError, readHeader, resolveModel } from "../../../models.ts";
 import { parseHubFile, partsOf } from "../../../src/models/reference.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { COMMIT } from "../../support/hub_server.ts";
@@ -236,4 +237,28 @@ test("resolveModel() and what takes models tell an address without its password 
     }
   }
   assertEquals(resolveModel("c://m.gguf"), "c://m.gguf");
+});
+
+test("resolveModel() refuses a Proxy of a URL by name", () => {
+  assertThrows(() => resolveModel(new Proxy(new URL("file:///a"), {})), TypeError, "Cannot read model");
+});
+
+test("options and arguments that are paths refuse an address, and tell it without its password and signature", async () => {
+  for (const address of ["https://me:hunter2@host/m?sig=SIG", "s3://me:hunter2@host/m?sig=SIG"]) {
+    for (const path of [address, new URL(address)]) {
+      for (
+        const call of [
+          () => convert(path, "out.gguf"),
+          () => convert("tests/fixtures/tiny_bert", path),
+          () => quantize(path, "out.gguf", "q8_0"),
+          () => listModels({ cache: path as string }),
+          () => Llama.load("m.gguf", { library: path }),
+        ]
+      ) {
+        const error = await assertRejects(async () => void await call(), TypeError, "must be a path or a file: URL");
+        assert(!/hunter2|SIG/.test(`${error.message} ${error.stack}`), error.message);
+        assertStringIncludes(error.message, "//host/m");
+      }
+    }
+  }
 });
