@@ -1,16 +1,5 @@
 /** Opens files that come from elsewhere and writes those that must be whole, and says in words why either cannot be done. */
-import {
-  type FileHandle,
-  lstat,
-  open,
-  readdir,
-  readFile,
-  readlink,
-  realpath,
-  rename,
-  rm,
-  stat,
-} from "node:fs/promises";
+import { lstat, open, readdir, readFile, readlink, realpath, rename, rm, stat } from "node:fs/promises";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
@@ -74,8 +63,23 @@ export async function readingFile<T>(path: string, read: () => Promise<T>): Prom
   }
 }
 
+/** What is used of a file that is open for reading: a `FileHandle`, by whose name the declarations would need Node's types. */
+export interface OpenFile {
+  read(
+    bytes: Uint8Array<ArrayBuffer>,
+    offset: number,
+    length: number,
+    position: number | null,
+  ): Promise<{ readonly bytesRead: number }>;
+  stat(): Promise<{ readonly size: number }>;
+  stat(options: { readonly bigint: true }): Promise<
+    { readonly dev: bigint; readonly ino: bigint; readonly size: bigint; readonly mtimeNs: bigint }
+  >;
+  close(): Promise<void>;
+}
+
 /** Opens a file for reading, as `readingFile`. */
-export async function openFile(path: string): Promise<FileHandle> {
+export async function openFile(path: string): Promise<OpenFile> {
   return await readingFile(path, () => open(path, "r"));
 }
 

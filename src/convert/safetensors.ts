@@ -5,11 +5,10 @@
  * (https://github.com/huggingface/safetensors#format). Files come from strangers, so nothing in the header is believed
  * before it is checked against the size of the file.
  */
-import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { LlamaError } from "../../ffi/errors.ts";
 import { LONGEST_REASON, printable } from "../check.ts";
-import { openFile } from "../files.ts";
+import { type OpenFile, openFile } from "../files.ts";
 import { Config } from "./config.ts";
 
 /** One tensor of a checkpoint: its shape, and the bytes of the file that hold it. */
@@ -129,12 +128,12 @@ export async function* floats(tensor: Tensor): AsyncGenerator<Float32Array<Array
 }
 
 /** What a file is told from another one by, and from itself after it was written to. */
-async function stampOf(handle: FileHandle): Promise<string> {
+async function stampOf(handle: OpenFile): Promise<string> {
   const { dev, ino, size, mtimeNs } = await handle.stat({ bigint: true });
   return `${dev}:${ino}:${size}:${mtimeNs}`;
 }
 
-async function checkStamp(handle: FileHandle, { file, stamp }: Tensor): Promise<void> {
+async function checkStamp(handle: OpenFile, { file, stamp }: Tensor): Promise<void> {
   if (await stampOf(handle) !== stamp) invalid(file, "it was changed while it was converted: convert it again");
 }
 
@@ -241,7 +240,7 @@ async function readIndex(directory: string): Promise<Set<string>> {
 }
 
 async function readExactly(
-  handle: FileHandle,
+  handle: OpenFile,
   file: string,
   position: number,
   length: number,

@@ -1,8 +1,7 @@
 /** Reads the header of a GGUF file: its metadata and the list of its tensors, without the weights. */
-import type { FileHandle } from "node:fs/promises";
 import { LlamaError } from "../../ffi/errors.ts";
 import { LONGEST_REASON, printable } from "../check.ts";
-import { isMissing, openFile } from "../files.ts";
+import { isMissing, type OpenFile, openFile } from "../files.ts";
 import { forEachInSlices } from "../slices.ts";
 import { missingFile, modelPath } from "./find.ts";
 import { partNames } from "./reference.ts";
@@ -112,12 +111,12 @@ async function readPart(path: string): Promise<Part> {
 
 /** The beginning of a file, which grows: most of a header is the vocabulary, whose length nobody knows before it is read. */
 class Source {
-  readonly #file: FileHandle;
+  readonly #file: OpenFile;
   readonly #size: number;
   #bytes = new Uint8Array();
   #state: readonly [at: number, elements: number] = [0, 0];
 
-  constructor(file: FileHandle, size: number) {
+  constructor(file: OpenFile, size: number) {
     this.#file = file;
     this.#size = size;
   }

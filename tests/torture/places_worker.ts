@@ -60,7 +60,7 @@ async function full(): Promise<void> {
     writeFileSync(join(directory, "ballast"), new Uint8Array(Math.max(0, bavail * bsize - room)));
     const error = await failureOf(write(directory));
     const left = finished(directory);
-    const words = /ENOSPC|no space left/i.test(error?.message ?? "");
+    const words = /ENOSPC|no space left|the disk is full/i.test(error?.message ?? "");
     let wrong = error === undefined
       ? "it did not fail"
       : left.length > 0

@@ -27,6 +27,9 @@ class saur_ofstream : public basic_ofstream<char> {
         } else if (char_traits<char>::eq_int_type(rdbuf()->sputc(*bytes), char_traits<char>::eof())) {
             setstate(ios_base::badbit);
         }
+        if (bad()) {
+            setstate(ios_base::failbit);  // llama.cpp hears of this one alone, and by the next one errno would be of a read
+        }
         return *this;
     }
 };
