@@ -144,8 +144,12 @@ test("readHeader() lets other work run between the elements of a long list", asy
       read = true;
       return turns;
     };
-    const [few, many] = [await counted(100), await counted(16_000_000)];
-    assert(many > few + 20, `${few} and ${many} turns`); // in one go it would be those of a few reads more
+    // In one go the turns would be those of a few reads more. A busy machine lets a short read wait for many turns now and then.
+    const tries: [few: number, many: number][] = [];
+    do tries.push([await counted(100), await counted(16_000_000)]); while (
+      tries.length < 5 && !tries.some(([few, many]) => many > few + 20)
+    );
+    assert(tries.some(([few, many]) => many > few + 20), `turns: ${tries.join(" ")}`);
   });
 });
 

@@ -160,7 +160,7 @@ test("Pool refuses a text whose context is above the limit, with numbers, and go
     const error = await assertRejects(() => call, LlamaError, "memoryLimit");
     assertEquals(error.code, "out-of-memory");
     assert(
-      /pass of \d+ tokens: its context takes \d+ MB beside 0 MB of weights.*contextSize/.test(error.message),
+      /pass of \d+ tokens: its context takes \d+ MB beside 0 bytes of weights.*contextSize/.test(error.message),
       error.message,
     );
   }
