@@ -17,7 +17,11 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
   /** As `noted`, or the command that measures, as long as its figures are not there. */
   const notedOr = (command: string, name: string) => () =>
     existsSync(join(root, "bench/results", `${name}.json`)) ? noted(name)() : `Not measured yet: \`${command}\`.`;
-  const [serve, worker] = ["serve", "worker"].map((name) => `deno task bench:${name} --write`) as [string, string];
+  const [jobs, serve, worker] = ["jobs", "serve", "worker"].map((name) => `deno task bench:${name} --write`) as [
+    string,
+    string,
+    string,
+  ];
   const parity = () => read<Parity>("parity");
   return {
     figures: () => figures(parity(), read<Noted>("paragraphs")),
@@ -31,6 +35,7 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     workloads: noted("workloads"),
     weights: noted("weights"),
     quality: noted("quality"),
+    jobs: notedOr(jobs, "jobs"),
     worker: notedOr(worker, "worker"),
     "worker-targets": notedOr(worker, "worker-targets"),
     serve: notedOr(serve, "serve"),

@@ -86,7 +86,15 @@ test("problems() finds a table that differs from its file, a block without a rea
 });
 
 test("tables() names every table that the pages have", () => {
-  const pages = ["README.md", "docs/accuracy.md", "docs/models.md", "docs/server.md", "docs/speed.md", "docs/worker.md"]
+  const pages = [
+    "README.md",
+    "docs/accuracy.md",
+    "docs/command-line.md",
+    "docs/models.md",
+    "docs/server.md",
+    "docs/speed.md",
+    "docs/worker.md",
+  ]
     .map((page) => readPage(ROOT, page));
   const named = pages.flatMap((text) => [...text.matchAll(/<!-- docs: (\S+) -->/g)].map(([, name]) => name!));
   assertEquals(named.sort(), Object.keys(tables(ROOT)).sort());
