@@ -15,13 +15,10 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
   const read = <T>(name: string): T => JSON.parse(readFileSync(join(root, "bench/results", `${name}.json`), "utf8"));
   const noted = (name: string) => () => notedTable(read<Noted>(name));
   /** As `noted`, or the command that measures, as long as its figures are not there. */
-  const notedOr = (command: string, name: string) => () =>
-    existsSync(join(root, "bench/results", `${name}.json`)) ? noted(name)() : `Not measured yet: \`${command}\`.`;
-  const [jobs, serve, worker] = ["jobs", "serve", "worker"].map((name) => `deno task bench:${name} --write`) as [
-    string,
-    string,
-    string,
-  ];
+  const notedBy = (bench: string, name = bench) => () =>
+    existsSync(join(root, "bench/results", `${name}.json`))
+      ? noted(name)()
+      : `Not measured yet: \`deno task bench:${bench} --write\`.`;
   const parity = () => read<Parity>("parity");
   return {
     figures: () => figures(parity(), read<Noted>("paragraphs")),
@@ -35,11 +32,11 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     workloads: noted("workloads"),
     weights: noted("weights"),
     quality: noted("quality"),
-    jobs: notedOr(jobs, "jobs"),
-    worker: notedOr(worker, "worker"),
-    "worker-targets": notedOr(worker, "worker-targets"),
-    serve: notedOr(serve, "serve"),
-    "serve-targets": notedOr(serve, "serve-targets"),
+    jobs: notedBy("jobs"),
+    worker: notedBy("worker"),
+    "worker-targets": notedBy("worker", "worker-targets"),
+    serve: notedBy("serve"),
+    "serve-targets": notedBy("serve", "serve-targets"),
     "serve-options": () => table(["option", "variable", "what it does"], serveOptions(), 3),
     "serve-errors": () => table(["what is wrong", "OpenAI", "rerank", "TEI", "Ollama"], serveErrors(), 5),
     platforms: () => platformTable(read<Readonly<Record<string, Tried>>>("prebuilt")),

@@ -87,8 +87,7 @@ export async function readCheckpoint(directory: string): Promise<Map<string, Ten
 export async function readTensors(file: string): Promise<Map<string, Tensor>> {
   const handle = await openFile(file);
   try {
-    const stamp = await stampOf(handle);
-    const size = (await handle.stat()).size;
+    const { stamp, size } = await identify(handle);
     if (size < 8) invalid(file, `it has ${size} bytes, and the header alone takes more`);
     const first = await readExactly(handle, file, 0, 8);
     const length = Number(new DataView(first.buffer).getBigUint64(0, true));
@@ -127,14 +126,16 @@ export async function* floats(tensor: Tensor): AsyncGenerator<Float32Array<Array
   }
 }
 
-/** What a file is told from another one by, and from itself after it was written to. */
-async function stampOf(handle: OpenFile): Promise<string> {
+/** A file's size, and what it is told from another one by, and from itself after it was written to. */
+async function identify(handle: OpenFile): Promise<{ readonly stamp: string; readonly size: number }> {
   const { dev, ino, size, mtimeNs } = await handle.stat({ bigint: true });
-  return `${dev}:${ino}:${size}:${mtimeNs}`;
+  return { stamp: `${dev}:${ino}:${size}:${mtimeNs}`, size: Number(size) };
 }
 
 async function checkStamp(handle: OpenFile, { file, stamp }: Tensor): Promise<void> {
-  if (await stampOf(handle) !== stamp) invalid(file, "it was changed while it was converted: convert it again");
+  if ((await identify(handle)).stamp !== stamp) {
+    invalid(file, "it was changed while it was converted: convert it again");
+  }
 }
 
 /**

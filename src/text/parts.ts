@@ -8,6 +8,7 @@
  */
 import type { Model } from "../../ffi/mod.ts";
 import { forEachInSlices, type Items, pause, sliceIsOver } from "../slices.ts";
+import { WORDS } from "./normalizer.ts";
 
 /** Finds where a text may be cut; undefined where a model's texts may not be, at that side. */
 export type Boundary = (side: Bound["side"]) => Promise<RegExp | undefined>;
@@ -27,14 +28,12 @@ const WINDOW = 256 * 1024; // characters in which a place to cut is looked for; 
 const SPARE = 64; // tokens between those that are kept and the cut
 const AT_ONCE = 4096; // pieces that are looked at; some milliseconds
 
-// White space that all WordPiece tokenizers take for such.
-const SPACE = /[^\S\v\f\ufeff]/u;
 const BETWEEN_WORDS = /(?<=\p{L}) (?=\p{L})/u;
 
 /** Where the texts of a model may be cut. Its vocabulary is looked through when the first long text comes. */
 export function boundaryOf(model: Pick<Model, "meta" | "numbers" | "pieces">): Boundary {
   const kind = model.meta("tokenizer.ggml.model");
-  if (kind === "bert") return () => Promise.resolve(SPACE);
+  if (kind === "bert") return () => Promise.resolve(WORDS);
   let endsAtWords: Promise<boolean> | undefined;
   return async (side) => {
     // SentencePiece may put a space before a text, and so before its end, too.

@@ -59,6 +59,40 @@ for (
 }
 
 test(
+  "tokenizeList() cuts a text of ideographs without a space for BERT, with the tokens of the whole",
+  { skip },
+  async () => {
+    const { pool, model } = await loadEngine(pathOf("bert_mean"), { onLog: () => {} });
+    const draw = randomIntegers(3);
+    const letters = [
+      "中",
+      "文",
+      "龍",
+      "a",
+      "word",
+      "e\u0301",
+      "。",
+      "🀄",
+      "\u{20000}",
+      "かな",
+      "\u0301",
+      "x".repeat(99),
+    ];
+    const texts = [Array.from({ length: 60_000 }, () => letters[draw(0, letters.length - 1)]!).join("")];
+    const whole = await tokenizeList(pool, texts, "add", undefined);
+    for (const side of ["end", "start"] as const) {
+      const parts = await tokenizeList(pool, texts, "add", undefined, boundOf(LIMIT, side));
+      assertEquals(parts.isPart(0), true);
+      const [all, some] = [whole, parts].map((
+        lists,
+      ) => [...fitTokens(() => "text", lists.at(0), LIMIT, side, model.numbers).ids]);
+      assertEquals(some, all, side);
+    }
+    await pool.close();
+  },
+);
+
+test(
   "tokenizeList() looks further where a part has too few tokens, and takes a text without words whole",
   { skip },
   async () => {
