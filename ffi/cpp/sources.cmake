@@ -73,6 +73,7 @@ set(SAUR_KERNELS
   kernels/inl/panels-inl.h
   kernels/inl/products-inl.h
   kernels/inl/rows-inl.h
+  kernels/inl/sight-inl.h
   kernels/inl/softmax-inl.h
   kernels/inl/vector-inl.h)
 

@@ -28,7 +28,7 @@ class Scratch {
     ~Scratch();
     Scratch(const Scratch &) = delete;
 
-    enum Use { ACTIVATIONS, SCALES, PANEL, PANEL_SCALES, RANGES, KEYS, VALUES, SCORES, COUNT };
+    enum Use { ACTIVATIONS, SCALES, PANEL, PANEL_SCALES, RANGES, PLACES, MASK, KEYS, VALUES, SCORES, COUNT };
     // At least so many bytes, on a cache line's boundary; what was in them is there unless they are more than before.
     // Throws std::bad_alloc.
     void * get(Use use, size_t bytes);

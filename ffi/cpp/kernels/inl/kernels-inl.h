@@ -8,6 +8,8 @@
 #pragma once
 #include "kernels/inl/mask-inl.h"
 
+#include "kernels/inl/sight-inl.h"
+
 #include "kernels/inl/attention-inl.h"
 
 #include "kernels/inl/softmax-inl.h"
