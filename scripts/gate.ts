@@ -35,17 +35,6 @@ const BUN_TIMEOUT = "--timeout=1800000"; // ms a test: the soak of `slow` takes 
 const DOCUMENTED = ["src", "ffi", "build"];
 /** Tests of speed: nothing may run beside them. Those that only bound a time leave room for a neighbour. */
 const TIMED = ["tests/src/pace_test.ts"];
-/** Tests that are larger with LLAMASAUR_SLOW=1. */
-const SLOW = [
-  "tests/src/pace_test.ts",
-  "tests/cli/jobs/survive_test.ts",
-  "tests/cli/jobs/growth_test.ts",
-  "tests/cli/serve/hostile_test.ts",
-  "tests/cli/serve/python_test.ts",
-  "tests/runtime/command_line_package_test.ts",
-  "tests/cli/serve/soak_test.ts",
-];
-
 /** Steps that take long enough to be announced. */
 const LONG = /^(deno|bun) test|^torture/;
 let minutes = 20; // a step that takes longer hangs
@@ -87,10 +76,11 @@ function gate(reports: string, examples: boolean): Step[][] {
 /** What takes longer than the gate may: the tests in their full size, the torture with every case. */
 function slow(reports: string): Step[][] {
   process.env["LLAMASAUR_SLOW"] = "1";
+  const larger = testFiles().filter((file) => readFileSync(file, "utf8").includes("/support/slow.ts"));
   return [
     [{ name: "library", run: library }],
-    [denoTests("deno test, full size", reports, SLOW)],
-    [bunTests("bun test, full size", reports, SLOW)],
+    [denoTests("deno test, full size", reports, larger)],
+    [bunTests("bun test, full size", reports, larger)],
     [counted("torture", "shown", "deno", "run", "-A", "tests/torture/mod.ts")],
   ];
 }
