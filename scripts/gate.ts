@@ -76,7 +76,7 @@ function gate(reports: string, examples: boolean): Step[][] {
 /** What takes longer than the gate may: the tests in their full size, the torture with every case. */
 function slow(reports: string): Step[][] {
   process.env["LLAMASAUR_SLOW"] = "1";
-  const larger = testFiles().filter((file) => readFileSync(file, "utf8").includes("/support/slow.ts"));
+  const larger = testFiles().filter((file) => /support\/(slow|python)\.ts"/.test(readFileSync(file, "utf8")));
   return [
     [{ name: "library", run: library }],
     [denoTests("deno test, full size", reports, larger)],
