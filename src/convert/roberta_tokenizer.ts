@@ -89,14 +89,13 @@ export async function readRobertaTokenizer(
   const { tokens, kinds } = listed(json, size, ids, added, !unigram);
   if (unigram) kinds[ids.get(special.unk_token) ?? model.count("unk_id")] = UNKNOWN;
 
-  const named = namedIds(KEYS, (key) => ids.get(special[`${key}_token`]));
   return [
     ...written.kind,
     ["tokenizer.ggml.tokens", { strings: tokens }],
     ...(scores ? [["tokenizer.ggml.scores", { f32s: tokens.map((_, id) => scores[id] ?? NEVER) }] as const] : []),
     ["tokenizer.ggml.token_type", { i32s: kinds }],
     ...written.more,
-    ...named,
+    ...specialIds(ids, cls, sep, special),
     ["tokenizer.ggml.add_bos_token", { bool: true }],
     ["tokenizer.ggml.add_eos_token", { bool: true }],
     ["tokenizer.ggml.add_sep_token", { bool: true }],
@@ -125,7 +124,6 @@ export async function readModernBertTokenizer(directory: string, size: number): 
   for (const token of [cls, sep]) if (!ids.has(token)) model.invalid(`token "${token}" is missing`);
   for (const token of Object.values(special)) if (ids.has(token)) added.set(token, true);
   const { tokens, kinds } = listed(json, size, ids, added, true);
-  const texts = { bos: cls, eos: sep, unk: special.unk_token, sep, pad: special.pad_token, mask: special.mask_token };
   return [
     ["tokenizer.ggml.add_bos_token", { bool: true }],
     ["tokenizer.ggml.add_eos_token", { bool: true }],
@@ -134,7 +132,7 @@ export async function readModernBertTokenizer(directory: string, size: number): 
     ["tokenizer.ggml.tokens", { strings: tokens }],
     ["tokenizer.ggml.token_type", { i32s: kinds }],
     ...more,
-    ...namedIds(KEYS, (key) => ids.get(texts[key])),
+    ...specialIds(ids, cls, sep, special),
   ];
 }
 
@@ -169,14 +167,22 @@ function listed(
   return { tokens, kinds };
 }
 
-/** The keys of special tokens, of those that the vocabulary has. */
-function namedIds<Key extends string>(
-  names: Readonly<Record<Key, string>>,
-  idOf: (key: Key) => number | undefined,
+/**
+ * The keys of special tokens, of those that the vocabulary has. What goes around a text is told by the template, as for Hugging
+ * Face's fast tokenizers, whatever tokenizer_config.json names.
+ */
+function specialIds(
+  ids: ReadonlyMap<string, number>,
+  cls: string,
+  sep: string,
+  { unk_token: unk, pad_token: pad, mask_token: mask }: Readonly<
+    Record<"unk_token" | "pad_token" | "mask_token", string>
+  >,
 ): [string, GgufValue][] {
-  return (Object.entries(names) as [Key, string][]).flatMap(([key, name]): [string, GgufValue][] => {
-    const id = idOf(key);
-    return id === undefined ? [] : [[`tokenizer.ggml.${name}_token_id`, { u32: id }]];
+  const texts = { bos: cls, eos: sep, unk, sep, pad, mask };
+  return (Object.keys(KEYS) as (keyof typeof KEYS)[]).flatMap((key): [string, GgufValue][] => {
+    const id = ids.get(texts[key]);
+    return id === undefined ? [] : [[`tokenizer.ggml.${KEYS[key]}_token_id`, { u32: id }]];
   });
 }
 

@@ -36,6 +36,19 @@ test("readRobertaTokenizer() gives ids and types as Python has them, and unused 
   }
 });
 
+test("readRobertaTokenizer() takes the tokens around a text from the template when tokenizer_config.json names others", async () => {
+  for (const [name, size] of Object.entries(SIZES)) {
+    const expected = await read(fixture(name), size);
+    for (const other of ["", "<mask>", "no token"]) {
+      await inDirectory(async (directory) => {
+        const copy = copyCheckpoint(name, directory);
+        editJson(join(copy, "tokenizer_config.json"), { bos_token: other, eos_token: other, sep_token: other });
+        assertEquals(await read(copy, size), expected);
+      });
+    }
+  }
+});
+
 test("readRobertaTokenizer() gives XLM-R's real vocabulary as llama.cpp has it", {
   skip: vocabulariesMissing,
   timeout: 120_000,
