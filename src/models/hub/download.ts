@@ -172,18 +172,19 @@ async function store(
   // Python's locks and unfinished files have other names, so that neither waits for the other or spoils its work.
   const lock = join(cache, ".locks", basename(folder), `${etag}.llamasaur`);
   await makeFolder(dirname(lock));
-  await withLock(lock, async (signal) => {
-    if (await exists(path)) return;
-    if (await isLink(path) === false) cannot("write", path, "it is a directory, a pipe or a device; move it away");
-    if (!await exists(blob)) {
-      const incomplete = `${blob}.llamasaur.incomplete`;
-      const url = fileUrl(hub, file, commit); // the commit's, since the branch may move meanwhile
-      const onBytes = (done: number) => watch.onProgress?.({ file: basename(file.path), done, total: size });
-      await transfer(hub, { file, url, size, digest: etag, path: incomplete }, { signal, onBytes });
-      await writing(blob, () => rename(incomplete, blob));
-    }
-    await link(blob, path);
-  }, { signal: watch.signal });
+  await writing(lock, () =>
+    withLock(lock, async (signal) => {
+      if (await exists(path)) return;
+      if (await isLink(path) === false) cannot("write", path, "it is a directory, a pipe or a device; move it away");
+      if (!await exists(blob)) {
+        const incomplete = `${blob}.llamasaur.incomplete`;
+        const url = fileUrl(hub, file, commit); // the commit's, since the branch may move meanwhile
+        const onBytes = (done: number) => watch.onProgress?.({ file: basename(file.path), done, total: size });
+        await transfer(hub, { file, url, size, digest: etag, path: incomplete }, { signal, onBytes });
+        await writing(blob, () => rename(incomplete, blob));
+      }
+      await link(blob, path);
+    }, { signal: watch.signal }));
 }
 
 /** Makes the snapshot's file a link to the bytes; where links cannot be made, it gets the bytes themselves. */
