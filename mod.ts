@@ -20,6 +20,7 @@ export type { Ranked } from "./src/rerank.ts";
 export type { LabelScore } from "./src/scores.ts";
 export type { Activity } from "./src/pool/pool.ts";
 export type { MemoryEstimate, MemoryInfo } from "./src/pool/memory.ts";
+export type { FastestWeights } from "./src/engine/fastest.ts";
 export type { Exactness, LlamaInfo, Reranker } from "./src/engine/info.ts";
 export type {
   EmbedOptions,

@@ -1,5 +1,6 @@
 /** Describes the native library: where it is, what it was made for, and what it computes on. */
 import { abi, type Device, devices, features, find, kernels, LLAMA_VERSION } from "../ffi/mod.ts";
+import { type FastestWeights, fastestWeights } from "./engine/fastest.ts";
 import { checkDevicesOptions } from "./options.ts";
 
 /** The native library that is used on this machine. */
@@ -18,6 +19,8 @@ export interface LibraryInfo {
   readonly processor: readonly string[];
   /** What is computed by this package's own kernels on this processor. */
   readonly kernels: readonly string[];
+  /** The type of weights, as `quantize` names it, that they compute fastest on this processor; undefined without them. */
+  readonly fastestWeights: FastestWeights | undefined;
   /** What it computes on, with free memory. */
   readonly devices: readonly Device[];
 }
@@ -44,6 +47,7 @@ export async function describeLibrary(
 ): Promise<LibraryInfo> {
   const { native, tried } = await find(checkDevicesOptions(options).library);
   const { compiled, processor } = features(native);
+  const own = kernels(native);
   return {
     path: native.path,
     tried,
@@ -51,7 +55,8 @@ export async function describeLibrary(
     abi: abi(),
     compiledFor: compiled,
     processor,
-    kernels: kernels(native),
+    kernels: own,
+    fastestWeights: fastestWeights(own, processor),
     devices: devices(native),
   };
 }

@@ -24,12 +24,14 @@ export async function library(path: string | undefined): Promise<readonly [Findi
   }
 }
 
-function found({ path, tried, llamaVersion, abi, compiledFor, processor, kernels }: LibraryInfo): Finding {
+function found(info: LibraryInfo): Finding {
+  const { path, tried, llamaVersion, abi, compiledFor, processor, kernels, fastestWeights } = info;
   const more = [
     ...tried.map((line) => `looked at before: ${line}`),
     `compiled for: ${compiledFor.join(", ") || "any processor of this kind"}`,
     ...processor.length > 0 ? [`the processor has: ${processor.join(", ")}`] : [],
     `kernels: ${kernels.join(", ") || "none for this processor: llama.cpp's own are used"}`,
+    ...fastestWeights ? [`weights that it computes fastest: ${fastestWeights}`] : [],
   ];
   const message = `${shown(path)}, llama.cpp ${llamaVersion}`;
   return {
@@ -37,7 +39,16 @@ function found({ path, tried, llamaVersion, abi, compiledFor, processor, kernels
     state: "ok",
     message,
     more,
-    details: { path, tried, llamaVersion, abi, compiledFor, processor, kernels },
+    details: {
+      path,
+      tried,
+      llamaVersion,
+      abi,
+      compiledFor,
+      processor,
+      kernels,
+      fastestWeights: fastestWeights ?? null,
+    },
   };
 }
 

@@ -54,7 +54,7 @@ async function run({ args: [named], options }: Given<BenchOptions>, session: Ses
   const measured = await lists(llama, milliseconds * TEXTS_PART, ranks, session);
   const query = await queries(llama, milliseconds * (1 - TEXTS_PART), ranks, session);
   session.clear(true);
-  const { info: { architecture, quantization, dimensions, device } } = llama;
+  const { info: { architecture, quantization, dimensions, device, fastestWeights } } = llama;
   const unit = ranks ? "pairs" : "texts";
   const peakMemory = await peak();
   const runtime = "Deno" in globalThis ? `Deno ${process.versions["deno"]}` : `Bun ${process.versions["bun"]}`;
@@ -73,6 +73,7 @@ async function run({ args: [named], options }: Given<BenchOptions>, session: Ses
       type: quantization,
       dimensions,
       device,
+      fastestWeights: fastestWeights ?? null,
       ...rates,
       ...times,
       peakMemory,
@@ -87,8 +88,15 @@ async function run({ args: [named], options }: Given<BenchOptions>, session: Ses
     ["query", `${query.median.toFixed(1)} ms (median; 95 % below ${query.most.toFixed(1)} ms)`],
     ["load", `${loadMilliseconds.toFixed(0)} ms`],
     ["memory", `${size(peakMemory)} at the peak`],
+    ...fastestWeights ? [["weights", weights(quantization, fastestWeights)] as const] : [],
   ]));
   await session.write(`\n${share}\n`);
+}
+
+/** The type of the model's weights, and another that would be faster here. */
+function weights(type: string, fastest: string): string {
+  if (type.toLowerCase() === fastest) return `${type}, which this processor computes fastest`;
+  return `${type}; this processor computes ${fastest} fastest: \`llamasaur convert\` makes it of a checkpoint, \`quantize\` of f32`;
 }
 
 /** Texts that differ, the same on every machine. */

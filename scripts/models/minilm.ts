@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { convert, quantize } from "../../convert.ts";
+import { describeLibrary } from "../../mod.ts";
 import { LLAMA_VERSION } from "../../ffi/version.ts";
 import { getFolder } from "../../packages/fetch.ts";
 import { getFile } from "../../src/models/hub/download.ts";
@@ -54,6 +55,8 @@ export async function getMinilm(folder: string, hub: Hub, say: (line: string) =>
     }
     await place(out, folder);
   }
+  const { fastestWeights } = await describeLibrary();
+  if (fastestWeights) say(`this processor computes ${fastestWeights} fastest: all-minilm-l6-v2-${fastestWeights}.gguf`);
 }
 
 /** Names what the files are made of: the checkpoint, the converter and the quantiser. */

@@ -2,6 +2,7 @@
 import type { Model } from "../../ffi/mod.ts";
 import type { MemoryInfo } from "../pool/memory.ts";
 import type { Pooling } from "../options.ts";
+import type { FastestWeights } from "./fastest.ts";
 
 /** How `rerank` scores: by a classification head, by the logits of two answers of a causal model, or by cosine. */
 export type Reranker = "cross-encoder" | "yes-no" | "cosine";
@@ -54,6 +55,11 @@ export interface LlamaInfo {
   /** What is computed by this package's own kernels where a model needs it; empty: all is llama.cpp's. */
   readonly kernels: readonly string[];
   /**
+   * The type of weights, as `quantize` names it, that this processor computes fastest with these options, whatever type this
+   * model has; undefined where llama.cpp computes, such as on a GPU. Source: the table of docs/speed.md.
+   */
+  readonly fastestWeights: FastestWeights | undefined;
+  /**
    * How `rerank` scores: by the file's classification head (`"cross-encoder"`), by how likely a causal model finds the
    * answers "yes" and "no" (`"yes-no"`), or by the cosine of two vectors.
    */
@@ -79,6 +85,7 @@ export type Decided = Pick<
   | "memory"
   | "device"
   | "kernels"
+  | "fastestWeights"
   | "reranker"
   | "exactness"
   | "prompts"

@@ -4,6 +4,7 @@ import {
   buildCommand,
   cores,
   devices,
+  features,
   kernels,
   Lane,
   LLAMA_VERSION,
@@ -21,6 +22,7 @@ import { Pool } from "../pool/pool.ts";
 import { normalizerOf } from "../text/normalizer.ts";
 import { boundaryOf } from "../text/parts.ts";
 import { decide, type Decision, mayUseKernels } from "./decide.ts";
+import { fastestWeights } from "./fastest.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { describe, type LlamaInfo } from "./info.ts";
 import { Warnings } from "../warnings.ts";
@@ -124,6 +126,7 @@ async function start(
     memory: memory.info,
     device: gpu ? devices(native)[model.numbers.device]!.name : "CPU",
     kernels: Object.freeze([...decision.kernels]),
+    fastestWeights: fastestWeights(decision.kernels, features(native).processor),
     reranker,
     exactness,
     prompts,

@@ -13,7 +13,7 @@ test("llamasaur bench tells rates, times and memory, and prints a line to share"
   assertEquals([code, stderr], [0, ""]);
   assertMatch(
     stdout,
-    /^texts +\d[\d,]* a second, .*\nquery +\S+ ms .*\nload +\d+ ms\nmemory +\S+ MB at the peak\n\nllamasaur .*\n$/,
+    /^texts +\d[\d,]* a second, .*\nquery +\S+ ms .*\nload +\d+ ms\nmemory +\S+ MB at the peak\n(weights +Q8_0.* fastest.*\n)?\nllamasaur .*\n$/,
   );
   const about = JSON.parse((await runProgram(["bench", RERANKER, "--seconds", "1", "--json"])).stdout);
   assertEquals([about.unit, about.architecture, about.dimensions], ["pairs", "bert", 32]);

@@ -77,6 +77,9 @@ test("llamasaur doctor finds all well, and tells of everything", { skip }, async
         "looked at before: ",
         "compiled for: ",
         "kernels: ",
+        ...detail("library").fastestWeights
+          ? [`weights that it computes fastest: ${detail("library").fastestWeights}`]
+          : [],
         "backends CPU",
         " free",
         "exact: yes",
