@@ -15,6 +15,7 @@ import {
   findTable,
   isUnique,
   type Right,
+  rightInDatabase,
   type Table,
   vectorType,
 } from "./catalogue.ts";
@@ -163,16 +164,12 @@ async function checkKey(db: Db, source: Table, key: readonly Column[]): Promise<
 
 /** The rights of planning: to read the source, to make what is not there, to write what is. */
 async function rightsFor(db: Db, source: Table, target: Target): Promise<Right[]> {
-  const [{ database } = {}] = await rowsOf<{ database: string }>(
-    db,
-    "select quote_ident(current_database()) as database",
-  );
   const made = await isMade(db);
   return [
     { kind: "schema", on: name(source.schema), to: "usage" },
     { kind: "table", on: source.sql, to: "select" },
     ...(target.table ? readAndWrite(target.sql) : [{ kind: "schema", on: name(target.schema), to: "create" } as const]),
-    ...(made ? ownRights() : [{ kind: "database", on: database!, to: "create" } as const]),
+    ...(made ? ownRights() : [await rightInDatabase(db, "create")]),
   ];
 }
 

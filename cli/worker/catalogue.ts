@@ -126,6 +126,12 @@ export function checkSize(dimensions: number, type: VectorType["word"]): void {
   );
 }
 
+/** The right to do something in this database. */
+export async function rightInDatabase(db: Db, to: string): Promise<Right> {
+  const [found] = await rowsOf<{ on: string }>(db, `select quote_ident(current_database()) as "on"`);
+  return { kind: "database", on: found!.on, to };
+}
+
 /** A right that is needed. */
 export interface Right {
   readonly kind: "table" | "schema" | "database" | "all tables in schema";

@@ -1,7 +1,16 @@
 /** Knows which generations a worker's models are for, and which of them has a job that is ready. */
 import type { Llama } from "@llamasaur/llamasaur";
 import { UsageError } from "../failure.ts";
-import { checkRights, checkSize, columnOf, columnsOf, findTable, type Table, vectorType } from "./catalogue.ts";
+import {
+  checkRights,
+  checkSize,
+  columnOf,
+  columnsOf,
+  findTable,
+  rightInDatabase,
+  type Table,
+  vectorType,
+} from "./catalogue.ts";
 import { type Db, name, rowsOf } from "./database.ts";
 import { type Generation, generations } from "./generation.ts";
 import { checkTarget, isMade, ownRights, QUEUE_SCHEMA, readAndWrite } from "./schema.ts";
@@ -96,6 +105,7 @@ async function check(db: Db, generation: Generation): Promise<void> {
     { kind: "table", on: source, to: "select" },
     { kind: "schema", on: name(to.schema), to: "usage" },
     ...readAndWrite(target),
+    await rightInDatabase(db, "temporary"),
   ]);
 }
 

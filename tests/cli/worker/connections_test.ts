@@ -1,12 +1,31 @@
 // Connections that the server cuts at any moment: every call settles, and what comes next goes through.
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
-import { Database, isAway, parseList, rowsOf } from "../../../cli/worker/database.ts";
+import { BinaryRows } from "../../../cli/worker/copy.ts";
+import { Database, isAway, parseList, rowsOf, type Transaction } from "../../../cli/worker/database.ts";
 import { randomIntegers } from "../../support/random.ts";
 import { Bench, skip } from "../../support/worker.ts";
 
 const CALLS = 600;
 const PATIENCE = 20_000; // ms: far beyond what any of these statements takes
+
+/** Rows of one text each, for a COPY. */
+function textsOf(count: number): Uint8Array {
+  const binary = new BinaryRows(0);
+  for (let i = 0; i < count; i++) {
+    binary.row(1);
+    binary.text("é".repeat(i));
+  }
+  return binary.end();
+}
+
+/** Copies rows into a table of the transaction, and counts them. */
+async function copied(tx: Transaction, rows: Uint8Array): Promise<number> {
+  await rowsOf(tx, "create temporary table arrived (t text) on commit drop");
+  await tx.copy("copy pg_temp.arrived from stdin (format binary)", rows);
+  const [found] = await rowsOf<{ count: number }>(tx, "select count(*) from arrived where t = repeat('é', length(t))");
+  return found!.count;
+}
 
 /** A call of each kind; it throws where its answer is wrong. */
 function calls(database: Database): readonly ((i: number) => Promise<void>)[] {
@@ -24,6 +43,7 @@ function calls(database: Database): readonly ((i: number) => Promise<void>)[] {
       assertEquals(await database.snapshot((tx) => rowsOf(tx, "select $1::text as t", "x".repeat(i * 3))), [
         { t: "x".repeat(i * 3) },
       ]),
+    async (i) => assertEquals(await database.transaction((tx) => copied(tx, textsOf(1 + i))), 1 + i),
   ];
 }
 
@@ -68,6 +88,26 @@ test("Database settles every call while its connections are cut, and goes on wit
   const one = (): Promise<unknown> => rowsOf(database, "select 1 as one");
   assertEquals(await one().catch(one).catch(one).catch(one), [{ one: 1 }]); // each of the three may have been cut just now
   await Promise.all([database.close(), killer.close()]);
+});
+
+test("copy() tells what the server refuses, before and behind the last byte, and the connection goes on", {
+  skip,
+}, async () => {
+  await using bench = await Bench.make(1);
+  const database = Database.open(bench.base.url, 1);
+  try {
+    const code = (bytes: Uint8Array): Promise<unknown> =>
+      database.transaction((tx) => copied(tx, bytes)).catch((error) => error.code);
+    const good = textsOf(40);
+    const long = textsOf(2000); // more than a socket takes at once: the server refuses it meanwhile
+    const wrong = (bytes: Uint8Array): Uint8Array => bytes.map((byte, i) => i === 20 ? byte + 1 : byte); // two columns
+    assertEquals([await code(wrong(good)), await code(wrong(long))], ["22P04", "22P04"]);
+    assertEquals(await code(good.subarray(0, good.length - 2)), 40); // no last word: COPY's end is enough
+    assertEquals(await code(good.subarray(0, good.length - 3)), "22P04"); // the server knows that at the end alone
+    assertEquals([await code(good), await code(long)], [40, 2000]);
+  } finally {
+    await database.close();
+  }
 });
 
 test("parseList() reads a list as the server writes it, whatever is in it", { skip }, async () => {

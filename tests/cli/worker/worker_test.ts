@@ -346,6 +346,10 @@ test(
     await bench.backfill();
     const role = `r${crypto.randomUUID().slice(0, 8)}`;
     await base.rows(`create role ${role} login password 'secret'`);
+    await base.rows(`revoke all on database ${await base.value("select quote_ident(current_database())")} from public`);
+    await base.rows(
+      `grant connect on database ${await base.value("select quote_ident(current_database())")} to ${role}`,
+    );
     try {
       const url = base.url.replace(/\/\/[^@]*@/, `//${role}:secret@`);
       const run = () => bench.run("worker", ["--database", url, "--model", bench.model, "--stop-when-empty"]);
