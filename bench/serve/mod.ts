@@ -2,6 +2,7 @@
 //   --seconds N         of a cell (default: 3)
 //   --rounds N          each takes every contender once, in turn (default: 3)
 //   --contenders LIST   of Deno, Bun and llama-server (default: all that can be had)
+//   --cells LIST        names of cells, or the beginnings of names (default: all)
 //   --smoke             one second a cell, one round, one setting of llama-server
 //   --write             keeps the figures in bench/results/serve.json and serve-targets.json, for `deno task docs`
 // Servers and load are on the same machine and share its cores. hey (Debian's) asks where all requests are alike, a client of
@@ -36,6 +37,7 @@ const { values } = parseArgs({
     seconds: { type: "string" },
     rounds: { type: "string" },
     contenders: { type: "string", default: "Deno,Bun,llama-server" },
+    cells: { type: "string" },
     smoke: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
   },
@@ -43,6 +45,7 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds ?? (values.smoke ? 1 : 3));
 const rounds = Number(values.rounds ?? (values.smoke ? 1 : 3));
 const names = values.contenders.split(",");
+const cells = CELLS.filter(({ name }) => values.cells?.split(",").some((begin) => name.startsWith(begin)) ?? true);
 const say = (line: string): void => console.error(line);
 
 const scratch = mkdtempSync(join(tmpdir(), "llamasaur-serve-bench-"));
@@ -171,7 +174,7 @@ try {
   await using stack = new AsyncDisposableStack();
   const all = await contenders(stack);
   for (let round = -1; round < rounds; round++) {
-    for (const cell of CELLS) {
+    for (const cell of cells) {
       if (round < 0 && cell !== WIDEST && cell.kind !== "rerank") continue; // the first round warms
       for (const { name, setting, run } of all) {
         const sample = await run(cell);

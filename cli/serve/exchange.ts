@@ -1,5 +1,6 @@
 /** Follows one request: its limits, its end when the client goes, and what is told of it in headers, metrics and the log. */
 import type { Llama, Progress, Truncate } from "@llamasaur/llamasaur";
+import type { Asked } from "./asked.ts";
 import { type Family, Problem } from "./problem.ts";
 import type { Ticket } from "./queue.ts";
 import type { ServedModel } from "./served_model.ts";
@@ -34,7 +35,7 @@ export class Gone extends Error {
 
 /** A request and its answer. */
 export class Exchange {
-  readonly request: Request;
+  readonly asked: Asked;
   readonly route: string;
   /** Whose body an error has; a body may choose another one. */
   family: Family;
@@ -54,8 +55,8 @@ export class Exchange {
   readonly #limits: Limits;
   readonly #stop = new AbortController();
 
-  constructor(request: Request, route: string, family: Family, limits: Limits) {
-    this.request = request;
+  constructor(asked: Asked, route: string, family: Family, limits: Limits) {
+    this.asked = asked;
     this.route = route;
     this.family = family;
     this.#limits = limits;
@@ -96,18 +97,23 @@ export class Exchange {
   async use<T>(model: ServedModel, work: (llama: Llama) => Promise<T>): Promise<T> {
     const start = performance.now();
     const { signal } = this.#stop;
-    const begun = Promise.withResolvers<void>();
-    signal.addEventListener("abort", () => begun.resolve(), { once: true });
     const ignore = this.#listen();
     try {
+      signal.throwIfAborted();
+      let begin = (): void => {};
       const done = model.use((llama) => {
         this.loading = performance.now() - start;
-        begun.resolve();
+        begin();
         return work(llama);
       });
-      done.catch(() => begun.resolve()); // it is awaited below, but where nobody waits for the load any more
-      await begun.promise;
-      signal.throwIfAborted();
+      if (model.loaded === undefined) {
+        await new Promise<void>((resolve) => {
+          begin = resolve;
+          signal.addEventListener("abort", () => resolve(), { once: true });
+          done.catch(() => resolve()); // it is awaited below, but where nobody waits for the load any more
+        });
+        signal.throwIfAborted();
+      }
       return await done;
     } catch (error) {
       this.cancelled = signal.aborted;
@@ -144,22 +150,19 @@ export class Exchange {
 
   /** Stops the work when it is time to; gives what ends the listening. */
   #listen(): () => void {
-    // Deno.serve aborts this signal once the request was answered, too: from then on nothing listens to it.
-    const client = this.request.signal;
     const { end, timeout } = this.#limits;
     const stop = this.#stop;
-    const gone = (): void => stop.abort(new Gone("the client has gone"));
     const over = (): void => stop.abort(new Problem("unavailable", "Cannot answer: the server is closing"));
-    client.addEventListener("abort", gone, { once: true });
     end.addEventListener("abort", over, { once: true });
-    if (client.aborted) gone();
     if (end.aborted) over();
+    // Deno.serve tells of a client that has gone once the request was answered, too: from then on nothing listens.
+    const ignore = this.asked.onGone(() => stop.abort(new Gone("the client has gone")));
     const timer = timeout === undefined ? undefined : setTimeout(() => {
       stop.abort(new Problem("unavailable", `Cannot answer within ${timeout} ms (--timeout)`));
     }, timeout);
     return () => {
       clearTimeout(timer);
-      client.removeEventListener("abort", gone);
+      ignore();
       end.removeEventListener("abort", over);
     };
   }

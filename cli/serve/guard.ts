@@ -1,6 +1,8 @@
 /** Decides who may ask: by Host and Origin against DNS rebinding and foreign web pages, and by keys. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { quoted } from "../quote.ts";
+import { Answer } from "./answer.ts";
+import type { Asked } from "./asked.ts";
 import { Problem } from "./problem.ts";
 
 /** Who may ask. */
@@ -52,7 +54,7 @@ export class Guard {
    * @returns The headers that its answer gets.
    * @throws {Problem} `forbidden` or `unauthorized`.
    */
-  check(request: Request, path: string): Record<string, string> {
+  check(request: Asked, path: string): Record<string, string> {
     this.#checkHost(request);
     const headers = this.#checkOrigin(request);
     const open = OPEN.includes(path) || path === "/metrics" && this.#loopback;
@@ -66,7 +68,7 @@ export class Guard {
   }
 
   /** Answers a preflight; undefined if the request is none. */
-  preflight(request: Request): Response | undefined {
+  preflight(request: Asked): Answer | undefined {
     if (request.method !== "OPTIONS" || !request.headers.has("access-control-request-method")) return undefined;
     this.#checkHost(request);
     const headers: Record<string, string> = {
@@ -79,11 +81,11 @@ export class Guard {
     if (request.headers.get("access-control-request-private-network") === "true") {
       headers["access-control-allow-private-network"] = "true";
     }
-    return new Response(null, { status: 204, headers });
+    return new Answer(null, headers, 204);
   }
 
   /** What has no Host is no page's request: browsers always send it. */
-  #checkHost(request: Request): void {
+  #checkHost(request: Asked): void {
     if (!this.#loopback) return;
     const host = hostOf(request.headers.get("host") ?? "localhost");
     if (isLocal(host) || this.#hosts.has(host)) return;
@@ -94,7 +96,7 @@ export class Guard {
     );
   }
 
-  #checkOrigin(request: Request): Record<string, string> {
+  #checkOrigin(request: Asked): Record<string, string> {
     const origin = request.headers.get("origin");
     if (origin === null) return {};
     if (this.#accepts(origin)) {
@@ -112,7 +114,7 @@ export class Guard {
     return authority !== undefined && isLocal(hostOf(authority));
   }
 
-  #hasKey(request: Request): boolean {
+  #hasKey(request: Asked): boolean {
     const bearer = /^Bearer +(\S+)\s*$/i.exec(request.headers.get("authorization") ?? "")?.[1];
     // A client that has no key may send a word in its place; the one that was given stands in the other header then.
     const given = [bearer, request.headers.get("x-api-key")].filter((key) => typeof key === "string").map(digest);

@@ -1,5 +1,7 @@
 /** Makes the handler: guard, routes, limits, and one place where each request begins and ends. */
 import { randomUUID } from "node:crypto";
+import { Answer } from "./answer.ts";
+import { type Asked, askedOf } from "./asked.ts";
 import { type Body, readBody } from "./body.ts";
 import { Exchange, Gone, type Limits } from "./exchange.ts";
 import { Guard } from "./guard.ts";
@@ -10,7 +12,7 @@ import { addOllama } from "./ollama.ts";
 import { addOpenAI } from "./openai.ts";
 import { addOperations } from "./operations.ts";
 import { checkHandlerOptions, type HandlerOptions } from "./options.ts";
-import { familyOf, Problem, problemOf, problemResponse } from "./problem.ts";
+import { familyOf, Problem, problemAnswer, problemOf } from "./problem.ts";
 import { addRerank } from "./rerank.ts";
 import { Routes, type Run } from "./routes.ts";
 import { type ModelOptions, type Passes, ServedModel } from "./served_model.ts";
@@ -50,18 +52,24 @@ const MOST_TOKENS = 2_000_000;
  */
 export function createHandler(models: readonly ModelOptions[], options: HandlerOptions = {}): Handler {
   checkHandlerOptions(models, options);
-  const { names: _, ...handler } = handlerOf(models, options);
+  const { names: _, answer: __, ...handler } = handlerOf(models, options);
   return handler;
 }
 
-/** The handler, and the names that clients can choose: those with a prompt are there where it is known. */
-export function handlerOf(
-  models: readonly ModelOptions[],
-  options: HandlerOptions,
-): Handler & { names(): readonly string[] } {
+/** A handler as our own socket has it. */
+export interface OwnHandler extends Handler {
+  /** As `fetch`, without what a `Request` and a `Response` take. */
+  answer(asked: Asked): Promise<Answer>;
+  /** The names that clients can choose: those with a prompt are there where it is known. */
+  names(): readonly string[];
+}
+
+/** As {@linkcode createHandler}, of options that are checked. */
+export function handlerOf(models: readonly ModelOptions[], options: HandlerOptions): OwnHandler {
   const server = new Server(models, options);
   return {
-    fetch: (request) => server.fetch(request),
+    fetch: async (request) => (await server.answer(askedOf(request))).response(),
+    answer: (asked) => server.answer(asked),
     ready: () => server.ready(),
     drain: () => server.drain(),
     close: () => server.close(),
@@ -109,31 +117,27 @@ class Server {
     addOperations(this.#routes, this.#metrics, () => this.#isReady());
   }
 
-  async fetch(given: Request): Promise<Response> {
-    const url = urlOf(given);
+  async answer(asked: Asked): Promise<Answer> {
+    const url = URL.parse(asked.url, "http://localhost"); // without a Host it is a path alone
     const path = url?.pathname ?? "";
-    // On Bun a request without a Host has a path for its URL, which Hono cannot read.
-    const request = url === undefined || given.url.includes("://") ? given : new Request(url, given);
     let headers: Record<string, string> = {};
     try {
-      if (url === undefined) throw new Problem("invalid", "Cannot read the request: its Host and path make no URL");
-      const preflight = this.#guard.preflight(request);
+      if (url === null) throw new Problem("invalid", "Cannot read the request: its Host and path make no URL");
+      const preflight = this.#guard.preflight(asked);
       if (preflight) return preflight;
-      headers = this.#guard.check(request, path);
-      if (!this.#routes.methods(path).includes(request.method)) throw this.#unrouted(request.method, path);
+      headers = this.#guard.check(asked, path);
+      if (!this.#routes.methods(path).includes(asked.method)) throw this.#unrouted(asked.method, path);
     } catch (error) {
-      const problem = problemOf(error);
-      return withHeaders(problemResponse(problem, familyOf(path)), {
-        ...headers,
-        ...this.#refused(request, path, problem),
-      });
+      const refused = this.#refused(asked, path, problemOf(error));
+      return withHeaders(refused, headers);
     }
-    const answer = Promise.resolve(this.#routes.app.fetch(request));
-    this.#running.add(answer);
+    const running = this.#routes.answer(asked, url);
+    this.#running.add(running);
     try {
-      return withHeaders(await answer, headers);
+      const answer = withHeaders(await running, headers);
+      return asked.method === "HEAD" ? answer.head : answer;
     } finally {
-      this.#running.delete(answer);
+      this.#running.delete(running);
     }
   }
 
@@ -164,25 +168,25 @@ class Server {
   }
 
   /** Runs a request's route: the one place where requests end. */
-  readonly #run: Run = async (request, route, family, handle) => {
-    const exchange = new Exchange(request, route, family, this.#limits);
-    const id = requestId(request);
+  readonly #run: Run = async (asked, route, family, handle) => {
+    const exchange = new Exchange(asked, route, family, this.#limits);
+    const id = requestId(asked);
     const { maxBody, end } = this.#limits;
-    const read = (): Promise<Body> => readBody(request, maxBody, exchange.family === "ollama", end);
-    let response: Response;
+    const read = (): Promise<Body> => readBody(asked, maxBody, exchange.family === "ollama", end);
+    let answer: Answer;
     let failure: Problem | undefined;
     try {
-      response = await handle(exchange, read);
+      answer = await handle(exchange, read);
     } catch (error) {
       // Nobody reads the answer to a client that has gone: 499 is what nginx logs.
       const gone = error instanceof Gone;
       failure = gone ? new Problem("unavailable", "the client has gone") : problemOf(error);
       if (failure.kind === "internal") this.#onLog?.({ event: "error", id, route, message: shortly(error) });
-      response = gone ? new Response(null, { status: 499 }) : problemResponse(failure, exchange.family);
+      answer = gone ? new Answer(null, {}, 499) : problemAnswer(failure, exchange.family);
     }
-    this.#metrics.ended(exchange, response.status);
-    if (!QUIET.includes(route)) this.#onLog?.(entryOf(exchange, id, response.status, failure?.kind));
-    return withHeaders(response, { "x-request-id": id });
+    this.#metrics.ended(exchange, answer.status);
+    if (!QUIET.includes(route)) this.#onLog?.(entryOf(exchange, id, answer.status, failure?.kind));
+    return withHeaders(answer, { "x-request-id": id });
   };
 
   #unrouted(method: string, path: string): Problem {
@@ -193,39 +197,30 @@ class Server {
     return new Problem("not_found", "Cannot find this route: /openapi.json lists what there is");
   }
 
-  /** Counts and logs a request that reaches no route. */
-  #refused(request: Request, path: string, problem: Problem): Record<string, string> {
-    const id = requestId(request);
-    const route = this.#routes.methods(path).length > 0 ? path : "unknown";
-    const exchange = new Exchange(
-      request,
-      route.startsWith("/v1/models/") ? "/v1/models/{id}" : route,
-      familyOf(path),
-      this.#limits,
-    );
-    const { status } = problemResponse(problem, familyOf(path));
-    this.#metrics.ended(exchange, status);
-    this.#onLog?.(entryOf(exchange, id, status, problem.kind));
-    return { "x-request-id": id };
+  /** Counts, logs and answers a request that reaches no route. */
+  #refused(asked: Asked, path: string, problem: Problem): Answer {
+    const id = requestId(asked);
+    const known = this.#routes.methods(path).length > 0 ? path : "unknown";
+    const route = known.startsWith("/v1/models/") ? "/v1/models/{id}" : known;
+    const answer = problemAnswer(problem, familyOf(path));
+    const exchange = new Exchange(asked, route, familyOf(path), this.#limits);
+    this.#metrics.ended(exchange, answer.status);
+    this.#onLog?.(entryOf(exchange, id, answer.status, problem.kind));
+    return withHeaders(answer, { "x-request-id": id });
   }
-}
-
-/** The URL of a request; undefined where its Host or its path is none. */
-function urlOf({ url }: Request): URL | undefined {
-  return URL.canParse(url, "http://localhost") ? new URL(url, "http://localhost") : undefined;
 }
 
 const QUIET: readonly string[] = ["/healthz", "/readyz", "/metrics", "/health"];
 
 /** The request's own id, if it is one that a log can have, else a new one. */
-function requestId(request: Request): string {
-  const given = request.headers.get("x-request-id");
+function requestId({ headers }: Asked): string {
+  const given = headers.get("x-request-id");
   return given !== null && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
-function withHeaders(response: Response, headers: Record<string, string>): Response {
-  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
-  return response;
+function withHeaders(answer: Answer, headers: Record<string, string>): Answer {
+  Object.assign(answer.headers, headers);
+  return answer;
 }
 
 function shortly(error: unknown): string {

@@ -1,9 +1,13 @@
 /** Opens the socket on whichever runtime this is. */
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { Failure } from "../failure.ts";
 import { pause } from "../pause.ts";
+import { Answer } from "./answer.ts";
+import { type Asked, askedOf } from "./asked.ts";
+import { closing, cutOff, Pieces } from "./bytes.ts";
 
 /** A socket that listens. */
 export interface Listener {
@@ -14,7 +18,7 @@ export interface Listener {
   abort(): void;
 }
 
-type Fetch = (request: Request) => Promise<Response>;
+type Handle = (asked: Asked) => Promise<Answer | Response>;
 
 interface BunServer {
   readonly port: number;
@@ -39,22 +43,20 @@ function unbracketed(host: string): string {
 }
 
 /** Listens. */
-export async function listen(host: string, port: number, fetch: Fetch): Promise<Listener> {
+export async function listen(host: string, port: number, handle: Handle): Promise<Listener> {
   const { Bun } = globalThis as unknown as Runtime;
   try {
-    return Bun ? onBun(Bun, unbracketed(host), port, fetch) : await onNode(unbracketed(host), port, fetch);
+    return Bun ? onBun(Bun, unbracketed(host), port, handle) : await onNode(unbracketed(host), port, handle);
   } catch (error) {
     const { message } = error as Error;
     throw new Failure(`Cannot listen on ${host}:${port}: ${message}; choose another with --port`);
   }
 }
 
-function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: number, handle: Fetch): Listener {
-  // HTTP/1.0 needs no Host: Bun gives a path alone then.
-  const fetch: Fetch = async (request) => {
-    if (URL.canParse(request.url)) return await handle(request);
-    const url = URL.parse(request.url, "http://localhost");
-    return url ? await handle(new Request(url, request)) : new Response(null, { status: 400 });
+function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: number, handle: Handle): Listener {
+  const fetch = async (request: Request): Promise<Response> => {
+    const answer = await handle(askedOf(request));
+    return answer instanceof Response ? answer : answer.response();
   };
   // A text may take longer than the ten seconds after which Bun ends a silent connection.
   // Bun's own page for an error would show lines of this program.
@@ -68,12 +70,16 @@ function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: n
  * Listens by node:http, on Deno. `Deno.serve` of Deno 2.9.6 tells of a client that has gone only when the answer is written,
  * once a body did not come in one piece with the headers: 2,000 texts would be computed for nobody. Here it is 3 ms.
  */
-async function onNode(host: string, port: number, fetch: Fetch): Promise<Listener> {
+async function onNode(host: string, port: number, handle: Handle): Promise<Listener> {
   const connections = new Connections();
   const server = createServer((incoming, outgoing) => {
     connections.began(incoming.socket);
-    outgoing.once("close", () => connections.ended(incoming.socket));
-    void answer(incoming, outgoing, fetch);
+    const asked = new Incoming(incoming);
+    outgoing.once("close", () => {
+      connections.ended(incoming.socket);
+      if (!outgoing.writableFinished) asked.gone();
+    });
+    void answer(asked, incoming, outgoing, handle);
   });
   server.on("connection", (socket) => connections.opened(socket));
   server.requestTimeout = 0; // the handler's own limits hold
@@ -122,39 +128,40 @@ class Connections {
   }
 }
 
-async function answer(incoming: IncomingMessage, outgoing: ServerResponse, fetch: Fetch): Promise<void> {
-  const gone = new AbortController();
-  outgoing.on("close", () => {
-    if (!outgoing.writableFinished) gone.abort();
-  });
+async function answer(
+  asked: Asked,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  handle: Handle,
+): Promise<void> {
   try {
-    const response = await fetch(requestOf(incoming, gone.signal));
-    if (!incoming.complete) return await answerUnread(incoming, outgoing, response);
-    await send(response, outgoing, incoming.method === "HEAD");
+    const answer = await handle(asked);
+    const given = answer instanceof Response ? Answer.of(answer) : answer;
+    if (!incoming.complete) return await answerUnread(incoming, outgoing, given);
+    await send(given, outgoing);
   } catch {
-    // What no Request can be made of: a Host or a path that is no URL. The handler itself never rejects.
+    // A handler that is not ours may reject; ours never does.
     if (!outgoing.headersSent) outgoing.writeHead(400);
     outgoing.end();
   }
 }
 
 /** Writes an answer: one of a single piece with its length, a longer one as the client takes it. */
-async function send({ status, headers, body }: Response, outgoing: ServerResponse, isHead: boolean): Promise<void> {
-  const told = Object.fromEntries(headers);
-  if (body === null || isHead) {
-    outgoing.writeHead(status, told);
-    outgoing.end();
+async function send({ status, headers, body }: Answer, outgoing: ServerResponse): Promise<void> {
+  if (!(body instanceof ReadableStream)) {
+    outgoing.writeHead(status, body === null ? headers : { ...headers, "content-length": Buffer.byteLength(body) });
+    outgoing.end(body);
     return;
   }
-  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  const reader = body.getReader();
   let { value } = await reader.read();
   let next = await reader.read();
   if (next.done) {
-    outgoing.writeHead(status, { ...told, "content-length": value?.length ?? 0 });
+    outgoing.writeHead(status, { ...headers, "content-length": value?.length ?? 0 });
     outgoing.end(value);
     return;
   }
-  outgoing.writeHead(status, told);
+  outgoing.writeHead(status, headers);
   while (value !== undefined && !outgoing.destroyed) {
     if (!outgoing.write(value)) await drained(outgoing);
     ({ value } = next);
@@ -169,10 +176,9 @@ async function send({ status, headers, body }: Response, outgoing: ServerRespons
  * next request, which would wait for ever. A connection closed while the client sends is reset, and the answer may be lost:
  * what still comes is thrown away first, for a while.
  */
-async function answerUnread(incoming: IncomingMessage, outgoing: ServerResponse, response: Response): Promise<void> {
-  const body = new Uint8Array(await response.arrayBuffer());
-  const headers = { ...Object.fromEntries(response.headers), "content-length": body.length, connection: "close" };
-  outgoing.writeHead(response.status, headers);
+async function answerUnread(incoming: IncomingMessage, outgoing: ServerResponse, answer: Answer): Promise<void> {
+  const body = new Uint8Array(await answer.response().arrayBuffer());
+  outgoing.writeHead(answer.status, { ...answer.headers, "content-length": body.length, connection: "close" });
   outgoing.write(body);
   const sent = new AbortController();
   for (const event of ["end", "close"]) incoming.once(event, () => sent.abort());
@@ -193,32 +199,70 @@ function drained(outgoing: ServerResponse): Promise<void> {
   });
 }
 
-/** The body as a web stream. `Readable.toWeb` would destroy the socket where it is cancelled, with the answer not yet sent. */
-function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
-  const chunks: AsyncIterator<Uint8Array> = incoming.iterator({ destroyOnReturn: false });
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await chunks.next();
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    async cancel() {
-      await chunks.return?.();
-    },
-  }, { highWaterMark: 0 });
-}
+/** A request of node:http. A `Request` would be made with a stream, a signal and headers that are checked again. */
+class Incoming implements Asked {
+  readonly #incoming: IncomingMessage;
+  readonly #headers = new Map<string, string>();
+  #isGone = false;
+  #onGone: (() => void) | undefined;
 
-function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {
-  const { method = "GET", url = "/", headers, rawHeaders } = incoming;
-  const pairs: [string, string][] = [];
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) pairs.push([rawHeaders[i]!, rawHeaders[i + 1]!]);
-  const bodiless = method === "GET" || method === "HEAD";
-  // A path may begin with two slashes, which new URL() with a base would take for a host.
-  const address = url.startsWith("/") ? `http://${headers.host ?? "localhost"}${url}` : url;
-  return new Request(address, {
-    method,
-    headers: pairs,
-    signal,
-    ...(!bodiless && { body: bodyOf(incoming), duplex: "half" }),
-  } as RequestInit);
+  constructor(incoming: IncomingMessage) {
+    this.#incoming = incoming;
+    const { rawHeaders } = incoming;
+    for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+      const [name, value] = [rawHeaders[i]!.toLowerCase(), rawHeaders[i + 1]!];
+      const before = this.#headers.get(name);
+      this.#headers.set(name, before === undefined ? value : `${before}, ${value}`);
+    }
+  }
+
+  get method(): string {
+    return this.#incoming.method ?? "GET";
+  }
+
+  get url(): string {
+    const { url = "/" } = this.#incoming;
+    // A path may begin with two slashes, which new URL() with a base would take for a host.
+    return url.startsWith("/") ? `http://${this.#headers.get("host") ?? "localhost"}${url}` : url;
+  }
+
+  get headers(): Asked["headers"] {
+    return { get: (name) => this.#headers.get(name) ?? null, has: (name) => this.#headers.has(name) };
+  }
+
+  bytes(most: number, end: AbortSignal): Promise<Uint8Array> {
+    const incoming = this.#incoming;
+    const pieces = new Pieces(most);
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    const take = (piece: Uint8Array): void => {
+      try {
+        pieces.add(piece);
+      } catch (error) {
+        incoming.pause();
+        reject(error);
+      }
+    };
+    const stop = (): void => reject(closing());
+    const cut = (): void => reject(cutOff());
+    end.addEventListener("abort", stop, { once: true });
+    if (end.aborted) stop();
+    if (incoming.destroyed) cut();
+    incoming.on("data", take).once("end", () => resolve(pieces.all())).once("close", cut).once("error", cut);
+    return promise.finally(() => {
+      end.removeEventListener("abort", stop);
+      incoming.off("data", take);
+    });
+  }
+
+  onGone(gone: () => void): () => void {
+    this.#onGone = gone;
+    if (this.#isGone) gone();
+    return () => this.#onGone = undefined;
+  }
+
+  /** The client has gone. */
+  gone(): void {
+    this.#isGone = true;
+    this.#onGone?.();
+  }
 }

@@ -29,8 +29,8 @@ export interface LogEntry {
 
 /** The line of a request. */
 export function entryOf(exchange: Exchange, id: string, status: number, problem: string | undefined): LogEntry {
-  const { request, route, model, texts, counted, cancelled } = exchange;
-  const trace = /^[\da-f]{2}-([\da-f]{32})-/.exec(request.headers.get("traceparent") ?? "")?.[1];
+  const { asked, route, model, texts, counted, cancelled } = exchange;
+  const trace = /^[\da-f]{2}-([\da-f]{32})-/.exec(asked.headers.get("traceparent") ?? "")?.[1];
   return {
     event: "request",
     id,

@@ -1,6 +1,8 @@
 /** Counts what the server does, in the names of text-embeddings-inference where the thing is the same. */
+import { setImmediate } from "node:timers";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Exchange } from "./exchange.ts";
+import { Answer } from "./answer.ts";
 import type { Passes, ServedModel } from "./served_model.ts";
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -24,6 +26,8 @@ export class Metrics {
   readonly #cancelled: Counter<"model">;
   readonly #loads: Counter<"model">;
   readonly #unloads: Counter<"model">;
+  /** What is to be counted. prom-client sorts and joins the labels of every number: an answer does not wait for that. */
+  #due: (() => void)[] = [];
 
   constructor(models: readonly ServedModel[]) {
     const registers = [this.#registry];
@@ -60,11 +64,16 @@ export class Metrics {
 
   /** Counts a request that has ended. */
   ended(exchange: Exchange, status: number): void {
+    const seconds = (performance.now() - exchange.start) / 1000;
+    this.#later(() => this.#count(exchange, status, seconds));
+  }
+
+  #count(exchange: Exchange, status: number, seconds: number): void {
     const { route, model, counted, cancelled } = exchange;
     this.#requests.inc({ route });
     if (status < 400) this.#succeeded.inc({ route });
     else this.#failed.inc({ route, status: String(status) });
-    this.#duration.observe({ route }, (performance.now() - exchange.start) / 1000);
+    this.#duration.observe({ route }, seconds);
     if (model === undefined) return;
     const label = { model: labelOf(model) };
     if (cancelled) this.#cancelled.inc(label);
@@ -79,10 +88,12 @@ export class Metrics {
   /** Counts passes. Lanes end them so fast that several may be told of at once: these are counted as equal ones. */
   passed(model: ServedModel, { passes, sequences, tokens }: Passes): void {
     const label = { model: labelOf(model) };
-    for (let i = 0; i < passes; i++) {
-      this.#passSize.observe(label, sequences / passes);
-      this.#passTokens.observe(label, tokens / passes);
-    }
+    this.#later(() => {
+      for (let i = 0; i < passes; i++) {
+        this.#passSize.observe(label, sequences / passes);
+        this.#passTokens.observe(label, tokens / passes);
+      }
+    });
   }
 
   /** Counts a load or an unload. */
@@ -91,8 +102,19 @@ export class Metrics {
   }
 
   /** The text that Prometheus reads. */
-  async response(): Promise<Response> {
-    return new Response(await this.#registry.metrics(), { headers: { "content-type": this.#registry.contentType } });
+  async answer(): Promise<Answer> {
+    this.#countAll();
+    return new Answer(await this.#registry.metrics(), { "content-type": this.#registry.contentType });
+  }
+
+  #later(count: () => void): void {
+    if (this.#due.push(count) === 1) setImmediate(() => this.#countAll());
+  }
+
+  #countAll(): void {
+    const due = this.#due;
+    this.#due = [];
+    for (const count of due) count();
   }
 }
 

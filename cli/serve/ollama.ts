@@ -1,12 +1,13 @@
 /** Serves Ollama's routes for embeddings and models; its chat routes say that no model chats. */
 import { z } from "@hono/zod-openapi";
-import { vectorsResponse } from "./answer.ts";
+import { Answer } from "./answer.ts";
 import { embed, type Embedded } from "./embedding.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Choice, Models } from "./models.ts";
 import { Problem } from "./problem.ts";
 import { listOf, type Routes, TEXTS } from "./routes.ts";
 import type { ServedModel } from "./served_model.ts";
+import { vectorsAnswer } from "./vectors.ts";
 
 /** The version of Ollama whose routes these are: clients ask for it before they use a feature. */
 const OLLAMA = "0.13.0";
@@ -64,7 +65,7 @@ export function addOllama(routes: Routes, models: Models, onNote: (message: stri
     handle: async (exchange, body) => {
       note(body);
       const embedded = await embed(exchange, models.choose("embed", body.model), { texts: [body.prompt] });
-      return vectorsResponse(
+      return vectorsAnswer(
         embedded,
         "float",
         { before: '{"embedding":', open: () => "", close: "", after: "}" },
@@ -75,7 +76,7 @@ export function addOllama(routes: Routes, models: Models, onNote: (message: stri
   addLists(routes, models);
   for (const path of ["/api/chat", "/api/generate"]) {
     const what = path.slice("/api/".length);
-    const handle = (_: Exchange, body: z.output<typeof CHAT>): Promise<Response> => {
+    const handle = (_: Exchange, body: z.output<typeof CHAT>): Promise<Answer> => {
       throw new Problem(
         "invalid",
         `${JSON.stringify((body.model ?? body.name ?? "").slice(0, 100))} does not support ${what}`,
@@ -95,7 +96,7 @@ function addLists(routes: Routes, models: Models): void {
     answer: z.looseObject({}),
     handle: (_, { model, name }) => {
       const found = models.find(model ?? name ?? "") ?? models.choose("embed", model ?? name).model;
-      return Promise.resolve(Response.json(show(found)));
+      return Promise.resolve(Answer.json(show(found)));
     },
   });
   routes.get({
@@ -103,7 +104,7 @@ function addLists(routes: Routes, models: Models): void {
     summary: "The models that embed, as Ollama lists them",
     family,
     answer: LIST,
-    handle: () => Response.json({ models: models.of("embed").map(entryOf) }),
+    handle: () => Answer.json({ models: models.of("embed").map(entryOf) }),
   });
   routes.get({
     path: "/api/ps",
@@ -112,7 +113,7 @@ function addLists(routes: Routes, models: Models): void {
     answer: LIST,
     handle: () => {
       const loaded = models.of("embed").filter((model) => model.loaded !== undefined);
-      return Response.json({
+      return Answer.json({
         models: loaded.map((model) => ({
           ...entryOf(model),
           expires_at: "2318-01-01T00:00:00Z", // Ollama's word for never
@@ -127,7 +128,7 @@ function addLists(routes: Routes, models: Models): void {
     summary: "The version of Ollama whose routes these are",
     family,
     answer: z.object({ version: z.string() }),
-    handle: () => Response.json({ version: OLLAMA }),
+    handle: () => Answer.json({ version: OLLAMA }),
   });
   routes.get({
     path: "/",
@@ -135,11 +136,11 @@ function addLists(routes: Routes, models: Models): void {
     family,
     answer: z.string(),
     text: true,
-    handle: () => new Response("llamasaur is running", { headers: { "content-type": "text/plain; charset=utf-8" } }),
+    handle: () => new Answer("llamasaur is running", { "content-type": "text/plain; charset=utf-8" }),
   });
 }
 
-async function answer(exchange: Exchange, choice: Choice, body: z.output<typeof BODY>): Promise<Response> {
+async function answer(exchange: Exchange, choice: Choice, body: z.output<typeof BODY>): Promise<Answer> {
   const embedded: Embedded = await embed(exchange, choice, {
     texts: listOf(body.input),
     truncate: body.truncate,
@@ -147,7 +148,7 @@ async function answer(exchange: Exchange, choice: Choice, body: z.output<typeof 
   });
   const total = Math.round((performance.now() - exchange.start) * 1e6);
   const load = Math.round(exchange.loading * 1e6);
-  return vectorsResponse(embedded, "float", {
+  return vectorsAnswer(embedded, "float", {
     before: `{"model":${JSON.stringify(choice.name)},"embeddings":[`,
     open: () => "",
     close: "",

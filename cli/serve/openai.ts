@@ -1,12 +1,13 @@
 /** Serves OpenAI's routes for embeddings and models, with the fields that Voyage and Jina have besides. */
 import { z } from "@hono/zod-openapi";
-import { type Encoding, vectorsResponse } from "./answer.ts";
+import { Answer } from "./answer.ts";
 import { embed } from "./embedding.ts";
 import type { Exchange } from "./exchange.ts";
 import type { InputType, Models } from "./models.ts";
 import { Problem } from "./problem.ts";
 import { listOf, type Routes, TEXTS } from "./routes.ts";
 import type { ServedModel } from "./served_model.ts";
+import { type Encoding, vectorsAnswer } from "./vectors.ts";
 
 const BODY = z.object({
   input: TEXTS,
@@ -70,7 +71,7 @@ export function addOpenAI(routes: Routes, models: Models): void {
     family: "openai",
     answer: z.object({ object: z.literal("list"), data: z.array(MODEL) }),
     handle: () =>
-      Response.json({
+      Answer.json({
         object: "list",
         data: models.all.flatMap((model) => model.choices.map((id) => ({ ...entryOf(model), id }))),
       }),
@@ -83,14 +84,14 @@ export function addOpenAI(routes: Routes, models: Models): void {
     answer: MODEL,
     handle: (_, id) => {
       const model = models.find(id);
-      if (model) return Response.json({ ...entryOf(model), id });
+      if (model) return Answer.json({ ...entryOf(model), id });
       const names = models.all.map(({ name }) => name).join(", ");
       throw new Problem("model_not_found", `Cannot find this model: there is ${names}`, { field: "model" });
     },
   });
 }
 
-async function answer(exchange: Exchange, models: Models, body: z.output<typeof BODY>): Promise<Response> {
+async function answer(exchange: Exchange, models: Models, body: z.output<typeof BODY>): Promise<Answer> {
   const choice = models.choose("embed", body.model);
   const encoding = encodingOf(body);
   const embedded = await embed(exchange, choice, {
@@ -101,7 +102,7 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
     truncate: body.truncate ?? body.truncation,
   });
   const usage = JSON.stringify({ prompt_tokens: embedded.tokens, total_tokens: embedded.tokens });
-  return vectorsResponse(embedded, encoding, {
+  return vectorsAnswer(embedded, encoding, {
     before: '{"object":"list","data":[',
     open: (index) => `{"object":"embedding","index":${index},"embedding":`,
     close: "}",

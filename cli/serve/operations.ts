@@ -1,6 +1,7 @@
 /** Serves what operators ask: alive, ready, metrics, and the description of all routes. */
 import { z } from "@hono/zod-openapi";
 import { VERSION } from "../version.ts";
+import { Answer } from "./answer.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Routes } from "./routes.ts";
 
@@ -13,7 +14,7 @@ export function addOperations(routes: Routes, metrics: Metrics, isReady: () => P
     summary: "Whether the process lives",
     family: "openai",
     answer: STATE,
-    handle: () => Response.json({ status: "ok" }),
+    handle: () => Answer.json({ status: "ok" }),
   });
   routes.get({
     path: "/readyz",
@@ -22,7 +23,7 @@ export function addOperations(routes: Routes, metrics: Metrics, isReady: () => P
     answer: STATE,
     handle: async () => {
       const ready = await isReady();
-      return Response.json({ status: ready ? "ready" : "not ready" }, { status: ready ? 200 : 503 });
+      return Answer.json({ status: ready ? "ready" : "not ready" }, {}, ready ? 200 : 503);
     },
   });
   routes.get({
@@ -31,7 +32,7 @@ export function addOperations(routes: Routes, metrics: Metrics, isReady: () => P
     family: "openai",
     answer: z.string(),
     text: true,
-    handle: () => metrics.response(),
+    handle: () => metrics.answer(),
   });
   let description: unknown;
   routes.get({
@@ -40,7 +41,7 @@ export function addOperations(routes: Routes, metrics: Metrics, isReady: () => P
     family: "openai",
     answer: z.looseObject({}),
     handle: () =>
-      Response.json(
+      Answer.json(
         description ??= routes.app.getOpenAPI31Document({
           openapi: "3.1.0",
           info: { title: "llamasaur", version: VERSION, description: "Embed and rerank text with GGUF models." },

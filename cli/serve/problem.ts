@@ -1,4 +1,5 @@
 /** Says what is wrong with a request, in the words and the body of the family of routes that it was sent to. */
+import { Answer } from "./answer.ts";
 
 /** A family of routes: each has its own body for errors. */
 export type Family = "openai" | "rerank" | "tei" | "ollama";
@@ -81,13 +82,13 @@ export class Problem extends Error {
 }
 
 /** The answer that tells of a problem. */
-export function problemResponse(problem: Problem, family: Family): Response {
+export function problemAnswer(problem: Problem, family: Family): Answer {
   const status = (family === "tei" ? TEI_STATUS[problem.kind] : undefined) ?? STATUS[problem.kind];
-  const headers: Record<string, string> = { "content-type": "application/json" };
+  const headers: Record<string, string> = {};
   if (problem.retryAfter !== undefined) headers["retry-after"] = String(problem.retryAfter);
   if (problem.allow !== undefined) headers["allow"] = problem.allow;
   if (problem.kind === "unauthorized") headers["www-authenticate"] = "Bearer";
-  return new Response(JSON.stringify(bodyOf(problem, status, family)), { status, headers });
+  return Answer.json(bodyOf(problem, status, family), headers, status);
 }
 
 function bodyOf(problem: Problem, status: number, family: Family): Record<string, unknown> {

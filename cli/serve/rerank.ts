@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { truncateOf } from "./embedding.ts";
 import type { Exchange } from "./exchange.ts";
+import { Answer } from "./answer.ts";
 import type { Models } from "./models.ts";
 import { Problem } from "./problem.ts";
 import { rank, type Ranking } from "./ranking.ts";
@@ -73,7 +74,7 @@ export function addRerank(routes: Routes, models: Models): void {
   }
 }
 
-async function answer(exchange: Exchange, models: Models, body: z.output<typeof BODY>): Promise<Response> {
+async function answer(exchange: Exchange, models: Models, body: z.output<typeof BODY>): Promise<Answer> {
   const choice = models.choose("rerank", body.model);
   const documents = body.documents.map((document, i) => textOf(document, i, body.rank_fields));
   const ranking = await rank(exchange, choice, {
@@ -90,7 +91,7 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
     relevance_score: body.raw_scores ? logit : score,
     ...(returned && { document: objectOf(body.documents[index]!) }),
   }));
-  return Response.json({
+  return Answer.json({
     id: randomUUID(),
     object: "list",
     model: choice.name,
@@ -99,10 +100,10 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
     results,
     // Voyage's clients alone send truncation, always, and read the results as data.
     ...(body.truncation !== undefined && { data: results }),
-  }, { headers });
+  }, headers);
 }
 
-async function answerTei(exchange: Exchange, models: Models, body: z.output<typeof TEI_BODY>): Promise<Response> {
+async function answerTei(exchange: Exchange, models: Models, body: z.output<typeof TEI_BODY>): Promise<Answer> {
   const choice = models.choose("rerank", undefined, false);
   const direction = directionOf(body.truncation_direction);
   const { ranked, headers }: Ranking = await rank(exchange, choice, {
@@ -110,13 +111,13 @@ async function answerTei(exchange: Exchange, models: Models, body: z.output<type
     documents: body.texts,
     truncate: truncateOf({ truncate: body.truncate, direction }, exchange.truncate),
   });
-  return Response.json(
+  return Answer.json(
     ranked.map(({ index, score, logit, document }) => ({
       index,
       score: body.raw_scores ? logit : score,
       ...(body.return_text && { text: document }),
     })),
-    { headers },
+    headers,
   );
 }
 

@@ -2,6 +2,8 @@
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Body } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Answer } from "./answer.ts";
+import type { Asked } from "./asked.ts";
 import { type Family, Problem } from "./problem.ts";
 
 /** A route with a body. */
@@ -13,7 +15,7 @@ export interface Post<Schema extends z.ZodType> {
   readonly answer: z.ZodType;
   /** Whether /openapi.json is silent of it. */
   readonly hidden?: boolean;
-  readonly handle: (exchange: Exchange, body: z.output<Schema>) => Promise<Response>;
+  readonly handle: (exchange: Exchange, body: z.output<Schema>) => Promise<Answer>;
 }
 
 /** A route without a body. */
@@ -25,20 +27,29 @@ export interface Get {
   readonly hidden?: boolean;
   readonly parameter?: string;
   readonly text?: boolean;
-  readonly handle: (exchange: Exchange, parameter: string) => Promise<Response> | Response;
+  readonly handle: (exchange: Exchange, parameter: string) => Promise<Answer> | Answer;
 }
 
 /** How a request reaches its route. */
 export type Run = (
-  request: Request,
+  asked: Asked,
   route: string,
   family: Family,
-  handle: (exchange: Exchange, read: () => Promise<Body>) => Promise<Response> | Response,
-) => Promise<Response>;
+  handle: (exchange: Exchange, read: () => Promise<Body>) => Promise<Answer> | Answer,
+) => Promise<Answer>;
+
+/** What goes through Hono beside the method and the URL, which are all that it routes by. */
+interface Turn {
+  readonly asked: Asked;
+  answer?: Answer;
+}
+
+/** What Hono gets in place of an answer, which is in the turn: it would make a `Response` of each. */
+const ANSWERED = new Response(null);
 
 /** The routes of a server. */
 export class Routes {
-  readonly app: OpenAPIHono = new OpenAPIHono({ strict: true });
+  readonly app: OpenAPIHono<{ Bindings: Turn }> = new OpenAPIHono({ strict: true });
   readonly #run: Run;
   readonly #methods = new Map<string, string[]>();
 
@@ -49,30 +60,43 @@ export class Routes {
   /** Adds a route with a body. */
   post<Schema extends z.ZodType>({ path, family, body, handle, ...about }: Post<Schema>): void {
     this.#describe("post", path, about, body);
-    this.app.post(path, (c) =>
-      this.#run(c.req.raw, path, family, async (exchange, read) => {
+    const hasShapes = path.endsWith("/rerank");
+    this.app.post(path, async ({ env }) => {
+      env.answer = await this.#run(env.asked, path, family, async (exchange, read) => {
         const given = await read();
-        if (path.endsWith("/rerank") && "texts" in given) exchange.family = "tei";
+        if (hasShapes && "texts" in given) exchange.family = "tei";
         return await handle(exchange, parse(body, given));
-      }));
+      });
+      return ANSWERED;
+    });
   }
 
   /** Adds a route without a body. */
   get({ path, family, parameter, handle, ...about }: Get): void {
     this.#describe("get", path, about, undefined, parameter);
     const pattern = parameter === undefined ? path : path.replace(`{${parameter}}`, `:${parameter}{.+}`);
-    this.app.get(
-      pattern,
-      (c) =>
-        this.#run(c.req.raw, path, family, (exchange) => handle(exchange, parameter ? c.req.param(parameter)! : "")),
-    );
+    this.app.get(pattern, async ({ env, req }) => {
+      const given = parameter === undefined ? "" : req.param(parameter)!;
+      env.answer = await this.#run(env.asked, path, family, (exchange) => handle(exchange, given));
+      return ANSWERED;
+    });
+  }
+
+  /** Answers a request whose path has the method. */
+  async answer(asked: Asked, url: URL): Promise<Answer> {
+    const turn: Turn = { asked };
+    await this.app.fetch({ method: asked.method, url: url.href } as Request, turn);
+    if (turn.answer === undefined) throw new Error("the router knows no route of this path");
+    return turn.answer;
   }
 
   /** The methods of a path. */
   methods(path: string): readonly string[] {
+    const exact = this.#methods.get(path);
+    if (exact !== undefined) return exact;
     for (const [known, methods] of this.#methods) {
       const open = known.indexOf("{");
-      if (known === path || open > 0 && path.startsWith(known.slice(0, open)) && path.length > open) return methods;
+      if (open > 0 && path.startsWith(known.slice(0, open)) && path.length > open) return methods;
     }
     return [];
   }

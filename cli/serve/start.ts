@@ -1,6 +1,7 @@
 /** Runs the server of `llamasaur serve`: models found, socket open, models loaded, banner, and the end on a signal. */
 import { existsSync, statSync } from "node:fs";
 import process from "node:process";
+import { setImmediate } from "node:timers";
 import { fileURLToPath } from "node:url";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { getModel, isOfTheHub } from "../model.ts";
@@ -27,10 +28,10 @@ export async function serve(flags: ServeFlags, session: Session, words: readonly
     return await session.json({ ...told, keys: keys.length });
   }
   const paths = await findModels(settings, session, words);
-  const log = logger(settings, session);
-  const options = modelOptions(settings, paths, session, log);
-  const handler = handlerFor(options, settings, log);
-  const listener = await listen(settings.host, settings.port, handler.fetch);
+  const log = new Log(settings, session);
+  const options = modelOptions(settings, paths, session, log.add);
+  const handler = handlerFor(options, settings, log.add);
+  const listener = await listen(settings.host, settings.port, handler.answer);
   try {
     const stopped = new Promise<void>((resolve) => {
       session.signal.addEventListener("abort", () => resolve(), { once: true });
@@ -43,6 +44,7 @@ export async function serve(flags: ServeFlags, session: Session, words: readonly
     await stopped;
   } finally {
     await end(handler, listener, settings);
+    log.write();
   }
 }
 
@@ -134,10 +136,28 @@ function modelOptions(
   });
 }
 
-function logger({ log }: Settings, session: Session): (entry: LogEntry) => void {
-  return (entry) => {
-    if (session.quiet && entry.event !== "error") return;
-    const line = log === "json" ? JSON.stringify({ time: new Date().toISOString(), ...entry }) : textOf(entry);
-    process.stderr.write(`${line}\n`);
+/** The log of a server. It writes once a turn of the event loop, after the answers: each write is a call of the system. */
+class Log {
+  readonly #isJson: boolean;
+  readonly #isQuiet: boolean;
+  #lines = "";
+
+  constructor({ log }: Settings, { quiet }: Session) {
+    this.#isJson = log === "json";
+    this.#isQuiet = quiet;
+  }
+
+  readonly add = (entry: LogEntry): void => {
+    if (this.#isQuiet && entry.event !== "error") return;
+    if (this.#lines === "") setImmediate(() => this.write());
+    this.#lines += this.#isJson ? JSON.stringify({ time: new Date().toISOString(), ...entry }) : textOf(entry);
+    this.#lines += "\n";
   };
+
+  /** Writes what is there. */
+  write(): void {
+    const lines = this.#lines;
+    this.#lines = "";
+    if (lines !== "") process.stderr.write(lines);
+  }
 }

@@ -1,12 +1,13 @@
 /** Serves the routes of text-embeddings-inference; its rerank is told by its body (rerank.ts). */
 import { z } from "@hono/zod-openapi";
 import { VERSION } from "../version.ts";
-import { vectorsResponse } from "./answer.ts";
+import { Answer } from "./answer.ts";
 import { embed } from "./embedding.ts";
 import type { Exchange } from "./exchange.ts";
 import type { InputType, Models } from "./models.ts";
 import { Problem } from "./problem.ts";
 import { listOf, type Routes, TEXTS } from "./routes.ts";
+import { vectorsAnswer } from "./vectors.ts";
 
 const BODY = z.object({
   inputs: TEXTS,
@@ -46,7 +47,7 @@ export function addTei(routes: Routes, models: Models, maxBatchSize: number | un
     summary: "The first model, as text-embeddings-inference tells of it",
     family: "tei",
     answer: z.looseObject({ model_id: z.string() }),
-    handle: () => Response.json(infoOf(models, maxBatchSize)),
+    handle: () => Answer.json(infoOf(models, maxBatchSize)),
   });
   routes.get({
     path: "/health",
@@ -54,11 +55,11 @@ export function addTei(routes: Routes, models: Models, maxBatchSize: number | un
     family: "tei",
     answer: z.string(),
     text: true,
-    handle: () => new Response("", { headers: { "content-type": "text/plain" } }),
+    handle: () => new Answer("", { "content-type": "text/plain" }),
   });
 }
 
-async function answer(exchange: Exchange, models: Models, body: z.output<typeof BODY>): Promise<Response> {
+async function answer(exchange: Exchange, models: Models, body: z.output<typeof BODY>): Promise<Answer> {
   const choice = models.choose("embed", undefined, false);
   const embedded = await embed(exchange, choice, {
     texts: listOf(body.inputs),
@@ -68,7 +69,7 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
     truncate: body.truncate,
     direction: directionOf(body.truncation_direction),
   });
-  return vectorsResponse(
+  return vectorsAnswer(
     embedded,
     "float",
     { before: "[", open: () => "", close: "", after: "]" },

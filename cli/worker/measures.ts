@@ -102,7 +102,7 @@ export async function serveMeasures(
   if (port === undefined) return { [Symbol.asyncDispose]: () => Promise.resolve() };
   const registry = await measures.registry();
   const listener = await listen(host, port, async (request) => {
-    const { pathname } = new URL(request.url);
+    const { pathname } = new URL(request.url, "http://localhost"); // HTTP/1.0 needs no Host
     if (pathname === "/metrics") {
       return new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
     }

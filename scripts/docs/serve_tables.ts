@@ -1,5 +1,5 @@
 // Makes the tables of docs/server.md from the program: the options of `llamasaur serve`, and its errors by family.
-import { type Family, type Kind, KINDS, Problem, problemResponse } from "../../cli/serve/problem.ts";
+import { type Family, type Kind, KINDS, Problem, problemAnswer } from "../../cli/serve/problem.ts";
 import { verb } from "../../cli/verbs/serve.ts";
 
 const FAMILIES: readonly Family[] = ["openai", "rerank", "tei", "ollama"];
@@ -35,6 +35,6 @@ export function serveOptions(): string[][] {
 export function serveErrors(): string[][] {
   return KINDS.map((kind) => [
     WORDS[kind],
-    ...FAMILIES.map((family) => String(problemResponse(new Problem(kind, ""), family).status)),
+    ...FAMILIES.map((family) => String(problemAnswer(new Problem(kind, ""), family).status)),
   ]);
 }

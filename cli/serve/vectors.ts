@@ -1,0 +1,119 @@
+/** Writes vectors as JSON, in slices where they are many, so that the event loop stays free. */
+import { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers/promises";
+import { widthOf, writeFloats } from "../data/floats.ts";
+import { Answer } from "./answer.ts";
+import type { Embedded } from "./embedding.ts";
+
+/** How a vector is written: as numbers, or as base64 of its little-endian float32. */
+export type Encoding = "float" | "base64";
+
+const SLICE = 256 * 1024; // bytes
+const TEXT = 8 * 1024; // UTF-16 units that are written at once
+const encoder = new TextEncoder();
+
+/** Bytes that are written one after another, into memory that is used again: garbage of 20 KB a vector was collected late. */
+class Writer {
+  #bytes = new Uint8Array(64 * 1024);
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  text(text: string): void {
+    this.#reserve(text.length * 3);
+    this.#size += encoder.encodeInto(text, this.#bytes.subarray(this.#size)).written;
+  }
+
+  /** A vector as JSON's numbers. */
+  numbers(vector: Float32Array): void {
+    this.#reserve(widthOf(vector.length) + 2);
+    this.#bytes[this.#size] = 91; // [
+    this.#size = writeFloats(vector, this.#bytes, this.#size + 1);
+    this.#bytes[this.#size++] = 93;
+  }
+
+  /** What was written, as a copy; then it is empty. */
+  take(): Uint8Array<ArrayBuffer> {
+    const taken = this.#bytes.slice(0, this.#size);
+    this.#size = 0;
+    return taken;
+  }
+
+  #reserve(more: number): void {
+    if (this.#size + more <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(this.#size + more, 2 * this.#bytes.length));
+    larger.set(this.#bytes.subarray(0, this.#size));
+    this.#bytes = larger;
+  }
+}
+
+const writer = new Writer();
+
+/**
+ * Makes the answer of a list of vectors.
+ *
+ * @param parts What stands before the list, around each vector by its index, and behind the list.
+ */
+export function vectorsAnswer(
+  { count, vectorOf }: Pick<Embedded, "count" | "vectorOf">,
+  encoding: Encoding,
+  parts: {
+    readonly before: string;
+    readonly open: (index: number) => string;
+    readonly close: string;
+    readonly after: string;
+  },
+  headers: Record<string, string>,
+): Answer {
+  const write = (from: number): { bytes: Uint8Array<ArrayBuffer>; next: number } => {
+    let text = from === 0 ? parts.before : ""; // what is text is written together: there may be a million short vectors
+    let next = from;
+    while (next < count && writer.size + text.length < SLICE) {
+      text += (next > 0 ? "," : "") + parts.open(next);
+      const vector = vectorOf(next);
+      if (encoding === "base64") text += `"${bytesOf(vector).toString("base64")}"`;
+      if (encoding === "float" || text.length > TEXT) {
+        writer.text(text);
+        text = "";
+      }
+      if (encoding === "float") writer.numbers(vector);
+      text += parts.close;
+      next++;
+    }
+    if (next === count) text += parts.after;
+    writer.text(text);
+    return { bytes: writer.take(), next };
+  };
+  return sliced(write, count, headers);
+}
+
+/** An answer that is written slice by slice: at once if there is only one, else as the client takes it. */
+function sliced(
+  write: (from: number) => { readonly bytes: Uint8Array<ArrayBuffer>; readonly next: number },
+  count: number,
+  headers: Record<string, string>,
+): Answer {
+  const all = { "content-type": "application/json", ...headers };
+  let { bytes, next } = write(0);
+  if (next === count) return new Answer(bytes, all);
+  let first = true;
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      if (!first) {
+        await setImmediate(); // others have their turn between two slices
+        ({ bytes, next } = write(next));
+      }
+      first = false;
+      controller.enqueue(bytes);
+      if (next === count) controller.close();
+    },
+  });
+  return new Answer(body, all);
+}
+
+/** The float32 of a vector as they are in memory: little-endian on every machine that there is. */
+function bytesOf(vector: Float32Array): Buffer {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
+}
