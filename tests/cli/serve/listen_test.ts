@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
+import { handlerOf } from "../../../cli/serve/handler.ts";
 import { listen, originOf } from "../../../cli/serve/listen.ts";
 
 const noSix = Object.values(networkInterfaces()).flat().some((one) => one?.address === "::1") ? false : "no IPv6 here";
@@ -92,4 +93,23 @@ test("listen() gives an answer of one piece its length, and writes one of many p
   );
   listener.abort();
   await listener.stop();
+});
+
+test("HEAD tells the length of what GET gives, and gives nothing", async () => {
+  const handler = handlerOf([{ role: "embed", model: "none.gguf" }], {});
+  const listener = await listen("127.0.0.1", 0, handler.answer);
+  const url = originOf("127.0.0.1", listener.port);
+  for (const path of ["/", "/healthz", "/v1/models"]) {
+    const { length } = await (await fetch(url + path)).text();
+    const socket = connect(listener.port, "127.0.0.1");
+    let heard = "";
+    socket.setEncoding("utf8").on("data", (text: string) => heard += text);
+    socket.write(`HEAD ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`);
+    await once(socket, "close");
+    const [head, body] = heard.split("\r\n\r\n");
+    assertEquals([/^content-length: (\d+)/im.exec(head!)?.[1], body], [String(length), ""]);
+  }
+  listener.abort();
+  await listener.stop();
+  await handler.close();
 });
