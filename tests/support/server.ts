@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
+import { setTimeout as wait } from "node:timers/promises";
 import { ROOT } from "./child.ts";
 import { MODEL, programOn, RUNTIME } from "./program.ts";
 
@@ -78,6 +79,14 @@ export class TestServer implements AsyncDisposable {
   /** What it said on stderr. */
   get log(): string {
     return this.#heard.text;
+  }
+
+  /** Waits until it has said something: a line of the log is written behind the answer. */
+  async logged(pattern: RegExp): Promise<void> {
+    for (let turn = 0; !pattern.test(this.log); turn++) {
+      if (turn === 1000) throw new Error(`the server did not say ${pattern} within ten seconds:\n${this.log}`);
+      await wait(10);
+    }
   }
 
   get pid(): number {

@@ -174,6 +174,7 @@ test("TEI's and Ollama's routes give vectors and tell of the models", { skip }, 
     200,
     200,
   ]);
+  await server.logged(/keep_alive and options/);
   assertEquals(server.log.match(/keep_alive and options of a request have no effect/g)?.length, 1);
 });
 
@@ -271,8 +272,7 @@ test("the request's own id comes back, the log has ids and numbers, and no text"
     headers: { ...headers, "content-type": "application/json" },
   });
   assertEquals(answer.headers.get("x-request-id"), "mine-1");
-  assertMatch(
-    server.log,
+  await server.logged(
     /id=mine-1 trace=0123456789abcdef0123456789abcdef route=\/v1\/embeddings status=200 model=mini texts=1/,
   );
   for (const text of ["unmistakable", "kitten", "stock market", "three whole words", "word word"]) {
