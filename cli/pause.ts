@@ -18,6 +18,7 @@ export async function pause(milliseconds: number, signal?: AbortSignal): Promise
 export async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: stopped, reject } = Promise.withResolvers<never>();
   const abort = (): void => reject(signal.reason);
+  promise.catch(() => {}); // nobody waits for one that fails after the signal
   signal.throwIfAborted();
   signal.addEventListener("abort", abort, { once: true });
   try {
