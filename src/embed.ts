@@ -105,6 +105,11 @@ export function checkFinite(row: Float32Array, action: () => string): void {
 /** Truncates and normalises a row of `width` numbers, or the rows of all tokens. */
 function vectorOf(row: Float32Array, width: number, options: EmbedOptions): Float32Array {
   const { dimensions = width, normalize: wanted = true } = options;
+  if (row.length === width) {
+    const vector = row.slice(0, dimensions);
+    if (wanted) normalize(vector);
+    return vector;
+  }
   const vector = new Float32Array(row.length / width * dimensions);
   for (let from = 0, to = 0; from < row.length; from += width, to += dimensions) {
     const part = vector.subarray(to, to + dimensions);

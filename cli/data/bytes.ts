@@ -7,7 +7,8 @@ import { createGunzip } from "node:zlib";
 import { Failure } from "../failure.ts";
 import { shown } from "../quote.ts";
 
-const CHUNK = 1 << 18;
+// The rows of a chunk are in memory together: short ones are a thousand and more.
+const CHUNK = 1 << 16;
 
 /** Where bytes come from. */
 export interface ByteSource {

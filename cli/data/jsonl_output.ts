@@ -32,6 +32,10 @@ export function jsonlEncoder(columns: readonly Column[], fingerprint: string, en
     };
     const write = (text: string): void => {
       ensure(UTF8_WIDEST * text.length);
+      let i = 0;
+      for (; i < text.length && text.charCodeAt(i) < ASCII; i++) bytes[at++] = text.charCodeAt(i); // makes no objects
+      if (i === text.length) return;
+      text = text.slice(i);
       at += encoder.encodeInto(text, bytes.subarray(at)).written;
     };
     for (const row of rows) {
@@ -51,7 +55,7 @@ export function jsonlEncoder(columns: readonly Column[], fingerprint: string, en
   return { slice: SLICE, group, end: () => new Uint8Array() };
 }
 
-const [OPEN, CLOSE] = [91, 93];
+const [OPEN, CLOSE, ASCII] = [91, 93, 128];
 
 /** The bytes of numbers; every platform of this package is little-endian. */
 function littleEndian(vector: Float32Array): Uint8Array {

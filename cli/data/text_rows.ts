@@ -3,7 +3,7 @@ import { changed, type Digest, digested } from "./bytes.ts";
 import type { Input } from "./inputs.ts";
 import { parseJson } from "./json.ts";
 import { type Line, linesOf } from "./lines.ts";
-import { badRow, type Reading, type Row, rowOf, type Stretch } from "./rows.ts";
+import { badRow, NOTHING, type Place, type Reading, type Row, rowOf, type Stretch } from "./rows.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -55,7 +55,7 @@ export async function* fileRow(input: Input, { offset, sha256 }: Stretch, digest
 export async function* givenRows({ path, texts = [] }: Input, { offset }: Stretch): Rows {
   const rows = texts.slice(offset).map((text, i): Row => {
     const line = offset + i + 1;
-    const place = { line, end: line, id: `${path}:${line}`, kept: {} };
+    const place = { line, end: line, id: `${path}:${line}`, kept: NOTHING };
     if (text.isWellFormed()) return { ...place, text, problem: undefined };
     return { ...place, text: undefined, problem: { code: "lone-surrogate", message: "has a lone surrogate" } };
   });
@@ -101,7 +101,8 @@ function textRow(line: Line, file: string): Row {
   const place = placeOf(line);
   const text = decoded(line);
   if (text === undefined) return badRow("not-utf8", "is not UTF-8", place);
-  return { ...place, id: `${file}:${line.number}`, text, kept: {}, problem: undefined };
+  const { end, open } = place;
+  return { line: line.number, end, open, id: `${file}:${line.number}`, text, kept: NOTHING, problem: undefined };
 }
 
 /** Nothing for a line that is blank: it is no row. */
@@ -122,8 +123,8 @@ function jsonRow(line: Line, file: string, reading: Reading): Row | undefined {
   return rowOf(record as Record<string, unknown>, file, reading, place);
 }
 
-function placeOf({ number, end, open }: Line): Pick<Row, "line" | "end" | "open"> {
-  return open ? { line: number, end, open } : { line: number, end };
+function placeOf({ number, end, open }: Line): Place {
+  return { line: number, end, open: open || undefined };
 }
 
 /** The text of a line, without the mark that some files begin with; undefined where it is not UTF-8. */

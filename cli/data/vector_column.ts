@@ -66,15 +66,19 @@ export function vectorChunk(
 /** What a data page, version 1, has before its numbers: its header and its levels. */
 function headOf(vectors: readonly Float32Array[]): Uint8Array {
   const count = vectors.reduce((sum, { length }) => sum + length, 0);
-  const repetition: number[] = [];
-  for (const { length } of vectors) {
-    run(repetition, 1, 0); // a row begins
-    if (length > 1) run(repetition, length - 1, 1);
-  }
-  const definition: number[] = [];
-  run(definition, count, 1);
-  const levels = [...prefixed(repetition), ...prefixed(definition)];
-  return new Uint8Array([...header(levels.length + count * Float32Array.BYTES_PER_ELEMENT, count), ...levels]);
+  const levels: number[] = [];
+  prefixed(levels, () => {
+    for (const { length } of vectors) {
+      run(levels, 1, 0); // a row begins
+      if (length > 1) run(levels, length - 1, 1);
+    }
+  });
+  prefixed(levels, () => run(levels, count, 1));
+  const page = header(levels.length + count * Float32Array.BYTES_PER_ELEMENT, count);
+  const head = new Uint8Array(page.length + levels.length);
+  head.set(page);
+  head.set(levels, page.length);
+  return head;
 }
 
 /** Copies the numbers of vectors; little-endian, as Parquet has them. */
@@ -93,9 +97,12 @@ function run(to: number[], count: number, level: 0 | 1): void {
   to.push(level);
 }
 
-function prefixed(levels: readonly number[]): number[] {
-  const { length } = levels;
-  return [length & 255, (length >> 8) & 255, (length >> 16) & 255, (length >> 24) & 255, ...levels];
+/** Writes levels with their length in bytes before them. */
+function prefixed(to: number[], write: () => void): void {
+  const at = to.push(0, 0, 0, 0) - 4;
+  write();
+  const length = to.length - at - 4;
+  for (let i = 0; i < 4; i++) to[at + i] = (length >> (8 * i)) & 255;
 }
 
 /** PageHeader in Thrift's compact protocol. */

@@ -42,12 +42,14 @@ export async function embedBatch(
   batch: Batch,
   onProgress: (done: number, tokens: number) => void,
 ): Promise<Embedded> {
-  const problems = batch.rows.map(({ row }) => row.problem ?? misfit(row, settings, columns));
+  const fitting = fitOf(settings, columns);
+  const problems = batch.rows.map(({ row }) => row.problem ?? fitting(row));
   await findTooLong(llama, settings, batch, problems);
   const skipped: Skipped[] = [];
-  for (const [i, { row, file }] of batch.rows.entries()) {
+  for (let i = 0; i < batch.rows.length; i++) {
     const problem = problems[i];
     if (problem === undefined) continue;
+    const { row, file } = batch.rows[i]!;
     if (settings.onError === "stop") throw stopped(file, row, problem);
     skipped.push({ file, line: row.line, id: idOf(row), ...problem });
   }
@@ -66,19 +68,21 @@ export async function embedBatch(
   };
 }
 
-/** What of a row does not fit the output's columns, which the first rows decided. */
-function misfit({ id, kept }: Row, { reading }: Settings, columns: readonly Column[]): Problem | undefined {
+/** Says what of a row does not fit the output's columns, which the first rows decided. */
+function fitOf({ reading: { id: idName = "id", keep } }: Settings, columns: readonly Column[]) {
   const [first, ...others] = columns as [Column, ...Column[]];
+  const names = new Set(others.map(({ name }) => name));
   const problem = (name: string): Problem => {
     return { code: "misfit", message: `has a value of ${quoted(name)} that does not fit its column of the output` };
   };
-  if (!fits(id, first)) return problem(reading.id ?? "id");
-  const wrong = others.find((column) => !fits(kept[column.name], column));
-  if (wrong) return problem(wrong.name);
-  if (reading.keep !== "all") return undefined;
-  const unknown = Object.keys(kept).find((name) => !others.some((column) => column.name === name));
-  if (unknown === undefined) return undefined;
-  return { code: "misfit", message: `has a field ${quoted(unknown)} that the first rows do not have` };
+  return ({ id, kept }: Row): Problem | undefined => {
+    if (!fits(id, first)) return problem(idName);
+    const wrong = others.find((column) => !fits(kept[column.name], column));
+    if (wrong) return problem(wrong.name);
+    const unknown = keep === "all" ? Object.keys(kept).find((name) => !names.has(name)) : undefined;
+    if (unknown === undefined) return undefined;
+    return { code: "misfit", message: `has a field ${quoted(unknown)} that the first rows do not have` };
+  };
 }
 
 /** Finds texts with more tokens than the model takes, where that is an error; the call itself would tell of one alone. */

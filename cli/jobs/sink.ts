@@ -3,7 +3,7 @@ import { mkdir, readdir, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Failure } from "../failure.ts";
 import { jsonOf } from "../data/json.ts";
-import type { Encoder } from "../data/output.ts";
+import type { Encoder, OutputRow } from "../data/output.ts";
 import type { Value } from "../data/rows.ts";
 import type { Batch } from "../data/source.ts";
 import { shown } from "../quote.ts";
@@ -96,9 +96,11 @@ export class Sink {
     const notes: unknown[] = [];
     const { slice = rows.length } = this.#encoder;
     for (let i = 0; i < rows.length; i += slice) {
-      const { bytes, note } = this.#encoder.group(rows.slice(i, i + slice), this.#file.size);
+      const some = rows.slice(i, i + slice);
+      const { bytes, note } = this.#encoder.group(some, this.#file.size);
       if (note !== undefined) notes.push(note);
       for (const part of bytes) await this.#file.append(part);
+      giveBack(some);
     }
     reach("after output");
     reach("before output sync");
@@ -218,6 +220,14 @@ async function complete(settings: Settings, journal: JournalWriter, closing: Clo
   reach("before complete");
   await journal.write({ kind: "complete", totals });
   reach("after complete");
+}
+
+/**
+ * Gives the memory of vectors back that nobody will look at again. A collector does not see how much stands behind such small
+ * objects: V8 let the vectors of three groups of 10,000 rows gather.
+ */
+function giveBack(rows: readonly OutputRow[]): void {
+  for (const { embedding } of rows) (embedding.buffer as ArrayBuffer).transfer(0);
 }
 
 /** The file of a part; JSONL has one. */

@@ -54,6 +54,8 @@ interface Slot extends ContextHolder {
   tokenizedLast: boolean;
   /** The calls whose items the running job holds. */
   calls: readonly { readonly settled: boolean }[];
+  /** Receives the rows of each pass, but of the largest. */
+  rows: Float32Array;
 }
 
 /** What a model has computed since it was loaded, and what waits: `llama.activity`. */
@@ -218,7 +220,7 @@ export class Pool {
   }
 
   #addSlot(lane: Lane, capacity = 0): Slot {
-    const slot: Slot = { lane, capacity, tokenizedLast: false, calls: [] };
+    const slot: Slot = { lane, capacity, tokenizedLast: false, calls: [], rows: new Float32Array() };
     this.#slots.push(slot);
     return slot;
   }
@@ -269,7 +271,7 @@ export class Pool {
       throwIfUnwanted(slot);
       for (const { queue } of shares) queue.start();
       const sizes = resultSizes(pass.lengths, this.#settings.row);
-      const rows = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
+      const rows = rowsFor(slot, sizes.reduce((sum, size) => sum + size, 0));
       await slot.lane.encode(pass, rows).catch((e) => this.#contexts.rethrow(e, slot.capacity));
       this.#count(pass.lengths.length, pass.computed);
       return split(rows, sizes);
@@ -310,6 +312,19 @@ export class Pool {
       slot.calls = [];
     }
   }
+}
+
+/** Numbers that a lane keeps room for: 1 MB, while a row for every token may take 32 times as much. */
+const KEPT_ROWS = 1 << 18;
+
+/**
+ * Room for the rows of a pass, which hold until the next one begins. As garbage they were 1.5 KB a text, of which V8 collects the
+ * first when there are tens of MB.
+ */
+function rowsFor(slot: Slot, count: number): Float32Array {
+  if (count > KEPT_ROWS) return new Float32Array(count);
+  if (slot.rows.length < count) slot.rows = new Float32Array(count);
+  return slot.rows.subarray(0, count);
 }
 
 /** Ends a job between two of its steps, once all its calls are settled: an abort reaches a lane only while it runs. */

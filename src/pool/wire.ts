@@ -35,23 +35,26 @@ export function itemsOf<Item>(
   return shares.flatMap(({ queue, items }) => items.map((i) => queue.items.at(i)!));
 }
 
+const encoder = new TextEncoder();
+
 /** Packs texts. */
 export function packTexts(texts: readonly string[]): PackedTexts {
   const utf8 = new Uint8Array(texts.reduce((sum, text) => sum + text.length * 3, 1));
   const lengths = new Int32Array(texts.length);
   let at = 0;
-  texts.forEach((text, i) => at += lengths[i] = new TextEncoder().encodeInto(text, utf8.subarray(at)).written);
+  texts.forEach((text, i) => at += lengths[i] = encoder.encodeInto(text, utf8.subarray(at)).written);
   return { utf8, lengths };
 }
 
 /** Packs sequences. */
 export function packSequences(sequences: readonly Sequence[]): PackedSequences {
-  const prefixLengths = Int32Array.from(sequences, ({ prefixLength = 0 }) => prefixLength);
+  const numbers = (of: (sequence: Sequence) => number) => new Int32Array(sequences.map(of));
+  const prefixLengths = numbers(({ prefixLength = 0 }) => prefixLength);
   const longest = prefixLengths.reduce((most, length) => Math.max(most, length), 0);
   return {
     tokens: joined(...sequences.map(({ ids }) => ids)),
-    lengths: Int32Array.from(sequences, ({ ids }) => ids.length),
-    segmentB: Int32Array.from(sequences, ({ ids, segmentB }) => segmentB ?? ids.length),
+    lengths: numbers(({ ids }) => ids.length),
+    segmentB: numbers(({ ids, segmentB }) => segmentB ?? ids.length),
     prefixLengths,
     computed: sequences.reduce((sum, sequence) => sum + ownTokens(sequence), longest),
   };
