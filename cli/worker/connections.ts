@@ -1,103 +1,124 @@
-/** Keeps connections to PostgreSQL: lends each to one caller at a time, and throws away what the server or the network closed. */
-import postgres, { type Options, type PostgresType, type Sql } from "postgres";
+/** Lends each connection to PostgreSQL to one caller at a time; throws away what the server or the network closed. */
+import { pause } from "../pause.ts";
+import { Connection, type ConnectionOptions, type Doing, type Place } from "./connection.ts";
 
-/** What the driver takes. */
-export type ConnectionOptions = Options<Record<string, PostgresType>>;
+/** Milliseconds in which a server that is there tells what it does. */
+const ANSWER = 15_000;
 
-const LAST_WORD = 100; // ms in which the driver may say why a connection is gone
-
-/**
- * A driver of one connection. It is never used again once the connection is gone: the driver (postgres 3.4.9) keeps a timer
- * and bytes of the old socket, so that the next statement may never be sent; and a statement sent to what is gone ends the
- * process.
- */
-class Connection {
-  readonly sql: Sql;
-  readonly #gone = Promise.withResolvers<never>();
-  #usable = true;
-
-  constructor(options: ConnectionOptions) {
-    this.#gone.promise.catch(() => {});
-    this.sql = postgres({
-      ...options,
-      max: 1,
-      max_lifetime: null, // the driver would wait for ever for another connection
-      fetch_types: false, // of that question's failure nobody hears; database.ts has the types
-      onclose: () => this.#lose(),
-    } as ConnectionOptions) as unknown as Sql;
-  }
-
-  get usable(): boolean {
-    return this.#usable;
-  }
-
-  /** Runs statements; ends with the connection if it goes away meanwhile. */
-  async run<Result>(work: (sql: Sql) => Promise<Result>): Promise<Result> {
-    return await Promise.race([work(this.sql), this.#gone.promise]);
-  }
-
-  /** @throws what a closed connection is, before a statement is sent to it. */
-  check(): void {
-    if (!this.#usable) throw closed();
-  }
-
-  async end(seconds: number): Promise<void> {
-    this.#usable = false;
-    await this.sql.end({ timeout: seconds });
-  }
-
-  #lose(): void {
-    this.#usable = false;
-    setTimeout(() => this.#gone.reject(closed()), LAST_WORD);
-  }
+/** Where the database is. */
+export interface Places {
+  /** Several where the database moves from one to another. */
+  readonly all: readonly [Place, ...Place[]];
+  /** Whether one that only reads will do. */
+  readonly any: boolean;
 }
 
-function closed(): Error {
-  return Object.assign(new Error("The connection to the database was closed"), { code: "CONNECTION_CLOSED" });
-}
+/** Whether the server works for a connection of this name, and does not wait for it; poolers give connections names of their own. */
+const DOING = `select coalesce(bool_or(state not like 'idle%' and wait_event_type is distinct from 'Client')
+    filter (where application_name = $1), false) as busy,
+  coalesce(bool_or(pid = pg_backend_pid()) filter (where application_name = $2), false) as known from pg_stat_activity`;
 
 /** At most so many connections, each made when it is needed. */
 export class Connections {
   readonly #options: ConnectionOptions;
+  readonly #places: Places;
   readonly #most: number;
+  readonly #silence: number;
   readonly #free: Connection[] = [];
-  readonly #lent = new Set<Connection>();
+  readonly #all = new Set<Connection>();
   readonly #waiting: (() => void)[] = [];
-
-  constructor(options: ConnectionOptions, most: number) {
-    [this.#options, this.#most] = [options, most];
-  }
+  #lent = 0;
+  /** The place that was good the last time. */
+  #place = 0;
 
   /**
-   * Lends a connection for some statements.
-   *
-   * @param work Gets the connection's driver, and what throws once the connection is gone: to be called before each statement
-   * but the first.
+   * @param most Connections at most.
+   * @param silence Milliseconds without an answer after which it is asked what the server does.
    */
-  async use<Result>(work: (sql: Sql, check: () => void) => Promise<Result>): Promise<Result> {
-    while (this.#lent.size >= this.#most) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    const connection = this.#take();
-    this.#lent.add(connection);
+  constructor(options: ConnectionOptions, places: Places, most: number, silence: number) {
+    [this.#options, this.#places, this.#most, this.#silence] = [options, places, most, silence];
+  }
+
+  /** Lends a connection for some statements. */
+  async use<Result>(work: (connection: Connection) => Promise<Result>): Promise<Result> {
+    while (this.#lent >= this.#most) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#lent++;
+    let connection: Connection | undefined;
     try {
-      return await connection.run((sql) => work(sql, () => connection.check()));
+      connection = this.#taken() ?? await this.#open();
+      return await work(connection);
     } finally {
-      this.#lent.delete(connection);
-      if (connection.usable) this.#free.push(connection);
-      else void connection.end(0);
+      this.#lent--;
+      if (connection?.usable) this.#free.push(connection);
+      else if (connection) this.#drop(connection);
       this.#waiting.shift()?.();
     }
   }
 
   /** Ends all connections; statements under way have so many seconds. */
   async end(seconds: number): Promise<void> {
-    await Promise.all([...this.#free, ...this.#lent].map((connection) => connection.end(seconds)));
+    await Promise.all([...this.#all].map((connection) => connection.end(seconds)));
   }
 
-  #take(): Connection {
+  #taken(): Connection | undefined {
     for (let free = this.#free.pop(); free; free = this.#free.pop()) {
       if (free.usable) return free;
-      void free.end(0);
+      this.#drop(free);
     }
-    return new Connection(this.#options);
+    return undefined;
+  }
+
+  /** A new connection: of several places to the first that is there and may be written to. */
+  async #open(): Promise<Connection> {
+    const { all, any } = this.#places;
+    if (all.length === 1 && any) return this.#made(all[0]);
+    let reason: unknown;
+    for (let i = 0; i < all.length; i++) {
+      const place = (this.#place + i) % all.length;
+      const connection = this.#made(all[place]!);
+      try {
+        const [row] = await connection.ask((sql) => sql.unsafe("show transaction_read_only"));
+        if (any || row!["transaction_read_only"] === "off") {
+          this.#place = place;
+          return connection;
+        }
+        reason = Object.assign(new Error("The database only reads"), { code: "25006" });
+      } catch (error) {
+        reason = error;
+      }
+      this.#drop(connection);
+    }
+    throw reason;
+  }
+
+  #made(place: Place, doing = (name: string): Promise<Doing> => this.#doing(name)): Connection {
+    const connection = new Connection(this.#options, place, this.#silence, doing);
+    this.#all.add(connection);
+    return connection;
+  }
+
+  #drop(connection: Connection): void {
+    this.#all.delete(connection);
+    void connection.end(0);
+  }
+
+  /** Asks on another connection what the server does for one. */
+  async #doing(name: string): Promise<Doing> {
+    const other = this.#made(this.#places.all[this.#place]!, () => Promise.resolve("unknown")); // nobody asks about this one
+    const late = new AbortController();
+    try {
+      return await Promise.race([
+        other.ask((sql) => sql.unsafe(DOING, [name, other.name])).then(([row]): Doing => {
+          return row!["known"] ? row!["busy"] ? "something" : "nothing" : "unknown";
+        }),
+        pause(ANSWER, late.signal).then((): Doing => "nobody answers"),
+      ]);
+    } catch (error) {
+      // It says no, and so it is there: too many connections, it starts up.
+      return (error as Error).name === "PostgresError" ? "unknown" : "nobody answers";
+    } finally {
+      late.abort();
+      this.#drop(other);
+    }
   }
 }

@@ -5,7 +5,8 @@ import { checkServerIdentity, type ConnectionOptions as TlsOptions } from "node:
 import postgres, { type PostgresType, type Sql } from "postgres";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { quoted, shown } from "../quote.ts";
-import { type ConnectionOptions, Connections } from "./connections.ts";
+import type { Connection, ConnectionOptions } from "./connection.ts";
+import { Connections, type Places } from "./connections.ts";
 
 /** A row as the server gives it, by the names of its columns. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -60,6 +61,16 @@ function orText<Value>(write: (value: Value) => string): (value: Value | string)
   return (value) => typeof value === "string" ? value : write(value);
 }
 
+/** Milliseconds without an answer after which it is asked whether the server still works on it; `tcp_user_timeout` says otherwise. */
+const SILENCE = 15_000;
+
+/**
+ * The server keeps a transaction open, and its locks, for about ten seconds where its owner was paused, or cut off between two
+ * statements or in one.
+ */
+const LIMITS = `set local idle_in_transaction_session_timeout = '10s'; set local tcp_keepalives_idle = 5;
+  set local tcp_keepalives_interval = 2; set local tcp_keepalives_count = 3`;
+
 /** A database. Nothing rests on the state of a connection: a pooler may give each transaction another. */
 export class Database implements Db {
   readonly #connections: Connections;
@@ -74,31 +85,46 @@ export class Database implements Db {
    * Opens a database. No connection is made yet.
    *
    * @param url `postgres://user:password@host:port/database?sslmode=…`; undefined means `DATABASE_URL`, else the PG* variables.
+   * Of several hosts (`HOST:PORT,HOST:PORT`) it is the first that may be written to, unless `target_session_attrs=any`.
+   *
    * @param most Connections at most.
    */
   static open(url: string | undefined = process.env["DATABASE_URL"] || undefined, most: number = 4): Database {
     const address = url === undefined ? {} : addressOf(url);
-    const { sslmode = process.env["PGSSLMODE"], sslrootcert = process.env["PGSSLROOTCERT"], ...rest } = address;
-    const options = {
+    const { sslmode = process.env["PGSSLMODE"], sslrootcert = process.env["PGSSLROOTCERT"] } = address;
+    const {
+      target_session_attrs = process.env["PGTARGETSESSIONATTRS"],
+      hosts,
+      ports,
+      tcp_user_timeout = SILENCE,
+      ...rest
+    } = address;
+    const settled = postgres({ // connects to nothing; it knows the PG* variables
       connect_timeout: 10,
       ...rest,
+      ...(hosts && { host: hosts, port: ports }),
       prepare: false, // a prepared statement is a state of the session
-      ssl: tlsOf(sslmode, sslrootcert, (rest.host ?? process.env["PGHOST"] ?? "localhost").split(",")),
+      target_session_attrs: "read-write", // and not the variable's
       types: TYPES,
       onnotice: () => {},
-      connection: { application_name: "llamasaur" },
-    } as ConnectionOptions;
-    const { host, database } = postgres(options).options; // connects to nothing; what of PG* it took
-    return new Database(new Connections(options, most), `${shown(database ?? "")} on ${shown(host.join(","))}`);
+    } as unknown as ConnectionOptions).options;
+    const { host, port, database } = settled;
+    const all = host.map((one, i) => ({ host: one, port: port[i]! })) as unknown as Places["all"];
+    const options = { ...settled, target_session_attrs: null, ssl: tlsOf(sslmode, sslrootcert, host) };
+    const places = { all, any: anyWillDo(target_session_attrs, all.length) };
+    return new Database(
+      new Connections(options as unknown as ConnectionOptions, places, most, tcp_user_timeout),
+      `${shown(database ?? "")} on ${shown(host.join(","))}`,
+    );
   }
 
   async executeSql(text: string, values: unknown[] = []): Promise<{ rows: Fields[]; count?: number }> {
-    return await this.#connections.use(async (sql, check) => {
+    return await this.#connections.use(async (connection) => {
       try {
-        return await run(sql, text, values);
+        return await run(connection, text, values);
       } catch (error) {
         // A transaction that the text began is still open there, and whoever had the connection next would be in it.
-        if (values.length === 0 && isAnswer(error) && /;\s*\S/.test(text)) await rollBack(sql, check);
+        if (values.length === 0 && isAnswer(error) && /;\s*\S/.test(text)) await rollBack(connection);
         throw error;
       }
     });
@@ -115,24 +141,17 @@ export class Database implements Db {
   }
 
   async #begin<Result>(mode: string, work: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    return await this.#connections.use(async (sql, check) => {
-      await sql.unsafe(`begin ${mode}`);
+    return await this.#connections.use(async (connection) => {
+      await connection.ask((sql) => sql.unsafe(`begin ${mode}; ${LIMITS}`));
       try {
         const result = await work({
-          executeSql: (text, values = []) => {
-            check();
-            return run(sql, text, values);
-          },
-          copy: (text, bytes) => {
-            check();
-            return copy(sql, text, bytes);
-          },
+          executeSql: (text, values = []) => run(connection, text, values),
+          copy: (text, bytes) => connection.ask((sql) => copy(sql, text, bytes)),
         });
-        check();
-        await sql.unsafe("commit");
+        await connection.ask((sql) => sql.unsafe("commit"));
         return result;
       } catch (error) {
-        await rollBack(sql, check);
+        await rollBack(connection);
         throw error;
       }
     });
@@ -145,10 +164,9 @@ export class Database implements Db {
 }
 
 /** Ends a transaction whose error is to be told, whatever becomes of this. */
-async function rollBack(sql: Sql, check: () => void): Promise<void> {
+async function rollBack(connection: Connection): Promise<void> {
   try {
-    check();
-    await sql.unsafe("rollback");
+    await connection.ask((sql) => sql.unsafe("rollback"));
   } catch {
     // The connection is gone, and with it the transaction.
   }
@@ -161,12 +179,14 @@ function isAnswer(error: unknown): boolean {
 
 /** Runs a statement; pg-boss wants a list of results where there were several. */
 async function run(
-  sql: Pick<Sql, "unsafe">,
+  connection: Connection,
   text: string,
   values: unknown[],
 ): Promise<{ rows: Fields[]; count?: number }> {
   const parameters = values.map((value) => Array.isArray(value) ? listText(value) : value);
-  const result: Fields[] & { count?: number; command?: string } = await sql.unsafe(text, parameters as never[]);
+  const result: Fields[] & { count?: number; command?: string } = await connection.ask((sql) =>
+    sql.unsafe(text, parameters as never[])
+  );
   if (result.command !== undefined || result.length === 0) return { rows: [...result], count: result.count ?? 0 };
   const several = (result as unknown as Fields[][]).map((one) => ({ rows: [...one] }));
   return several as unknown as { rows: Fields[] };
@@ -201,19 +221,26 @@ export function parseList(list: string): (string | null)[] {
 }
 
 interface Address {
-  /** Several as `HOST:PORT,HOST:PORT`. */
-  readonly host?: string;
-  readonly port?: number;
+  readonly hosts?: readonly string[];
+  readonly ports?: readonly number[];
   readonly database?: string;
   readonly username?: string;
   readonly password?: string;
   readonly connect_timeout?: number;
+  readonly tcp_user_timeout?: number;
   readonly sslmode?: string;
   readonly sslrootcert?: string;
+  readonly target_session_attrs?: string;
 }
 
+/** What an address may say behind its `?`. */
+const SETTINGS = [
+  ...["sslmode", "sslrootcert", "host", "port", "target_session_attrs"],
+  ...["connect_timeout", "tcp_user_timeout"],
+];
+
 const WANTED =
-  "it must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with sslmode, sslrootcert, host, port or connect_timeout behind a ?";
+  "it must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with sslmode, sslrootcert, host, port, target_session_attrs, connect_timeout or tcp_user_timeout behind a ?";
 
 /** Reads an address. No message has it: there may be a password in it. */
 function addressOf(url: string): Address {
@@ -227,27 +254,44 @@ function addressOf(url: string): Address {
     );
   }
   const more = Object.fromEntries(new URLSearchParams(query));
-  const unknown = Object.keys(more).find((key) =>
-    !["sslmode", "sslrootcert", "host", "port", "connect_timeout"].includes(key)
-  );
+  const unknown = Object.keys(more).find((key) => !SETTINGS.includes(key));
   if (unknown !== undefined) {
     throw new UsageError(`Cannot take ${quoted(unknown)} in the address of the database: ${WANTED}`);
   }
-  const { host, port = "5432", connect_timeout, sslmode, sslrootcert } = more;
-  const named = (host ?? hosts).split(",").filter((one) => one !== "").map((one) => {
+  const { host, port = "5432", connect_timeout, tcp_user_timeout, sslmode, sslrootcert, target_session_attrs } = more;
+  const ports = port.split(","); // one for all, or one for each
+  const named = (host ?? hosts).split(",").filter((one) => one !== "").map((one, i) => {
     const [, name = "", own] = host === undefined ? /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(one) ?? [] : ["", one];
-    return { name: decoded(name).replace(/^\[(.*)\]$/, "$1"), port: Number(own ?? port) };
+    return { name: decoded(name).replace(/^\[(.*)\]$/, "$1"), port: Number(own ?? ports[i] ?? ports[0]) };
   });
   return {
-    ...(named.length === 1 && { host: named[0]!.name, port: named[0]!.port }),
-    ...(named.length > 1 && { host: named.map(({ name, port }) => `${name}:${port}`).join(",") }),
+    ...(named.length > 0 && { hosts: named.map(({ name }) => name), ports: named.map(({ port }) => port) }),
     ...(path && { database: decoded(path) }),
     ...(user && { username: decoded(user) }),
     ...(password !== undefined && { password: decoded(password) }),
-    ...(connect_timeout !== undefined && { connect_timeout: Number(connect_timeout) }),
+    ...(connect_timeout !== undefined && { connect_timeout: timeOf(more, "connect_timeout", "seconds") }),
+    ...(tcp_user_timeout !== undefined && { tcp_user_timeout: timeOf(more, "tcp_user_timeout", "milliseconds") }),
     ...(sslmode !== undefined && { sslmode }),
     ...(sslrootcert !== undefined && { sslrootcert }),
+    ...(target_session_attrs !== undefined && { target_session_attrs }),
   };
+}
+
+function timeOf(settings: Readonly<Record<string, string>>, setting: string, unit: string): number {
+  const given = settings[setting]!;
+  if (/^\d{1,7}$/.test(given) && Number(given) > 0) return Number(given);
+  throw new UsageError(
+    `Cannot take ${setting} ${quoted(given)} of the database's address: it must be a number of ${unit}`,
+  );
+}
+
+/** Whether a server that only reads will do. */
+function anyWillDo(attributes: string | undefined, servers: number): boolean {
+  if (attributes === undefined) return servers === 1; // whether it may be written to, the first write tells
+  if (attributes === "any" || attributes === "read-write") return attributes === "any";
+  throw new UsageError(
+    `Cannot take target_session_attrs ${quoted(attributes)}: it must be read-write, or any; vectors are written`,
+  );
 }
 
 function decoded(part: string): string {
@@ -269,10 +313,9 @@ function tlsOf(
     throw new UsageError(`Cannot take sslmode ${quoted(mode)}: it must be disable, require or verify-full`);
   }
   // The driver tells TLS no name where the host is an address: a certificate for "localhost" would do then.
-  const names = hosts.map((host) => host.replace(/:\d+$/, ""));
   const verified: TlsOptions = {
     checkServerIdentity: (_, certificate) => {
-      const wrong = names.map((one) => checkServerIdentity(one, certificate));
+      const wrong = hosts.map((one) => checkServerIdentity(one, certificate));
       return wrong.includes(undefined) ? undefined : wrong[0];
     },
   };

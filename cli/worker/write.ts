@@ -10,8 +10,6 @@ import { type Generation, type Key, RowSql } from "./generation.ts";
 import { reach } from "./points.ts";
 import { addJobs, type Boss, type NewJob } from "./queue.ts";
 
-/** How long the server waits for a worker that was paused in the middle: as long as its row locks hold others up. */
-const PATIENCE = "10s";
 /**
  * Where vectors arrive, by COPY in binary: beside `unnest` of texts that takes a fourth of both processors' time, and leaves no
  * megabyte of text a job to the garbage collector (`deno task bench:worker`).
@@ -40,7 +38,6 @@ export async function write(db: Database, boss: Boss, claim: Claim, outcome: Out
   const { rows, failures, jobs, ending } = outcome;
   try {
     await db.transaction(async (tx) => {
-      await rowsOf(tx, `set local idle_in_transaction_session_timeout = '${PATIENCE}'`);
       const completed = await boss.complete(generation.queue, attempt, null, { db: tx });
       if (affected(completed) !== 1) throw GONE;
       await reach("completed");

@@ -257,6 +257,11 @@ for (
       "postgres://me:secret@host/x?sslmode=maybe",
       'Cannot take sslmode "maybe": it must be disable, require or verify-full',
     ],
+    [
+      "postgres://me:secret@a,b/x?target_session_attrs=standby",
+      'Cannot take target_session_attrs "standby": it must be read-write, or any',
+    ],
+    ["postgres://me:secret@host/x?tcp_user_timeout=soon", 'Cannot take tcp_user_timeout "soon"'],
     ["postgres://me:secret@host/x?nonsense=1", 'Cannot take "nonsense" in the address'],
     ["postgres://me:secret@host/x?sslmode=verify-full&sslrootcert=/none", "Cannot read sslrootcert /none: ENOENT"],
     ["postgres://me:se@secret@host/x", "Cannot read the address of the database: there is an @ behind the one before"],

@@ -161,8 +161,17 @@ function message(type: string, body: string): Buffer {
   return bytes;
 }
 
-/** A server that greets, and answers every statement with no rows. */
-async function fakeServer(): Promise<{ port: number; sockets: Socket[]; close(): void }> {
+/** A row of one text, with its column's name. */
+function oneRow(name: string, value: string): Buffer {
+  const described = `\0\x01${name}\0` + "\0\0\0\0\0\0" + "\0\0\0\x19" + "\0\0" + "\0\0\0\0" + "\0\0";
+  return Buffer.concat([
+    message("T", described),
+    message("D", `\0\x01\0\0\0${String.fromCharCode(value.length)}${value}`),
+  ]);
+}
+
+/** A server that greets, and answers every statement with no rows, or with these. */
+async function fakeServer(rows: Buffer = Buffer.alloc(0)): Promise<{ port: number; sockets: Socket[]; close(): void }> {
   const sockets: Socket[] = [];
   const ready = message("Z", "I");
   const server = createServer((socket) => {
@@ -170,12 +179,42 @@ async function fakeServer(): Promise<{ port: number; sockets: Socket[]; close():
     socket.on("error", () => {});
     socket.once("data", () => {
       socket.write(Buffer.concat([message("R", "\0\0\0\0"), ready]));
-      socket.on("data", () => socket.write(Buffer.concat([message("C", "SELECT 0\0"), ready])));
+      socket.on("data", () => socket.write(Buffer.concat([rows, message("C", "SELECT 0\0"), ready])));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { port: (server.address() as AddressInfo).port, sockets, close: () => server.close() };
 }
+
+test("of several hosts it is the first that may be written to, and of a failed one the next", async () => {
+  const [standby, primary] = await Promise.all(
+    ["on", "off"].map((value) => fakeServer(oneRow("transaction_read_only", value))),
+  );
+  const answers = async (ports: readonly number[], settings = ""): Promise<string> => {
+    const hosts = ports.map((port) => `127.0.0.1:${port}`).join(",");
+    const database = Database.open(`postgres://me@${hosts}/x${settings}`, 1);
+    try {
+      const [row] = await rowsOf(database, "show transaction_read_only");
+      return `${row!["transaction_read_only"]}`;
+    } catch (error) {
+      return (error as { readonly code: string }).code;
+    } finally {
+      await database.close();
+    }
+  };
+  try {
+    assertEquals(await answers([standby!.port, primary!.port]), "off");
+    assertEquals(await answers([primary!.port, standby!.port]), "off");
+    assertEquals(await answers([1, standby!.port, primary!.port]), "off"); // nobody is at the first
+    assertEquals(await answers([standby!.port, primary!.port], "?target_session_attrs=any"), "on");
+    assertEquals(await answers([standby!.port]), "on"); // the first write would tell
+    assertEquals(await answers([standby!.port], "?target_session_attrs=read-write"), "25006");
+    assertEquals(await answers([standby!.port, standby!.port]), "25006"); // away, until one is promoted
+  } finally {
+    standby!.close();
+    primary!.close();
+  }
+});
 
 test("a connection that breaks before a statement is sent is not waited for again", async () => {
   const { port, sockets, close } = await fakeServer();

@@ -1,0 +1,108 @@
+// A network that passes nothing on, and tells nobody: statements end, and what comes next goes through.
+import { test } from "node:test";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import process from "node:process";
+import { Database, isAway, rowsOf } from "../../../cli/worker/database.ts";
+import { Relay } from "../../support/relay.ts";
+import { Bench, skip as none } from "../../support/worker.ts";
+
+const skip = none ||
+  (process.env["LLAMASAUR_TEST_DATABASE"] ? "the relay stands before a socket of our own server" : false);
+
+const away = (error: unknown): string => isAway(error) ? "away" : `${error}`;
+
+test(
+  "Database ends a statement whose peer vanished, and leaves alone one that the server works on",
+  { skip },
+  async () => {
+    await using bench = await Bench.make(0);
+    await using relay = await Relay.start(bench.base.url);
+    const database = Database.open(relay.url(bench.base.url, "?tcp_user_timeout=100"), 2);
+    const one = (): Promise<unknown> => rowsOf(database, "select 1 as one");
+    try {
+      assertEquals(await one(), [{ one: 1 }]);
+      assertEquals(await rowsOf(database, "select 2 as two from pg_sleep(1)"), [{ two: 2 }]);
+      relay.mute();
+      assertEquals(await one().catch(away), "away");
+      assertEquals(await one(), [{ one: 1 }]);
+      const within = database.transaction(async (tx) => {
+        await rowsOf(tx, "create table half (i int)");
+        relay.mute();
+        await rowsOf(tx, "insert into half select 1");
+      });
+      assertEquals(await within.catch(away), "away");
+      const copied = database.transaction(async (tx) => {
+        await rowsOf(tx, "create temporary table arrived (t text) on commit drop");
+        relay.mute();
+        await tx.copy("copy pg_temp.arrived from stdin", new Uint8Array(1 << 20).fill(10));
+      });
+      assertEquals(await copied.catch(away), "away");
+      assertEquals(await rowsOf(database, "select to_regclass('half') as half"), [{ half: null }]);
+    } finally {
+      await database.close();
+    }
+  },
+);
+
+test("Database ends a statement where nobody answers, on a new connection either", { skip }, async () => {
+  await using bench = await Bench.make(0);
+  await using relay = await Relay.start(bench.base.url);
+  const database = Database.open(relay.url(bench.base.url, "?tcp_user_timeout=100&connect_timeout=1"), 2);
+  try {
+    assertEquals(await rowsOf(database, "select 1 as one"), [{ one: 1 }]);
+    relay.passes = false;
+    relay.mute();
+    assertEquals(await rowsOf(database, "select 1 as one").catch(away), "away");
+    assertEquals(await rowsOf(database, "select 1 as one").catch(away), "away");
+    relay.passes = true;
+    assertEquals(await rowsOf(database, "select 1 as one"), [{ one: 1 }]);
+  } finally {
+    await database.close();
+  }
+});
+
+test("a worker whose connections go silent connects anew, and gives up where nobody answers", { skip }, async () => {
+  await using bench = await Bench.make(60);
+  const { base, model } = bench;
+  await using relay = await Relay.start(base.url);
+  await base.rows("create table writes (key bigint)");
+  await bench.backfill("--shard", "5");
+  await base.rows(
+    "create function note() returns trigger language plpgsql as 'begin insert into writes values (new.key); return new; end'",
+  );
+  await base.rows("create trigger t before insert on docs_embeddings for each row execute function note()");
+  const work = (...args: string[]) =>
+    bench.run("worker", [
+      ...["--database", relay.url(base.url, "?tcp_user_timeout=200&connect_timeout=1"), "--model", model, ...args],
+    ]);
+  const working = work("--stop-when-empty", "--rate", "30");
+  await bench.until("select count(*) >= 5 from docs_embeddings");
+  relay.mute();
+  // A job whose fetch was answered to nobody is sent back by its heartbeat, and a transaction that was cut off ends after ten
+  // seconds: the clocks are set on.
+  await bench.until(
+    `with silent as (
+       update llamasaur_queue.job j set heartbeat_on = heartbeat_on - interval '1 hour'
+       where state = 'active' and not exists
+         (select from llamasaur.attempts a where a.claim = j.id and a.retry_count = j.retry_count)
+     ), due as (
+       update llamasaur_queue.queue set monitor_claim_on = monitor_claim_on - interval '5 seconds'
+     ), cut as (
+       select bool_or(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database()
+         and state <> 'idle' and wait_event = 'ClientRead' and state_change < clock_timestamp() - interval '2 seconds'
+     ) select count(*) = 60 from docs_embeddings, cut`,
+  );
+  const { code, stderr } = await working;
+  assertEquals(code, 0, stderr);
+  assertMatch(stderr, /is away \((ETIMEDOUT|CONNECTION_\w+)\); trying again\n(.*\n)*the database is back after /);
+  assertEquals(await base.value("select count(*) - count(distinct key) from writes"), 0);
+  await base.rows("update docs set body = body || ' anew'");
+  await bench.backfill("--shard", "5");
+  const waiting = work("--give-up", "1s", "--rate", "5");
+  await bench.until("select count(*) > 60 from writes");
+  relay.passes = false;
+  relay.mute();
+  const gaveUp = await waiting;
+  assertEquals(gaveUp.code, 1, gaveUp.stderr);
+  assertStringIncludes(gaveUp.stderr, "--give-up says how long to wait");
+});
