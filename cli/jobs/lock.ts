@@ -116,10 +116,13 @@ async function isStale(
   { say, signal, times }: { say: (line: string) => void; signal: AbortSignal; times: LockTimes },
 ): Promise<boolean> {
   const near = owner?.boot === mine.boot;
-  if (near && (owner.space === undefined || owner.space === mine.space)) return !await lives(owner);
+  const age = async (): Promise<number> => await stat(path).then(({ mtimeMs }) => mtimeMs, () => 0);
+  if (near && (owner.space === undefined || owner.space === mine.space)) {
+    // Where start times cannot be seen, another process may have the id by now; the owner would touch the file.
+    return !await lives(owner) || owner.start === undefined && Date.now() - await age() >= times.stale;
+  }
   const wait = near ? times.staleContainer : times.stale;
   const where = near ? "another container" : "before a reboot, or on another machine";
-  const age = async (): Promise<number> => await stat(path).then(({ mtimeMs }) => mtimeMs, () => 0);
   const touched = await age();
   if (Date.now() - touched >= wait) return true;
   say(
@@ -135,10 +138,7 @@ async function isStale(
 
 /** Whether a process of this boot still runs: the same id may be another one's by now. */
 async function lives({ pid, start }: Owner): Promise<boolean> {
-  if (process.platform === "linux") {
-    const now = await startOf(pid);
-    return now !== undefined && (start === undefined || now === start);
-  }
+  if (start !== undefined) return await startOf(pid) === start;
   try {
     process.kill(pid, 0);
     return true;

@@ -60,6 +60,19 @@ test(
   },
 );
 
+test("lock() where start times cannot be seen takes over from a live process id that leaves the lock alone", async () => {
+  await inDirectory(async (directory) => {
+    const output = join(directory, "out.jsonl");
+    const path = `${output}.lock`;
+    const { boot, space } = await owner(output);
+    writeFileSync(path, JSON.stringify({ pid: process.pid, boot, space, token: "x" }));
+    await assertRejects(() => taking(output), Failure, `process ${process.pid} does`);
+    const before = new Date(Date.now() - 10 * TIMES.stale);
+    utimesSync(path, before, before);
+    await (await taking(output)).release();
+  });
+});
+
 test("lock() of many at once lets one in", async () => {
   await inDirectory(async (directory) => {
     const output = join(directory, "out.jsonl");
