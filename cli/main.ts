@@ -64,13 +64,26 @@ A first try:
 
 /** Runs a command, given as what follows the name of the program. Help and version load nothing else: they start as fast as an empty script. */
 export async function main([name = "--help", ...rest]: readonly string[]): Promise<void> {
-  if (["--help", "-h"].includes(name) || name === "help" && rest.length === 0) return console.log(HELP);
-  if (["--version", "-V"].includes(name)) return console.log(`llamasaur ${VERSION}`);
+  if (["--help", "-h"].includes(name) || name === "help" && rest.length === 0) return await print(HELP);
+  if (["--version", "-V"].includes(name)) return await print(`llamasaur ${VERSION}`);
   const [{ run }, { default: process }] = await Promise.all([import("./run.ts"), import("node:process")]);
   const verbs = new Map(Object.entries(VERBS).map(([verb, { load }]) => [verb, load]));
   const code = name === "help" ? await run([rest[0]!, "--help"], verbs) : await run([name, ...rest], verbs);
   if (code >= SIGNALLED) process.exit(code); // a read of stdin that waits would keep Deno alive
   process.exitCode = code;
+}
+
+/** Prints a text, also where it cannot be written: Deno's console would throw, and Bun's say nothing. */
+async function print(text: string): Promise<void> {
+  try {
+    if ("Deno" in globalThis) console.log(text);
+    else (await import("node:fs")).writeSync(1, `${text}\n`);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EPIPE") return;
+    console.error(`error: Cannot write to stdout: ${message}`);
+    (await import("node:process")).default.exitCode = 1;
+  }
 }
 
 /** What follows the program's name. On Deno, node:process takes as long to load as an empty script takes to run (17 ms). */

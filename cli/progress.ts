@@ -77,6 +77,11 @@ export function count(value: number): string {
   return Math.round(value).toString().replaceAll(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** A number of things, such as `1 text` or `2,000 texts`. */
+export function counted(value: number, thing: string): string {
+  return `${count(value)} ${thing}${Math.round(value) === 1 ? "" : "s"}`;
+}
+
 /** Seconds as `1:02:03` or `2:03`. */
 export function duration(seconds: number): string {
   const whole = Math.ceil(seconds);

@@ -4,7 +4,7 @@ import { Command, CommanderError, Option } from "commander";
 import { endingOf, EXIT, UsageError } from "./failure.ts";
 import { MODEL_OPTIONS } from "./model.ts";
 import { quoted } from "./quote.ts";
-import { Interrupted, paint, Session } from "./session.ts";
+import { Interrupted, paint, Session, writeOut } from "./session.ts";
 import type { Given, Shared, Verb, VerbOption } from "./verb.ts";
 
 /** Verbs by name, each by how to load it. */
@@ -78,7 +78,7 @@ function commandOf(name: string, verb: Verb<never>): Command {
   if (verb.passThrough) command.allowUnknownOption().allowExcessArguments();
   const examples = verb.examples.map((example) => `  llamasaur ${example}`).join("\n");
   return command.helpOption("--help", "print this").addHelpText("after", `\nExamples:\n${examples}`)
-    .showSuggestionAfterError().configureOutput({ writeErr: () => {} }); // main tells of errors
+    .showSuggestionAfterError().configureOutput({ writeOut, writeErr: () => {} }); // main tells of errors
 }
 
 function optionOf({ flags, description, choices, default: standard, read, env }: VerbOption): Option {

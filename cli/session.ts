@@ -47,13 +47,7 @@ export class Session {
   /** Writes data to stdout, no faster than it is taken. */
   async write(text: string): Promise<void> {
     this.clear();
-    let taken: boolean;
-    try {
-      taken = process.stdout.write(text);
-    } catch (error) { // on Deno; on Bun the stream tells of it
-      throw new Failure(`Cannot write to stdout: ${(error as Error).message}`, undefined, { cause: error });
-    }
-    if (taken) return;
+    if (writeOut(text)) return;
     await new Promise<void>((resolve) => process.stdout.once("drain", resolve));
   }
 
@@ -85,6 +79,15 @@ export class Session {
   clear(ended: boolean = false): void {
     this.#line?.clear();
     if (ended) this.#line = undefined;
+  }
+}
+
+/** Writes to stdout. Gives false where it is full for now. */
+export function writeOut(text: string): boolean {
+  try {
+    return process.stdout.write(text);
+  } catch (error) { // on Deno; on Bun the stream tells of it
+    throw new Failure(`Cannot write to stdout: ${(error as Error).message}`, undefined, { cause: error });
   }
 }
 

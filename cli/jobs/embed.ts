@@ -3,15 +3,16 @@ import type { Llama } from "@llamasaur/llamasaur";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { loadModel, modelName, type ModelOptions } from "../model.ts";
 import { until } from "../pause.ts";
-import { count, duration } from "../progress.ts";
+import { count, counted, duration } from "../progress.ts";
 import { commandLine } from "../program.ts";
-import { shown } from "../quote.ts";
+import { quoted, shown } from "../quote.ts";
 import { Interrupted, type Session } from "../session.ts";
 import { VERSION } from "../version.ts";
 import { checkNames, type Column, columnsOf } from "../data/columns.ts";
 import { type Input, isStream } from "../data/inputs.ts";
 import { JSONL_NAMES, jsonlEncoder } from "../data/jsonl_output.ts";
 import type { Encoder } from "../data/output.ts";
+import type { Row } from "../data/rows.ts";
 import { type Batch, Source } from "../data/source.ts";
 import { embedBatch, type Embedded, promptOf } from "./batch.ts";
 import { exists } from "./disk.ts";
@@ -76,7 +77,9 @@ async function stopped(
   const command = commandLine(anew && last ? [...given, "--restart"] : given);
   const { code } = signal.reason as Interrupted;
   const next = anew ? "To begin anew" : "To go on";
-  return new Interrupted(`stopped; ${count(last?.totals.rows ?? 0)} texts are done. ${next}:\n\n  ${command}\n`, code);
+  const done = last?.totals.rows ?? 0;
+  const told = `stopped; ${counted(done, "text")} ${done === 1 ? "is" : "are"} done. ${next}:`;
+  return new Interrupted(`${told}\n\n  ${command}\n`, code);
 }
 
 /** Vectors to stdout: no job, and what is left out goes to stderr. */
@@ -85,7 +88,7 @@ async function embedToStdout(request: Request, inputs: readonly Input[], session
   const model = modelName(request.model);
   const source = new Source(inputs, settings.reading, undefined, shareOf(settings.shard, inputs));
   try {
-    const columns = await columnsFor(settings, source, inputs, session.signal);
+    const columns = await columnsFor(settings, source, inputs, session);
     await using llama = await openModel(model, request, session);
     const encoder = jsonlEncoder(columns, llama.fingerprint(settings.embed), settings.encoding);
     const run: Run = { ...request, session, llama, source, columns };
@@ -130,7 +133,7 @@ async function embedToFile(request: Request, inputs: readonly Input[], session: 
   const source = new Source(inputs, settings.reading, before?.last?.position, share);
   try {
     // What of this is wrong use is told before the model is loaded.
-    const columns = before?.header.columns ?? await columnsFor(settings, source, inputs, session.signal);
+    const columns = before?.header.columns ?? await columnsFor(settings, source, inputs, session);
     await using llama = await openModel(model, request, session);
     const fingerprint = llama.fingerprint(settings.embed);
     if (before && before.header.fingerprint !== fingerprint) {
@@ -155,7 +158,7 @@ async function embedToFile(request: Request, inputs: readonly Input[], session: 
 /** Runs what is left of a job. */
 async function runJob(run: Run, sink: Sink, before: Journal | undefined): Promise<number> {
   const { session, settings, llama, json } = run;
-  if (before?.last) session.say(`going on after ${count(sink.totals.rows)} texts`);
+  if (before?.last) session.say(`going on after ${counted(sink.totals.rows, "text")}`);
   const start = performance.now();
   const done = sink.totals;
   await eachGroup(run, before, sink.totals, (batch, embedded) => sink.write(batch, embedded));
@@ -165,7 +168,7 @@ async function runJob(run: Run, sink: Sink, before: Journal | undefined): Promis
   const seconds = (performance.now() - start) / 1000;
   const rate = (rows - done.rows) / Math.max(seconds, 1e-3);
   session.say(
-    `${count(rows)} texts, ${count(tokens)} tokens: ${shown(settings.output!)} (${duration(seconds)}, ${
+    `${counted(rows, "text")}, ${counted(tokens, "token")}: ${shown(settings.output!)} (${duration(seconds)}, ${
       count(rate)
     } texts/s)`,
   );
@@ -181,7 +184,7 @@ function told(session: Session, { output }: Settings, skipped: number): number {
 }
 
 async function tellComplete({ settings, json }: Request, totals: Totals, session: Session): Promise<number> {
-  session.say(`${shown(settings.output!)} is complete: ${count(totals.rows)} texts; --restart makes it anew`);
+  session.say(`${shown(settings.output!)} is complete: ${counted(totals.rows, "text")}; --restart makes it anew`);
   if (json) await session.json({ output: settings.output, complete: true, ...totals });
   return told(session, settings, totals.skipped);
 }
@@ -233,10 +236,10 @@ function taken(source: Source, { groupRows }: Settings): Promise<Batch> {
 
 /** The columns of the output: of a Parquet input's schema, else of the first rows. */
 async function columnsFor(
-  { reading, format }: Settings,
+  { reading, format, groupRows }: Settings,
   source: Source,
   inputs: readonly Input[],
-  signal: AbortSignal,
+  session: Session,
 ): Promise<Column[]> {
   const { id, keep } = reading;
   const own = format === "parquet" ? (await import("../data/parquet_output.ts")).PARQUET_NAMES : JSONL_NAMES;
@@ -253,11 +256,27 @@ async function columnsFor(
     });
     columns = [{ ...of!, name: "id" }, ...others];
     await file.close();
-  } else if (format === "parquet" || keep === "all") {
-    columns = columnsOf(await until(source.peek(TYPING_ROWS), signal), keep);
-  } else columns = ["id", ...keep].map((name) => ({ name, type: "json" }));
+  } else {
+    const typed = format === "parquet" || keep === "all";
+    const rows = typed || keep.length > 0
+      ? await until(source.peek(typed ? TYPING_ROWS : groupRows), session.signal)
+      : [];
+    if (keep !== "all") tellOfUnknown(session, keep, rows);
+    columns = typed ? columnsOf(rows, keep) : ["id", ...keep].map((name) => ({ name, type: "json" }));
+  }
   checkNames(columns.slice(1).map(({ name }) => name), own);
   return columns;
+}
+
+/** Warns of kept names that no row has: in JSON a field may come later, and a wrong name would be told by nobody. */
+function tellOfUnknown(session: Session, keep: readonly string[], rows: readonly Row[]): void {
+  const good = rows.filter(({ problem }) => problem === undefined);
+  const unknown = good.length === 0 ? [] : keep.filter((name) => good.every(({ kept }) => kept[name] === undefined));
+  if (unknown.length === 0) return;
+  const first = good.length === 1
+    ? "the first row has no field"
+    : `none of the first ${count(good.length)} rows has a field`;
+  session.warn(`--keep: ${first} ${unknown.map((name) => quoted(name)).join(", ")}`);
 }
 
 async function encoderFor({ format, encoding }: Settings, header: Header): Promise<Encoder> {
@@ -328,6 +347,10 @@ function tellOfCuts(
   const { rows, truncated } = totals;
   if (truncated === 0) return;
   const part = `${(100 * truncated / rows).toFixed(truncated < rows / 1000 ? 3 : 1)} %`;
-  session.say(`${count(truncated)} of ${count(rows)} texts (${part}) were cut to ${info.maxTokens} tokens`);
+  session.say(
+    `${count(truncated)} of ${counted(rows, "text")} (${part}) ${
+      truncated === 1 ? "was" : "were"
+    } cut to ${info.maxTokens} tokens`,
+  );
   if (truncated / rows > MANY_CUT) session.warn("what was cut is not in the vectors: take a model with a longer limit");
 }

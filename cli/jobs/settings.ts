@@ -49,8 +49,16 @@ export function compareOptions(
     const [was, is] = [before[name], now[name]].map((value) =>
       value === undefined ? "not given" : JSON.stringify(value)
     );
-    if (was !== is) throw another(output, name, was!, is!);
+    if (was !== is) throw another(output, flagOf(name, now["format"]), was!, is!);
   }
+}
+
+/** An option as it is typed. */
+function flagOf(name: string, format: unknown): string {
+  if (name === "groupRows") return format === "parquet" ? "--row-group" : "--checkpoint";
+  if (name === "texts") return "--text";
+  if (name === "inputs" || name === "normalize") return name;
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** The error for a job that was another. */

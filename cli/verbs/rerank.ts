@@ -3,6 +3,7 @@ import type { RerankOptions as RankingOptions } from "@llamasaur/llamasaur";
 import type { Document } from "../data/documents.ts";
 import { UsageError } from "../failure.ts";
 import { loadModel, modelName, type ModelOptions } from "../model.ts";
+import { counted } from "../progress.ts";
 import { quoted } from "../quote.ts";
 import type { Session } from "../session.ts";
 import { collected, integer } from "../values.ts";
@@ -76,7 +77,9 @@ async function run({ args, options }: Given<RerankOptions>, session: Session): P
   }
   if (truncated > 0) {
     session.say(
-      `${truncated} of ${ranked.length} texts were cut at ${llama.info.maxTokens} tokens; --truncate windows reads them whole`,
+      `${truncated} of ${counted(ranked.length, "text")} ${
+        truncated === 1 ? "was" : "were"
+      } cut at ${llama.info.maxTokens} tokens; --truncate windows reads them whole`,
     );
   }
 }

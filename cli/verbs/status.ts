@@ -1,6 +1,6 @@
 /** Tells how far a job of `embed` is, by its journal: while it runs, or after it was stopped. */
 import { EXIT, Failure } from "../failure.ts";
-import { count, duration } from "../progress.ts";
+import { count, counted, duration } from "../progress.ts";
 import { shown } from "../quote.ts";
 import type { Session } from "../session.ts";
 import type { Given, Verb } from "../verb.ts";
@@ -57,8 +57,8 @@ async function run({ args: [output = ""], options }: Given<StatusOptions>, sessi
     ? "not complete"
     : `${Math.floor(part * 100)} % of the inputs`;
   const numbers = [
-    `${count(rows)} rows`,
-    `${count(tokens)} tokens`,
+    counted(rows, "row"),
+    counted(tokens, "token"),
     ...(skipped > 0 ? [`${count(skipped)} skipped`] : []),
     ...(truncated > 0 ? [`${count(truncated)} cut`] : []),
     `${duration(seconds)} of work`,

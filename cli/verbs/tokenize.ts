@@ -1,5 +1,6 @@
 /** Shows the tokens that a model makes of a text. */
 import { loadModel, modelName, type ModelOptions } from "../model.ts";
+import { counted } from "../progress.ts";
 import { quoted } from "../quote.ts";
 import type { Session } from "../session.ts";
 import type { Given, Verb } from "../verb.ts";
@@ -37,8 +38,8 @@ async function run({ args: [text = ""], options }: Given<TokenizeOptions>, sessi
   }
   const width = Math.max(0, ...tokens.map(({ id }) => `${id}`.length));
   await session.write(tokens.map(({ id, piece }) => `${`${id}`.padStart(width)}  ${quoted(piece)}\n`).join(""));
-  session.say(`${ids.length} tokens of at most ${limit}`);
-  if (to > from) session.say(`would be cut off: ${to - from} tokens, from ${quoted(pieces[from]!)} on`);
+  session.say(`${counted(ids.length, "token")} of at most ${limit}`);
+  if (to > from) session.say(`would be cut off: ${counted(to - from, "token")}, from ${quoted(pieces[from]!)} on`);
 }
 
 /**

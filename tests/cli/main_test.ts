@@ -1,10 +1,11 @@
 import { test } from "node:test";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { VERSION } from "../../cli/version.ts";
 import { ROOT } from "../support/child.ts";
-import { MODEL, noModel, PROGRAM, runProgram } from "../support/program.ts";
+import { MODEL, noModel, PROGRAM, runProgram, RUNTIME } from "../support/program.ts";
 
 function json(path: string): Record<string, Record<string, string>> & { version: string } {
   return JSON.parse(readFileSync(join(ROOT, path), "utf8"));
@@ -18,6 +19,19 @@ test("llamasaur --help lists the verbs, --version tells the version, and both lo
     assertMatch(stdout, /\n {2}embed +\S/);
   }
   assertEquals((await runProgram(["--version"])).stdout, `llamasaur ${VERSION}\n`);
+});
+
+test("llamasaur --help says where it cannot be written, and nothing where nobody reads it", {
+  skip: !existsSync("/dev/full") && "there is no /dev/full",
+}, () => {
+  const runtime = RUNTIME === "deno" ? "deno run -A" : "bun";
+  const shell = (command: string) => spawnSync("sh", ["-c", command], { cwd: ROOT, encoding: "utf8" });
+  for (const words of ["--help", "--version", "embed --help"]) {
+    const { status, stderr } = shell(`${runtime} cli/main.ts ${words} > /dev/full`);
+    assertEquals(status, 1, words);
+    assertMatch(stderr, /^error: Cannot write to stdout: .*no space left on device.*\n$/i);
+    assertEquals(shell(`${runtime} cli/main.ts ${words} | true`).stderr, "");
+  }
 });
 
 test("the versions of cli/ are those of the root, and its pins are the same for npm and JSR", () => {

@@ -102,6 +102,15 @@ test(
   },
 );
 
+test("embed --keep tells of a name that no row has", { skip }, async () => {
+  await inPlace(async ({ embed, write, lines }) => {
+    write("in.jsonl", '{"text":"one","n":1}\n{"text":"two"}\n');
+    const { stderr } = await embed(["in.jsonl", "--keep", "m,n", "-o", "out.jsonl"]);
+    assertStringIncludes(stderr, 'warning: --keep: none of the first 2 rows has a field "m"\n');
+    assertEquals(lines("out.jsonl").map(({ n }) => n), [1, undefined]);
+  });
+});
+
 test("embed reads Parquet and keeps the types of its schema, times to the last digit", { skip }, async () => {
   await inPlace(async ({ embed, write, lines, path }) => {
     const time = 1_700_000_000_123_456n;
@@ -223,7 +232,7 @@ test("embed counts what was cut, and tells the remedy where it is much", { skip 
     const ended = await embed(["--text", "long ".repeat(300), "--text", "one"]);
     assertEnded(ended, 0);
     assertEquals(parsed(ended.stdout).map(({ truncated }) => truncated), [true, false]);
-    assertMatch(ended.stderr, /1 of 2 texts \(50\.0 %\) were cut to \d+ tokens\nwarning: .* a longer limit/);
+    assertMatch(ended.stderr, /1 of 2 texts \(50\.0 %\) was cut to \d+ tokens\nwarning: .* a longer limit/);
     assertEquals((await embed(["--text", "long ".repeat(300), "--quiet"])).stderr, "");
   });
 });
@@ -274,8 +283,9 @@ test("embed goes on only with the same job: other options, a changed input or mo
       assertEnded(ended, 1);
       for (const one of [...told, "--restart"]) assertStringIncludes(ended.stderr, one);
     };
-    await refused([...words, "--keep", "n"], 'its keep was [], and is ["n"] now');
-    await refused([...words, "--dimensions", "8"], "its dimensions was not given, and is 8 now");
+    await refused([...words, "--keep", "n"], 'its --keep was [], and is ["n"] now');
+    await refused([...words, "--dimensions", "8"], "its --dimensions was not given, and is 8 now");
+    await refused([...words.slice(0, -1), "7"], "its --checkpoint was 50, and is 7 now");
     const { model: _, ...header } = JSON.parse(readFileSync(path("out.jsonl.job"), "utf8").split("\n")[0]!);
     const text = readFileSync(path("in.jsonl"), "utf8");
     write("in.jsonl", `{"text":"another"}${text.slice(text.indexOf("\n"))}`);

@@ -67,7 +67,7 @@ test("llamasaur rerank prints scores and texts, best first, and tells what was c
   assertEquals(code, 0);
   assertEquals(stdout.split("\n")[0]!.replace(/^0\.\d{4} {2}/, ""), '"Bananas are yellow."');
   assertEquals(stdout.split("\n").length, 5);
-  const told = "1 of 4 texts were cut at 256 tokens; --truncate windows reads them whole";
+  const told = "1 of 4 texts was cut at 256 tokens; --truncate windows reads them whole";
   assertStringIncludes(stderr, told);
   const best = await runProgram(["rerank", "yellow fruit", "-", "--top", "1"], { env, stdin }); // which was not cut
   assertEquals(best.stdout.split("\n").length, 2);
