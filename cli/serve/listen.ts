@@ -22,6 +22,8 @@ type Handle = (asked: Asked) => Promise<Answer | Response>;
 
 interface BunServer {
   readonly port: number;
+  /** Requests whose answer the client has not taken whole. */
+  readonly pendingRequests: number;
   stop(closeActive?: boolean): Promise<void>;
 }
 interface Runtime {
@@ -30,6 +32,9 @@ interface Runtime {
 
 /** Milliseconds for which the rest of a refused body is thrown away. */
 const LINGER = 2000;
+/** Looks at a server without requests, and milliseconds between two, after which the connections that are left are closed. */
+const LOOKS = 5;
+const LOOK = 20;
 const ANY_SIZE = 2 ** 40; // the handler has a limit of its own, with a message
 
 /** The address of a server; an IPv6 address may come with brackets or without. */
@@ -63,7 +68,17 @@ function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: n
   const error = (): Response => new Response(null, { status: 500 });
   const more = { development: false, idleTimeout: 0, maxRequestBodySize: ANY_SIZE };
   const server = serve({ hostname, port, fetch, error, ...more });
-  return { port: server.port, stop: () => server.stop(), abort: () => void server.stop(true) };
+  return { port: server.port, stop: () => stopOnBun(server), abort: () => void server.stop(true) };
+}
+
+/** Stops a server of Bun 1.4.5, whose `stop` waits for a client that has sent half a head for as long as that client likes. */
+async function stopOnBun(server: BunServer): Promise<void> {
+  let isStopped = false;
+  const stop = server.stop().then(() => isStopped = true);
+  for (let idle = 0; !isStopped && idle < LOOKS; idle = server.pendingRequests === 0 ? idle + 1 : 0) {
+    await Promise.race([stop, pause(LOOK)]);
+  }
+  await server.stop(true);
 }
 
 /**

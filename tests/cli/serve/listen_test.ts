@@ -48,6 +48,9 @@ test("stop() ends at once though clients keep connections open, used or not, and
   });
   const silent = connect(listener.port, "127.0.0.1");
   await once(silent, "connect");
+  const half = connect(listener.port, "127.0.0.1"); // of a head: `stop` of Bun waits for the other half
+  half.write("GET / HT");
+  await once(half, "connect");
   const origin = originOf("127.0.0.1", listener.port);
   for (let i = 0; i < 3; i++) assertEquals(await (await fetch(origin)).text(), "here");
   const slow = fetch(`${origin}/slow`).then((response) => response.text());
@@ -60,6 +63,7 @@ test("stop() ends at once though clients keep connections open, used or not, and
   assertEquals(await slow, "late");
   await stop; // it would take as long as the silent client likes
   silent.destroy();
+  half.destroy();
   listener.abort();
 });
 
