@@ -48,8 +48,9 @@ export function endingOf(error: unknown): { readonly code: number; readonly mess
     const model = (error as Error & { readonly model?: string }).model ?? "";
     if (message.includes("for the one that is here give")) return { code: EXIT.missing, message };
     const unknown = message.includes("the catalogue has no such name");
-    const command = commandLine(["pull", unknown ? ANY_MODEL : pullable(model)]);
-    return { code: EXIT.missing, message: `${message}\n\n  ${command}` };
+    const named = unknown ? ANY_MODEL : pullable(model);
+    const remedy = unknown || named === model ? "" : "; check the path, or get a model of the catalogue:";
+    return { code: EXIT.missing, message: `${message}${remedy}\n\n  ${commandLine(["pull", named])}` };
   }
   if (name === "LibraryNotFoundError") return { code: EXIT.missing, message };
   const code = (error as Error & { readonly code?: unknown }).code;
