@@ -66,7 +66,8 @@ function onBun({ serve }: NonNullable<Runtime["Bun"]>, hostname: string, port: n
   // A text may take longer than the ten seconds after which Bun ends a silent connection.
   // Bun's own page for an error would show lines of this program.
   const error = (): Response => new Response(null, { status: 500 });
-  const more = { development: false, idleTimeout: 0, maxRequestBodySize: ANY_SIZE };
+  // Without `development` Bun shares a port: with a second server, half of the requests would go to the first one.
+  const more = { development: false, reusePort: false, idleTimeout: 0, maxRequestBodySize: ANY_SIZE };
   const server = serve({ hostname, port, fetch, error, ...more });
   return { port: server.port, stop: () => stopOnBun(server), abort: () => void server.stop(true) };
 }

@@ -1,9 +1,10 @@
 import { test } from "node:test";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
+import { Failure } from "../../../cli/failure.ts";
 import { handlerOf } from "../../../cli/serve/handler.ts";
 import { listen, originOf } from "../../../cli/serve/listen.ts";
 
@@ -23,6 +24,15 @@ test("listen() takes an IPv6 address with brackets or without", { skip: noSix },
     listener.abort();
     await listener.stop();
   }
+});
+
+test("listen() refuses a port that another server has", async () => {
+  const listener = await listen("127.0.0.1", 0, () => Promise.resolve(new Response("here")));
+  const again = () => listen("127.0.0.1", listener.port, () => Promise.resolve(new Response("too")));
+  const { message } = await assertRejects(again, Failure, `Cannot listen on 127.0.0.1:${listener.port}: `);
+  assertEquals(/in use/.test(message), true, message);
+  listener.abort();
+  await listener.stop();
 });
 
 test("listen() answers 400 to a request without a Host", async () => {
