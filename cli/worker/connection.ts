@@ -106,6 +106,7 @@ export class Connection {
         reject(error);
       };
       socket.once("error", fail);
+      socket.once("close", () => this.#lose(closed(), LAST_WORD)); // of one that closes at once the driver does not hear
       socket.once("connect", () => {
         clearTimeout(timer);
         socket.off("error", fail);

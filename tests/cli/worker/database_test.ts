@@ -241,6 +241,27 @@ test("a connection that breaks before a statement is sent is not waited for agai
   }
 });
 
+test("a connection that is closed at once, or while it is greeted, is an error at once", async () => {
+  for (const greets of [false, true]) {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      if (greets) socket.once("data", () => socket.destroy());
+      else socket.destroy();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const database = Database.open(`postgres://me@127.0.0.1:${port}/x?connect_timeout=100`, 1);
+    try {
+      for (let i = 0; i < 3; i++) {
+        assertMatch(await rowsOf(database, "select 1").catch((error) => error.code), /^(CONN|ECONN|EPIPE)/);
+      }
+    } finally {
+      await database.close();
+      server.close();
+    }
+  }
+});
+
 test("a connection that breaks between two statements is no more than an error, alone or in a transaction", async () => {
   const { port, sockets, close } = await fakeServer();
   const database = Database.open(`postgres://me@127.0.0.1:${port}/x`, 1);
