@@ -109,8 +109,9 @@ async function path(names: readonly string[], { json }: ModelsOptions, session: 
   const { resolveModel } = await import("@llamasaur/llamasaur/models");
   const found = resolveModel(names[0]!);
   const { stat } = await import("node:fs/promises");
-  const bytes = await stat(found).then(({ size }) => size, (error) => {
-    throw new Failure(`Cannot find ${shown(found)}: ${(error as Error).message}`, EXIT.missing);
+  const bytes = await stat(found).then(({ size }) => size, ({ code, message }: NodeJS.ErrnoException) => {
+    const why = code === "ENOENT" ? "there is no such file" : message;
+    throw new Failure(`Cannot find ${shown(found)}: ${why}`, EXIT.missing);
   });
   if (json) await session.json({ model: names[0], path: found, size: bytes });
   else await session.write(`${found}\n`);

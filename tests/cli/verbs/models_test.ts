@@ -57,6 +57,9 @@ test("llamasaur models lists what is here and the catalogue, with size, type, ve
       path: null,
     });
     assertEquals((await models("path", NAME)).stdout, `${path}\n`);
+    const none = await models("path", "./none.gguf");
+    assertEquals(none.code, 3);
+    assertStringIncludes(none.stderr, "none.gguf: there is no such file\n");
     const json = JSON.parse((await models("path", NAME, "--json")).stdout);
     assertEquals(json, { model: NAME, path, size: FILE.length });
   });
