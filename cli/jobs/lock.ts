@@ -121,14 +121,15 @@ async function isStale(
     // Where start times cannot be seen, another process may have the id by now; the owner would touch the file.
     return !await lives(owner) || owner.start === undefined && Date.now() - await age() >= times.stale;
   }
-  const wait = near ? times.staleContainer : times.stale;
-  const where = near ? "another container" : "before a reboot, or on another machine";
   const touched = await age();
-  if (Date.now() - touched >= wait) return true;
+  const old = Date.now() - touched >= (near ? times.staleContainer : times.stale);
+  if (near && old) return true;
+  // Another machine's clock may be another: also a lock that seems old is watched until its owner would have touched it.
+  const wait = old ? 2 * times.touch : near ? times.staleContainer : times.stale;
+  const where = near ? "another container" : "before a reboot, or on another machine";
   say(
     `${path} is held by process ${owner?.pid ?? "?"} of ${where}: taken over if it is left alone for ${wait / 1000} s`,
   );
-  // Looks are counted, not time: the other machine's clock may be another.
   for (let looks = 0; looks * times.poll < wait; looks++) {
     await sleep(times.poll, undefined, { signal }).catch(() => signal.throwIfAborted());
     if (await age() !== touched) return false;
