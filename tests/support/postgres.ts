@@ -1,8 +1,8 @@
 // A PostgreSQL server for tests: that of LLAMASAUR_TEST_DATABASE, else one of scripts/postgres.sh, which ends with this process.
 // Each test has a database of its own.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { Database, rowsOf } from "../../cli/worker/database.ts";
@@ -87,7 +87,33 @@ const shared: { started?: Promise<string> } =
 
 /** The address of the server that all tests of this process share. */
 function server(): Promise<string> {
-  return shared.started ??= given ? Promise.resolve(given) : Server.start().then(({ url }) => url);
+  return shared.started ??= given ? Promise.resolve(given) : startShared();
+}
+
+/**
+ * Starts the shared server, or finds it: Deno runs each file of tests in a thread of its own, and what a thread started ends
+ * with it. So the server's stdin is a program that ends with the process.
+ */
+async function startShared(): Promise<string> {
+  const born = readFileSync("/proc/self/stat", "utf8").replace(/^.*\) /, "").split(" ")[19];
+  const file = join(tmpdir(), `llamasaur-pg-${process.pid}-${born}.url`);
+  try {
+    writeFileSync(file, "", { flag: "wx" });
+    const line = 'tail --pid="$0" -f /dev/null | bash "$1" run > "$2"; rm -f "$2"';
+    const child = spawn("bash", ["-c", line, `${process.pid}`, SCRIPT, file], {
+      detached: true,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    child.unref();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error; // another thread was first
+  }
+  for (let i = 0; i < 1200; i++) {
+    const url = readFileSync(file, "utf8").split("\n");
+    if (url.length > 1) return url[0]!;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error("postgres.sh started no server within a minute");
 }
 
 /** A database of a test. */

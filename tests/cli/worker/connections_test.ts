@@ -6,7 +6,7 @@ import { Database, isAway, parseList, rowsOf, type Transaction } from "../../../
 import { randomIntegers } from "../../support/random.ts";
 import { Bench, skip } from "../../support/worker.ts";
 
-const CALLS = 600;
+const CALLS = 300;
 const PATIENCE = 20_000; // ms: far beyond what any of these statements takes
 
 /** Rows of one text each, for a COPY. */
