@@ -217,6 +217,10 @@ function drained(outgoing: ServerResponse): Promise<void> {
 
 /** A request of node:http. A `Request` would be made with a stream, a signal and headers that are checked again. */
 class Incoming implements Asked {
+  readonly headers: Asked["headers"] = {
+    get: (name) => this.#headers.get(name) ?? null,
+    has: (name) => this.#headers.has(name),
+  };
   readonly #incoming: IncomingMessage;
   readonly #headers = new Map<string, string>();
   #isGone = false;
@@ -240,10 +244,6 @@ class Incoming implements Asked {
     const { url = "/" } = this.#incoming;
     // A path may begin with two slashes, which new URL() with a base would take for a host.
     return url.startsWith("/") ? `http://${this.#headers.get("host") ?? "localhost"}${url}` : url;
-  }
-
-  get headers(): Asked["headers"] {
-    return { get: (name) => this.#headers.get(name) ?? null, has: (name) => this.#headers.has(name) };
   }
 
   bytes(most: number, end: AbortSignal): Promise<Uint8Array> {
