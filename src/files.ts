@@ -121,6 +121,42 @@ export async function replaceFile(path: string, write: (temporary: string) => Pr
 }
 
 /**
+ * Refuses to make a file in the place of one that it is made of, by whatever path: spelt otherwise, behind a link, a hard link.
+ *
+ * @param out What is to be made; messages call it so.
+ * @param inputs The files of which it is made; what is not there is none.
+ * @throws {RangeError} naming both paths.
+ */
+export async function checkApart(out: string, inputs: Iterable<string>): Promise<void> {
+  const identity = await identityOf(out);
+  for (const input of inputs) {
+    const same = input === out || identity !== undefined && await identityOf(input) === identity;
+    if (!same) continue;
+    const [to, from] = [out, input].map((path) => printable(path, undefined, LONGEST_REASON));
+    const also = from === to ? "it is the input itself" : `it is the same file as the input ${from}`;
+    throw new RangeError(`Cannot write out ${to}: ${also}, which would be lost; give another path`);
+  }
+}
+
+/** How llama.cpp names the parts of a split model. */
+const PART = /-(\d{5})-of-(\d{5})\.gguf$/i;
+
+/** The paths of all parts of a split model, whichever of them is named, one after the other; of any other its own. */
+export function* partNames(path: string): Generator<string, void> {
+  const count = Number(PART.exec(path)?.[2] ?? 0);
+  if (count === 0) yield path;
+  for (let i = 1; i <= count; i++) {
+    yield path.replace(PART, (part) => `-${String(i).padStart(5, "0")}${part.slice(6)}`);
+  }
+}
+
+/** What a path leads to, as the system counts files; undefined where nothing is there, or nobody may look. */
+async function identityOf(path: string): Promise<string | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  return found && `${found.dev}:${found.ino}`;
+}
+
+/**
  * The file that a path means: behind a link the one that it leads to, since `rename` would put a file in the link's place.
  *
  * @throws {LlamaError} With code `"model-invalid"` for a device, a pipe or a socket: `rename` would put a file there, too; and

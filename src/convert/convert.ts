@@ -1,5 +1,6 @@
 /** From a checkpoint directory to a GGUF file. */
-import { basename } from "node:path";
+import { readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { writeGguf } from "./gguf.ts";
 import { LlamaError } from "../../ffi/errors.ts";
 import {
@@ -14,7 +15,7 @@ import {
 } from "../check.ts";
 import { readModel } from "./model.ts";
 import { pathOf, QUANTIZE, quantize, type QuantizeOptions, type WeightType, weightType } from "./quantize.ts";
-import { withTemporary } from "../files.ts";
+import { checkApart, withTemporary } from "../files.ts";
 import { CHECKPOINT_POOLINGS, type CheckpointPooling } from "./sentence_transformers.ts";
 
 /** Options of {@linkcode convert}. */
@@ -48,7 +49,8 @@ const WRITING = 0.5;
  * @param out Path or `file:` URL of the file to make; one that is there is replaced.
  * @param options Type of the weights, pooling, name, threads, signal, progress, library.
  * @throws {TypeError} If an argument is of the wrong type or an option does not exist; the message names it.
- * @throws {RangeError} If the type is not one of {@linkcode WeightType}, or a path is empty or has a NUL.
+ * @throws {RangeError} If the type is not one of {@linkcode WeightType}, a path is empty or has a NUL, or `out` is a file of the
+ * checkpoint, by whatever path.
  * @throws {LlamaError} With code `"model-unsupported"` if this kind of model cannot be converted, `"model-invalid"` if a
  * file is missing or damaged; the message names file and key.
  *
@@ -74,6 +76,7 @@ export async function convert(
       `Cannot make a GGUF file of ${printable(from, undefined, LONGEST_REASON)}: ${noFolder(from)}`,
     );
   }
+  await checkApart(to, await filesOf(from));
   const { metadata, tensors } = await readModel(from, { name, pooling });
   if (type === "f32") return await writeGguf(to, metadata, tensors, { signal, onProgress });
   await withTemporary(to, async (whole) => {
@@ -86,6 +89,12 @@ export async function convert(
       ...(onProgress && { onProgress: (done) => onProgress(WRITING + done * (1 - WRITING)) }),
     });
   });
+}
+
+/** The files of a checkpoint; GGUF files that were made of it may lie beside them. Empty where they cannot be listed. */
+async function filesOf(directory: string): Promise<string[]> {
+  const files = await readdir(directory, { recursive: true }).catch(() => []);
+  return files.filter((file) => !/\.gguf$/i.test(file)).map((file) => join(directory, file));
 }
 
 /** What is wrong with the path of a checkpoint that is no folder's. */

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { Lane, open } from "../../ffi/mod.ts";
 import { callback, type Check, checkOptions, checkPath, type Checks, integer, signal, word } from "../check.ts";
-import { replaceFile } from "../files.ts";
+import { checkApart, partNames, replaceFile } from "../files.ts";
 
 /**
  * A type of weights, by llama.cpp's name.
@@ -90,7 +90,7 @@ export const weightType: Check<WeightType> = word(WEIGHT_TYPES);
  * @param options Threads, signal, progress, library.
  * @throws {TypeError} If an argument is of the wrong type or an option does not exist; the message names it.
  * @throws {RangeError} If the type is not one of {@linkcode WeightType}, `threads` is not a whole number from 1 to 512,
- * or a path is empty or has a NUL.
+ * or a path is empty or has a NUL, or `out` is the input itself, by whatever path.
  * @throws {LlamaError} With code `"model-invalid"` if the input cannot be read or the output cannot be written.
  *
  * @example
@@ -109,6 +109,7 @@ export async function quantize(
   const [from, to] = [pathOf("input", input), pathOf("out", out)];
   weightType("type", type);
   const { threads = 0, signal, onProgress, library } = checkOptions(options, QUANTIZE);
+  await checkApart(to, partNames(from));
   const native = await open(library);
   const lane = new Lane(native);
   try {

@@ -1,10 +1,9 @@
 /** Reads the header of a GGUF file: its metadata and the list of its tensors, without the weights. */
 import { LlamaError } from "../../ffi/errors.ts";
 import { LONGEST_REASON, printable } from "../check.ts";
-import { isMissing, type OpenFile, openFile } from "../files.ts";
+import { isMissing, type OpenFile, openFile, partNames } from "../files.ts";
 import { forEachInSlices } from "../slices.ts";
 import { missingFile, modelPath } from "./find.ts";
-import { partNames } from "./reference.ts";
 
 /** A value of a file's metadata; whole numbers beyond 2^53 are a bigint. */
 export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[];

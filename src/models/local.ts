@@ -4,12 +4,12 @@ import { createHash } from "node:crypto";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { callback, checkOptions, checkPath, type Checks, checkText, signal } from "../check.ts";
 import { cacheDirectory } from "../../ffi/host/paths.ts";
-import { isMissing, readingFile } from "../files.ts";
+import { isMissing, partNames, readingFile } from "../files.ts";
 import { hubCache } from "./cache.ts";
 import { catalogue, catalogueName } from "./catalogue.ts";
 import { digestOf, hashLike } from "./digest.ts";
 import { missingFile, modelFolder, modelPath } from "./find.ts";
-import { partNames, showHubFile } from "./reference.ts";
+import { showHubFile } from "./reference.ts";
 
 /** A model that is on this machine. */
 export interface LocalModel {

@@ -1,6 +1,7 @@
 /** How files on the model hub are named: `hf:owner/repo/file.gguf[@revision]`, or a name of the catalogue. */
 import { catalogue, type CatalogueName } from "./catalogue.ts";
 import { LONGEST_REASON, printable } from "../check.ts";
+import { partNames } from "../files.ts";
 
 /** A file of a repository on the hub. Every part is safe to be made a path of. */
 export interface HubFile {
@@ -16,7 +17,6 @@ const FORM = "hf:owner/repository/file.gguf or hf:owner/repository/file.gguf@rev
 // What the hub allows in names (huggingface_hub's validate_repo_id), and nothing that leads out of a directory.
 const NAME = /^(?!.*(--|\.\.))[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?$/;
 const SEGMENT = /^(?!\.{1,2}$)[^\\/:*?"<>|\p{Cc}]+(?<![. ])$/u;
-const PART = /-(\d{5})-of-(\d{5})\.gguf$/i;
 
 /**
  * Reads an `hf:` name.
@@ -47,15 +47,6 @@ export function hubFileOf(name: CatalogueName): HubFile {
  */
 export function* partsOf(file: HubFile): Generator<HubFile, void> {
   for (const path of partNames(file.path)) yield { ...file, path };
-}
-
-/** The same of a path on this machine. */
-export function* partNames(path: string): Generator<string, void> {
-  const count = Number(PART.exec(path)?.[2] ?? 0);
-  if (count === 0) yield path;
-  for (let i = 1; i <= count; i++) {
-    yield path.replace(PART, (part) => `-${String(i).padStart(5, "0")}${part.slice(6)}`);
-  }
 }
 
 /** The name again, as a user would write it, fit for a message. */

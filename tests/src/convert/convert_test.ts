@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -240,5 +240,20 @@ test("convert() makes no mixture of weights that were replaced, or written to, m
         writeFileSync(other, bytes);
       }
     }
+  });
+});
+
+test("convert() refuses to write over a file of its checkpoint, by whatever path, and may make a GGUF file beside them", async () => {
+  await inDirectory(async (directory) => {
+    const checkpoint = copyCheckpoint("tiny_bert", directory);
+    const weights = join(checkpoint, "model.safetensors");
+    const before = readFileSync(weights);
+    const hard = join(directory, "hard.gguf");
+    linkSync(weights, hard);
+    for (const out of [weights, hard, join(checkpoint, "config.json")]) {
+      await assertRejects(() => convert(checkpoint, out), RangeError, "which would be lost; give another path");
+    }
+    assertEquals(readFileSync(weights), before);
+    for (let time = 0; time < 2; time++) await convert(checkpoint, join(checkpoint, "model.gguf"));
   });
 });

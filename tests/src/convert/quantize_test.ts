@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
-import { existsSync, lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, lstatSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -28,7 +28,7 @@ test("quantize() makes every type it names, each smaller than f32, with the meta
   await withTiny(async (f32, directory) => {
     const before = readGguf(f32);
     for (const type of WEIGHT_TYPES) {
-      const out = join(directory, `tiny-${type}.gguf`);
+      const out = join(directory, `out-${type}.gguf`);
       await quantize(f32, out, type);
       const size = readFileSync(out).length;
       assert(type === "f32" || size < readFileSync(f32).length, `${type} has ${size} bytes`);
@@ -38,7 +38,7 @@ test("quantize() makes every type it names, each smaller than f32, with the meta
       const fields = (file: typeof after) => [...file.metadata].filter(([key]) => key !== "general.file_type").sort();
       assertEquals(fields(after), fields(before));
     }
-    assertEquals(readdirSync(directory).length, WEIGHT_TYPES.length);
+    assertEquals(readdirSync(directory).length, WEIGHT_TYPES.length + 1); // and the input
   });
 });
 
@@ -125,6 +125,30 @@ test("quantize() stops in the middle when the signal is aborted", { skip: skip |
     });
     await assertRejects(() => work, Error, "enough");
     assertEquals(readdirSync(directory), []);
+  });
+});
+
+test("quantize() refuses to write over its input, by whatever path, and over a part of a split one", async () => {
+  await inDirectory(async (directory) => {
+    const f32 = join(directory, "f32.gguf");
+    writeFileSync(f32, "weights");
+    const [link, hard, folder] = ["link.gguf", "hard.gguf", "folder"].map((name) => join(directory, name));
+    if (process.platform !== "win32") {
+      symlinkSync(f32, link!);
+      symlinkSync(directory, folder!);
+    }
+    linkSync(f32, hard!);
+    const others = process.platform === "win32" ? [hard!] : [link!, hard!, join(folder!, "f32.gguf")];
+    const outs = [f32, pathToFileURL(f32), `${directory}/./f32.gguf`, ...others];
+    for (const out of outs) {
+      await assertRejects(() => quantize(f32, out, "q8_0"), RangeError, "which would be lost; give another path");
+    }
+    for (const input of others) await assertRejects(() => quantize(input, f32, "q8_0"), RangeError, "the same file as");
+    assertEquals(readFileSync(f32, "utf8"), "weights");
+
+    const parts = [1, 2].map((part) => join(directory, `big-0000${part}-of-00002.gguf`));
+    for (const part of parts) writeFileSync(part, "weights");
+    await assertRejects(() => quantize(parts[0]!, parts[1]!, "q8_0"), RangeError, "it is the input itself");
   });
 });
 
