@@ -120,7 +120,7 @@ async function embedToFile(request: Request, inputs: readonly Input[], session: 
   if (before === undefined && !restart && await exists(output)) {
     throw new Failure(`Cannot write ${shown(output)}: it is there, and no job made it; --restart replaces it`);
   }
-  if (before) compareOptions(output, before.header.options, fixedOptions(settings));
+  if (before) compareOptions(settings, before.header.options, before.last?.totals.skipped ?? 0);
   const stream = inputs.find(isStream);
   if (before?.last && stream) {
     throw new Failure(

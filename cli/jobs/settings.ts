@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { EmbedOptions } from "@llamasaur/llamasaur";
 import { Failure } from "../failure.ts";
 import type { Reading } from "../data/rows.ts";
-import { shown } from "../quote.ts";
+import { quoted, shown } from "../quote.ts";
 
 /** What is to be done, checked. */
 export interface Settings {
@@ -26,9 +26,12 @@ export interface Settings {
   readonly shard: { readonly index: number; readonly count: number } | undefined;
 }
 
-/** What changes the output, as the journal has it. Of texts only a hash is kept: they are not for logs and errors. */
+/**
+ * What changes the output, as the journal has it. Of texts only a hash is kept: they are not for logs and errors. What is done
+ * with a row that cannot be embedded is not there: rows that are written are the same either way.
+ */
 export function fixedOptions(settings: Settings): Record<string, unknown> {
-  const { output: _, embed, reading, ...rest } = settings;
+  const { output: _, onError: __, embed, reading, ...rest } = settings;
   const { texts } = settings;
   const sha256 = createHash("sha256").update(JSON.stringify(texts)).digest("hex");
   const told = texts.length > 0 ? [`${texts.length} of sha256 ${sha256}`] : [];
@@ -38,27 +41,44 @@ export function fixedOptions(settings: Settings): Record<string, unknown> {
 /**
  * Refuses to go on with a job that was another.
  *
+ * @param skipped Rows that it has left out.
  * @throws {Failure} naming the first difference, with both values.
  */
 export function compareOptions(
-  output: string,
+  settings: Settings,
   before: Readonly<Record<string, unknown>>,
-  now: Readonly<Record<string, unknown>>,
+  skipped: number,
 ): void {
+  const output = settings.output!;
+  const now = fixedOptions(settings);
   for (const name of new Set([...Object.keys(before), ...Object.keys(now)])) {
-    const [was, is] = [before[name], now[name]].map((value) =>
-      value === undefined ? "not given" : JSON.stringify(value)
-    );
-    if (was !== is) throw another(output, flagOf(name, now["format"]), was!, is!);
+    if (name === "onError") continue; // journals had it
+    const [was, is] = [before[name], now[name]];
+    if (JSON.stringify(was) === JSON.stringify(is)) continue;
+    throw another(output, flagOf(name, now["format"]), typed(name, was), typed(name, is));
   }
+  if (skipped > 0 && settings.onError === "stop") throw another(output, "--on-error", "skip", "stop");
 }
 
 /** An option as it is typed. */
 function flagOf(name: string, format: unknown): string {
   if (name === "groupRows") return format === "parquet" ? "--row-group" : "--checkpoint";
   if (name === "texts") return "--text";
-  if (name === "inputs" || name === "normalize") return name;
+  if (name === "inputs") return "list of inputs";
+  if (name === "normalize") return "--no-normalize";
   return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** The value of an option as it is typed, for a message. */
+function typed(name: string, value: unknown): string {
+  if (name === "normalize") return value === false ? "given" : "not given";
+  if (name === "shard" && value !== undefined) {
+    const { index, count } = value as { readonly index: number; readonly count: number };
+    return `${index}/${count}`;
+  }
+  if (value === undefined || Array.isArray(value) && value.length === 0) return "not given";
+  if (Array.isArray(value)) return value.map((one) => shown(String(one))).join(name === "inputs" ? " " : ",");
+  return typeof value === "string" ? quoted(value) : JSON.stringify(value);
 }
 
 /** The error for a job that was another. */

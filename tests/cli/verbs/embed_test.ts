@@ -227,6 +227,48 @@ test(
   },
 );
 
+test(
+  "embed goes on with --on-error skip where a row stopped it, and not with stop where rows are left out",
+  { skip },
+  async () => {
+    await inPlace(async ({ embed, write, lines }) => {
+      write("in.jsonl", '{"text":"one"}\n{"text":"two"}\nno JSON\n{"text":"three"}\n');
+      const words = ["in.jsonl", "-o", "out.jsonl", "--checkpoint", "2"];
+      const stopped = await embed(words);
+      assertEnded(stopped, 1);
+      assertStringIncludes(stopped.stderr, "--on-error skip goes on without such rows");
+      const ended = await embed([...words, "--on-error", "skip"]);
+      assertEnded(ended, 4);
+      assertStringIncludes(ended.stderr, "going on after 2 texts");
+      assertEquals(lines("out.jsonl").map(({ id }) => id), ["in.jsonl:1", "in.jsonl:2", "in.jsonl:4"]);
+      const again = await embed(words);
+      assertEnded(again, 1);
+      assertStringIncludes(again.stderr, "its --on-error was skip, and is stop now; --restart begins anew");
+    });
+  },
+);
+
+test("embed that would go on with another job names the option as it is typed", { skip }, async () => {
+  await inPlace(async ({ embed, write }) => {
+    write("in.jsonl", '{"text":"one","n":1,"m":2}\n');
+    const words = ["in.jsonl", "-o", "out.jsonl", "--keep", "n", "--shard", "1/1"];
+    assertEnded(await embed(words), 0);
+    const others: [string[], string][] = [
+      [[...words.slice(0, 4), "m", ...words.slice(5)], "its --keep was n, and is m now"],
+      [words.slice(0, 3).concat(words.slice(5)), "its --keep was n, and is not given now"],
+      [words.slice(0, 5), "its --shard was 1/1, and is not given now"],
+      [[...words, "--no-normalize"], "its --no-normalize was not given, and is given now"],
+      [[...words, "--prompt", "p: "], 'its --prompt was not given, and is "p: " now'],
+      [[...words, "--checkpoint", "7"], "its --checkpoint was 1000, and is 7 now"],
+    ];
+    for (const [given, told] of others) {
+      const ended = await embed(given);
+      assertEnded(ended, 1);
+      assertStringIncludes(ended.stderr, told);
+    }
+  });
+});
+
 test("embed counts what was cut, and tells the remedy where it is much", { skip }, async () => {
   await inPlace(async ({ embed }) => {
     const ended = await embed(["--text", "long ".repeat(300), "--text", "one"]);
@@ -283,7 +325,7 @@ test("embed goes on only with the same job: other options, a changed input or mo
       assertEnded(ended, 1);
       for (const one of [...told, "--restart"]) assertStringIncludes(ended.stderr, one);
     };
-    await refused([...words, "--keep", "n"], 'its --keep was [], and is ["n"] now');
+    await refused([...words, "--keep", "n"], 'its --keep was not given, and is n now');
     await refused([...words, "--dimensions", "8"], "its --dimensions was not given, and is 8 now");
     await refused([...words.slice(0, -1), "7"], "its --checkpoint was 50, and is 7 now");
     const { model: _, ...header } = JSON.parse(readFileSync(path("out.jsonl.job"), "utf8").split("\n")[0]!);
