@@ -64,11 +64,13 @@ A first try:
 
 /** Runs a command, given as what follows the name of the program. Help and version load nothing else: they start as fast as an empty script. */
 export async function main([name = "--help", ...rest]: readonly string[]): Promise<void> {
-  if (["--help", "-h"].includes(name) || name === "help" && rest.length === 0) return await print(HELP);
+  const isHelp = ["--help", "-h", "help"].includes(name);
+  const of = rest.find((word) => !["--help", "-h"].includes(word));
+  if (isHelp && of === undefined) return await print(HELP);
   if (["--version", "-V"].includes(name)) return await print(`llamasaur ${VERSION}`);
   const [{ run }, { default: process }] = await Promise.all([import("./run.ts"), import("node:process")]);
   const verbs = new Map(Object.entries(VERBS).map(([verb, { load }]) => [verb, load]));
-  const code = name === "help" ? await run([rest[0]!, "--help"], verbs) : await run([name, ...rest], verbs);
+  const code = isHelp ? await run([of!, "--help"], verbs) : await run([name, ...rest], verbs);
   if (code >= SIGNALLED) process.exit(code); // a read of stdin that waits would keep Deno alive
   process.exitCode = code;
 }

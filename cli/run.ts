@@ -44,7 +44,9 @@ async function runVerb(words: readonly string[], verbs: Verbs): Promise<number> 
   if (load === undefined) {
     const wrong = name.startsWith("-") ? `Cannot read ${quoted(name)} before a verb` : `Cannot run ${quoted(name)}`;
     throw new UsageError(
-      `${wrong}: the verbs are ${[...verbs.keys()].join(", ")}; llamasaur --help tells what they do`,
+      `${wrong}: ${meant(name, verbs)}the verbs are ${
+        [...verbs.keys()].join(", ")
+      }; llamasaur --help tells what they do`,
     );
   }
   const { verb } = await load();
@@ -65,6 +67,19 @@ async function runVerb(words: readonly string[], verbs: Verbs): Promise<number> 
   }
 }
 
+/** What was probably meant by a verb that there is not, as commander finds it; "" where nothing is near. */
+function meant(name: string, verbs: Verbs): string {
+  const all = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+  for (const verb of verbs.keys()) all.command(verb);
+  try {
+    all.parse(["--", name], { from: "user" });
+  } catch (error) {
+    const [, near] = /\(Did you mean (?:one of )?(.+)\?\)/.exec((error as Error).message) ?? [];
+    if (near !== undefined) return `did you mean ${near}? `;
+  }
+  return "";
+}
+
 /** commander's command for a verb: strict, and it throws where it would exit. */
 function commandOf(name: string, verb: Verb<never>): Command {
   const command = new Command(`llamasaur ${name}`).description(verb.description).exitOverride();
@@ -77,7 +92,7 @@ function commandOf(name: string, verb: Verb<never>): Command {
   }
   if (verb.passThrough) command.allowUnknownOption().allowExcessArguments();
   const examples = verb.examples.map((example) => `  llamasaur ${example}`).join("\n");
-  return command.helpOption("--help", "print this").addHelpText("after", `\nExamples:\n${examples}`)
+  return command.helpOption("-h, --help", "print this").addHelpText("after", `\nExamples:\n${examples}`)
     .showSuggestionAfterError().configureOutput({ writeOut, writeErr: () => {} }); // main tells of errors
 }
 

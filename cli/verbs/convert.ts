@@ -22,6 +22,7 @@ async function run({ args: [directory = "", out = "", type], options }: Given<Fi
   const { convert } = await import("@llamasaur/llamasaur/convert");
   const weights = type as NonNullable<Parameters<typeof convert>[2]>["type"]; // convert() looks whether it is one
   await writeModel(
+    directory,
     out,
     options,
     session,
@@ -35,8 +36,9 @@ interface Watch {
   readonly onProgress: (part: number) => void;
 }
 
-/** Has a file written, with progress; prints its path. */
+/** Has a file written of what is at a path, with progress; prints its path. */
 export async function writeModel(
+  input: string,
   out: string,
   { json }: FileOptions,
   session: Session,
@@ -44,10 +46,9 @@ export async function writeModel(
 ): Promise<void> {
   const { stat } = await import("node:fs/promises");
   const onProgress = (part: number): void => session.progress("%", { done: Math.floor(part * 100), total: 100 });
-  await write({ signal: session.signal, onProgress }).catch((error) => {
-    throw error instanceof TypeError || error instanceof RangeError
-      ? new UsageError(error.message, { cause: error })
-      : error;
+  await write({ signal: session.signal, onProgress }).catch(async (error) => {
+    const isThere = await stat(input).then(() => true, ({ code }) => code !== "ENOENT");
+    throw isThere || session.signal.aborted ? error : new UsageError((error as Error).message, { cause: error });
   });
   const { size } = await stat(out);
   if (json) await session.json({ path: out, size });

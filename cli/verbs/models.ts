@@ -158,7 +158,10 @@ async function rm(names: readonly string[], { yes, json }: ModelsOptions, sessio
     local.filter(({ model, path }) => model === name || model === name.toLowerCase() || path === resolve(name));
   const missing = names.find((name) => going(name).length === 0);
   if (missing !== undefined) {
-    throw new Failure(`Cannot remove ${quoted(missing)}: it is not here; ${commandLine(["models"])} lists what is`);
+    throw new Failure(
+      `Cannot remove ${quoted(missing)}: it is not here; ${commandLine(["models"])} lists what is`,
+      EXIT.missing,
+    );
   }
   if (!yes && !await isSure(names.flatMap(going), session)) {
     session.say("nothing was removed");

@@ -16,5 +16,5 @@ export const verb: Verb<FileOptions> = {
 async function run({ args: [input = "", out = "", type = ""], options }: Given<FileOptions>, session: Session) {
   const { quantize } = await import("@llamasaur/llamasaur/convert");
   const weights = type as Parameters<typeof quantize>[2]; // quantize() looks whether it is one
-  await writeModel(out, options, session, (more) => quantize(input, out, weights, more));
+  await writeModel(input, out, options, session, (more) => quantize(input, out, weights, more));
 }

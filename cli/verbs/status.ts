@@ -1,5 +1,5 @@
 /** Tells how far a job of `embed` is, by its journal: while it runs, or after it was stopped. */
-import { EXIT, Failure } from "../failure.ts";
+import { UsageError } from "../failure.ts";
 import { count, counted, duration } from "../progress.ts";
 import { shown } from "../quote.ts";
 import type { Session } from "../session.ts";
@@ -25,10 +25,7 @@ async function run({ args: [output = ""], options }: Given<StatusOptions>, sessi
   const { readJournal } = await import("../jobs/journal.ts");
   const journal = await readJournal(output);
   if (journal === undefined) {
-    throw new Failure(
-      `Cannot tell of ${shown(output)}: it has no job; embed with -o ${shown(output)} begins one`,
-      EXIT.failed,
-    );
+    throw new UsageError(`Cannot tell of ${shown(output)}: it has no job; embed with -o ${shown(output)} begins one`);
   }
   const { header, last, complete } = journal;
   const { rows = 0, skipped = 0, truncated = 0, tokens = 0, seconds = 0 } = complete?.totals ?? last?.totals ?? {};

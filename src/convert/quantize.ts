@@ -1,7 +1,19 @@
 /** Making a GGUF file with weights of another type, by llama.cpp's own llama_model_quantize. */
 import { resolve } from "node:path";
+import { LlamaError } from "../../ffi/errors.ts";
 import { Lane, open } from "../../ffi/mod.ts";
-import { callback, type Check, checkOptions, checkPath, type Checks, integer, signal, word } from "../check.ts";
+import {
+  callback,
+  type Check,
+  checkOptions,
+  checkPath,
+  type Checks,
+  integer,
+  LONGEST_REASON,
+  printable,
+  signal,
+  word,
+} from "../check.ts";
 import { checkApart, partNames, replaceFile } from "../files.ts";
 
 /**
@@ -91,7 +103,8 @@ export const weightType: Check<WeightType> = word(WEIGHT_TYPES);
  * @throws {TypeError} If an argument is of the wrong type or an option does not exist; the message names it.
  * @throws {RangeError} If the type is not one of {@linkcode WeightType}, `threads` is not a whole number from 1 to 512,
  * or a path is empty or has a NUL, or `out` is the input itself, by whatever path.
- * @throws {LlamaError} With code `"model-invalid"` if the input cannot be read or the output cannot be written.
+ * @throws {LlamaError} With code `"model-invalid"` if the input cannot be read or the output cannot be written,
+ * `"model-unsupported"` if its weights are quantised already.
  *
  * @example
  * ```ts
@@ -113,10 +126,28 @@ export async function quantize(
   const native = await open(library);
   const lane = new Lane(native);
   try {
-    await replaceFile(to, (temporary) => lane.quantize(from, temporary, type, threads, { signal, onProgress }));
+    await replaceFile(to, (temporary) => lane.quantize(from, temporary, type, threads, { signal, onProgress }))
+      .catch((error) => {
+        throw roundedTwice(from, type, error) ?? error;
+      });
   } finally {
     lane.close();
   }
+}
+
+/** The error for weights that were rounded already; undefined where it is another that llama.cpp tells. */
+function roundedTwice(from: string, type: string, error: unknown): LlamaError | undefined {
+  const [, is] = error instanceof LlamaError && /requantizing from type (\S+) is disabled/.exec(error.message) || [];
+  if (is === undefined) return undefined;
+  const reason = `its weights are ${is} already, and would be rounded a second time`;
+  return new LlamaError(
+    "model-unsupported",
+    `Cannot quantize ${
+      printable(from, undefined, LONGEST_REASON)
+    } to ${type}: ${reason}; take the file that it was made of, ` +
+      "with f32, f16 or bf16 weights",
+    { cause: error },
+  );
 }
 
 /** An absolute path, so that a change of the working directory while a lane runs does not matter. */

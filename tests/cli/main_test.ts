@@ -45,16 +45,23 @@ test("the versions of cli/ are those of the root, and its pins are the same for 
   );
 });
 
-test("llamasaur VERB --help has two examples, also as llamasaur help VERB", async () => {
+test("llamasaur VERB --help has two examples, also as llamasaur help VERB, VERB -h and --help VERB", async () => {
   const { code, stdout, stderr } = await runProgram(["embed", "--help"]);
   assertEquals([code, stderr], [0, ""]);
   assertEquals(stdout.split("\nExamples:\n")[1]!.trim().split("\n").length, 2);
-  assertEquals((await runProgram(["help", "embed"])).stdout, stdout);
+  for (
+    const words of [["help", "embed"], ["embed", "-h"], ["--help", "embed"], ["-h", "embed"], ["help", "embed", "-h"]]
+  ) {
+    assertEquals((await runProgram(words)).stdout, stdout, words.join(" "));
+  }
 });
 
 for (
   const [words, told] of [
-    [["embd"], 'Cannot run "embd": the verbs are '],
+    [["embd"], 'Cannot run "embd": did you mean embed? the verbs are '],
+    [["Rerank"], 'Cannot run "Rerank": did you mean rerank? the verbs are '],
+    [["nonsense"], 'Cannot run "nonsense": the verbs are '],
+    [["--help", "embd"], 'Cannot run "embd": did you mean embed? the verbs are '],
     [["--model", "x", "embed"], 'Cannot read "--model" before a verb'],
     [["embed", "--nonsense"], "unknown option '--nonsense'"],
     [["embed", "--contexts", "none", "--text", "a"], 'Cannot read --contexts "none": it must be a whole number from 1'],

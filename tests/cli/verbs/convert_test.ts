@@ -29,7 +29,7 @@ test("llamasaur convert and quantize tell of a wrong type, a folder that is none
     const wrong = await runProgram(["convert", fixture("tiny_bert"), out, "q9"]);
     assertEquals([wrong.code, wrong.stdout, existsSync(out)], [2, "", false]);
     assertStringIncludes(wrong.stderr, "type: it must be one of");
-    assertEquals((await runProgram(["convert", join(directory, "none"), out])).code, 1);
+    assertEquals((await runProgram(["convert", join(directory, "none"), out])).code, 2);
     assertEquals((await runProgram(["quantize", out])).code, 2);
   });
 });

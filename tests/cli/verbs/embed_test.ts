@@ -325,7 +325,7 @@ test("embed goes on only with the same job: other options, a changed input or mo
       assertEnded(ended, 1);
       for (const one of [...told, "--restart"]) assertStringIncludes(ended.stderr, one);
     };
-    await refused([...words, "--keep", "n"], 'its --keep was not given, and is n now');
+    await refused([...words, "--keep", "n"], "its --keep was not given, and is n now");
     await refused([...words, "--dimensions", "8"], "its --dimensions was not given, and is 8 now");
     await refused([...words.slice(0, -1), "7"], "its --checkpoint was 50, and is 7 now");
     const { model: _, ...header } = JSON.parse(readFileSync(path("out.jsonl.job"), "utf8").split("\n")[0]!);

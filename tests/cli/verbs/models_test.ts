@@ -96,7 +96,7 @@ test("llamasaur models rm removes with --yes, and does not where it cannot ask",
     assertEquals([asked.code, asked.stdout, existsSync(path)], [2, "", true]);
     assertStringIncludes(asked.stderr, "give --yes");
     const none = await models("rm", "bge-m3", "--yes");
-    assertEquals([none.code, none.stdout], [1, ""]);
+    assertEquals([none.code, none.stdout], [3, ""]);
     assertStringIncludes(none.stderr, 'Cannot remove "bge-m3": it is not here');
     const gone = await models("rm", NAME, "--yes", "--json");
     assertEquals([gone.code, JSON.parse(gone.stdout)], [0, { model: NAME, path, size: FILE.length }]);

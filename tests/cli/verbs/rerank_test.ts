@@ -83,8 +83,8 @@ test("llamasaur rerank names what is wrong, with its exit code", { skip }, async
       [["q", "none.txt"], 2, "there is no such file"],
       [["q", "--text", "a", "--top", "0"], 2, "Cannot read --top"],
       [["q", "bad.jsonl"], 1, 'bad.jsonl:2: it has no field "text"'],
-      [["q", "--text", "word ".repeat(400), "--truncate", "error"], 1, "documents[0]"],
-      [["q", "--text", "a", "--label", "x"], 1, "no labels"],
+      [["q", "--text", "word ".repeat(400), "--truncate", "error"], 2, "documents[0]"],
+      [["q", "--text", "a", "--label", "x"], 2, "no labels"],
     ] as const;
     for (const [words, exit, told] of cases) {
       const { code, stdout, stderr } = await runProgram(["rerank", ...words], { cwd, env });

@@ -35,8 +35,8 @@ test(
   },
 );
 
-test("llamasaur status of what is no job is exit code 1", async () => {
+test("llamasaur status of what is no job is exit code 2", async () => {
   const { code, stdout, stderr } = await runProgram(["status", "/none/out.jsonl"]);
-  assertEquals([code, stdout], [1, ""]);
+  assertEquals([code, stdout], [2, ""]);
   assertStringIncludes(stderr, "it has no job");
 });
