@@ -5,7 +5,7 @@ import type { Engine } from "./engine/load.ts";
 import { ProgressReporter } from "./progress.ts";
 import type { EmbedOptions } from "./options.ts";
 import { Sequences, type SplitOptions, textSplitter } from "./text/sequences.ts";
-import { type Items, mapInSlices } from "./slices.ts";
+import { forEachInSlices, type Items, mapInSlices } from "./slices.ts";
 import { readTexts, warnOfTruncation } from "./text/read.ts";
 import { boundOf, tokenizeList } from "./text/token_lists.ts";
 import { isFiniteVector, normalize } from "./vectors.ts";
@@ -53,6 +53,7 @@ export async function embedTexts(
   const name = (i: number): string => nameOf(inverse.indexOf(i));
   const prompted: Items<string> = prompt ? { length: unique.length, at: (i) => prompt + unique[i]! } : unique;
   const ids = await tokenizeList(pool, prompted, "add", signal, boundOf(info.maxTokens, truncate));
+  await refusePrompt(engine, prompt, ids, signal);
   const sequences = await Sequences.of(
     textSplitter(ids, model.numbers, { limit: info.maxTokens, truncate, name, tooLong }),
   );
@@ -79,6 +80,35 @@ export async function embedTexts(
     returned[i] = 1;
     return { embedding, tokens: sequences.lengths[i]!, truncated: sequences.truncated[i] === 1 };
   });
+}
+
+/** Tokens that a UTF-16 unit of a prompt makes at most, with room for special ones: a byte each, after normalisation. */
+const TOKENS_PER_UNIT = 4;
+
+/**
+ * Refuses a prompt that leaves no room for a text: vectors of all texts would be the same.
+ *
+ * The prompt is counted only where it may be too long, and some text is: a query must not wait for that.
+ *
+ * @throws {RangeError} naming prompt, its tokens and the limit.
+ */
+async function refusePrompt(
+  { info: { maxTokens }, pool }: Engine,
+  prompt: string,
+  ids: Items<Int32Array>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (prompt.length * TOKENS_PER_UNIT < maxTokens) return;
+  let longest = 0;
+  await forEachInSlices(ids.length, (i) => void (longest = Math.max(longest, ids.at(i)!.length)));
+  if (longest <= maxTokens) return;
+  const alone = await tokenizeList(pool, [prompt], "add", signal);
+  const count = alone.at(0)!.length;
+  if (count < maxTokens) return;
+  throw new RangeError(
+    `Cannot embed with this prompt: it has ${count} tokens, the limit is ${maxTokens}, and no text has room beside it; ` +
+      "shorten the prompt",
+  );
 }
 
 /** Warns of vectors that are cut to fewer dimensions where the model was not trained for that. */

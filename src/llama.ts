@@ -175,7 +175,7 @@ export class Llama {
    * numbers: a row for each token.
    * @throws {TypeError} when a text is no string or has a lone surrogate (the message names its index), or an option does
    * not exist or is of the wrong type.
-   * @throws {RangeError} when an option is out of range, or a text is too long with `truncate: "error"`.
+   * @throws {RangeError} when an option is out of range, a text is too long with `truncate: "error"`, or the prompt leaves no room.
    * @throws {LlamaError} `closed`, `non-finite`, `out-of-memory` or `context-lost`.
    * @example
    * ```ts

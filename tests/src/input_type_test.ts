@@ -94,3 +94,24 @@ test("rerank() and embed() refuse what a vector a token cannot give", options, a
   const error = await assertRejects(() => llama.rerank("a", ["b"]), LlamaError, "a vector a token");
   assertEquals(error.code, "model-unsupported");
 });
+
+test(
+  "embed() refuses a prompt that leaves no room for a text, whichever end is cut, and takes one that leaves some",
+  options,
+  async () => {
+    await using llama = await Llama.load(modelPath(Q8_0), { contextSize: 256 });
+    for (const truncate of ["end", "start", "error"] as const) {
+      for (const count of [254, 1000]) { // with [CLS] and [SEP] the shorter one is as long as the limit
+        await assertRejects(
+          () => llama.embed(["a cat", "the stock market"], { prompt: "word ".repeat(count), truncate }),
+          RangeError,
+          `Cannot embed with this prompt: it has ${count + 2} tokens, the limit is 256, and no text has room beside it`,
+        );
+      }
+    }
+    const [cat, market] = await llama.embed(["cat", "market"], { prompt: "word ".repeat(253) });
+    assert(dot(cat!, market!) < 0.9999, `cosine ${dot(cat!, market!)}`);
+    const long = await llama.embedDetailed("cat ".repeat(300), { prompt: "query: " });
+    assertEquals(long.truncated, true);
+  },
+);
