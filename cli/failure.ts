@@ -46,11 +46,14 @@ export function endingOf(error: unknown): { readonly code: number; readonly mess
   if (error instanceof Failure) return { code: error.code, message };
   if (name === "ModelNotFoundError") {
     const model = (error as Error & { readonly model?: string }).model ?? "";
-    if (message.includes("for the one that is here give")) return { code: EXIT.missing, message };
+    const told = forShell(message);
+    if (/: (a path has a slash.*for the one that is here give|it is a directory|it is no GGUF file)/.test(message)) {
+      return { code: EXIT.missing, message: told };
+    }
     const unknown = message.includes("the catalogue has no such name");
     const named = unknown ? ANY_MODEL : pullable(model);
     const remedy = unknown || named === model ? "" : "; check the path, or get a model of the catalogue:";
-    return { code: EXIT.missing, message: `${message}${remedy}\n\n  ${commandLine(["pull", named])}` };
+    return { code: EXIT.missing, message: `${told}${remedy}\n\n  ${commandLine(["pull", named])}` };
   }
   if (name === "LibraryNotFoundError") return { code: EXIT.missing, message };
   const code = (error as Error & { readonly code?: unknown }).code;
@@ -64,6 +67,14 @@ export function endingOf(error: unknown): { readonly code: number; readonly mess
 function isMisuse({ name, message }: Error, code: unknown): boolean {
   if (name === "LlamaError") return code === "model-unsupported";
   return ["TypeError", "RangeError"].includes(name) && /^Cannot [^\n]+: /.test(message);
+}
+
+/** What the library says of a missing model, with the verbs in the place of its own calls and scripts. */
+function forShell(message: string): string {
+  return message
+    .replace(/get it with `[^`\n]*`(?: of "[^"\n]*")?; looked at:/, "it is at none of these places:")
+    .replace(/; give the path of a file that is there, or a name of the catalogue, which `[^`\n]*`.* gets$/m, "")
+    .replace(/convert\(\)(?: of the package's \.\/convert)?/, () => commandLine(["convert"]));
 }
 
 /** What `pull` gets for a model that is not here: itself, or for a path that leads nowhere any other. */

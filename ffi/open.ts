@@ -88,7 +88,7 @@ export async function find(library?: string | URL): Promise<Found> {
   // With nothing granted, Deno's own error (or question) about the permission is the clearest answer.
   const refused = places.find(({ skipped }) => skipped?.includes("--allow-ffi"));
   if (refused && places.every(({ skipped }) => skipped)) return found(start(refused.path, adapter));
-  throw attempts.failure(install);
+  throw attempts.failure(install, library === undefined ? undefined : "the option library");
 }
 
 /** The places that were tried, each with what was wrong with it. */
@@ -121,9 +121,16 @@ class Attempts {
     this.tried.push([path, reason].map((text) => printable(text, undefined, LONGEST_REASON)).join(": "));
   }
 
-  /** @param install The command that gets the package, where one would be looked at. */
-  failure(install: string | undefined): LibraryNotFoundError {
-    const get = install === undefined ? "" : `Get it with: ${install}\n`;
+  /**
+   * @param install The command that gets the package, where one would be looked at.
+   * @param option What named the only place, if an option did.
+   */
+  failure(install: string | undefined, option: string | undefined): LibraryNotFoundError {
+    const named = option ?? (env("LLAMASAUR_LIBRARY") === undefined ? undefined : "LLAMASAUR_LIBRARY");
+    const correct = named === undefined
+      ? ""
+      : `Correct ${named}, or leave it out: the usual places are looked at then\n`;
+    const get = correct + (install === undefined ? "" : `Get it with: ${install}\n`);
     const build = buildCommand();
     return new LibraryNotFoundError(
       `Cannot find ${libraryFileName()}; looked at:\n${this.tried.map((line) => `  ${line}`).join("\n")}\n` +
@@ -154,7 +161,7 @@ export function candidates(option?: string | URL): Candidate[] {
   const add = (path: string | undefined, place: string, reason: string): void => {
     places.push(path === undefined ? { path: place, skipped: reason } : permitted(path));
   };
-  add(undefined, "$LLAMASAUR_LIBRARY", "unset, or no permission to read it (--allow-env)");
+  add(undefined, "$LLAMASAUR_LIBRARY", unknown(["LLAMASAUR_LIBRARY"]));
   const root = packageRoot();
   const beside = isCompiled()
     ? join(dirname(process.execPath), libraryFileName())
@@ -165,9 +172,16 @@ export function candidates(option?: string | URL): Candidate[] {
   add(
     libraryCachePath(LLAMA_VERSION, abi()),
     "the user's cache",
-    "no permission to read HOME or XDG_CACHE_HOME (--allow-env)",
+    unknown(["XDG_CACHE_HOME", process.platform === "win32" ? "LOCALAPPDATA" : "HOME"]),
   );
   return places;
+}
+
+/** Why variables say nothing: they are unset, or Deno may not read them. */
+function unknown(variables: readonly string[]): string {
+  const readable = variables.every((variable) => granted({ name: "env", variable }));
+  if (!readable) return `no permission to read ${variables.join(" or ")} (--allow-env)`;
+  return variables.length === 1 ? "unset" : `${variables.join(" and ")} are unset`;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Gets a model from the hub. */
 import { stat } from "node:fs/promises";
 import { UsageError } from "../failure.ts";
-import { getModel } from "../model.ts";
+import { getModel, isOfTheHub } from "../model.ts";
 import type { Session } from "../session.ts";
 import type { Given, Verb } from "../verb.ts";
 
@@ -21,7 +21,7 @@ export const verb: Verb<PullOptions> = {
 };
 
 async function run({ args: [model = ""], options }: Given<PullOptions>, session: Session): Promise<void> {
-  const path = await getModel(model, session).catch((error) => {
+  const path = await here(model) ?? await getModel(model, session).catch((error) => {
     // The model itself is of the wrong kind or form: nothing was asked of anyone.
     const wrong = error instanceof TypeError && error.message.startsWith("Cannot download ") ||
       error instanceof TypeError && error.message.startsWith("Cannot read model") || error instanceof RangeError;
@@ -29,4 +29,15 @@ async function run({ args: [model = ""], options }: Given<PullOptions>, session:
   });
   if (options.json) await session.json({ model, path, size: (await stat(path)).size });
   else await session.write(`${path}\n`);
+}
+
+/** Where a model of the hub is on this machine; undefined where it is not, or where the name is none. Asks nobody. */
+async function here(model: string): Promise<string | undefined> {
+  if (!isOfTheHub(model)) return undefined;
+  const { resolveModel } = await import("@llamasaur/llamasaur/models");
+  try {
+    return resolveModel(model);
+  } catch {
+    return undefined; // download() says what is wrong
+  }
 }

@@ -52,7 +52,10 @@ function noSuchName(model: string): string {
   if (/\.(safetensors|bin|pt|onnx|h5)$/i.test(model)) {
     return "it is no GGUF file; convert() of the package's ./convert makes one of a checkpoint's folder";
   }
-  if (granted({ name: "read", path: model }) && (isFile(model) || isFolder(model))) {
+  if (isFolder(model)) {
+    return "it is a directory; name a .gguf file in it, or make one of a checkpoint by convert()";
+  }
+  if (isFile(model)) {
     return `a path has a slash or ends in .gguf: for the one that is here give "./${printable(model)}"`;
   }
   const names = Object.keys(catalogue);

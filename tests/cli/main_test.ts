@@ -88,13 +88,16 @@ test("a model or a library that is not there is exit code 3 with the command tha
       [["--model", "bge-m3"], `\n\n  ${PROGRAM} pull bge-m3\n`],
       [["--model", "bge-m33"], `\n\n  ${PROGRAM} pull all-minilm-l6-v2\n`],
       [["--model", "none/none.gguf"], `\n\n  ${PROGRAM} pull all-minilm-l6-v2\n`],
-      [["--model", MODEL, "--library", "/none/lib.so"], "Build it with: "],
+      [["--model", "cli"], 'Cannot find model "cli": it is a directory; name a .gguf file in it'],
+      [["--model", "deno.json"], 'for the one that is here give "./deno.json"'],
+      [["--model", MODEL, "--library", "/none/lib.so"], "Correct the option library, or leave it out"],
     ] as const
   ) {
     const env = { HF_HOME: "/none", LLAMASAUR_MODELS: "/none" };
     const { code, stdout, stderr } = await runProgram(["embed", "--text", "a", ...words], { env });
     assertEquals([code, stdout], [3, ""], stderr);
     assertStringIncludes(stderr, told);
+    assertEquals(/await |\(\)|download_models/.exec(stderr)?.[0], undefined); // nothing of TypeScript, and one remedy
   }
 });
 

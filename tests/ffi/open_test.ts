@@ -144,6 +144,15 @@ test("candidates() is the option alone, as path or file: URL", () => {
   assertEquals(candidates("lib.so"), [{ path: "lib.so" }]);
 });
 
+test("open() of a place that was named says first to correct or leave out what named it", async () => {
+  const named = await assertRejects(() => open("/none/lib.so"), LibraryNotFoundError);
+  assertMatch(named.message, /lib\.so: .*\nCorrect the option library, or leave it out: .*\nBuild it with: /);
+  await withEnv({ LLAMASAUR_LIBRARY: "/none/lib.so" }, async () => {
+    const error = await assertRejects(() => open(), LibraryNotFoundError);
+    assertMatch(error.message, /lib\.so: .*\nCorrect LLAMASAUR_LIBRARY, or leave it out: /);
+  });
+});
+
 test("candidates() are the variable alone, else lib/ and the cache, each skipped with its reason", async () => {
   const beside = join(fileURLToPath(packageRoot()), "lib", targetName(), libraryFileName());
   assert(isCheckout() && packageRoot().pathname.endsWith("/"));
@@ -159,7 +168,8 @@ test("candidates() are the variable alone, else lib/ and the cache, each skipped
       const [variable, lib, cache] = candidates();
       assertMatch(`${variable!.path} ${variable!.skipped}`, /LLAMASAUR_LIBRARY unset/);
       assertEquals(lib, { path: beside });
-      assertMatch(`${cache!.path} ${cache!.skipped}`, /cache no permission.*HOME/);
+      assertEquals(variable!.skipped, "unset"); // where everything may be read, no permission is named
+      assertMatch(`${cache!.path} ${cache!.skipped}`, /cache XDG_CACHE_HOME and (HOME|LOCALAPPDATA) are unset$/);
     },
   );
 });

@@ -41,7 +41,8 @@ const PATHS: [path: string, right: RegExp, wrong?: RegExp][] = [
     "model.safetensors",
     /it is no GGUF file; convert\(\) of the package's \.\/convert makes one of a checkpoint's folder$/,
   ],
-  ["tests", /a path has a slash or ends in \.gguf: for the one that is here give "\.\/tests"$/],
+  ["LICENSE", /a path has a slash or ends in \.gguf: for the one that is here give "\.\/LICENSE"$/],
+  ["tests", /it is a directory; name a \.gguf file in it, or make one of a checkpoint by convert\(\)$/],
   [
     "https://huggingface.co/o/r/resolve/main/x/y.gguf?download=true",
     /for that file of the hub give "hf:o\/r\/x\/y\.gguf"$/,

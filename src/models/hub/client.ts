@@ -148,7 +148,10 @@ async function ask(hub: Hub, url: string, { method = "GET", range, signal }: Req
   } catch (error) {
     signal?.throwIfAborted();
     if (isPermissionError(error) && hub.fetch === globalThis.fetch) throw error; // a caller's fetch may say anything
-    throw new HubUnavailableError(`Cannot reach ${quoted(hub, new URL(url).origin)}: ${reasonOf(hub, error)}`);
+    const remedy = "name a mirror with HF_ENDPOINT, or load a model by the path of its file";
+    throw new HubUnavailableError(
+      `Cannot reach ${quoted(hub, new URL(url).origin)}: ${reasonOf(hub, error)}; ${remedy}`,
+    );
   } finally {
     clearTimeout(timer);
   }

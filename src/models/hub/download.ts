@@ -18,7 +18,7 @@ import { boolean, callback, checkOptions, checkPath, type Checks, checkText, sho
 import { cannot, replaceFile, withTemporary, writing } from "../../files.ts";
 import { inHub, parseModel } from "../find.ts";
 import { withLock } from "../../../ffi/host/lock.ts";
-import { env } from "../../../ffi/host/permission.ts";
+import { env, granted } from "../../../ffi/host/permission.ts";
 import { describeFile, fileUrl, type Hub, HUB_TIMES, type HubAnswer } from "./client.ts";
 import { type DownloadProgress, progressBar } from "./progress.ts";
 import { transfer } from "./transfer.ts";
@@ -86,9 +86,8 @@ export async function download(model: string, options: DownloadOptions = {}): Pr
     throw new TypeError(`Cannot download ${show(String(model))}: ${remedy}`);
   }
   if (cache === undefined) {
-    throw new Error(
-      "Cannot tell where the hub's cache is: set the option cache, HF_HUB_CACHE or HOME, and allow to read it (--allow-env)",
-    );
+    const allow = granted({ name: "env", variable: "HOME" }) ? "" : ", and allow to read it (--allow-env)";
+    throw new Error(`Cannot tell where the hub's cache is: set the option cache, HF_HUB_CACHE or HOME${allow}`);
   }
   const hub = await hubOf({ endpoint, token, fetch });
   const alone = offline ?? /^(1|on|yes|true)$/i.test(env("HF_HUB_OFFLINE") ?? "");

@@ -85,7 +85,10 @@ for (const [what, fault, reason] of BREAKS) {
 
 test("getFile() says that the hub does not answer, without trying for long", async () => {
   await getWith((hub) => void (hub.onHub = () => true), ({ hub, blobs, error }) => {
-    assertMatch(error!.message, /^Cannot reach http:\/\/127.0.0.1:\d+: no answer within 1 s$/);
+    assertMatch(
+      error!.message,
+      /^Cannot reach http:\/\/127.0.0.1:\d+: no answer within 1 s; name a mirror with HF_ENDPOINT/,
+    );
     assertEquals([hub.log.length, blobs()], [1, []]);
   });
 });
