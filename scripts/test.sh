@@ -2,6 +2,18 @@
 # The test command: sets up what is missing, then runs the gate and every example on Deno and on Bun.
 # The last line is "N passed, N failed"; the exit code is 0 if none failed.
 set -euo pipefail
+case "${1-}" in
+  "") ;;
+  -h | --help)
+    printf 'Usage: ./scripts/test.sh\n\nSets up what is missing, then runs every check, test and example on Deno and on Bun.\n'
+    printf 'Takes no arguments. For a part of it: deno task ok STEP..., such as: deno task ok fmt lint\n'
+    exit 0
+    ;;
+  *)
+    printf 'Cannot read %s: test.sh takes no arguments; a part of it is: deno task ok STEP...\n' "$1" >&2
+    exit 2
+    ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 reports="$(mktemp -d "${TMPDIR:-/tmp}/llamasaur-test.XXXXXX")"

@@ -121,7 +121,7 @@ async function verify(names: readonly string[], { json }: ModelsOptions, session
   const { listModels, verifyModel } = await import("@llamasaur/llamasaur/models");
   const all = names.length > 0 ? names : [...new Set((await listModels()).map(({ model }) => model))];
   if (all.length === 0) session.say("no model is here");
-  let wrong = false;
+  let [wrong, unknown] = [false, false];
   for (const model of all) {
     const onProgress = (part: number): void => session.progress("%", { done: Math.floor(part * 100), total: 100 });
     const files = await verifyModel(model, { signal: session.signal, onProgress });
@@ -129,11 +129,13 @@ async function verify(names: readonly string[], { json }: ModelsOptions, session
     for (const file of files) {
       const state = stateOf(file);
       wrong ||= state === "wrong";
+      unknown ||= state === "unknown";
       if (json) await session.json({ model, state, ...file, expected: file.expected ?? null });
       else await session.write(`${WORDS[state]}  ${shown(file.path)}  ${file.found}\n`);
       if (state === "wrong") session.say(remedyOf(model));
     }
   }
+  if (unknown) session.say("?: the hub told no hash of these, because they were made here or put here by hand");
   return wrong ? EXIT.failed : EXIT.done;
 }
 

@@ -80,3 +80,12 @@ test("README's line of apt names what scripts/test.sh asks for, and nothing else
   const [, line = ""] = /apt install ([^`#\n]*)/.exec(readFileSync(join(ROOT, "README.md"), "utf8")) ?? [];
   assertEquals(line.trim().split(/\s+/), packages(await need(["apt-get"], TOOLS), "apt"));
 });
+
+test("test.sh prints its usage when it is asked, and refuses an argument", { skip }, async () => {
+  const run = (word: string) => runChild(bash!, [join(ROOT, "scripts", "test.sh"), word]);
+  const help = await run("--help");
+  assertEquals([help.code, help.stdout.split("\n")[0]], [0, "Usage: ./scripts/test.sh"]);
+  const other = await run("--fast");
+  assertEquals([other.code, other.stdout], [2, ""]);
+  assertStringIncludes(other.stderr, "Cannot read --fast: test.sh takes no arguments");
+});

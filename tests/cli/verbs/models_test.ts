@@ -86,6 +86,9 @@ test(
         JSON.parse(line).state
       );
       assertEquals(states.sort(), ["unknown", "wrong"]);
+      const told = await models("verify", join(folder, "own.gguf"));
+      assertEquals([told.code, told.stdout.startsWith("?  ")], [0, true]);
+      assertStringIncludes(told.stderr, "?: the hub told no hash of these");
     });
   },
 );
