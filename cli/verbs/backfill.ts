@@ -29,7 +29,7 @@ export const verb: Verb<BackfillOptions> = {
     { flags: "--text <column>", description: "the column of the text" },
     { flags: "--into <name>", description: "the table of the vectors, made if need be (default: TABLE_embeddings)" },
     { flags: "--where <sql>", description: "rows that count: SQL, run as it is" },
-    { flags: "--chunk [tokens]", description: "not in this version" },
+    { flags: "--chunk [tokens]", description: "refused: in this version a text is one vector" },
     { flags: "--dimensions <count>", description: "cuts the vectors (Matryoshka)", read: integer("--dimensions", 1) },
     {
       flags: "--input-type <type>",

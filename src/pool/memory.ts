@@ -35,6 +35,8 @@ export interface MemoryEstimate {
 }
 
 const MB = 1024 * 1024;
+/** What messages count in, as the command line and the hub do. */
+const MEGABYTE = 1e6;
 
 // The library's code and tables, and what llama.cpp keeps of a file besides tensors and vocabulary.
 const LIBRARY = 10 * MB;
@@ -230,6 +232,6 @@ export function outputsBytes(lengths: ArrayLike<number>, { width, perToken }: Ro
 
 /** Bytes in words. */
 export function megabytes(bytes: number): string {
-  if (bytes < MB) return bytes === 1 ? "1 byte" : `${Math.ceil(bytes)} bytes`;
-  return `${Math.ceil(bytes / MB)} MB`;
+  if (bytes < MEGABYTE) return bytes === 1 ? "1 byte" : `${Math.ceil(bytes)} bytes`;
+  return `${Math.ceil(bytes / MEGABYTE)} MB`;
 }

@@ -65,7 +65,7 @@ test("Llama.embed() refuses a text that memoryLimit has no room for, with number
 
 test("Llama.load() refuses a memoryLimit that no context fits, with numbers", { skip }, async () => {
   const error = await assertRejects(
-    () => Llama.load(MODEL, { memoryLimit: 30 * MB }),
+    () => Llama.load(MODEL, { memoryLimit: 30e6 }),
     LlamaError,
     "memoryLimit, 30 MB",
   );

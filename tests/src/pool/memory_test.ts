@@ -80,7 +80,7 @@ test("planMemory() gives up large passes before lanes, and lanes before the load
   assertEquals(await plan(bytes(smallest)), [1, smallest.maxCost]);
   const error = await assertRejects(() => plan(bytes(smallest) - 10), LlamaError, "memoryLimit");
   assertEquals(error.code, "out-of-memory");
-  assert(/weights take 50 MB and the smallest context \d+ MB; raise it to \d+/.test(error.message), error.message);
+  assert(/weights take 53 MB and the smallest context \d+ MB; raise it to \d+/.test(error.message), error.message);
 });
 
 test("planMemory() loads a model whose contexts cannot be had, but not under a limit", async () => {
