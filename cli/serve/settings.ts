@@ -173,16 +173,22 @@ function readConfig(path: string): z.output<typeof CONFIG> {
   try {
     value = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new UsageError(`Cannot read --config ${shown(path)}: ${(error as Error).message}`);
+    const reason = error instanceof SyntaxError ? "it is not JSON" : (error as Error).message;
+    throw new UsageError(`Cannot read --config ${shown(path)}: ${reason}`);
   }
   const { success, data, error } = CONFIG.safeParse(value);
   if (success) return data;
   const issue = error.issues[0]!;
   const at = issue.path.join(".") || "the file";
-  const keys = issue.code === "unrecognized_keys"
-    ? `there is no ${issue.keys.map((key) => quoted(key)).join(", ")}`
-    : undefined;
-  throw new UsageError(`Cannot read --config ${shown(path)}: ${at}: ${keys ?? issue.message}`);
+  throw new UsageError(`Cannot read --config ${shown(path)}: ${at}: ${wordsOf(issue)}`);
+}
+
+/** What is wrong with a value of the file. zod has words of its own, of a programmer: "expected array, received string". */
+function wordsOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "unrecognized_keys") return `there is no ${issue.keys.map((key) => quoted(key)).join(", ")}`;
+  if (issue.code === "invalid_value") return `it must be one of ${issue.values.map((one) => String(one)).join(", ")}`;
+  if (issue.code === "invalid_type") return `it must be of the type ${issue.expected}`;
+  return issue.message;
 }
 
 /** Keys, one a line; lines that begin with # are none. */

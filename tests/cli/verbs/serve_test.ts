@@ -64,11 +64,14 @@ test("serve reads --config, whose models have settings of their own, and a flag 
       const [wrong, told] of [
         [{ embed: [{ model: "x", prompt: "" }] }, 'embed.0: there is no "prompt"'],
         [{ prot: 1 }, 'the file: there is no "prot"'],
-        [{ port: "x" }, "port: "],
+        [{ port: "x" }, "port: it must be of the type number"],
+        [{ embed: "x" }, "embed: it must be of the type array"],
+        [{ truncate: "x" }, "truncate: it must be one of end, start, error"],
+        ["{ port", "it is not JSON"],
         [{ timeout: "soon" }, "timeout: it must be a span of time"],
       ] as const
     ) {
-      writeFileSync(path, JSON.stringify(wrong));
+      writeFileSync(path, typeof wrong === "string" ? wrong : JSON.stringify(wrong));
       const { code, stderr } = await runProgram(["serve", "--config", path]);
       assertEquals(code, 2);
       assertStringIncludes(stderr, told);
