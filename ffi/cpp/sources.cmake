@@ -68,6 +68,7 @@ set(SAUR_KERNELS
   kernels/inl/f32-inl.h
   kernels/inl/gelu-inl.h
   kernels/inl/integers-inl.h
+  kernels/inl/integers_amx-inl.h
   kernels/inl/kernels-inl.h
   kernels/inl/mask-inl.h
   kernels/inl/panels-inl.h

@@ -74,7 +74,8 @@ struct ProductOf {
     // Puts such weights into panels in their own place; false: their sizes don't allow it. NULL: it never does. `scales` has one for
     // each `numbers_a_scale` of them.
     bool (*put_in_panels)(const ggml_tensor * weights, float * scales, Scratch & scratch);
-    int numbers_a_scale;  // 0: such panels have no scales
+    enum { A_ROW = -1 };
+    int numbers_a_scale;  // 0: such panels have no scales; A_ROW: one for all of a row
 };
 
 // The operators for one instruction set. Each computes the whole tensor, on the calling thread. NULL: ggml's is no worse.

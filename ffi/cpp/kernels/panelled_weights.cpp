@@ -10,7 +10,7 @@ namespace {
 
 size_t scales_of(const Kernels & kernels, const ggml_tensor * weights) {
     const int numbers = kernels.product_of(weights->type)->numbers_a_scale;
-    return numbers ? (size_t) (ggml_nelements(weights) / numbers) : 0;
+    return numbers == ProductOf::A_ROW ? (size_t) ggml_nrows(weights) : numbers ? (size_t) (ggml_nelements(weights) / numbers) : 0;
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ const saur::Kernels kernels_avx512 = { "AVX-512", gelu, attention, nullptr, soft
 const saur::Kernels kernels_avx512_bf16 = { "AVX-512 with BF16", gelu, attention, nullptr, softmax, norm, combine, PRODUCTS,
                                             { GGML_TYPE_BF16, product_bf16, put_in_panels_bf16, 0 }, nullptr };
 #    ifdef HAS_AMX
-const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, attention_amx, softmax, norm, combine, PRODUCTS,
+const saur::Kernels kernels_amx = { "AVX-512 with AMX", gelu, attention, attention_amx, softmax, norm, combine, PRODUCTS_AMX,
                                     { GGML_TYPE_BF16, product_amx, put_in_panels_bf16, 0 }, may_use_amx };
 #    endif
 #endif

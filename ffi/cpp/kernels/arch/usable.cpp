@@ -22,7 +22,7 @@ constexpr int32_t AVX2   = SAUR_CPU_AVX2 | SAUR_CPU_FMA | SAUR_CPU_F16C;
 constexpr int32_t AVX512 = AVX2 | SAUR_CPU_AVX512F | SAUR_CPU_AVX512BW | SAUR_CPU_AVX512VL | SAUR_CPU_AVX512DQ |
                            SAUR_CPU_AVX512_VNNI;
 constexpr int32_t BF16   = AVX512 | SAUR_CPU_AVX512_BF16;
-constexpr int32_t AMX    = BF16 | SAUR_CPU_AMX_TILE | SAUR_CPU_AMX_BF16;
+constexpr int32_t AMX    = BF16 | SAUR_CPU_AMX_TILE | SAUR_CPU_AMX_BF16 | SAUR_CPU_AMX_INT8;
 
 // Whether AVX512-BF16 multiplies as fast as 16-bit integers: a cycle an instruction on AMD. Intel's cores with AMX take two, half
 // as fast as floats even (Xeon of family 6, model 207, lent without AMX: 43 of 89 G products a second, integers 185).

@@ -7,6 +7,7 @@
 //   Number           int8_t or int16_t, what q is
 //   PIECES           of 32 numbers in a block
 //   SECOND           which scales there are besides: leasts, else they are 0, or those of the second halves
+//   LARGEST          a power of two: no q is larger, or less than -LARGEST; with leasts none is less than 0
 //   numbers()        a block's q. `own` gets a scale where only the numbers tell it
 //   scales()         of WIDTH blocks side by side: WIDTH scales a piece, and as many of the second kind after them
 //
@@ -90,6 +91,7 @@ struct Q8_0 {
     typedef int8_t     Number;
     static const int    PIECES = 1;
     static const Second SECOND = NONE;
+    static const int    LARGEST = 128;
 
     static const Number * numbers(const Block & b, Number *, float *) { return b.qs; }
     static void scales(const Block * const * blocks, const float (*)[PIECES], float * to) { store(to, halves_of(blocks, &Block::d)); }
@@ -100,6 +102,7 @@ struct Q4_0 {
     typedef int8_t     Number;
     static const int    PIECES = 1;
     static const Second SECOND = NONE;
+    static const int    LARGEST = 8;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         nibbles<16>(b.qs, 8, to);
@@ -113,6 +116,7 @@ struct Q4_1 {
     typedef int8_t     Number;
     static const int    PIECES = 1;
     static const Second SECOND = LEASTS;
+    static const int    LARGEST = 16;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         nibbles<16>(b.qs, 0, to);
@@ -129,6 +133,7 @@ struct Q5_0 {
     typedef int8_t     Number;
     static const int    PIECES = 1;
     static const Second SECOND = NONE;
+    static const int    LARGEST = 16;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         nibbles_of_five_bits(b.qs, b.qh, 16, to);
@@ -142,6 +147,7 @@ struct Q5_1 {
     typedef int8_t     Number;
     static const int    PIECES = 1;
     static const Second SECOND = LEASTS;
+    static const int    LARGEST = 32;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         nibbles_of_five_bits(b.qs, b.qh, 0, to);
@@ -162,6 +168,7 @@ struct IQ4_NL {
     typedef int8_t       Number;
     static const int    PIECES = 1;
     static const Second SECOND = NONE;
+    static const int    LARGEST = 128;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         look_up(IQ4_NL_VALUES, b.qs, to);
@@ -175,6 +182,7 @@ struct MXFP4 {
     typedef int8_t      Number;
     static const int    PIECES = 1;
     static const Second SECOND = NONE;
+    static const int    LARGEST = 16;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         look_up(FP4_VALUES, b.qs, to);
@@ -227,6 +235,7 @@ struct Q4_K {
     typedef int8_t     Number;
     static const int    PIECES = 8;
     static const Second SECOND = LEASTS;
+    static const int    LARGEST = 16;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         for (int p = 0; p < PIECES; p += 2) {
@@ -242,6 +251,7 @@ struct Q5_K {
     typedef int8_t     Number;
     static const int    PIECES = 8;
     static const Second SECOND = LEASTS;
+    static const int    LARGEST = 32;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         for (int p = 0; p < PIECES; p += 2) {
@@ -263,6 +273,7 @@ struct Q6_K {
     typedef int8_t      Number;
     static const int    PIECES = 8;
     static const Second SECOND = HALVES;
+    static const int    LARGEST = 32;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         for (int i = 0; i < QK_K / 4; i += 16) {  // of each of four pieces, which share their bytes
@@ -290,6 +301,7 @@ struct Q3_K {
     typedef int8_t      Number;
     static const int    PIECES = 8;
     static const Second SECOND = HALVES;
+    static const int    LARGEST = 4;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         for (int p = 0; p < PIECES; p++) {
@@ -317,6 +329,7 @@ struct IQ4_XS {
     typedef int8_t       Number;
     static const int    PIECES = 8;
     static const Second SECOND = NONE;
+    static const int    LARGEST = 128;
 
     static const Number * numbers(const Block & b, Number * to, float *) {
         for (int p = 0; p < PIECES; p++) {

@@ -75,6 +75,14 @@ template <class Type> struct Blocks {
     const Number * at[WIDTH];
     float          scales[Type::PIECES * SCALES];
 
+    // The scales alone of rows from `rows` on, or of as many as there are.
+    void read_scales(const char * rows, size_t row_bytes, int64_t count, int64_t block) {
+        const typename Type::Block * from[WIDTH];
+        for (int i = 0; i < WIDTH; i++) {
+            from[i] = (const typename Type::Block *) (rows + (size_t) (i < count ? i : count - 1) * row_bytes) + block;
+        }
+        Type::scales(from, nullptr, scales);
+    }
     // Of rows from `rows` on, or of as many as there are; n: the numbers that a row still has there.
     void read(const char * rows, size_t row_bytes, int64_t count, int64_t block, int64_t n) {
         typedef typename Type::Block Block;

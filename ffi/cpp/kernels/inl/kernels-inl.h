@@ -40,4 +40,8 @@
 #    include "kernels/inl/integers-inl.h"
 
 #    include "kernels/inl/products-inl.h"
+
+#    if defined(HAS_AMX)
+#        include "kernels/inl/integers_amx-inl.h"
+#    endif
 #endif

@@ -1,0 +1,318 @@
+// Included by arch/avx512.cpp (kernels-inl.h) after amx-inl.h and blocks-inl.h, on Linux; needs WIDTH 16, transpose, and the
+// registers of the processor's matrix unit (AMX) when it runs.
+//
+// computes  MUL_MAT with weights of every type of blocks-inl.h but bf16: W x, plus bias, GELU, residual where the graph goes on so
+// layout    a number is 16 bits, 256 high + low, two bytes with a sign each. A matrix tile has 16 rows of 64 bytes:
+//             activations  16 rows of 64 numbers' high bytes, then their low ones
+//             weights      of a panel's 16 columns, four numbers' high bytes to a word, 16 words; then their low ones
+//             sums         high by high, and both kinds of high by low, of 16 rows by 16 columns; of two tiles of rows at once
+//           Quantised weights become panels in each pass and stay as they are in memory; 16-bit floats become panels in their own
+//           place, once, with a float a row beside
+// rounds    activations and weights to 16 bits, by the largest number of a row, of quantised weights by the largest that its scales
+//           allow. Over random shapes a result is off by 4e-5 (with leasts 8e-5), as by integers-inl.h
+// sums      a whole row exactly, in 32-bit integers: no order shows
+// measured  MiniLM, 60 paragraphs, processor time, Xeon with AMX, of bf16's speed: f16 .43 -> .71, q8_0 .47 -> .69, q4_k_m .44 -> .68,
+//           q6_k .44 -> .70, q4_0 .47 -> .70. Without low by low (three products of four) f16 was .76 of it and six times as far
+//           off. A product of bf16 is one where these are two, so .85 is out of reach at 16 bits.
+#pragma once
+
+#define WITH_AMX_INT8 __attribute__((target("amx-tile,amx-int8")))
+
+namespace {
+
+const int64_t DEEP    = 64;       // numbers of a row in a tile
+const float   LARGEST = 32639.0f;  // whose bytes both have a sign
+
+// What is added to a number to be rounded comes off as an integer.
+inline Ints integers_of(Floats v) { return bits_of(v + ROUND) - bits_of(splat(ROUND)); }
+
+inline float by_largest(float most) { return most > 0 ? LARGEST / most : 0.0f; }
+
+// Sixteen numbers' high bytes and low ones.
+inline void split(Ints v, int8_t * high, int8_t * low) {
+    const __m128i h = _mm512_cvtepi32_epi8((__m512i) ((v + 128) >> 8)), l = _mm512_cvtepi32_epi8((__m512i) v);
+    memcpy(high, &h, sizeof(h));
+    memcpy(low, &l, sizeof(l));
+}
+
+// A row's largest number by its bits: infinity is above every number and NaN above infinity, and the scale passes both on.
+template <class Part> inline float largest_of_row(int64_t numbers, Part part) {
+    Ints peak = {};
+    for (int64_t i = 0; i < numbers; i += WIDTH) {
+        peak = larger(peak, bits_of(part(i)) & 0x7fffffff);
+    }
+    return float_of(largest_of(peak));
+}
+
+// Sixteen rows of activations, or as many as there are, become tiles of high and of low bytes, two for each 64 numbers.
+void pack_rows_as_bytes(const char * x, size_t stride, int64_t rows, int64_t numbers, int8_t * tiles, float * scales) {
+    const int64_t padded = rounded_up(numbers, DEEP);
+    for (int64_t r = 0; r < TALL; r++, x += stride, tiles += DEEP) {
+        const auto part = [&](int64_t i) {
+            return r < rows && i < numbers ? load_part((const float *) x + i, numbers - i) : Floats{};
+        };
+        const float size = largest_of_row(numbers, part), by = by_largest(size);
+        scales[r] = size / LARGEST;
+        for (int64_t i = 0; i < padded; i += WIDTH) {
+            int8_t * to = tiles + i / DEEP * 2 * TILE_BYTES + i % DEEP;
+            split(integers_of(part(i) * by), to, to + TILE_BYTES);
+        }
+    }
+}
+
+// Bytes of sixteen rows, 64 numbers at a time, on their way into a panel.
+struct DeepBlock {
+    alignas(64) int8_t high[WIDTH][DEEP], low[WIDTH][DEEP];
+
+    void pack(char * tile) const {
+        for (const auto * bytes : { high, low }) {
+            for (int half = 0; half < 2; half++, tile += TILE_BYTES / 2) {
+                const void * from[WIDTH];
+                for (int i = 0; i < WIDTH; i++) {
+                    from[i] = bytes[i] + half * DEEP / 2;
+                }
+                transpose(from, (int32_t *) tile);
+            }
+        }
+    }
+};
+
+// A panel of 16-bit floats.
+template <class Type>
+void pack_floats_as_bytes(const char * weights, size_t row_bytes, int64_t rows, int64_t numbers, char * panel, float * scales) {
+    const auto part = [&](int row, int64_t i) {
+        const char * from = weights + (size_t) (row < rows ? row : rows - 1) * row_bytes;
+        return i < numbers ? load_halves_part((const uint16_t *) from + i, numbers - i) : Floats{};
+    };
+    float by[WIDTH];
+    for (int r = 0; r < WIDTH; r++) {
+        const float size = largest_of_row(numbers, [&](int64_t i) { return part(r, i); });
+        scales[r] = size / LARGEST;
+        by[r]     = by_largest(size);
+    }
+    DeepBlock block;
+    for (int64_t d = 0; d < numbers; d += DEEP, panel += 2 * TILE_BYTES) {
+        fetch(weights + WIDTH * row_bytes, d / DEEP, DEEP * sizeof(uint16_t));
+        for (int r = 0; r < WIDTH; r++) {
+            for (int i = 0; i < DEEP; i += WIDTH) {
+                split(integers_of(part(r, d + i) * by[r]), block.high[r] + i, block.low[r] + i);
+            }
+        }
+        block.pack(panel);
+    }
+}
+
+// The largest number that the scales of some blocks allow in each row: between LARGEST times a scale, either way, less a least.
+template <class Type> inline Floats largest_by_scales(const Blocks<Type> & blocks) {
+    Floats     most = {};
+    const auto take = [&](Floats v) { most = larger(most, (Floats) (bits_of(v) & 0x7fffffff)); };
+    for (int at = 0; at < Type::PIECES * Blocks<Type>::SCALES; at += WIDTH) {
+        const Floats size = load(blocks.scales + at) * (float) Type::LARGEST;
+        take(size);
+        if (Type::SECOND == LEASTS) {
+            at += WIDTH;
+            take(load(blocks.scales + at));
+            take(size - load(blocks.scales + at));
+        }
+    }
+    return most;
+}
+
+// Both halves of a word.
+inline Ints twice(Ints v) { return (v & 0xffff) | v << 16; }
+
+// A piece of a panel: `words` have four q of each of sixteen rows. With q shifted to the top of 16 bits, and the scale in parts of
+// LARGEST, the upper half of their product is the number. Bytes 0 and 2 of a word, and 1 and 3, are multiplied side by side.
+template <class Type> inline void pack_piece_as_bytes(const int32_t * words, const float * scales, Floats by, char * tile) {
+    const int   SHIFT = Type::LARGEST == 128 ? 0 : Type::LARGEST == 32 ? 2 : Type::LARGEST == 16 ? 3 : Type::LARGEST == 8 ? 4 : 5;
+    static_assert(Type::LARGEST << SHIFT == 128, "LARGEST is a power of two, from 4 on");
+    const auto    factor = [&](int at) { return twice(integers_of(load(scales + at) * (float) Type::LARGEST * by)); };
+    const Ints    first = factor(0), second = Type::SECOND == HALVES ? factor(WIDTH) : first;
+    const __m512i least = (__m512i) (Type::SECOND == LEASTS ? twice(integers_of(load(scales + WIDTH) * by)) : Ints{});
+    const __m512i upper = _mm512_set1_epi16((int16_t) 0xff00), half = _mm512_set1_epi16(128);
+    for (int j = 0; j < BLOCK / 4; j++, tile += 64) {
+        const __m512i factors = (__m512i) (j < BLOCK / 8 ? first : second), q = _mm512_loadu_si512(words + j * WIDTH);
+        __m512i even = _mm512_mulhrs_epi16(_mm512_slli_epi16(q, 8 + SHIFT), factors);
+        __m512i odd  = _mm512_mulhrs_epi16(_mm512_slli_epi16(_mm512_and_si512(q, upper), SHIFT), factors);
+        if (Type::SECOND == LEASTS) {
+            even = _mm512_sub_epi16(even, least);
+            odd  = _mm512_sub_epi16(odd, least);
+        }
+        const __m512i even_up = _mm512_srli_epi16(_mm512_add_epi16(even, half), 8), odd_up = _mm512_add_epi16(odd, half);
+        _mm512_storeu_si512(tile, _mm512_or_si512(even_up, _mm512_and_si512(odd_up, upper)));
+        _mm512_storeu_si512(tile + TILE_BYTES, _mm512_or_si512(_mm512_andnot_si512(upper, even), _mm512_slli_epi16(odd, 8)));
+    }
+}
+
+// A panel of quantised weights.
+template <class Type>
+void pack_blocks_as_bytes(const char * weights, size_t row_bytes, int64_t rows, int64_t numbers, char * panel, float * scales) {
+    const int64_t NUMBERS = Type::PIECES * BLOCK, HALF = TILE_BYTES / 2;
+    Blocks<Type>  blocks;
+    Floats        most = {};
+    for (int64_t b = 0; b * NUMBERS < numbers; b++) {
+        blocks.read_scales(weights, row_bytes, rows, b);
+        most = larger(most, largest_by_scales(blocks));
+    }
+    store(scales, most * (1.0f / LARGEST));
+    const Floats by    = most > 0.0f ? LARGEST / most : Floats{};
+    int64_t      piece = 0;
+    const auto   tile  = [&] { return panel + piece / 2 * 2 * TILE_BYTES + piece % 2 * HALF; };
+    for (int64_t b = 0; b * NUMBERS < numbers; b++) {
+        blocks.read(weights, row_bytes, rows, b, NUMBERS);
+        for (int p = 0; p < Type::PIECES; p++, piece++) {
+            const void * from[WIDTH];
+            for (int r = 0; r < WIDTH; r++) {
+                from[r] = blocks.at[r] + p * BLOCK;
+            }
+            alignas(64) int32_t words[BLOCK / 4 * WIDTH];
+            transpose(from, words);
+            pack_piece_as_bytes<Type>(words, blocks.scales + p * Blocks<Type>::SCALES, by, tile());
+        }
+    }
+    if (piece % 2) {
+        memset(tile(), 0, (size_t) HALF);
+        memset(tile() + TILE_BYTES, 0, (size_t) HALF);
+    }
+}
+
+typedef void (*PackAsBytes)(const char *, size_t, int64_t, int64_t, char *, float *);
+
+// R times 16 rows by a panel; `out` gets the sums of high by high, of high by low, and of low by low, of each tile.
+template <int R> WITH_AMX_INT8 void multiply_bytes(const char * x, const char * panel, int64_t blocks, int32_t (*out)[TALL * WIDTH]) {
+    const char * next = x + blocks * 2 * TILE_BYTES;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_zero(4);
+    _tile_zero(5);
+    for (int64_t b = 0; b < blocks * 2 * TILE_BYTES; b += 2 * TILE_BYTES) {
+        for (int i = 0; i < 2 * TALL; i++) {
+            __builtin_prefetch(x + b + AHEAD + i * 64);
+            if (R > 1) __builtin_prefetch(next + b + AHEAD + i * 64);
+        }
+        _tile_loadd(6, panel + b, 64);
+        _tile_loadd(7, x + b, 64);
+        _tile_dpbssd(0, 7, 6);
+        _tile_loadd(7, x + b + TILE_BYTES, 64);
+        _tile_dpbssd(1, 7, 6);
+        if (R > 1) {
+            _tile_loadd(7, next + b, 64);
+            _tile_dpbssd(3, 7, 6);
+            _tile_loadd(7, next + b + TILE_BYTES, 64);
+            _tile_dpbssd(4, 7, 6);
+        }
+        _tile_loadd(6, panel + b + TILE_BYTES, 64);
+        if (R > 1) {
+            _tile_dpbssd(5, 7, 6);
+            _tile_loadd(7, x + b, 64);
+            _tile_dpbssd(1, 7, 6);
+            _tile_loadd(7, next + b, 64);
+            _tile_dpbssd(4, 7, 6);
+            _tile_loadd(7, x + b + TILE_BYTES, 64);
+            _tile_dpbssd(2, 7, 6);
+        } else {
+            _tile_dpbssd(2, 7, 6);
+            _tile_loadd(7, x + b, 64);
+            _tile_dpbssd(3, 7, 6);
+        }
+    }
+    _tile_stored(0, out[0], 64);
+    _tile_stored(1, out[1], 64);
+    _tile_stored(2, out[2], 64);
+    _tile_stored(3, out[3], 64);
+    if (R > 1) {
+        _tile_stored(4, out[4], 64);
+        _tile_stored(5, out[5], 64);
+    }
+}
+
+// The numbers of a tile of the result; of a tile alone there are two sums of high by low.
+inline void join_bytes(const int32_t * high, const int32_t * middle, const int32_t * low, const int32_t * other, const float * rows,
+                       const float * columns, float * out) {
+    const Floats by = load(columns);
+    for (int r = 0; r < TALL; r++) {
+        const Ints   h = load(high + r * WIDTH), m = load(middle + r * WIDTH) + (other ? load(other + r * WIDTH) : Ints{}), l = load(low + r * WIDTH);
+        const Floats sum = __builtin_convertvector(h, Floats) * 65536.0f + (__builtin_convertvector(m, Floats) * 256.0f + __builtin_convertvector(l, Floats));
+        store(out + r * WIDTH, sum * (by * rows[r]));
+    }
+}
+
+WITH_AMX_INT8 void multiply_by_bytes(const Matrices & m, PackAsBytes pack, saur::Scratch & scratch) {
+    const int64_t blocks = (m.numbers + DEEP - 1) / DEEP, tiles = (m.rows + TALL - 1) / TALL, tile_bytes = blocks * 2 * TILE_BYTES;
+    const bool    packed = scratch.holds(m.x_of, (const void *) pack_rows_as_bytes);
+    auto *        x      = scratch.get<char>(saur::Scratch::ACTIVATIONS, tiles * tile_bytes);
+    auto *        scales = scratch.get<float>(saur::Scratch::SCALES, tiles * TALL);
+    for (int64_t t = 0; t < tiles && !packed; t++) {
+        pack_rows_as_bytes(m.x + (size_t) (t * TALL) * m.x_stride, m.x_stride, m.rows - t * TALL, m.numbers,
+                           (int8_t *) x + t * tile_bytes, scales + t * TALL);
+    }
+    scratch.hold(m.x_of, (const void *) pack_rows_as_bytes);
+
+    alignas(64) int32_t sums[6][TALL * WIDTH];
+    alignas(64) float   out[TALL * WIDTH], widths[WIDTH];
+    auto * space = m.in_panels ? nullptr : scratch.get<char>(saur::Scratch::PANEL, tile_bytes);
+    for (int64_t c = 0; c < m.columns; c += WIDTH) {
+        const char *  from  = m.weights + (size_t) c * m.weights_stride;
+        const char *  panel = m.in_panels ? from : space;
+        const float * by    = m.in_panels ? m.scales + c : widths;
+        if (!m.in_panels) {
+            pack(from, m.weights_stride, m.columns - c < WIDTH ? m.columns - c : WIDTH, m.numbers, space, widths);
+        }
+        for (int64_t t = 0; t < tiles; t += 2) {
+            const bool pair = t + 1 < tiles;
+            settle();
+            (pair ? multiply_bytes<2> : multiply_bytes<1>)(x + t * tile_bytes, panel, blocks, sums);
+            settle();
+            for (int64_t i = 0; i < (pair ? 2 : 1); i++) {
+                const int64_t row = (t + i) * TALL;
+                join_bytes(sums[3 * i], sums[3 * i + 1], sums[3 * i + 2], pair ? nullptr : sums[3], scales + row, by, out);
+                finish(m, out, row, m.rows - row < TALL ? m.rows - row : TALL, c);
+            }
+        }
+    }
+}
+
+template <PackAsBytes PACK> WITH_AMX_INT8 void product_by_bytes(const saur::Product & product, saur::Scratch & scratch) {
+    const WholeTiles tiles;
+    each_product(product, [&](const Matrices & m) { multiply_by_bytes(m, PACK, scratch); });
+}
+
+// Of 16-bit floats: as many bytes, and a scale a row.
+bool put_in_panels_as_bytes(const ggml_tensor * weights, float * scales, saur::Scratch & scratch) {
+    if (weights->ne[0] % DEEP != 0 || weights->ne[1] % WIDTH != 0) {
+        return false;
+    }
+    const size_t bytes = WIDTH * weights->nb[1];
+    auto *       panel = (char *) scratch.get(saur::Scratch::PANEL, bytes);
+    for (int64_t c = 0; c < weights->ne[1]; c += WIDTH) {
+        char * rows = (char *) weights->data + (size_t) c * weights->nb[1];
+        pack_floats_as_bytes<F16>(rows, weights->nb[1], WIDTH, weights->ne[0], panel, scales + c);
+        memcpy(rows, panel, bytes);
+    }
+    return true;
+}
+
+template <class Type> constexpr saur::ProductOf by_bytes(ggml_type type) { return { type, product_by_bytes<pack_blocks_as_bytes<Type>> }; }
+
+const saur::ProductOf PRODUCTS_AMX[] = {
+    { GGML_TYPE_F32, product_f32, put_in_panels_f32, 0 },
+    { GGML_TYPE_F16, product_by_bytes<pack_floats_as_bytes<F16>>, put_in_panels_as_bytes, saur::ProductOf::A_ROW },
+    { GGML_TYPE_BF16, product_amx, put_in_panels_bf16, 0 },
+    by_bytes<Q8_0>(GGML_TYPE_Q8_0),
+    by_bytes<Q4_0>(GGML_TYPE_Q4_0),
+    by_bytes<Q4_1>(GGML_TYPE_Q4_1),
+    by_bytes<Q5_0>(GGML_TYPE_Q5_0),
+    by_bytes<Q5_1>(GGML_TYPE_Q5_1),
+    by_bytes<Q4_K>(GGML_TYPE_Q4_K),
+    by_bytes<Q5_K>(GGML_TYPE_Q5_K),
+    by_bytes<Q6_K>(GGML_TYPE_Q6_K),
+    by_bytes<Q3_K>(GGML_TYPE_Q3_K),
+    by_bytes<IQ4_NL>(GGML_TYPE_IQ4_NL),
+    by_bytes<IQ4_XS>(GGML_TYPE_IQ4_XS),
+    by_bytes<MXFP4>(GGML_TYPE_MXFP4),
+    {},
+};
+
+}  // namespace
