@@ -15,7 +15,8 @@ const TEXTS = ["a cat", "the river is cold in winter", "seven", "a much longer t
 
 // A program of C++ alone: the runtime that starts it makes no difference, so one of the two is enough.
 test("the kernels agree with float64 over random shapes, strides, masks and types, better than ggml-cpu", {
-  skip: skip || "Bun" in globalThis && findProgram("deno") !== undefined && "the tests on Deno run it",
+  skip: skip || "Bun" in globalThis && findProgram("deno") !== undefined && "the tests on Deno run it" ||
+    findProgram("cmake") === undefined && "cmake is not installed",
   timeout: 600_000,
 }, async (t) => {
   const { path } = await build({ target: "kernels_check", onLine: () => {} });
