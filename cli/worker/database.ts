@@ -88,8 +88,14 @@ export class Database implements Db {
    * Of several hosts (`HOST:PORT,HOST:PORT`) it is the first that may be written to, unless `target_session_attrs=any`.
    *
    * @param most Connections at most.
+   * @throws {UsageError} when nothing names one, or the address cannot be read.
    */
   static open(url: string | undefined = process.env["DATABASE_URL"] || undefined, most: number = 4): Database {
+    if (url === undefined && !NAMING.some((name) => process.env[name])) {
+      throw new UsageError(
+        "No database is named: give --database postgres://USER:PASSWORD@HOST:PORT/DATABASE, or set DATABASE_URL, or PGHOST and PGDATABASE",
+      );
+    }
     const address = url === undefined ? {} : addressOf(url);
     const { sslmode = process.env["PGSSLMODE"], sslrootcert = process.env["PGSSLROOTCERT"] } = address;
     const {
@@ -232,6 +238,9 @@ interface Address {
   readonly sslrootcert?: string;
   readonly target_session_attrs?: string;
 }
+
+/** The PG* variables that tell which database is meant. */
+const NAMING = ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGUSERNAME"];
 
 /** What an address may say behind its `?`. */
 const SETTINGS = [

@@ -11,6 +11,7 @@ import { Database, rowsOf } from "../../../cli/worker/database.ts";
 import { Patience } from "../../../cli/worker/patience.ts";
 import { ROOT } from "../../support/child.ts";
 import { has, Server } from "../../support/postgres.ts";
+import { MODEL, runProgram } from "../../support/program.ts";
 import { Bench, runVerb, skip } from "../../support/worker.ts";
 
 const external = process.env["LLAMASAUR_TEST_DATABASE"] ? "these tests start servers of their own" : false;
@@ -321,7 +322,6 @@ test("PG* and DATABASE_URL say where the database is, --database before them", {
   const [, user, host, name] = /\/\/([^@]*)@([^/]*)\/(.*)$/.exec(bench.base.url)!;
   const run = (env: Record<string, string>, ...args: string[]) =>
     bench.runProgram("jobs", ["--json", ...args], { env }).then(({ code, stderr }) => code === 0 ? "" : stderr);
-  const { runProgram } = await import("../../support/program.ts");
   const without = async (env: Record<string, string>): Promise<number | null> => {
     return (await runProgram(["jobs", "--json"], { env: { DATABASE_URL: "", ...env } })).code;
   };
@@ -331,6 +331,28 @@ test("PG* and DATABASE_URL say where the database is, --database before them", {
     const socket = decodeURIComponent(host!);
     assertEquals(await without({ PGHOST: socket, PGUSER: user!, PGDATABASE: name! }), 0);
     assertEquals(await without({ DATABASE_URL: `postgresql://${user}@/${name}?host=${socket}` }), 0);
+  }
+});
+
+test("a verb for which nothing names a database says so at once", async () => {
+  const PG = ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGUSERNAME"].map((name) => [name, ""]);
+  const env = { DATABASE_URL: "", ...Object.fromEntries(PG) };
+  for (
+    const verb of [["jobs"], ["worker", "--model", MODEL], [
+      "backfill",
+      "--table",
+      "docs",
+      "--key",
+      "id",
+      "--text",
+      "body",
+      "--model",
+      MODEL,
+    ]]
+  ) {
+    const { code, stderr } = await runProgram(verb, { env });
+    assertEquals(code, 2, stderr);
+    assertStringIncludes(stderr, "No database is named: give --database postgres://");
   }
 });
 
