@@ -130,7 +130,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: "there is no permission",
   EFBIG: "the file is larger than the system allows",
   EIO: "the disk failed",
-  ENOENT: "there is no such folder",
+  ENOENT: "there is no such folder; make it first",
 };
 
 /** Does something to a file, and says in words why it could not. */

@@ -59,7 +59,7 @@ export async function lock(
   output: string,
   { say, signal, times = TIMES }: { say: (line: string) => void; signal: AbortSignal; times?: LockTimes },
 ): Promise<Lock> {
-  const path = `${output}.lock`;
+  const path = `${output}${LOCK}`;
   const mine: Owner = { ...await identity(process.pid), pid: process.pid, token: randomUUID() };
   while (!await acquire(path, mine)) {
     const text = await readFile(path, "utf8").catch(() => undefined);
@@ -81,6 +81,8 @@ export async function lock(
   };
 }
 
+const LOCK = ".lock";
+
 /** Makes the file with everything in it at once: a link fails where there is one. */
 async function acquire(path: string, mine: Owner): Promise<boolean> {
   const beside = `${path}.${mine.token}`;
@@ -92,7 +94,7 @@ async function acquire(path: string, mine: Owner): Promise<boolean> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") return false;
     if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(code ?? "")) {
-      return await told(path, () => Promise.reject(error));
+      return await told(path.slice(0, -LOCK.length), () => Promise.reject(error)); // who asked for the output knows of no lock
     }
     return await writeFile(path, `${JSON.stringify(mine)}\n`, { flag: "wx" }).then(() => true, () => false); // no links here
   } finally {
