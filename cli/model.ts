@@ -1,7 +1,8 @@
 /** Loads the model that the shared options name. The library itself is loaded only when one is. */
-import type { Llama, LoadOptions } from "@llamasaur/llamasaur";
+import type { Llama, LlamaInfo, LoadOptions } from "@llamasaur/llamasaur";
 import { ANY_MODEL, UsageError } from "./failure.ts";
 import { commandLine } from "./program.ts";
+import { quoted } from "./quote.ts";
 import type { Session } from "./session.ts";
 import { bytes, integer } from "./values.ts";
 import type { VerbOption } from "./verb.ts";
@@ -86,4 +87,12 @@ export async function getModel(model: string, session: Session): Promise<string>
 /** Whether a name is one that can be downloaded: of the catalogue, or `hf:`. */
 export function isOfTheHub(model: string): boolean {
   return model.startsWith("hf:") || !/[\\/]|\.gguf$|^[~$%.]/i.test(model);
+}
+
+/** What goes before a query and a document, in words. */
+export function promptsOf(prompts: LlamaInfo["prompts"] | null): string {
+  if (!prompts) return "not known: give --prompt where the model wants one";
+  const one = (prompt: string): string => prompt === "" ? "nothing" : quoted(prompt);
+  if (prompts.query === "" && prompts.document === "") return "none: the model was trained without";
+  return `${one(prompts.query)} before a query, ${one(prompts.document)} before a document`;
 }

@@ -3,7 +3,7 @@ import { isAbsolute } from "node:path";
 import type { Llama } from "@llamasaur/llamasaur";
 import { ANY_MODEL } from "../failure.ts";
 import { size } from "../layout.ts";
-import { loadModel, type ModelOptions } from "../model.ts";
+import { loadModel, type ModelOptions, promptsOf } from "../model.ts";
 import { commandLine, replacing } from "../program.ts";
 import { shown } from "../quote.ts";
 import type { Session } from "../session.ts";
@@ -68,9 +68,8 @@ async function profile(model: string, llama: Llama): Promise<Finding> {
   const words = [architecture, quantization, `${dimensions} dimensions`, `pooling ${pooling}`, `${maxTokens} tokens`];
   const memory = size(info.memory.weights + info.memory.contexts);
   const more = [
-    `prompts ${
-      prompts === undefined ? "not known" : JSON.stringify(prompts)
-    }, reranks by ${reranker}, ${memory} of memory, on ${info.device}`,
+    `prompts: ${promptsOf(prompts)}`,
+    `reranks by ${reranker}, ${memory} of memory, on ${info.device}`,
     `exact: ${exact ? "yes" : "not known to be"}`,
     ...exactness.lacks.map((line) => `lacks: ${line}`),
     ...exactness.unknown.map((line) => `unknown: ${line}`),

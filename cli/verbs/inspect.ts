@@ -2,7 +2,7 @@
 import type { Llama } from "@llamasaur/llamasaur";
 import type { ModelHeader } from "@llamasaur/llamasaur/models";
 import { columns, size } from "../layout.ts";
-import { loadModel, modelName, type ModelOptions } from "../model.ts";
+import { loadModel, modelName, type ModelOptions, promptsOf } from "../model.ts";
 import { count } from "../progress.ts";
 import { quoted, shown } from "../quote.ts";
 import type { Session } from "../session.ts";
@@ -161,7 +161,7 @@ function rowsOf(about: Description, { tokens }: InspectOptions): string[][] {
     ["dimensions", `${about.dimensions}`],
     ["pooling", about.pooling],
     ["limit", `${count(about.maxTokens)} tokens; it has positions for ${count(about.contextLength)}`],
-    ["prompts", prompts === null ? "not known: give --prompt where the model wants one" : promptsOf(prompts)],
+    ["prompts", promptsOf(prompts)],
     ["vocabulary", `${count(about.vocabularySize)} tokens`],
     ...list("special", Object.entries(specialTokens).map(([use, { id, piece }]) => `${use} ${quoted(piece)} (${id})`)),
     ["a text is", [...quotedAll(around.before), "text", ...quotedAll(around.after)].join(" ")],
@@ -186,9 +186,4 @@ function rowsOf(about: Description, { tokens }: InspectOptions): string[][] {
 
 function quotedAll(texts: readonly string[]): string[] {
   return texts.map((text) => quoted(text));
-}
-
-function promptsOf({ query, document }: { readonly query: string; readonly document: string }): string {
-  const one = (prompt: string): string => prompt === "" ? "none" : quoted(prompt);
-  return query === "" && document === "" ? "none" : `query ${one(query)}, document ${one(document)}`;
 }
