@@ -1,5 +1,6 @@
 /** Runs an embed job from wherever it stands: reads a group, embeds it by one call, writes it, group by group. */
 import type { Llama } from "@llamasaur/llamasaur";
+import { Collector } from "../collector.ts";
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { loadModel, modelName, type ModelOptions } from "../model.ts";
 import { until } from "../pause.ts";
@@ -15,6 +16,7 @@ import type { Encoder } from "../data/output.ts";
 import type { Row } from "../data/rows.ts";
 import { type Batch, Source } from "../data/source.ts";
 import { embedBatch, type Embedded, promptOf } from "./batch.ts";
+
 import { exists } from "./disk.ts";
 import { type Header, type Journal, journalPath, readJournal, type Totals } from "./journal.ts";
 import { inputsOf, nameOf, verify, withoutOwn } from "./inputs.ts";
@@ -219,12 +221,18 @@ async function eachGroup(
     await write(batch, embedded);
     [rows, tokens, read] = [rows + batch.rows.length, tokens + embedded.tokens, batch.read ?? 0];
   }
-  let next = taken(source, settings);
-  for (let end = false; !end;) {
-    const batch = await until(next, session.signal);
-    end = batch.end;
-    if (!end) next = taken(source, settings);
-    await embedGroup(batch);
+  const collector = await Collector.open();
+  try {
+    let next = taken(source, settings);
+    for (let end = false; !end;) {
+      const batch = await until(next, session.signal);
+      end = batch.end;
+      if (!end) next = taken(source, settings);
+      await embedGroup(batch);
+      collector.collect();
+    }
+  } finally {
+    collector.close();
   }
 }
 

@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import process from "node:process";
 import type { Llama } from "@llamasaur/llamasaur";
+import { Collector } from "../collector.ts";
 import { Failure, UsageError } from "../failure.ts";
 import { loadModel, modelName } from "../model.ts";
 import { pause } from "../pause.ts";
@@ -43,6 +44,7 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
   const say = (line: string): void => session.say(line);
   const patience = new Patience(database.place, options.giveUp ?? GIVE_UP, hard.signal, say);
   const models: Llama[] = [];
+  const collector = await Collector.open();
   session.signal.addEventListener(
     "abort",
     () => void pause(options.grace ?? GRACE, hard.signal).then(() => hard.abort(OVER)),
@@ -55,7 +57,7 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
     await patience.until(() => serving.look(database));
     boss = await patience.until(() => startBoss(database, false));
     const measures = new Measures(models, patience);
-    const worker = new Worker({ options, database, boss, serving, patience, measures, session, hard });
+    const worker = new Worker({ options, database, boss, serving, patience, measures, session, hard, collector });
     await using _listener = await serveMeasures(options, measures, session);
     if (serving.count === 0) say("there are no jobs of these models' fingerprints yet; waiting");
     await worker.run();
@@ -65,6 +67,7 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
     throw wrongUse(error) ?? error;
   } finally {
     hard.abort();
+    collector.close();
     await boss?.stop({ close: false, graceful: false }).catch(() => {});
     const closed = await Promise.allSettled([...models, database].map((one) => one.close()));
     for (const one of closed) if (one.status === "rejected") session.warn(`Cannot close: ${one.reason}`);
@@ -90,6 +93,7 @@ interface Parts {
   readonly session: Session;
   /** Ends what is under way. */
   readonly hard: AbortController;
+  readonly collector: Collector;
 }
 
 /** A claim that is kept: its heart beats until it is let go. */
@@ -176,6 +180,7 @@ class Worker {
       this.#looking = looking.catch(() => {});
       const next = await looking;
       if (next) await this.#do(next.claim, next.llama);
+      this.#parts.collector.collect();
     }
   }
 

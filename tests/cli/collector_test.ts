@@ -1,0 +1,22 @@
+import { test } from "node:test";
+import { assert } from "@std/assert";
+import process from "node:process";
+import { Collector } from "../../cli/collector.ts";
+
+/** Bytes that are used while a million objects live. */
+function fill(): number {
+  const objects = Array.from({ length: 1_000_000 }, (_, i) => ({ i }));
+  const { heapUsed } = process.memoryUsage();
+  return objects.length === 1_000_000 ? heapUsed : 0;
+}
+
+test("Collector gives back on Deno what is dead, once the heap has grown, and does nothing on Bun", async () => {
+  const collector = await Collector.open();
+  const full = fill();
+  collector.collect();
+  const isLeft = (): boolean => process.memoryUsage().heapUsed > full - 10e6;
+  for (let i = 0; i < 1000 && "Deno" in globalThis && isLeft(); i++) await new Promise((go) => setTimeout(go, 10));
+  if ("Deno" in globalThis) assert(!isLeft(), `${full} bytes, then ${process.memoryUsage().heapUsed}`);
+  collector.close();
+  collector.collect(); // nothing any more
+});
