@@ -1,6 +1,16 @@
 import { test } from "node:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -232,6 +242,7 @@ test("convert() makes no mixture of weights that were replaced, or written to, m
       const bytes = readFileSync(weights);
       writeFileSync(other, bytes.fill(0, bytes.length - 4000));
       for (const when of [1, 5, 20]) {
+        utimesSync(weights, 1e9, 1e9); // two writes within a tick of the system's clock have one time
         let calls = 0;
         const onProgress = (): void => void (++calls === when && change(weights));
         const error = await assertRejects(() => convert(copy, out, { onProgress }), LlamaError, "was changed while");
