@@ -7,7 +7,7 @@
 //   Number           int8_t or int16_t, what q is
 //   PIECES           of 32 numbers in a block
 //   SECOND           which scales there are besides: leasts, else they are 0, or those of the second halves
-//   LARGEST          a power of two: no q is larger, or less than -LARGEST; with leasts none is less than 0
+//   LARGEST          a power of two: no q is larger, or less than -LARGEST; with leasts all are from 0 on, and less
 //   numbers()        a block's q. `own` gets a scale where only the numbers tell it
 //   scales()         of WIDTH blocks side by side: WIDTH scales a piece, and as many of the second kind after them
 //
