@@ -286,17 +286,9 @@ template <PackAsBytes PACK> WITH_AMX_INT8 void product_by_bytes(const saur::Prod
 
 // Of 16-bit floats: as many bytes, and a scale a row.
 bool put_in_panels_as_bytes(const ggml_tensor * weights, float * scales, saur::Scratch & scratch) {
-    if (weights->ne[0] % DEEP != 0 || weights->ne[1] % WIDTH != 0) {
-        return false;
-    }
-    const size_t bytes = WIDTH * weights->nb[1];
-    auto *       panel = (char *) scratch.get(saur::Scratch::PANEL, bytes);
-    for (int64_t c = 0; c < weights->ne[1]; c += WIDTH) {
-        char * rows = (char *) weights->data + (size_t) c * weights->nb[1];
-        pack_halves_as_bytes(rows, weights->nb[1], WIDTH, weights->ne[0], panel, scales + c);
-        memcpy(rows, panel, bytes);
-    }
-    return true;
+    return put_in_place(weights, DEEP, scratch, [&](const char * rows, int64_t c, void * panel) {
+        pack_halves_as_bytes(rows, weights->nb[1], WIDTH, weights->ne[0], (char *) panel, scales + c);
+    });
 }
 
 template <class Type> constexpr saur::ProductOf by_bytes(ggml_type type) { return { type, product_by_bytes<pack_blocks_as_bytes<Type>> }; }

@@ -135,19 +135,27 @@ void multiply_by_panels(const Matrices & m, const Format & format, saur::Scratch
     }
 }
 
-// Puts a matrix into panels in its own place, if they take as many bytes as its rows do.
-bool put_in_panels(const ggml_tensor * weights, const Format & format, float * scales, saur::Scratch & scratch) {
-    if (weights->ne[0] % format.block != 0 || weights->ne[1] % WIDTH != 0) {
+// Puts a matrix into panels in its own place, if they take as many bytes as its rows do: whole blocks of so many numbers.
+// `pack(rows, column, panel)` makes one.
+template <class Pack> bool put_in_place(const ggml_tensor * weights, int64_t block, saur::Scratch & scratch, Pack pack) {
+    if (weights->ne[0] % block != 0 || weights->ne[1] % WIDTH != 0) {
         return false;
     }
     const size_t bytes = WIDTH * weights->nb[1];
-    auto *       panel = (int32_t *) scratch.get(saur::Scratch::PANEL, bytes);
+    void *       panel = scratch.get(saur::Scratch::PANEL, bytes);
     for (int64_t c = 0; c < weights->ne[1]; c += WIDTH) {
         char * rows = (char *) weights->data + (size_t) c * weights->nb[1];
-        format.pack_panel(rows, weights->nb[1], WIDTH, weights->ne[0], panel, scales ? scales + c * weights->ne[0] / format.block : nullptr);
+        pack(rows, c, panel);
         memcpy(rows, panel, bytes);
     }
     return true;
+}
+
+bool put_in_panels(const ggml_tensor * weights, const Format & format, float * scales, saur::Scratch & scratch) {
+    return put_in_place(weights, format.block, scratch, [&](const char * rows, int64_t c, void * panel) {
+        format.pack_panel(rows, weights->nb[1], WIDTH, weights->ne[0], (int32_t *) panel,
+                          scales ? scales + c * weights->ne[0] / format.block : nullptr);
+    });
 }
 
 // Runs with each product of matrices that a MUL_MAT is: the weights' third and fourth dimensions are repeated.
