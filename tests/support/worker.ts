@@ -42,6 +42,18 @@ export async function runVerb(words: readonly string[]): Promise<VerbEnded> {
   }
 }
 
+/**
+ * Two parts of a `with` that set clocks on: a job whose fetch was answered to nobody is sent back by its heartbeat, which is looked
+ * at when the queue is due.
+ */
+export const CLOCKS_SET_ON = `silent as (
+  update llamasaur_queue.job j set heartbeat_on = heartbeat_on - interval '1 hour'
+  where state = 'active' and not exists
+    (select from llamasaur.attempts a where a.claim = j.id and a.retry_count = j.retry_count)
+), due as (
+  update llamasaur_queue.queue set monitor_claim_on = monitor_claim_on - interval '5 seconds'
+)`;
+
 /** What a plan told. */
 export interface Told {
   readonly scanned: number;

@@ -12,7 +12,7 @@ import { Patience } from "../../../cli/worker/patience.ts";
 import { ROOT } from "../../support/child.ts";
 import { has, Server } from "../../support/postgres.ts";
 import { MODEL, runProgram } from "../../support/program.ts";
-import { Bench, runVerb, skip } from "../../support/worker.ts";
+import { Bench, CLOCKS_SET_ON, runVerb, skip } from "../../support/worker.ts";
 
 const external = process.env["LLAMASAUR_TEST_DATABASE"] ? "these tests start servers of their own" : false;
 
@@ -379,13 +379,7 @@ test("a database that restarts loses nothing, and counts as no loss; one that st
     await server.restart("fast");
     // A job whose fetch was answered to nobody is sent back by its heartbeat: the clock is set on.
     await bench.until(
-      `with silent as (
-         update llamasaur_queue.job j set heartbeat_on = heartbeat_on - interval '1 hour'
-         where state = 'active' and not exists
-           (select from llamasaur.attempts a where a.claim = j.id and a.retry_count = j.retry_count)
-       ), due as (
-         update llamasaur_queue.queue set monitor_claim_on = monitor_claim_on - interval '5 seconds'
-       ) select count(*) = 400 from docs_embeddings`,
+      `with ${CLOCKS_SET_ON} select count(*) = 400 from docs_embeddings`,
     );
     assertEquals(await base.value("select count(*) - count(distinct key) from writes"), 0);
     await bench.until("select count(*) = 50 from llamasaur.attempts where ended_at is not null");

@@ -4,7 +4,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import process from "node:process";
 import { Database, isAway, rowsOf } from "../../../cli/worker/database.ts";
 import { Relay } from "../../support/relay.ts";
-import { Bench, skip as none } from "../../support/worker.ts";
+import { Bench, CLOCKS_SET_ON, skip as none } from "../../support/worker.ts";
 
 const skip = none ||
   (process.env["LLAMASAUR_TEST_DATABASE"] ? "the relay stands before a socket of our own server" : false);
@@ -81,13 +81,7 @@ test("a worker whose connections go silent connects anew, and gives up where nob
   // A job whose fetch was answered to nobody is sent back by its heartbeat, and a transaction that was cut off ends after ten
   // seconds: the clocks are set on.
   await bench.until(
-    `with silent as (
-       update llamasaur_queue.job j set heartbeat_on = heartbeat_on - interval '1 hour'
-       where state = 'active' and not exists
-         (select from llamasaur.attempts a where a.claim = j.id and a.retry_count = j.retry_count)
-     ), due as (
-       update llamasaur_queue.queue set monitor_claim_on = monitor_claim_on - interval '5 seconds'
-     ), cut as (
+    `with ${CLOCKS_SET_ON}, cut as (
        select bool_or(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database()
          and state <> 'idle' and wait_event = 'ClientRead' and state_change < clock_timestamp() - interval '2 seconds'
      ) select count(*) = 60 from docs_embeddings, cut`,
