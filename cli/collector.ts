@@ -1,8 +1,8 @@
 /**
  * Has V8 collect between pieces of work. It lets its space for young objects grow with all that outlive a piece, and waits
- * with the old ones' until they have doubled: a job of 100,000 titles took 1.4 (JSONL) and 1.6 times (Parquet) the memory of one of
- * 10,000, and takes 1.01 and 1.07. Its flags cannot be set from within on Deno, so the heap profiler of `node:inspector` is
- * asked. Bun's collector keeps to what a piece takes by itself.
+ * with the old ones' until they have doubled: a long job took half as much memory again as a short one. Its flags cannot be set
+ * from within on Deno, so the heap profiler of `node:inspector` is asked. Bun's collector keeps to what a piece takes by
+ * itself. (Not for a server: it would make room for young objects begin small again under load, at a quarter of the speed.)
  */
 import process from "node:process";
 

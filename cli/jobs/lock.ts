@@ -59,9 +59,9 @@ export async function lock(
   output: string,
   { say, signal, times = TIMES }: { say: (line: string) => void; signal: AbortSignal; times?: LockTimes },
 ): Promise<Lock> {
-  const path = `${output}${LOCK}`;
+  const path = `${output}.lock`;
   const mine: Owner = { ...await identity(process.pid), pid: process.pid, token: randomUUID() };
-  while (!await acquire(path, mine)) {
+  while (!await told(output, () => acquire(path, mine))) { // who asked for the output knows of no lock
     const text = await readFile(path, "utf8").catch(() => undefined);
     if (text === undefined) continue; // given back meanwhile
     const stale = await isStale(path, ownerOf(text), mine, { say, signal, times });
@@ -81,8 +81,6 @@ export async function lock(
   };
 }
 
-const LOCK = ".lock";
-
 /** Makes the file with everything in it at once: a link fails where there is one. */
 async function acquire(path: string, mine: Owner): Promise<boolean> {
   const beside = `${path}.${mine.token}`;
@@ -93,9 +91,7 @@ async function acquire(path: string, mine: Owner): Promise<boolean> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") return false;
-    if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(code ?? "")) {
-      return await told(path.slice(0, -LOCK.length), () => Promise.reject(error)); // who asked for the output knows of no lock
-    }
+    if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(code ?? "")) throw error;
     return await writeFile(path, `${JSON.stringify(mine)}\n`, { flag: "wx" }).then(() => true, () => false); // no links here
   } finally {
     await rm(beside, { force: true }).catch(() => {}); // a read-only disk refuses that, too; it was told above
