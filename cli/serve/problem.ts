@@ -133,6 +133,9 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (!(error instanceof Error)) return new Problem("internal", "Cannot answer: something failed");
   const { message, name } = error;
+  if (name === "LoadFailure") {
+    return new Problem("internal", "Cannot answer: the model cannot be loaded; the log says more");
+  }
   if (name === "RangeError" && /tokens?\b.*\blimit is\b/.test(message)) return new Problem("too_long", message);
   if (name === "TypeError" || name === "RangeError") return new Problem("invalid", message);
   const code = (error as { readonly code?: unknown }).code;

@@ -45,6 +45,16 @@ export interface Known {
   readonly fingerprint: string;
 }
 
+/** A model could not be loaded: whatever was wrong, no request was. */
+export class LoadFailure extends Error {
+  override readonly name = "LoadFailure";
+
+  /** @param cause What `Llama.load` threw. */
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : "something was thrown that is no error", { cause });
+  }
+}
+
 /** A model of the server. */
 export class ServedModel {
   readonly role: Role;
@@ -66,7 +76,7 @@ export class ServedModel {
   #users = 0;
   #proven: { readonly size: number; readonly time: number } | undefined;
   #trial: Promise<void> | undefined;
-  #closed = false;
+  readonly #end = new AbortController();
   /** What was told of passes so far, of the loaded model. */
   #told: Passes = { passes: 0, sequences: 0, tokens: 0 };
   /** The path of its file, from the first load on. */
@@ -141,6 +151,8 @@ export class ServedModel {
   /**
    * Whether the model can answer: it was loaded and has computed one text. While it is not loaded, its file is looked at.
    * The first to ask starts the trial; `wait` waits for it.
+   *
+   * @throws What `Llama.load` threw.
    */
   async ready(wait: boolean): Promise<boolean> {
     if (this.#proven !== undefined) {
@@ -151,6 +163,8 @@ export class ServedModel {
       if (this.role === "embed") await llama.embed("ready");
       else await llama.rerank("ready", ["ready"]);
       this.#proven = this.#file() ?? { size: 0, time: 0 };
+    }).catch((error) => {
+      throw error instanceof LoadFailure ? error.cause : error;
     }).finally(() => this.#trial = undefined);
     if (wait) await this.#trial;
     else this.#trial.catch(() => {}); // the next one tries again
@@ -159,14 +173,14 @@ export class ServedModel {
 
   /** Closes what was loaded here. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#end.abort(new Problem("unavailable", "Cannot answer: the server is closing"));
     clearTimeout(this.#timer);
     await this.#loading?.catch(() => {});
     await this.#unload();
   }
 
   async #load(): Promise<Llama> {
-    if (this.#closed) throw new Problem("unavailable", "Cannot answer: the server is closing");
+    this.#end.signal.throwIfAborted();
     if (this.#llama) return this.#llama;
     this.#loading ??= (async () => {
       await this.#unloading;
@@ -177,13 +191,17 @@ export class ServedModel {
       ]);
       const path = resolveModel(this.options.model as string | URL);
       this.#path = path.startsWith("file:") ? fileURLToPath(path) : path;
+      const { load } = this.options;
+      const signal = load?.signal ? AbortSignal.any([load.signal, this.#end.signal]) : this.#end.signal;
       // Loaded by its name, since the catalogue knows prompts and templates that the file does not have.
-      const llama = await Llama.load(this.options.model as string | URL, { ...this.options.load });
+      const llama = await Llama.load(this.options.model as string | URL, { ...load, signal });
       this.loadTime = performance.now() - start;
       this.#take(llama);
       this.#keep.onChange?.(this, true, this.loadTime);
       return llama;
-    })().finally(() => this.#loading = undefined);
+    })().catch((error) => {
+      throw error instanceof Problem ? error : new LoadFailure(error);
+    }).finally(() => this.#loading = undefined);
     return await this.#loading;
   }
 
@@ -196,7 +214,7 @@ export class ServedModel {
 
   #wait(): void {
     const { keepAlive } = this.#keep;
-    if (keepAlive === undefined || this.#isGiven() || this.#closed) return;
+    if (keepAlive === undefined || this.#isGiven() || this.#end.signal.aborted) return;
     this.#timer = setTimeout(() => {
       if (this.#users === 0) void this.#unload();
     }, keepAlive);

@@ -29,7 +29,7 @@ export async function serve(flags: ServeFlags, session: Session, words: readonly
   }
   const paths = await findModels(settings, session, words);
   const log = new Log(settings, session);
-  const options = modelOptions(settings, paths, session, log.add);
+  const options = modelOptions(settings, paths, log.add);
   const handler = handlerFor(options, settings, log.add);
   const listener = await listen(settings.host, settings.port, handler.answer);
   try {
@@ -109,7 +109,6 @@ function notHere({ role, model }: ModelSettings, words: readonly string[]): Fail
 function modelOptions(
   settings: Settings,
   paths: readonly string[],
-  session: Session,
   log: (entry: LogEntry) => void,
 ): ModelOptions[] {
   const sizes = paths.map((path) => statSync(path).size);
@@ -125,7 +124,6 @@ function modelOptions(
         device: model.device,
         memoryLimit: model.memoryLimit ?? shared,
         library: settings.library,
-        signal: session.signal,
         onLog: ({ level, message }) => {
           if (level === "warn" && !/ truncated to /.test(message)) {
             log({ event: "note", model: model.names[0]!, message });

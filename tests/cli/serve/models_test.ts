@@ -1,7 +1,7 @@
 // What the handler knows of its models: prompts by the catalogue's name, readiness by the file, and the numbers of passes.
 import { test } from "node:test";
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, utimesSync } from "node:fs";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -86,6 +86,36 @@ test("an unloaded model stays ready while its file does, and is loaded again for
     assertEquals((await ask(handler, "/readyz")).status, 503);
     await handler.close();
   });
+});
+
+test("a model that cannot be loaded is the server's trouble, not the request's, and is told by ready()", {
+  skip,
+}, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "llamasaur-damaged-"));
+  const damaged = join(folder, "damaged.gguf");
+  writeFileSync(damaged, readFileSync(TINY).subarray(0, 5000));
+  const cases = [
+    [{ model: MODEL, load: { memoryLimit: 1e6 } }, "LlamaError", "within memoryLimit"],
+    [{ model: damaged }, "LlamaError", "damaged"],
+    [{ model: join(folder, "none.gguf") }, "ModelNotFoundError", "no such file"],
+    [{ model: MODEL, load: { contexts: 0 } }, "RangeError", "contexts"],
+  ] as const;
+  for (const [model, name, told] of cases) {
+    const messages: string[] = [];
+    const handler = createHandler([{ role: "embed", names: ["mini"], ...model }], {
+      onLog: ({ message }) => void messages.push(message ?? ""),
+    });
+    for (const path of ["/v1/embeddings", "/api/embed", "/embed"]) {
+      const { status, body } = await ask(handler, path, { input: "a", inputs: "a" });
+      assertEquals(status, 500, JSON.stringify(body));
+      assertMatch(JSON.stringify(body), /the model cannot be loaded; the log says more/);
+    }
+    assertStringIncludes(messages.join("\n"), told);
+    const error = await handler.ready().catch((error: unknown) => error) as Error;
+    assertEquals(error.name, name);
+    await handler.close();
+  }
+  rmSync(folder, { recursive: true });
 });
 
 test("/metrics has text-embeddings-inference's numbers as it has them: passes are a histogram", { skip }, async () => {

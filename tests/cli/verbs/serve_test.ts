@@ -2,6 +2,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { MODEL, noModel, PROGRAM, runProgram } from "../../support/program.ts";
@@ -132,6 +133,22 @@ test("SIGTERM while models load ends with 0", { skip }, async () => {
     },
   });
   assertEquals([code, signal, sent], [0, null, true], stderr);
+});
+
+test("SIGTERM while a request waits for a load lets it be answered, and ends with 0", { skip }, async () => {
+  await using server = await TestServer.start([`--embed=${MODEL}=mini`, "--lazy"]);
+  const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+  let heard = "";
+  socket.setEncoding("utf8").on("data", (text: string) => heard += text);
+  const body = '{"input":"a","dimensions":2}';
+  const head = "POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+  await new Promise((resolve) => socket.write(`${head}content-length: ${body.length}\r\n\r\n${body}`, resolve));
+  // What comes later is answered, so the first request has come, too.
+  for (let i = 0; i < 3; i++) assertEquals((await server.ask("/healthz")).status, 200);
+  const closed = new Promise((resolve) => socket.on("close", resolve));
+  assertEquals(await server.end(), 0);
+  await closed;
+  assertEquals(heard.split("\r\n")[0], "HTTP/1.1 200 OK", heard);
 });
 
 test("a second SIGTERM ends a server that drains", { skip }, async () => {
