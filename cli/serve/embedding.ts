@@ -1,12 +1,14 @@
 /** Embeds the texts of a request, whatever family it is of: prompt, limits, queue, disconnects, counts. */
 import type { Embedding, EmbedOptions, Truncate } from "@llamasaur/llamasaur";
 import type { Choice, InputType } from "./models.ts";
-import { Problem } from "./problem.ts";
+import { namedAs, Problem } from "./problem.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** What is to be embedded. */
 export interface EmbedRequest {
   readonly texts: readonly string[];
+  /** The name of a text in the body, for messages. */
+  readonly nameOf: (index: number) => string;
   readonly inputType?: InputType | undefined;
   readonly dimensions?: number | undefined;
   readonly normalize?: boolean | undefined;
@@ -53,6 +55,8 @@ export async function embed(exchange: Exchange, choice: Choice, request: EmbedRe
       exchange.counts({ tokens, truncated, characters });
       const headers = { ...exchange.headers(), "x-llamasaur-fingerprint": model.fingerprint(llama, options) };
       return { count: texts.length, vectorOf: (i) => rows[placeOf(i)]!.embedding, tokens, headers };
+    } catch (error) {
+      throw namedAs(error, (index) => request.nameOf(texts.indexOf(unique[index]!)));
     } finally {
       ticket.leave();
     }

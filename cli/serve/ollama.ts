@@ -64,7 +64,10 @@ export function addOllama(routes: Routes, models: Models, onNote: (message: stri
     answer: z.object({ embedding: z.array(z.number()) }),
     handle: async (exchange, body) => {
       note(body);
-      const embedded = await embed(exchange, models.choose("embed", body.model), { texts: [body.prompt] });
+      const embedded = await embed(exchange, models.choose("embed", body.model), {
+        texts: [body.prompt],
+        nameOf: () => "prompt",
+      });
       return vectorsAnswer(
         embedded,
         "float",
@@ -143,6 +146,7 @@ function addLists(routes: Routes, models: Models): void {
 async function answer(exchange: Exchange, choice: Choice, body: z.output<typeof BODY>): Promise<Answer> {
   const embedded: Embedded = await embed(exchange, choice, {
     texts: listOf(body.input),
+    nameOf: (index) => `input[${index}]`,
     truncate: body.truncate,
     dimensions: body.dimensions,
   });

@@ -9,13 +9,15 @@ import { listOf, type Routes, TEXTS } from "./routes.ts";
 import type { ServedModel } from "./served_model.ts";
 import { type Encoding, vectorsAnswer } from "./vectors.ts";
 
+const ENCODINGS = 'it must be "float" or "base64"';
+
 const BODY = z.object({
   input: TEXTS,
   model: z.string().optional(),
   dimensions: z.int().min(1).optional(),
   output_dimension: z.int().min(1).optional(),
   encoding_format: z.string().optional(),
-  embedding_type: z.union([z.string(), z.array(z.string())]).optional(),
+  embedding_type: z.union([z.string(), z.array(z.string())], { error: ENCODINGS }).optional(),
   output_dtype: z.string().optional(),
   input_type: z.string().optional(),
   task: z.string().optional(),
@@ -96,6 +98,7 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
   const encoding = encodingOf(body);
   const embedded = await embed(exchange, choice, {
     texts: listOf(body.input),
+    nameOf: (index) => `input[${index}]`,
     inputType: inputTypeOf(body),
     dimensions: body.dimensions ?? body.output_dimension,
     normalize: body.normalized,
@@ -118,7 +121,7 @@ function encodingOf({ encoding_format, embedding_type, output_dtype }: z.output<
       if (type === "base64") return type;
       continue;
     }
-    throw new Problem("invalid", `Cannot read ${field}: it must be "float" or "base64"`, { field });
+    throw new Problem("invalid", `Cannot read ${field}: ${ENCODINGS}`, { field });
   }
   return "float";
 }

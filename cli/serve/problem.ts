@@ -71,7 +71,7 @@ export class Problem extends Error {
   constructor(
     kind: Kind,
     message: string,
-    more: { readonly field?: string; readonly retryAfter?: number; readonly allow?: string } = {},
+    more: { readonly field?: string | undefined; readonly retryAfter?: number; readonly allow?: string } = {},
   ) {
     super(message);
     this.kind = kind;
@@ -128,23 +128,47 @@ export function familyOf(path: string): Family {
   return ["/embed", "/", "/info", "/health"].includes(path) ? "tei" : "openai";
 }
 
+/** Where the library's remedy is a call of its own: what a client does instead. */
+const REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [/or pass truncate: "end"$/, "or let it be cut (truncate: true)"],
+  [/; text\.toWellFormed\(\) replaces such$/, "; send whole characters"],
+  [/, or pass a template with \{instruction\} to Llama\.load$/, ""],
+];
+
 /** The problem that an error of the library is. A text can never be the server's fault: what it causes is a 4xx. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (!(error instanceof Error)) return new Problem("internal", "Cannot answer: something failed");
-  const { message, name } = error;
+  const { name } = error;
+  const message = REMEDIES.reduce((text, [pattern, remedy]) => text.replace(pattern, remedy), error.message);
   if (name === "LoadFailure") {
     return new Problem("internal", "Cannot answer: the model cannot be loaded; the log says more");
   }
-  if (name === "RangeError" && /tokens?\b.*\blimit is\b/.test(message)) return new Problem("too_long", message);
-  if (name === "TypeError" || name === "RangeError") return new Problem("invalid", message);
-  const code = (error as { readonly code?: unknown }).code;
-  if (name === "LlamaError" && ["non-finite", "model-unsupported"].includes(String(code))) {
-    return new Problem("invalid", message);
+  if (name === "TypeError" || name === "RangeError") {
+    const isLong = /\btokens?\b.*\b(limit is|leaves room for)\b/.test(message);
+    const [, field] = /^Cannot (?:read|embed|rank(?: with (?:this|an))?) (\w+)/.exec(message) ?? [];
+    return new Problem(isLong ? "too_long" : "invalid", message, FIELDS.includes(field!) ? { field } : {});
   }
+  const code = (error as { readonly code?: unknown }).code;
+  if (name === "LlamaError" && code === "model-unsupported") return new Problem("wrong_model", message);
+  if (name === "LlamaError" && code === "non-finite") return new Problem("invalid", message);
   if (name === "LlamaError" && code === "out-of-memory") return new Problem("too_long", message);
   if (name === "LlamaError" && code === "closed") {
     return new Problem("unavailable", "Cannot answer: the server is closing");
   }
   return new Problem("internal", "Cannot answer: the model failed; the log says more");
+}
+
+/** Arguments of the library that a body has by the same names. */
+const FIELDS = ["input", "inputs", "prompt", "query", "documents", "texts", "dimensions", "instruction"];
+
+/** An error of the library about one text, with the name that the body has for it. The error is of this call alone. */
+export function namedAs(error: unknown, nameOf: (index: number) => string): unknown {
+  if (error instanceof Error) {
+    error.message = error.message.replace(
+      /^(Cannot \w+ )(?:input|documents)\[(\d+)\]/,
+      (_, before, index) => before + nameOf(Number(index)),
+    );
+  }
+  return error;
 }

@@ -2,11 +2,14 @@
 import type { Ranked, Truncate } from "@llamasaur/llamasaur";
 import type { Choice } from "./models.ts";
 import type { Exchange } from "./exchange.ts";
+import { namedAs } from "./problem.ts";
 
 /** What is to be ranked. */
 export interface RankRequest {
   readonly query: string;
   readonly documents: readonly string[];
+  /** The name of a document in the body, for messages. */
+  readonly nameOf: (index: number) => string;
   readonly instruction?: string | undefined;
   readonly truncate: Truncate;
 }
@@ -43,6 +46,8 @@ export async function rank(exchange: Exchange, choice: Choice, request: RankRequ
       const truncated = ranked.filter((one) => one.truncated).length;
       exchange.counts({ tokens, truncated, characters });
       return { ranked, tokens, headers: exchange.headers() };
+    } catch (error) {
+      throw namedAs(error, request.nameOf);
     } finally {
       ticket.leave();
     }

@@ -80,6 +80,7 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
   const ranking = await rank(exchange, choice, {
     query: body.query,
     documents,
+    nameOf: (index) => `documents[${index}]`,
     instruction: body.instruction,
     truncate: truncateOf({ truncate: body.truncate ?? body.truncation }, exchange.truncate),
   });
@@ -109,6 +110,7 @@ async function answerTei(exchange: Exchange, models: Models, body: z.output<type
   const { ranked, headers }: Ranking = await rank(exchange, choice, {
     query: body.query,
     documents: body.texts,
+    nameOf: (index) => `texts[${index}]`,
     truncate: truncateOf({ truncate: body.truncate, direction }, exchange.truncate),
   });
   return Answer.json(

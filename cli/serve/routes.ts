@@ -5,6 +5,7 @@ import type { Exchange } from "./exchange.ts";
 import type { Answer } from "./answer.ts";
 import type { Asked } from "./asked.ts";
 import { type Family, Problem } from "./problem.ts";
+import { kindOf, wordsOf } from "./words.ts";
 
 /** A route with a body. */
 export interface Post<Schema extends z.ZodType> {
@@ -130,7 +131,7 @@ export class Routes {
 
 /** Checks a body. */
 export function parse<Schema extends z.ZodType>(schema: Schema, body: Body): z.output<Schema> {
-  const { success, data, error } = schema.safeParse(body);
+  const { success, data, error } = schema.safeParse(body, { error: wordsOf });
   if (success) return data;
   const { path, message } = error.issues[0]!;
   const field = path.map((part, i) => typeof part === "number" ? `[${part}]` : `${i > 0 ? "." : ""}${String(part)}`)
@@ -143,7 +144,7 @@ export function wrongTexts(value: unknown): string {
   const list = Array.isArray(value) ? value : [value];
   if (value === undefined) return "it is missing: give a string or an array of strings";
   if (list.length === 0) return NOTHING;
-  if (Array.isArray(value) && list.some((one) => typeof one === "number" || Array.isArray(one))) return TOKEN_IDS;
+  if (Array.isArray(value) && list.every((one) => typeof one === "number" || Array.isArray(one))) return TOKEN_IDS;
   const at = list.findIndex((one) => typeof one !== "string");
   return `it must be a string or an array of strings${
     Array.isArray(value) ? `, item ${at} is ${kindOf(list[at])}` : ""
@@ -155,10 +156,6 @@ const TOKEN_IDS =
   "it is a list of token ids, and those are of another model's vocabulary: they would be embedded as other " +
   "words than were meant. Send texts: in LangChain for Python set check_embedding_ctx_length=False, in LibreChat's RAG API " +
   "set RAG_CHECK_EMBEDDING_CTX_LENGTH=False";
-
-function kindOf(value: unknown): string {
-  return value === null ? "null" : Array.isArray(value) ? "an array" : `of type ${typeof value}`;
-}
 
 /** A text, or texts. */
 export const TEXTS: z.ZodType<string | string[]> = z.union(

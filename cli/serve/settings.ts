@@ -7,6 +7,7 @@ import { quoted, shown } from "../quote.ts";
 import { millisecondsOf } from "../spans.ts";
 import { isLoopback } from "./guard.ts";
 import { defaultName, type Role } from "./served_model.ts";
+import { wordsOf } from "./words.ts";
 
 /** What can be chosen for one model in the file, and for all by flags. */
 interface ModelChoices {
@@ -176,19 +177,11 @@ function readConfig(path: string): z.output<typeof CONFIG> {
     const reason = error instanceof SyntaxError ? "it is not JSON" : (error as Error).message;
     throw new UsageError(`Cannot read --config ${shown(path)}: ${reason}`);
   }
-  const { success, data, error } = CONFIG.safeParse(value);
+  const { success, data, error } = CONFIG.safeParse(value, { error: wordsOf });
   if (success) return data;
   const issue = error.issues[0]!;
   const at = issue.path.join(".") || "the file";
-  throw new UsageError(`Cannot read --config ${shown(path)}: ${at}: ${wordsOf(issue)}`);
-}
-
-/** What is wrong with a value of the file. zod has words of its own, of a programmer: "expected array, received string". */
-function wordsOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "unrecognized_keys") return `there is no ${issue.keys.map((key) => quoted(key)).join(", ")}`;
-  if (issue.code === "invalid_value") return `it must be one of ${issue.values.map((one) => String(one)).join(", ")}`;
-  if (issue.code === "invalid_type") return `it must be of the type ${issue.expected}`;
-  return issue.message;
+  throw new UsageError(`Cannot read --config ${shown(path)}: ${at}: ${issue.message}`);
 }
 
 /** Keys, one a line; lines that begin with # are none. */

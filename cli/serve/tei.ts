@@ -63,6 +63,7 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
   const choice = models.choose("embed", undefined, false);
   const embedded = await embed(exchange, choice, {
     texts: listOf(body.inputs),
+    nameOf: (index) => `inputs[${index}]`,
     inputType: inputTypeOf(body.prompt_name),
     dimensions: body.dimensions,
     normalize: body.normalize,

@@ -11,7 +11,7 @@ import { Llama } from "../../../mod.ts";
 import { catalogue } from "../../../src/models/catalogue.ts";
 import { ROOT } from "../../support/child.ts";
 import { MODEL, noModel } from "../../support/program.ts";
-import type { Json } from "../../support/server.ts";
+import { type Json, RERANKER } from "../../support/server.ts";
 
 const skip = noModel;
 const TINY = join(ROOT, "tests", "fixtures", "families", "bert_mean.gguf");
@@ -116,6 +116,16 @@ test("a model that cannot be loaded is the server's trouble, not the request's, 
     await handler.close();
   }
   rmSync(folder, { recursive: true });
+});
+
+test("a file that is of the other role than it is served in is told as a wrong model", { skip }, async () => {
+  const handler = createHandler([{ role: "embed", model: RERANKER }]);
+  for (const [path, wanted] of [["/v1/embeddings", 404], ["/embed", 424]] as const) {
+    const { status, body } = await ask(handler, path, { input: "a", inputs: "a" });
+    assertEquals(status, wanted);
+    assertMatch(JSON.stringify(body), /this model scores pairs of texts and gives no vectors/);
+  }
+  await handler.close();
 });
 
 test("/metrics has text-embeddings-inference's numbers as it has them: passes are a histogram", { skip }, async () => {

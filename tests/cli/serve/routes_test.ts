@@ -238,6 +238,49 @@ for (
   });
 }
 
+for (
+  const [path, body, status, param, told] of [
+    ["/v1/embeddings", { input: ["a", "a", LONG], truncate: false }, 400, "input", "input[2]: it has 402 tokens"],
+    ["/v1/embeddings", { input: LONG, truncate: false }, 400, "input", "or let it be cut (truncate: true)"],
+    ["/v1/embeddings", { input: ["a", "a", "\ud800"] }, 400, "input", "input[2]: it has a lone surrogate"],
+    ["/v1/embeddings", { input: ["a", 3] }, 400, "input", "an array of strings, item 1 is 3"],
+    ["/v1/embeddings", { input: "a", model: 5 }, 400, "model", "it must be a string, is 5"],
+    ["/v1/embeddings", { input: "a", dimensions: 0 }, 400, "dimensions", "it must be at least 1, is 0"],
+    ["/v1/embeddings", { input: "a", dimensions: 385 }, 400, "dimensions", "from 1 to 384, is 385"],
+    ["/v1/embeddings", { input: "a", dimensions: "8" }, 400, "dimensions", "it must be a number, is a string"],
+    ["/v1/embeddings", { input: "a", truncate: "END" }, 400, "truncate", "it must be true or false, is a string"],
+    ["/v1/embeddings", { input: "a", embedding_type: 1 }, 400, "embedding_type", 'it must be "float" or "base64"'],
+    ["/v1/rerank", { documents: ["a"] }, 400, "query", "it is missing: it must be a string"],
+    ["/v1/rerank", { query: "a", documents: "b" }, 400, "documents", "it must be an array, is a string"],
+    ["/v1/rerank", { query: "a", documents: ["b", LONG], truncate: false }, 400, "documents", "documents[1]: it has "],
+    ["/v1/rerank", { query: LONG, documents: ["b"] }, 400, "query", "a query is never truncated; shorten it"],
+    ["/v1/rerank", { query: "a", documents: ["b"], instruction: "c" }, 400, "instruction", "for it; leave it out"],
+    ["/rerank", { query: "a", texts: ["b", LONG], truncate: false }, 422, undefined, "texts[1]: it has "],
+    ["/embed", { inputs: ["b", LONG], truncate: false }, 422, undefined, "inputs[1]: it has 402 tokens"],
+    ["/embed", { inputs: "a", truncation_direction: 1 }, 422, undefined, 'it must be one of "Left", "Right"'],
+    [
+      "/api/embed",
+      { input: ["b", LONG], truncate: false },
+      400,
+      undefined,
+      "context length: Cannot embed input[1]: it",
+    ],
+    ["/api/embeddings", { prompt: "\ud800" }, 400, undefined, "Cannot read prompt: it has a lone surrogate"],
+  ] as const
+) {
+  test(`${path} says of ${JSON.stringify(body).slice(0, 80)} what is wrong with which field, in a client's words`, {
+    skip,
+  }, async () => {
+    const answer = await server.ask(path, body);
+    assertEquals(answer.status, status, JSON.stringify(answer.body));
+    const { error } = answer.body;
+    assertStringIncludes(error.message ?? error, told);
+    assertEquals(error.param, param);
+    if (typeof error === "object" && / tokens /.test(told)) assertEquals(error.code, "context_length_exceeded");
+    assert(!/pass |toWellFormed|Invalid input|expected/.test(JSON.stringify(answer.body)), JSON.stringify(answer.body));
+  });
+}
+
 test("a wrong method is 405, a wrong content type 415", { skip }, async () => {
   const { status, headers } = await server.ask("/v1/embeddings");
   assertEquals([status, headers.get("allow")], [405, "POST"]);

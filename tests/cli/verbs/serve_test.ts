@@ -65,10 +65,12 @@ test("serve reads --config, whose models have settings of their own, and a flag 
       const [wrong, told] of [
         [{ embed: [{ model: "x", prompt: "" }] }, 'embed.0: there is no "prompt"'],
         [{ prot: 1 }, 'the file: there is no "prot"'],
-        [{ port: "x" }, "port: it must be of the type number"],
-        [{ embed: "x" }, "embed: it must be of the type array"],
-        [{ truncate: "x" }, "truncate: it must be one of end, start, error"],
+        [{ port: "x" }, "port: it must be a number, is a string"],
+        [{ embed: "x" }, "embed: it must be an array, is a string"],
+        [{ truncate: "x" }, 'truncate: it must be one of "end", "start", "error"'],
         ["{ port", "it is not JSON"],
+        [{ port: -1 }, "port: it must be at least 0, is -1"],
+        [{ embed: [{ names: ["a"] }] }, "embed.0.model: it is missing: it must be a string"],
         [{ timeout: "soon" }, "timeout: it must be a span of time"],
       ] as const
     ) {
