@@ -72,7 +72,7 @@ async function meant(path: string, format: string | undefined): Promise<Input[]>
   const there = await stat(path).catch(() => undefined);
   if (there?.isDirectory()) {
     const names = await readdir(path, { recursive: true });
-    const inputs = await Promise.all(names.map((name) => fileInput(join(path, name), format)));
+    const inputs = await Promise.all(names.map((name) => fileInput(withSlashes(join(path, name)), format)));
     return inputs.filter((input) => input !== undefined);
   }
   if (there) {
@@ -82,7 +82,8 @@ async function meant(path: string, format: string | undefined): Promise<Input[]>
       `Cannot tell the format of ${shown(path)}: the suffixes are ${SUFFIXES}; or give --input-format`,
     );
   }
-  const paths = /[*?[{]/.test(path) ? await Array.fromAsync(glob(globPattern(path))) : [];
+  // a pattern's backslash would quote what follows it
+  const paths = /[*?[{]/.test(path) ? await Array.fromAsync(glob(withSlashes(path)), (one) => withSlashes(one)) : [];
   const inputs = (await Promise.all(paths.map((one) => fileInput(one, format)))).filter((input) => input !== undefined);
   if (inputs.length > 0) return inputs;
   throw new UsageError(
@@ -90,8 +91,8 @@ async function meant(path: string, format: string | undefined): Promise<Input[]>
   );
 }
 
-/** A glob as every runtime reads it: on Windows a backslash separates folders, in a pattern it would quote what follows. */
-export function globPattern(path: string, platform: string = process.platform): string {
+/** A path that is the same on every system, as the ids of its rows are: on Windows, too, slashes separate folders. */
+export function withSlashes(path: string, platform: string = process.platform): string {
   return platform === "win32" ? path.replaceAll("\\", "/") : path;
 }
 

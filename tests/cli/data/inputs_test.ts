@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { assertEquals, assertRejects } from "@std/assert";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "@std/path";
-import { findInputs, globPattern, liesIn } from "../../../cli/data/inputs.ts";
+import { findInputs, liesIn, withSlashes } from "../../../cli/data/inputs.ts";
 import { UsageError } from "../../../cli/failure.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { canLink } from "../../support/lend.ts";
@@ -12,7 +12,7 @@ test("findInputs() has each file once, whatever it is called", async () => {
     const path = (name: string) => join(directory, name);
     mkdirSync(path("in"));
     for (const name of ["in/b.txt", "in/a.txt", "in/c.bin"]) writeFileSync(path(name), "");
-    const [a, b] = [path("in/a.txt"), path("in/b.txt")];
+    const [a, b] = [withSlashes(path("in/a.txt")), withSlashes(path("in/b.txt"))];
     const found = await findInputs([a, `${directory}/in/./a.txt`, path("in"), path("in/*.txt"), "-", "-"], undefined);
     assertEquals(found.map(({ path }) => path), ["-", a, b]);
     assertEquals((await findInputs([path("in")], undefined, [path("in/b.txt")])).map(({ path }) => path), [a]);
@@ -29,9 +29,9 @@ test("findInputs() of a folder passes over a link that leads nowhere", { skip: !
   });
 });
 
-test("globPattern() has Windows' backslashes as slashes, and leaves others alone", () => {
-  assertEquals(globPattern("C:\\texts\\*.txt", "win32"), "C:/texts/*.txt");
-  assertEquals(globPattern("a\\*.txt", "linux"), "a\\*.txt");
+test("withSlashes() has Windows' backslashes as slashes, and leaves others alone", () => {
+  assertEquals(withSlashes("C:\\texts\\*.txt", "win32"), "C:/texts/*.txt");
+  assertEquals(withSlashes("a\\*.txt", "linux"), "a\\*.txt");
 });
 
 test("liesIn() knows a place and what is below it", () => {
