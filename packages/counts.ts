@@ -1,4 +1,5 @@
-/** Counts the tests in what `deno test` and `bun test` print, for the table of platforms. Pure: imports nothing, reads nothing. */
+/** Counts the tests in what `deno test` and `bun test` print, for the table of platforms. Pure: reads nothing. */
+import { stripVTControlCharacters } from "node:util";
 
 /** How many tests of a step passed and were skipped; none of either where it has no tests. */
 export interface Counts {
@@ -17,9 +18,10 @@ export interface Tried {
 
 /** Counts the tests by the summary at the end of the output. */
 export function countsOf(output: string): Counts {
+  const plain = stripVTControlCharacters(output);
   const count = (...patterns: RegExp[]): number => {
     for (const pattern of patterns) {
-      const last = [...output.matchAll(pattern)].at(-1);
+      const last = [...plain.matchAll(pattern)].at(-1);
       if (last) return Number(last[1]);
     }
     return 0;

@@ -9,6 +9,10 @@ test("countsOf() reads the summaries of both runtimes, and nothing where there i
   });
   assertEquals(countsOf("ok | 4 passed | 0 failed (1s)"), { passed: 4, skipped: 0 });
   assertEquals(countsOf(" 42 pass\n 3 skip\n 0 fail\nRan 45 tests across 5 files. [2s]"), { passed: 42, skipped: 3 });
+  assertEquals(countsOf("\x1b[0m\x1b[32mok\x1b[0m | 10 passed | 0 failed \x1b[0m\x1b[38;5;245m(1s)\x1b[0m\n"), {
+    passed: 10,
+    skipped: 0,
+  });
   assertEquals(countsOf("query: safe systems"), { passed: 0, skipped: 0 });
 });
 
