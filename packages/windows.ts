@@ -10,23 +10,29 @@ import { getFolder, must, pinnedRuntimes, unpackNpm } from "./fetch.ts";
 const DEBIAN = "trixie";
 const MIRROR = "http://deb.debian.org/debian";
 
+/** What wine's drive Z: is there, instead of all of Linux: Windows has no /proc and no /dev, and tests look for them. */
+const DRIVE = "/drive_z";
+
 /**
- * Runs a program in the folder: SYSTEM MOUNTS PROGRAM…. A mount is a folder of this machine, at the same place there, or
+ * Runs a program in the folder: SYSTEM MOUNTS PROGRAM…. A mount is a folder of this machine, at the same place of drive Z:, or
  * `FOLDER=PLACE`. The mounts are in a namespace of their own, which ends with the last program in it: wine's server, some
  * seconds later. In a namespace of processes the program would be the first one, which no Ctrl-C ends.
  */
 const ENTER = `
 system=$1 mounts=$2 here=$PWD
 shift 2
+prefix=$system/root/.wine/dosdevices
+[ ! -d "$prefix" ] || ln -sfn ${DRIVE} "$prefix/z:"
 mount -t proc proc "$system/proc"
 mount --rbind /dev "$system/dev"
 IFS=:
 for one in $mounts; do
-  folder=\${one%=*} place=$system\${one#*=}
+  folder=\${one%=*} place=$system${DRIVE}\${one#*=}
   mkdir -p "$place"
   mount --bind "$folder" "$place"
 done
-exec chroot "$system" /bin/sh -c 'cd "$1" && shift && exec "$@"' sh "$here" "$@"
+mkdir -p "$system${DRIVE}$here"
+exec chroot "$system" /bin/sh -c 'cd "$1" && shift && exec "$@"' sh "${DRIVE}$here" "$@"
 `;
 
 /** Commands that run a program for Windows. */
@@ -71,7 +77,8 @@ export async function getWindows(
     await must([...wine(place, []), "sh", "-c", "wineboot --init && wineserver --wait"], { cwd: "/" });
   });
   const command = [...wine(system, [runtimes, ...mounts]), "wine"];
-  return { deno: [...command, join(programs[0]!, "deno.exe")], bun: [...command, join(programs[1]!, "bun.exe")] };
+  const [denoExe, bunExe] = [join(programs[0]!, "deno.exe"), join(programs[1]!, "bun.exe")];
+  return { deno: [...command, windowsPath(denoExe)], bun: [...command, windowsPath(bunExe)] };
 }
 
 /** What a program for Windows calls a file of this machine. */

@@ -1,11 +1,11 @@
 import { test } from "node:test";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { VERSION } from "../../cli/version.ts";
 import { ROOT } from "../support/child.ts";
-import { MODEL, noModel, PROGRAM, runProgram, RUNTIME } from "../support/program.ts";
+import { MODEL, noFullDisk, noModel, PROGRAM, runProgram, RUNTIME } from "../support/program.ts";
 
 function json(path: string): Record<string, Record<string, string>> & { version: string } {
   return JSON.parse(readFileSync(join(ROOT, path), "utf8"));
@@ -22,7 +22,7 @@ test("llamasaur --help lists the verbs, --version tells the version, and both lo
 });
 
 test("llamasaur --help says where it cannot be written, and nothing where nobody reads it", {
-  skip: !existsSync("/dev/full") && "there is no /dev/full",
+  skip: noFullDisk,
 }, () => {
   const runtime = RUNTIME === "deno" ? "deno run -A" : "bun";
   const shell = (command: string) => spawnSync("sh", ["-c", command], { cwd: ROOT, encoding: "utf8" });

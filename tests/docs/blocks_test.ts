@@ -1,7 +1,6 @@
 // Every TypeScript block of README and docs runs on this runtime, and prints what its comments say. A stand-in of the hub and tiny
 // models under the catalogue's names are there in place of the network.
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, before, test } from "node:test";
@@ -63,11 +62,11 @@ let folder = "";
 let hub: HubServer;
 before(async () => {
   if (skip) return;
-  folder = mkdtempSync(join(tmpdir(), "llamasaur-blocks-"));
+  mkdirSync(join(ROOT, "lib"), { recursive: true }); // where git looks away, and node_modules is found
+  folder = mkdtempSync(join(ROOT, "lib", "blocks-"));
   const models = join(folder, "models");
   mkdirSync(models);
   lend(join(ROOT, "tests"), join(folder, "tests"));
-  lend(join(ROOT, "node_modules"), join(folder, "node_modules"));
   lend(MODEL, join(models, "all-minilm-l6-v2-q8_0.gguf"));
   const files: Record<string, Uint8Array> = {};
   for (const [name, fixture] of Object.entries(RERANKERS)) {

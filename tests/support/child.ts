@@ -1,6 +1,6 @@
 // Processes that tests start: run to their end, and killed if they do not come to one.
 import { spawn } from "node:child_process";
-import { basename, delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { existsSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -53,11 +53,19 @@ export function runChild(
   });
 }
 
-// Where the path of Deno's executable is a word of the command, Deno's node:child_process takes it for Node's and puts
-// -A behind the next one. By its name alone it is not seen.
 function unseen(command: string, args: readonly string[]): [string, string[]] {
-  if (command !== process.execPath || process.platform === "win32") return [command, [...args]];
-  return ["/usr/bin/env", [basename(command), ...args]];
+  if (command !== process.execPath) return [command, [...args]];
+  const [program, ...words] = startOf("Deno" in globalThis ? "deno" : "bun");
+  return [program, [...words, ...args]];
+}
+
+/**
+ * How a command begins that runs a runtime. Where the path of Deno's executable is a word of it, Deno's node:child_process
+ * takes it for Node's and puts -A behind the next one; by its name alone it is not seen. Windows has no program that starts
+ * another by its name, and Deno leaves `run` and `check` alone there.
+ */
+export function startOf(runtime: "deno" | "bun"): [string, ...string[]] {
+  return process.platform === "win32" ? [findProgram(runtime) ?? runtime] : ["/usr/bin/env", runtime];
 }
 
 /** Path of a program: this runtime's own, or the one on PATH; undefined if there is none. */

@@ -1,9 +1,9 @@
 // Runs llamasaur's command line as a user does: cli/main.ts in a process of its own, on the runtime that the test runs on.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
-import { ROOT } from "./child.ts";
+import { ROOT, startOf } from "./child.ts";
 
 /** The small model of these tests. */
 export const MODEL: string = join(ROOT, "models", "all-minilm-l6-v2-q8_0.gguf");
@@ -18,7 +18,7 @@ export type Runtime = "deno" | "bun";
 export const RUNTIME: Runtime = "Deno" in globalThis ? "deno" : "bun";
 
 /** How the program calls itself in a command that it prints, when it runs in ROOT. */
-export const PROGRAM: string = `${RUNTIME === "deno" ? "deno run -A" : "bun"} cli/main.ts`;
+export const PROGRAM: string = `${RUNTIME === "deno" ? "deno run -A" : "bun"} ${join("cli", "main.ts")}`;
 
 /** How the program ended. */
 export interface Ended {
@@ -51,6 +51,20 @@ export interface Given {
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
+/** Why no signal can be sent that a program hears, if so. */
+export const noSignals: string | false = process.platform === "win32" &&
+  "on Windows a signal from another process ends a program at once";
+
+/** Whether SIGKILL ended a program, which a shell tells as 137 and Windows as 1. */
+export function wasKilled({ signal, code }: Ended): boolean {
+  return signal === "SIGKILL" || code === (process.platform === "win32" ? 1 : 137);
+}
+
+/** Why no disk is full for a program's stdout, if so: it takes a shell, and a device of Linux. */
+export const noFullDisk: string | false = process.platform === "win32" || !existsSync("/dev/full")
+  ? "there is no /dev/full"
+  : false;
+
 // Variables that would change what the program does.
 const UNSET = ["LLAMASAUR_MODEL", "LLAMASAUR_DOWNLOAD", "LLAMASAUR_DEVICE", "LLAMASAUR_CONTEXTS", "LLAMASAUR_LIBRARY"];
 
@@ -68,12 +82,9 @@ export function programOn(
 /** Runs the program to its end. */
 export function runProgram(args: readonly string[], given: Given = {}): Promise<Ended> {
   const { stdin = "", env, cwd = ROOT, runtime = RUNTIME, faulty, allow, timeout = 60_000, onStderr, onStart } = given;
-  const [program = "", ...words] = programOn(runtime, faulty, allow);
-  // By its path, Deno's node:child_process would take Deno's executable for Node's; see child.ts.
-  const windows = process.platform === "win32";
-  const command = program !== RUNTIME ? [program] : windows ? [process.execPath] : ["/usr/bin/env", basename(program)];
+  const [program, ...words] = [...startOf(runtime), ...programOn(runtime, faulty, allow).slice(1), ...args];
   return new Promise((resolve, reject) => {
-    const child = spawn(command[0]!, [...command.slice(1), ...words, ...args], {
+    const child = spawn(program, words, {
       cwd,
       env: { ...environment(), ...env },
       stdio: ["pipe", "pipe", "pipe"],
@@ -92,7 +103,8 @@ export function runProgram(args: readonly string[], given: Given = {}): Promise<
       onStderr?.(stderr, kill);
     });
     child.stdin.on("error", () => {}); // it need not read all, or anything
-    if (stdin !== "open") child.stdin.end(stdin);
+    if (stdin === "") child.stdin.end();
+    else if (stdin !== "open") child.stdin.end(stdin);
     else if (given.stdinBegin !== undefined) child.stdin.write(given.stdinBegin);
     onStart?.(kill);
     const timer = setTimeout(() => child.kill("SIGKILL"), timeout);

@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as wait } from "node:timers/promises";
-import { ROOT } from "./child.ts";
+import { ROOT, startOf } from "./child.ts";
 import { MODEL, programOn, RUNTIME } from "./program.ts";
 
 /** A small reranker with random weights. */
@@ -35,10 +35,8 @@ export class TestServer implements AsyncDisposable {
 
   /** Starts a server; resolves when it says that it serves. */
   static async start(args: readonly string[], env: Record<string, string> = {}): Promise<TestServer> {
-    const [program = "", ...words] = programOn(RUNTIME);
-    // By its path, Deno's node:child_process would take Deno's executable for Node's; see child.ts.
-    const command = program === RUNTIME ? ["/usr/bin/env", basename(program)] : [program];
-    return await TestServer.of([...command, ...words, "serve", "--port", "0", ...args], env, ROOT);
+    const words = programOn(RUNTIME).slice(1);
+    return await TestServer.of([...startOf(RUNTIME), ...words, "serve", "--port", "0", ...args], env, ROOT);
   }
 
   /** Starts a server by another program than cli/main.ts. */

@@ -5,7 +5,7 @@ import process from "node:process";
 import { runChild } from "../../support/child.ts";
 import { assertEnded, inPlace, parsed } from "../../support/embed_place.ts";
 import { writeJsonl } from "../../support/jobs.ts";
-import { programOn, RUNTIME } from "../../support/program.ts";
+import { noFullDisk, noSignals, programOn, RUNTIME } from "../../support/program.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
 
 test("embed of a folder that has its own output reads none of it, also when it goes on", { skip }, async () => {
@@ -123,7 +123,7 @@ test("embed keeps no --text in its job, and tells of none when it is another", {
 });
 
 test("embed that cannot write to stdout says so", {
-  skip: skip || (existsSync("/dev/full") ? false : "there is no /dev/full"),
+  skip: skip || noFullDisk,
 }, async () => {
   await inPlace(async ({ path }) => {
     const words = [...programOn(RUNTIME), "embed", "--text", "a", "--model", "tiny.gguf"].join(" ");
@@ -133,7 +133,7 @@ test("embed that cannot write to stdout says so", {
   });
 });
 
-test("embed of stdin that was stopped prints the command that begins anew", { skip }, async () => {
+test("embed of stdin that was stopped prints the command that begins anew", { skip: skip || noSignals }, async () => {
   await inPlace(async ({ embed, path }) => {
     const ended = await embed(["-", "-o", "out.jsonl", "--checkpoint", "1"], {
       stdin: "open",

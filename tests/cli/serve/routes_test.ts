@@ -3,7 +3,7 @@ import { after, before, test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { Llama } from "../../../mod.ts";
-import { MODEL, noModel } from "../../support/program.ts";
+import { MODEL, noModel, noSignals } from "../../support/program.ts";
 import { BOTH, type Json, RERANKER, TestServer } from "../../support/server.ts";
 
 const skip = noModel;
@@ -324,4 +324,4 @@ test("the request's own id comes back, the log has ids and numbers, and no text"
   assert(!String((await server.ask("/metrics")).body).includes("unmistakable"));
 });
 
-test("SIGTERM ends the server with 0", { skip }, async () => assertEquals(await server.end(), 0));
+test("SIGTERM ends the server with 0", { skip: skip || noSignals }, async () => assertEquals(await server.end(), 0));

@@ -143,7 +143,7 @@ test("llamasaur doctor without --allow-ffi says so, opens nothing and asks nothi
     const allow = ["--no-prompt", "--allow-read", "--allow-env", "--allow-sys"];
     const { code, found } = await findings([], { env, allow });
     assertEquals([code, failed(found)[0], found.get("library")!.state], [1, "permissions", "skipped"]);
-    assertEquals(found.get("permissions")!.remedy, "deno run -A cli/main.ts doctor");
+    assertEquals(found.get("permissions")!.remedy, `${PROGRAM} doctor`);
     assertStringIncludes(found.get("permissions")!.message, "--allow-ffi");
   });
 });

@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
-import { MODEL, noModel, PROGRAM, runProgram } from "../../support/program.ts";
+import { MODEL, noModel, noSignals, PROGRAM, runProgram } from "../../support/program.ts";
 import { BOTH, type Json, KEY, keyFile, TestServer } from "../../support/server.ts";
 
 const skip = noModel;
@@ -108,24 +108,30 @@ for (
   });
 }
 
-test("SIGTERM lets running requests end, is 503 at once for /readyz, and ends with 0", { skip }, async () => {
-  using keys = keyFile(KEY);
-  const args = [...BOTH, "--drain", "400ms", "--api-key-file", keys.path, "--log", "json"];
-  await using server = await TestServer.start(args);
-  const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
-  const texts = Array.from({ length: 400 }, (_, i) => `a text of some words that waits as number ${i}`);
-  const running = server.ask("/v1/embeddings", { input: texts, encoding_format: "base64" }, { headers });
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  const ended = server.end();
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  assertEquals((await server.ask("/readyz")).status, 503);
-  assertEquals((await running).status, 200);
-  assertEquals(await ended, 0);
-  const lines = server.log.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
-  assert(lines.some(({ event, route, status }) => event === "request" && route === "/v1/embeddings" && status === 200));
-});
+test(
+  "SIGTERM lets running requests end, is 503 at once for /readyz, and ends with 0",
+  { skip: skip || noSignals },
+  async () => {
+    using keys = keyFile(KEY);
+    const args = [...BOTH, "--drain", "400ms", "--api-key-file", keys.path, "--log", "json"];
+    await using server = await TestServer.start(args);
+    const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
+    const texts = Array.from({ length: 400 }, (_, i) => `a text of some words that waits as number ${i}`);
+    const running = server.ask("/v1/embeddings", { input: texts, encoding_format: "base64" }, { headers });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const ended = server.end();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assertEquals((await server.ask("/readyz")).status, 503);
+    assertEquals((await running).status, 200);
+    assertEquals(await ended, 0);
+    const lines = server.log.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+    assert(
+      lines.some(({ event, route, status }) => event === "request" && route === "/v1/embeddings" && status === 200),
+    );
+  },
+);
 
-test("SIGTERM while models load ends with 0", { skip }, async () => {
+test("SIGTERM while models load ends with 0", { skip: skip || noSignals }, async () => {
   let sent = false;
   const { code, signal, stderr } = await runProgram(["serve", "--port", "0", ...BOTH], {
     onStderr: (text, kill) => {
@@ -137,23 +143,27 @@ test("SIGTERM while models load ends with 0", { skip }, async () => {
   assertEquals([code, signal, sent], [0, null, true], stderr);
 });
 
-test("SIGTERM while a request waits for a load lets it be answered, and ends with 0", { skip }, async () => {
-  await using server = await TestServer.start([`--embed=${MODEL}=mini`, "--lazy"]);
-  const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
-  let heard = "";
-  socket.setEncoding("utf8").on("data", (text: string) => heard += text);
-  const body = '{"input":"a","dimensions":2}';
-  const head = "POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
-  await new Promise((resolve) => socket.write(`${head}content-length: ${body.length}\r\n\r\n${body}`, resolve));
-  // What comes later is answered, so the first request has come, too.
-  for (let i = 0; i < 3; i++) assertEquals((await server.ask("/healthz")).status, 200);
-  const closed = new Promise((resolve) => socket.on("close", resolve));
-  assertEquals(await server.end(), 0);
-  await closed;
-  assertEquals(heard.split("\r\n")[0], "HTTP/1.1 200 OK", heard);
-});
+test(
+  "SIGTERM while a request waits for a load lets it be answered, and ends with 0",
+  { skip: skip || noSignals },
+  async () => {
+    await using server = await TestServer.start([`--embed=${MODEL}=mini`, "--lazy"]);
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+    let heard = "";
+    socket.setEncoding("utf8").on("data", (text: string) => heard += text);
+    const body = '{"input":"a","dimensions":2}';
+    const head = "POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    await new Promise((resolve) => socket.write(`${head}content-length: ${body.length}\r\n\r\n${body}`, resolve));
+    // What comes later is answered, so the first request has come, too.
+    for (let i = 0; i < 3; i++) assertEquals((await server.ask("/healthz")).status, 200);
+    const closed = new Promise((resolve) => socket.on("close", resolve));
+    assertEquals(await server.end(), 0);
+    await closed;
+    assertEquals(heard.split("\r\n")[0], "HTTP/1.1 200 OK", heard);
+  },
+);
 
-test("a second SIGTERM ends a server that drains", { skip }, async () => {
+test("a second SIGTERM ends a server that drains", { skip: skip || noSignals }, async () => {
   await using server = await TestServer.start([...BOTH, "--drain", "10m"]);
   const ended = server.end();
   while ((await server.ask("/readyz")).status !== 503) await new Promise((resolve) => setTimeout(resolve, 10));
