@@ -96,13 +96,14 @@ function commandOf(name: string, verb: Verb<never>): Command {
     .showSuggestionAfterError().configureOutput({ writeOut, writeErr: () => {} }); // main tells of errors
 }
 
-function optionOf({ flags, description, choices, default: standard, read, env }: VerbOption): Option {
+function optionOf({ flags, description, choices, default: standard, read, env, mayBeEmpty }: VerbOption): Option {
   const ofSwitch = env !== undefined && isSwitch(flags);
   const option = new Option(flags, ofSwitch ? `${description} (env: ${env})` : description);
   if (choices) option.choices(choices);
   if (standard !== undefined) option.default(standard);
   if (read) option.argParser(read);
-  if (env && !ofSwitch && process.env[env] !== "") option.env(env); // one that is set to nothing says nothing
+  const saysSomething = mayBeEmpty || env === undefined || process.env[env] !== "";
+  if (env && !ofSwitch && saysSomething) option.env(env);
   return option;
 }
 

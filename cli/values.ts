@@ -27,13 +27,19 @@ const UNITS: Readonly<Record<string, number>> = {
   gib: 2 ** 30,
 };
 
-/** Reads a number of bytes: `2000000000`, `500MB`, `2GiB`. */
+/** The number of bytes: of `2000000000`, `500MB`, `2GiB`; undefined if it is none. */
+export function bytesOf(value: string): number | undefined {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(value) ?? [];
+  const factor = UNITS[unit.toLowerCase()];
+  const size = Math.round(Number(number) * (factor ?? NaN));
+  return number !== "" && Number.isSafeInteger(size) && size > 0 ? size : undefined;
+}
+
+/** Reads a number of bytes. */
 export function bytes(name: string): (value: string) => number {
   return (value) => {
-    const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(value) ?? [];
-    const factor = UNITS[unit.toLowerCase()];
-    const size = Math.round(Number(number) * (factor ?? NaN));
-    if (number !== "" && Number.isSafeInteger(size) && size > 0) return size;
+    const size = bytesOf(value);
+    if (size !== undefined) return size;
     throw new UsageError(`Cannot read ${name} ${quoted(value)}: it must be bytes, such as 2000000000, 500MB or 2GiB`);
   };
 }

@@ -16,6 +16,8 @@ export interface VerbOption {
   readonly read?: (value: string, before: unknown) => unknown;
   /** The variable of the environment that stands for it. */
   readonly env?: string;
+  /** Whether the variable may be empty, and says something by that. */
+  readonly mayBeEmpty?: boolean;
 }
 
 /** What was given to a verb. */

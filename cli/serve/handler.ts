@@ -11,7 +11,7 @@ import { Models } from "./models.ts";
 import { addOllama } from "./ollama.ts";
 import { addOpenAI } from "./openai.ts";
 import { addOperations } from "./operations.ts";
-import { checkHandlerOptions, type HandlerOptions } from "./options.ts";
+import { checkHandlerOptions, type HandlerOptions, STANDARD } from "./options.ts";
 import { familyOf, Problem, problemAnswer, problemOf } from "./problem.ts";
 import { addRerank } from "./rerank.ts";
 import { Routes, type Run } from "./routes.ts";
@@ -29,9 +29,6 @@ export interface Handler {
   /** Ends running requests and closes the models that it loaded. */
   close(): Promise<void>;
 }
-
-const MOST_BODY = 64_000_000;
-const MOST_TOKENS = 2_000_000;
 
 /**
  * Makes a handler that serves models, for `Deno.serve`, `Bun.serve`, or to mount in a Hono app. It opens no socket and reads
@@ -89,8 +86,9 @@ class Server {
   #draining = false;
 
   constructor(models: readonly ModelOptions[], options: HandlerOptions) {
-    const { maxQueueTokens = MOST_TOKENS, maxBody = MOST_BODY, truncate = "end", keepAlive, onLog } = options;
-    const { maxBatchSize, timeout, strictNames = false } = options;
+    const { strictNames = STANDARD.strictNames, truncate = STANDARD.truncate } = options;
+    const { maxQueueTokens = STANDARD.maxQueueTokens, maxBody = STANDARD.maxBody } = options;
+    const { maxBatchSize, timeout, keepAlive, onLog } = options;
     this.#onLog = onLog;
     this.#guard = new Guard(options);
     const keep = {

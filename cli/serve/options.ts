@@ -17,13 +17,23 @@ export interface HandlerOptions extends GuardOptions {
   readonly maxBatchSize?: number | undefined;
   /** Bytes of a body. @default {64_000_000} */
   readonly maxBody?: number | undefined;
-  /** Milliseconds that the model may take for a request, its load included. Default: any time. */
+  /** Milliseconds that the model may take for a request, its load included, at most 2,147,483,647. Default: any time. */
   readonly timeout?: number | undefined;
-  /** Milliseconds without work after which a model is unloaded. Default: never. */
+  /** Milliseconds without work after which a model is unloaded, at most 2,147,483,647. Default: never. */
   readonly keepAlive?: number | undefined;
   /** Hears of each request, and of models that are loaded and unloaded. There is no text of a request in it. */
   readonly onLog?: ((entry: LogEntry) => void) | undefined;
 }
+
+/** What holds where nothing is said. */
+export const STANDARD: {
+  readonly strictNames: boolean;
+  readonly truncate: Truncate;
+  readonly maxQueueTokens: number;
+  readonly maxBody: number;
+} = { strictNames: false, truncate: "end", maxQueueTokens: 2_000_000, maxBody: 64_000_000 };
+
+const LONGEST = 2 ** 31 - 1; // milliseconds of a timer; a longer one ends at once
 
 /** What an option must be, and in words: a wrong value would do something else in silence. */
 const KINDS = {
@@ -34,7 +44,8 @@ const KINDS = {
   flag: { fits: (value) => typeof value === "boolean", words: "true or false" },
   text: { fits: isText, words: "a string" },
   number: { fits: (value) => typeof value === "number" && value > 0, words: "a number above 0" },
-  span: { fits: (value) => typeof value === "number" && value >= 0, words: "a number of milliseconds" },
+  span: { fits: (value) => isSpan(value), words: `milliseconds, at most ${LONGEST}; undefined is without an end` },
+  time: { fits: (value) => isSpan(value) && value > 0, words: `milliseconds from 1 to ${LONGEST}` },
   function: { fits: (value) => typeof value === "function", words: "a function" },
 } as const satisfies Readonly<Record<string, { fits: (value: unknown) => boolean; words: string }>>;
 
@@ -50,7 +61,7 @@ const HANDLER: Kinds<HandlerOptions> = {
   maxQueueTokens: "number",
   maxBatchSize: "number",
   maxBody: "number",
-  timeout: "number",
+  timeout: "time",
   keepAlive: "span",
   onLog: "function",
 };
@@ -87,6 +98,10 @@ function check<Options extends object>(what: string, options: Options, kinds: Ki
     // A value may be a key, so it is not told.
     if (!fits(value)) throw new TypeError(`Cannot read ${what}: ${name} must be ${words}`);
   }
+}
+
+function isSpan(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= LONGEST;
 }
 
 function isText(value: unknown): value is string {

@@ -5,7 +5,9 @@ import { z } from "zod";
 import { UsageError } from "../failure.ts";
 import { quoted, shown } from "../quote.ts";
 import { millisecondsOf } from "../spans.ts";
+import { bytesOf } from "../values.ts";
 import { isLoopback } from "./guard.ts";
+import { STANDARD } from "./options.ts";
 import { defaultName, type Role } from "./served_model.ts";
 import { wordsOf } from "./words.ts";
 
@@ -70,6 +72,15 @@ const SPAN = z.string().transform((value, context) => {
   return found ?? 0;
 });
 const COUNT = z.int().min(1);
+const SIZE = 'it must be bytes, such as 500000000 or "2GB"';
+const BYTES = z.union([
+  COUNT,
+  z.string().transform((value, context) => {
+    const found = bytesOf(value);
+    if (found === undefined) context.addIssue({ code: "custom", message: SIZE });
+    return found ?? 0;
+  }),
+], { error: SIZE });
 
 const MODEL = z.strictObject({
   model: z.string(),
@@ -79,7 +90,7 @@ const MODEL = z.strictObject({
   dimensions: COUNT.optional(),
   contexts: COUNT.optional(),
   device: z.string().optional(),
-  memoryLimit: COUNT.optional(),
+  memoryLimit: BYTES.optional(),
 });
 
 const CONFIG = z.strictObject({
@@ -99,14 +110,14 @@ const CONFIG = z.strictObject({
   dimensions: COUNT.optional(),
   contexts: COUNT.optional(),
   device: z.string().optional(),
-  memoryLimit: COUNT.optional(),
+  memoryLimit: BYTES.optional(),
   library: z.string().optional(),
   keepAlive: SPAN.optional(),
   lazy: z.boolean().optional(),
   download: z.boolean().optional(),
   maxQueueTokens: COUNT.optional(),
   maxBatchSize: COUNT.optional(),
-  maxBody: COUNT.optional(),
+  maxBody: BYTES.optional(),
   timeout: SPAN.optional(),
   drain: SPAN.optional(),
   grace: SPAN.optional(),
@@ -118,12 +129,28 @@ export function configSchema(): object {
   return z.toJSONSchema(CONFIG, { io: "input" });
 }
 
+/** What holds where neither flags nor the file say anything. */
+const ALL = {
+  host: "127.0.0.1",
+  port: 8411,
+  auth: true,
+  ...STANDARD,
+  lazy: false,
+  download: false,
+  drain: 0,
+  grace: 30_000,
+  log: "text",
+} as const;
+
 /** Settles everything; what is wrong is a UsageError. */
 export function settle(flags: ServeFlags): Settings {
   const { embed = [], rerank = [], config, printConfig: _, ...rest } = flags;
-  const file = config === undefined ? {} : readConfig(config);
-  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-  const { $schema: __, embed: filed = [], rerank: alsoFiled = [], ...merged } = { ...file, ...given };
+  const file: Partial<z.output<typeof CONFIG>> = config === undefined ? {} : readConfig(config);
+  const { $schema: __, embed: filed = [], rerank: alsoFiled = [], ...merged } = {
+    ...ALL,
+    ...defined(file),
+    ...defined(rest),
+  };
   const named = (role: Role, words: readonly string[], listed: readonly z.output<typeof MODEL>[]): ModelSettings[] => [
     ...words.map((word) => ({ role, ...readWord(word) })),
     ...listed.map((one) => ({ role, ...one, names: one.names ?? [defaultName(one.model)] })),
@@ -132,19 +159,25 @@ export function settle(flags: ServeFlags): Settings {
   if (models.length === 0) {
     throw new UsageError("Cannot serve nothing: give --embed or --rerank, such as --embed all-minilm-l6-v2");
   }
-  const { host: address = "127.0.0.1", port = 8411, grace = 30_000, drain = 0, log = "text", apiKeyFile, auth } =
-    merged;
+  const { apiKeyFile, auth } = merged;
   if (merged.timeout === 0) {
     throw new UsageError("Cannot answer within no time: give --timeout a span, or leave it out");
   }
-  const host = address.replace(/^\[(.*)\]$/, "$1"); // a URL has brackets around IPv6, a socket has not
-  const keys = apiKeyFile === undefined || auth === false ? [] : readKeys(apiKeyFile);
-  if (!isLoopback(host) && keys.length === 0 && auth !== false) {
+  const host = merged.host.replace(/^\[(.*)\]$/, "$1"); // a URL has brackets around IPv6, a socket has not
+  const keys = apiKeyFile === undefined || !auth ? [] : readKeys(apiKeyFile);
+  if (!isLoopback(host) && keys.length === 0 && auth) {
     throw new UsageError(
       `Cannot listen on ${quoted(host)} without a key: others reach it; give --api-key-file FILE, or --no-auth`,
     );
   }
-  return { ...merged, host, port, grace, drain, log, keys, models: share(models, merged) };
+  return { ...merged, host, keys, models: share(models, merged) };
+}
+
+type Defined<Given> = { [K in keyof Given]: Exclude<Given[K], undefined> };
+
+/** What was given at all. */
+function defined<Given extends object>(given: Given): Defined<Given> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Defined<Given>;
 }
 
 /** Gives each model what is for all: its own word goes before; cores are divided. */

@@ -15,8 +15,8 @@ const MODELS: readonly VerbOption[] = [
   { flags: "--rerank <model[=name,alias...]>", description: "a model that reranks; repeatable", read: MODEL_LINES },
   { flags: "--config <file>", description: "JSON that has all this for each model; docs/server.md" },
   { flags: "--strict-names", description: "serve a model by its own names alone" },
-  { flags: "--query-prompt <text>", description: "what goes before a query; may be empty" },
-  { flags: "--document-prompt <text>", description: "what goes before a document; may be empty" },
+  { flags: "--query-prompt <text>", description: "what goes before a query; may be empty", mayBeEmpty: true },
+  { flags: "--document-prompt <text>", description: "what goes before a document; may be empty", mayBeEmpty: true },
   {
     flags: "--dimensions <count>",
     description: "dimensions where a request names none",

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "@std/path";
+import { verb } from "../../../cli/verbs/serve.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { MODEL, noModel, noSignals, PROGRAM, runProgram } from "../../support/program.ts";
 import { BOTH, type Json, KEY, keyFile, TestServer } from "../../support/server.ts";
@@ -42,6 +43,68 @@ test("serve reads models with names, flags and their variables", async () => {
   assertEquals(ofVariables.download, true);
 });
 
+test("--print-config tells all that is settled, also what nobody said", async () => {
+  assertEquals(await settled(["--embed", "a.gguf"]), {
+    host: "127.0.0.1",
+    port: 8411,
+    auth: true,
+    strictNames: false,
+    truncate: "end",
+    maxQueueTokens: 2_000_000,
+    maxBody: 64_000_000,
+    lazy: false,
+    download: false,
+    drain: 0,
+    grace: 30_000,
+    log: "text",
+    models: [{ role: "embed", model: "a.gguf", names: ["a"] }],
+    keys: 0,
+  });
+});
+
+test("each option of serve is a flag and a variable, and says the same as both", async () => {
+  using keys = keyFile(KEY, "another");
+  const flags: [flag: string, value: string][] = [
+    ["embed", "a.gguf=x"],
+    ["rerank", "b.gguf=y"],
+    ["query-prompt", "q: "],
+    ["document-prompt", ""],
+    ["dimensions", "8"],
+    ["truncate", "start"],
+    ["keep-alive", "5m"],
+    ["host", "0.0.0.0"],
+    ["port", "1"],
+    ["api-key-file", keys.path],
+    ["allow-host", "one.example"],
+    ["cors", "https://one.example"],
+    ["max-queue-tokens", "5"],
+    ["max-batch-size", "6"],
+    ["max-body", "7MB"],
+    ["timeout", "8s"],
+    ["drain", "9s"],
+    ["grace", "10s"],
+    ["log", "json"],
+    ["device", "CPU"],
+    ["contexts", "2"],
+    ["memory-limit", "2GB"],
+    ["library", "/none/libllamasaur.so"],
+  ];
+  const switches = ["strict-names", "lazy", "download", "no-auth"];
+  const all = ["config", "print-config", ...switches, ...flags.map(([flag]) => flag)];
+  assertEquals(all.sort(), verb.options.map(({ flags }) => /^--([\w-]+)/.exec(flags)![1]!).sort());
+  const given = await settled([
+    ...flags.map(([flag, value]) => `--${flag}=${value}`),
+    ...switches.map((flag) => `--${flag}`),
+  ]);
+  const variable = (flag: string) => `LLAMASAUR_${flag.replaceAll("-", "_").toUpperCase()}`;
+  const variables = Object.fromEntries([...flags, ...switches.map((flag) => [flag, "1"] as const)].map(
+    ([flag, value]) => [variable(flag), value],
+  ));
+  assertEquals(await settled([], variables), given);
+  assertEquals(Object.keys(given).length, flags.length + switches.length); // without embed and rerank, with models and keys
+  assertEquals(given.models.map(({ documentPrompt }: Json) => documentPrompt), ["", ""]);
+});
+
 test("serve reads --config, whose models have settings of their own, and a flag goes before it", async () => {
   await inDirectory(async (directory) => {
     const path = join(directory, "serve.json");
@@ -55,10 +118,16 @@ test("serve reads --config, whose models have settings of their own, and a flag 
     };
     writeFileSync(
       path,
-      JSON.stringify({ port: 1234, timeout: "2s", queryPrompt: "all: ", embed: [model, { model: "z.gguf" }] }),
+      JSON.stringify({
+        port: 1234,
+        timeout: "2s",
+        maxBody: "5MB",
+        queryPrompt: "all: ",
+        embed: [model, { model: "z.gguf" }],
+      }),
     );
-    const { models, port, timeout } = await settled(["--config", path, "--port", "99"]);
-    assertEquals([port, timeout], [99, 2000]);
+    const { models, port, timeout, maxBody } = await settled(["--config", path, "--port", "99"]);
+    assertEquals([port, timeout, maxBody], [99, 2000, 5_000_000]);
     assertEquals(models[0], { role: "embed", ...model });
     assertEquals([models[1].names, models[1].queryPrompt], [["z"], "all: "]);
     for (
@@ -71,6 +140,8 @@ test("serve reads --config, whose models have settings of their own, and a flag 
         ["{ port", "it is not JSON"],
         [{ port: -1 }, "port: it must be at least 0, is -1"],
         [{ embed: [{ names: ["a"] }] }, "embed.0.model: it is missing: it must be a string"],
+        [{ memoryLimit: true }, "memoryLimit: it must be bytes, such as 500000000"],
+        [{ memoryLimit: "much" }, "memoryLimit: it must be bytes, such as 500000000"],
         [{ timeout: "soon" }, "timeout: it must be a span of time"],
       ] as const
     ) {
