@@ -103,12 +103,12 @@ test("a model or a library that is not there is exit code 3 with the command tha
 
 test("a variable of a switch is read as on or off, and anything else is exit code 2", async () => {
   const words = ["serve", "--embed", "x.gguf", "--print-config"];
-  for (const [value, lazy] of [["1", true], ["true", true], ["0", false], ["FALSE", false], ["", undefined]] as const) {
+  for (const [value, lazy] of [["1", true], ["true", true], ["0", false], ["FALSE", false], ["", false]] as const) {
     const { code, stdout, stderr } = await runProgram(words, { env: { LLAMASAUR_LAZY: value } });
     assertEquals([code, JSON.parse(stdout).lazy], [0, lazy], stderr);
   }
   const given = await runProgram([...words, "--lazy"], { env: { LLAMASAUR_LAZY: "0", LLAMASAUR_NO_AUTH: "0" } });
-  assertEquals([JSON.parse(given.stdout).lazy, JSON.parse(given.stdout).auth], [true, undefined]);
+  assertEquals([JSON.parse(given.stdout).lazy, JSON.parse(given.stdout).auth], [true, true]);
   const off = await runProgram(words, { env: { LLAMASAUR_NO_AUTH: "yes" } });
   assertEquals(JSON.parse(off.stdout).auth, false);
   const { code, stderr } = await runProgram(words, { env: { LLAMASAUR_LAZY: "maybe" } });
