@@ -2,7 +2,7 @@
 import type { SchemaElement } from "hyparquet";
 import { UsageError } from "../failure.ts";
 import { quoted } from "../quote.ts";
-import { jsonOf } from "./json.ts";
+import { jsonOf, JsonText } from "./json.ts";
 import { Day, Moment } from "./moments.ts";
 import type { Row, Value } from "./rows.ts";
 
@@ -69,7 +69,7 @@ export function fits(value: Value | undefined, { type, elements }: Column): bool
 
 function fitsElement(value: Value, { type, converted_type, logical_type }: SchemaElement): boolean {
   if (value instanceof Moment) {
-    return logical_type?.type === "TIMESTAMP" || converted_type?.startsWith("TIMESTAMP") === true;
+    return type === "INT96" || logical_type?.type === "TIMESTAMP" || converted_type?.startsWith("TIMESTAMP") === true;
   }
   if (value instanceof Day) return converted_type === "DATE";
   if (type === "BOOLEAN") return typeof value === "boolean";
@@ -88,19 +88,52 @@ export function elementOf(name: string, type: PlainType): SchemaElement {
   return { ...element, type: "BYTE_ARRAY", logical_type, ...(type === "string" && { converted_type: "UTF8" }) };
 }
 
+/** Digits of a decimal that a double holds whatever they are. */
+const EXACT_DIGITS = 15;
+/** Types of Parquet that cannot be read, or not written as they were. */
+const UNKNOWN_TYPES: ReadonlySet<string | undefined> = new Set([
+  "INTERVAL",
+  "BSON",
+  "GEOMETRY",
+  "GEOGRAPHY",
+  "VARIANT",
+  "FILE",
+]);
+
+/**
+ * Refuses a column of a Parquet input that could not be kept as it is, whatever the output's format.
+ *
+ * @throws {UsageError} naming the column and its type.
+ */
+export function checkKeepable(name: string, elements: readonly SchemaElement[]): void {
+  for (const { converted_type, logical_type, precision = 0 } of elements) {
+    const type = [converted_type, logical_type?.type].find((one) => UNKNOWN_TYPES.has(one));
+    const long = converted_type === "DECIMAL" && precision > EXACT_DIGITS;
+    if (type === undefined && !long) continue;
+    const why = long
+      ? `its decimals have ${precision} digits, and ${EXACT_DIGITS} are read exactly`
+      : `its type is ${type}, which is not read`;
+    throw new UsageError(`Cannot keep ${quoted(name)}: ${why}; name the other fields in --keep`);
+  }
+}
+
 /** A Parquet input's elements as the writer takes them; null may stand in every column. */
 export function writable(elements: readonly SchemaElement[]): SchemaElement[] {
   return elements.map((element, i) => {
-    const { converted_type, logical_type, precision = 0, type, name } = element;
-    if (converted_type === "DECIMAL" && precision > 15) {
-      throw new UsageError(
-        `Cannot keep ${quoted(name)}: a decimal of ${precision} digits has more than are read exactly`,
-      );
-    }
+    const { converted_type, logical_type, type } = element;
     const optional = i === 0 ? { ...element, repetition_type: "OPTIONAL" as const } : element;
     if (type === "INT96") {
       const { type: _, ...rest } = optional;
       return { ...rest, type: "INT64", logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "NANOS" } };
+    }
+    if (logical_type?.type === "INTEGER") {
+      // hyparquet-writer 0.17.0 writes the width as an i32 where parquet.thrift has an i8, and no reader takes the file.
+      const { logical_type: { bitWidth, isSigned }, ...rest } = { ...optional, logical_type };
+      return { ...rest, converted_type: `${isSigned ? "INT" : "UINT"}_${bitWidth as 8 | 16 | 32 | 64}` };
+    }
+    if (converted_type === "JSON") { // which would be encoded once more; the footer has it
+      const { converted_type: _, ...rest } = optional;
+      return { ...rest, logical_type: { type: "JSON" } };
     }
     return logical_type?.type === "STRING" ? { ...optional, converted_type: "UTF8" } : optional;
   });
@@ -112,13 +145,14 @@ export function writableValue(value: Value | undefined, { type }: Column): unkno
   if (type === "int64") return BigInt(value as number | bigint);
   if (type === "double") return Number(value);
   if (type === "json") return encoder.encode(jsonOf(value));
-  return type === undefined ? withoutTimes(value) : value;
+  return type === undefined ? plain(value) : value;
 }
 
-function withoutTimes(value: Value): unknown {
+function plain(value: Value): unknown {
   if (value instanceof Moment) return value.value;
   if (value instanceof Day) return value.days;
+  if (value instanceof JsonText) return value.bytes;
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
-  if (Array.isArray(value)) return value.map(withoutTimes);
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutTimes(one as Value)]));
+  if (Array.isArray(value)) return value.map(plain);
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one as Value)]));
 }

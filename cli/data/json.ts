@@ -16,11 +16,31 @@ function exactNumber(this: unknown, _key: string, value: unknown, context?: { re
   return WHOLE.test(source) ? BigInt(source) : value;
 }
 
+/** JSON as a Parquet file has it: Parquet gets the same bytes again. */
+export class JsonText {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  /** What it says; the text itself where it is no JSON. */
+  get value(): Value {
+    const text = new TextDecoder().decode(this.bytes);
+    try {
+      return parseJson(text) as Value;
+    } catch {
+      return text;
+    }
+  }
+}
+
 /** A value as JSON. */
 export function jsonOf(value: Value): string {
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "number") return Number.isFinite(value) ? JSON.stringify(value) : "null";
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (value instanceof JsonText) return jsonOf(value.value);
   if (value instanceof Uint8Array) return JSON.stringify(base64(value));
   if (ArrayBuffer.isView(value)) return jsonOf(Array.from(value as unknown as ArrayLike<number>));
   if (Array.isArray(value)) {

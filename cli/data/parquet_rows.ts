@@ -12,6 +12,7 @@ import { compressors } from "hyparquet-compressors";
 import { Failure, UsageError } from "../failure.ts";
 import { quoted, shown } from "../quote.ts";
 import type { Input } from "./inputs.ts";
+import { JsonText } from "./json.ts";
 import { Day, Moment } from "./moments.ts";
 import { type Reading, type Row, rowOf, type Stretch, type Value } from "./rows.ts";
 import type { Rows } from "./text_rows.ts";
@@ -90,7 +91,7 @@ export class ParquetFile {
         columns: [...columns],
         rowStart,
         rowEnd,
-        compressors,
+        compressors: UNPACKERS,
         utf8: false,
         geoparquet: false,
         parsers: PARSERS,
@@ -105,8 +106,21 @@ export class ParquetFile {
   }
 }
 
-/** Times as they are, not as a Date, which has milliseconds only. */
+/** hyparquet's, of which LZ4's fails at a page without bytes: pyarrow writes one for a column of nulls. */
+export const UNPACKERS: Readonly<Record<string, (bytes: Uint8Array, length: number) => Uint8Array>> = Object
+  .fromEntries(
+    Object.entries(compressors).map(([codec, unpack]) => {
+      return [codec, (bytes: Uint8Array, length: number) => length === 0 ? new Uint8Array() : unpack(bytes, length)];
+    }),
+  );
+
+/**
+ * Times as they are, not as a Date, which has milliseconds only; JSON as its text, since `JSON.parse` rounds. Bytes that are no
+ * UTF-8 stay bytes, where hyparquet would put U+FFFD.
+ */
 const PARSERS = {
+  stringFromBytes: (bytes: Uint8Array | undefined) => bytes && textOf(bytes),
+  jsonFromBytes: (bytes: Uint8Array | undefined) => bytes && new JsonText(bytes),
   timestampFromMilliseconds: (value: bigint) => new Moment(BigInt(value), 3),
   timestampFromMicroseconds: (value: bigint) => new Moment(BigInt(value), 6),
   timestampFromNanoseconds: (value: bigint) => new Moment(BigInt(value), 9),
@@ -135,11 +149,13 @@ export async function* parquetRows(input: Input, reading: Reading, stretch: Stre
   }
 }
 
-/** A text that the schema does not say is one. */
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A text, also where the schema does not say that it is one; bytes that are no UTF-8 stay what they are. */
 function textOf(value: Value | undefined): Value | undefined {
   if (!(value instanceof Uint8Array)) return value;
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(value);
+    return decoder.decode(value);
   } catch {
     return value;
   }

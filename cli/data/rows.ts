@@ -86,6 +86,7 @@ export function rowOf(
     return bad("missing-field", `has no field "${idField}"`);
   }
   if (text === undefined || text === null) return bad("missing-field", `has no field "${field}"`);
+  if (text instanceof Uint8Array) return bad("not-utf8", `is not UTF-8 in "${field}"`);
   if (typeof text !== "string") return bad("not-text", `has no text in "${field}" but ${kindOf(text)}`);
   if (!text.isWellFormed()) return bad("lone-surrogate", `has a lone surrogate in "${field}"`);
   return { line, end, open, id, text, kept, problem: undefined }; // spread, it would take half as much memory again

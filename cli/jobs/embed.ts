@@ -9,7 +9,7 @@ import { commandLine } from "../program.ts";
 import { quoted, shown } from "../quote.ts";
 import { Interrupted, type Session } from "../session.ts";
 import { VERSION } from "../version.ts";
-import { checkNames, type Column, columnsOf } from "../data/columns.ts";
+import { checkKeepable, checkNames, type Column, columnsOf } from "../data/columns.ts";
 import { type Input, isStream } from "../data/inputs.ts";
 import { JSONL_NAMES, jsonlEncoder } from "../data/jsonl_output.ts";
 import type { Encoder } from "../data/output.ts";
@@ -262,8 +262,9 @@ async function columnsFor(
     const [of, ...others] = [id, ...names].map((name) => {
       return name === undefined ? { name: "id", type: "string" as const } : { name, elements: file.elementsOf(name) };
     });
-    columns = [{ ...of!, name: "id" }, ...others];
     await file.close();
+    for (const { name, elements = [] } of [of!, ...others]) checkKeepable(name, elements);
+    columns = [{ ...of!, name: "id" }, ...others];
   } else {
     const typed = format === "parquet" || keep === "all";
     const rows = typed || keep.length > 0

@@ -62,3 +62,54 @@ test(
     });
   },
 );
+
+const TYPES = `
+import datetime, decimal, sys
+import pyarrow as pa, pyarrow.parquet as parquet
+n = range(30)
+some = lambda make: [make(i) if i % 7 else None for i in n]
+table = pa.table({
+  "text": [f"text {i}" for i in n],
+  **{str(type): pa.array(some(lambda i: i), type) for type in
+    [pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.float32(), pa.float64()]},
+  "big": pa.array(some(lambda i: 2**53 + 1 + i), pa.int64()), "huge": pa.array(some(lambda i: 2**64 - 1 - i), pa.uint64()),
+  "half": pa.array(some(lambda i: i / 2), pa.float16()), "bool": some(lambda i: i % 2 == 0), "nulls": [None for i in n],
+  "day": some(lambda i: datetime.date(1, 1, 1 + i)), "time": some(lambda i: datetime.time(1, 2, 3, i)),
+  **{unit: pa.array(some(lambda i: 1577836800123 + i), pa.timestamp(unit)) for unit in ["ms", "us", "ns"]},
+  "decimal": pa.array(some(lambda i: decimal.Decimal("-1234567890123.45")), pa.decimal128(15, 2)),
+  "bytes": some(lambda i: bytes([i, 255])), "word": pa.array(some(lambda i: f"w{i % 3}")).dictionary_encode(),
+  "list": some(lambda i: [i, None] if i % 2 else []), "lists": some(lambda i: [["a"], [], ["b", "c"]]),
+  "struct": some(lambda i: {"a": i, "b": {"c": str(i)}}), "structs": some(lambda i: [{"x": i, "y": None}]),
+})
+for codec in ["zstd", "lz4", "brotli"]:
+  parquet.write_table(table, f"{sys.argv[1]}/{codec}.parquet", compression=codec, row_group_size=20)
+`;
+
+const SAME = `
+import sys
+import duckdb, pyarrow.parquet as parquet
+given, kept = [parquet.read_table(path) for path in sys.argv[1:]]
+assert duckdb.sql(f"select * from '{sys.argv[2]}'").fetchall(), "no rows"
+for name in given.column_names:
+  assert given[name].to_pylist() == kept[name].to_pylist(), (name, kept[name].to_pylist())
+  if name != "word": assert given[name].type == kept[name].type, (name, given[name].type, kept[name].type)
+`;
+
+/** Runs a Python program; an assertion that fails there fails here. */
+function python(program: string, ...words: readonly string[]): void {
+  const { status, stderr } = spawnSync(PYTHON, ["-c", program, ...words], { encoding: "utf8" });
+  assertEquals(status, 0, stderr);
+}
+
+test("embed --keep all of pyarrow's Parquet, however packed, keeps each type and value of it", { skip }, async () => {
+  await inDirectory(async (directory) => {
+    await tinyModel(directory);
+    python(TYPES, directory);
+    for (const codec of ["zstd", "lz4", "brotli"]) {
+      const words = [`${codec}.parquet`, "--model", "tiny.gguf", "-o", "out.parquet", "--keep", "all", "--restart"];
+      const { code, stderr } = await runProgram(["embed", ...words, "--row-group", "20"], { cwd: directory });
+      assertEquals(code, 0, stderr);
+      python(SAME, join(directory, `${codec}.parquet`), join(directory, "out.parquet"));
+    }
+  });
+});
