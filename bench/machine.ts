@@ -8,6 +8,19 @@ import { LLAMA_VERSION } from "../ffi/version.ts";
 const INSTRUCTIONS =
   /^(avx|f16c|fma|avx2|avx_vnni|avx512f|avx512bw|avx512_vnni|avx512_bf16|amx_int8|amx_bf16|asimddp|i8mm|sve|bf16)$/;
 
+/** What the kernels of a processor are written for; the first one that it has names its class. */
+export const CLASSES = ["AMX", "AVX-512", "AVX2", "NEON"] as const;
+
+/** A class of processors: speeds of different ones say nothing about each other. */
+export type ProcessorClass = typeof CLASSES[number];
+
+const CLASS_WORD: Readonly<Record<ProcessorClass, RegExp>> = {
+  "AMX": /\bamx_(bf16|int8)\b/,
+  "AVX-512": /\bavx512bw\b/,
+  "AVX2": /\bavx2\b/,
+  "NEON": /\basimddp\b/,
+};
+
 /** The processor, the system and the versions. */
 export interface Machine {
   readonly cpu: string;
@@ -29,6 +42,11 @@ export function describeMachine(): Machine {
     versions: `llama.cpp ${LLAMA_VERSION}, Deno ${versionOf("deno")}, Bun ${versionOf("bun")}`,
     load: loadavg()[0] ?? 0,
   };
+}
+
+/** The class of a processor, by its instructions; undefined where they are not known. */
+export function classOf({ instructions }: Pick<Machine, "instructions">): ProcessorClass | undefined {
+  return CLASSES.find((name) => CLASS_WORD[name].test(instructions));
 }
 
 function instructions(): string {

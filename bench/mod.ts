@@ -6,7 +6,8 @@
 //                        "before, Deno" and "before, Bun", in the settings of Deno and Bun, and how fast we are against them
 //   --rounds N           turns of each contender at most (default: 5; full: 9)
 //   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 12)
-//   --write              keeps the paragraphs and an overview of the others in bench/results, for `deno task docs`
+//   --write              keeps the paragraphs and an overview of the others in bench/results, in files of this processor's
+//                        class, for `deno task docs`
 //   --out DIR            for results.json, results.md and chart.svg (default: bench-results/DATE)
 // Each contender is a process of its own, in its own best setting, which is searched for first; all stay warm and take
 // turns. What one cannot do, or cannot be had, is a line of the table. bench/README.md has the contenders' protocol.
@@ -18,17 +19,17 @@ import { parseArgs } from "node:util";
 import { type Bench, say } from "./bench.ts";
 import { CEILING } from "./ceiling_peer.ts";
 import { drawChart } from "./chart.ts";
-import { commitOf, describeMachine } from "./machine.ts";
+import { classOf, commitOf, describeMachine } from "./machine.ts";
 import { ROOT } from "./models.ts";
 import { before, OURS } from "./ours_peer.ts";
 import { type Peer, type WorkloadName, WORKLOADS } from "./peer.ts";
 import { PEERS } from "./peers/mod.ts";
 import type { Results, WorkloadResult } from "./results.ts";
 import { measure } from "./rounds.ts";
-import { keep, noted } from "./noted.ts";
+import { keepByClass, noted } from "./noted.ts";
 import { measureStart } from "./start.ts";
 import { measureStream } from "./stream.ts";
-import { markdown, overview, speedFigures, workloadSection } from "./tables.ts";
+import { markdown, overview, speedFigures, verdicts, workloadSection } from "./tables.ts";
 import { withCount } from "./texts.ts";
 import { measureMixed, measureTwo } from "./together.ts";
 import { TURNS } from "./workloads.ts";
@@ -90,9 +91,11 @@ function keepForPages({ workloads, machine, size }: Results, rounds: number): vo
   const method = `at most ${rounds} rounds in turns, ${size} size, medians, ratios of the same round`;
   const command = `deno task bench${size === "full" ? " --full" : ""} --write`;
   const paragraphs = workloads.find(({ name }) => name === "paragraphs");
-  if (paragraphs) keep("paragraphs", noted(command, machine, method, speedFigures(paragraphs)));
+  if (paragraphs) keepByClass("paragraphs", machine, noted(command, machine, method, speedFigures(paragraphs)));
   const others = workloads.filter((one) => one !== paragraphs);
-  if (others.length > 0) keep("workloads", noted(command, machine, method, overview(others)));
+  const processor = classOf(machine);
+  if (processor) keepByClass("targets", machine, noted(command, machine, method, verdicts(workloads, processor)));
+  if (others.length > 0) keepByClass("workloads", machine, noted(command, machine, method, overview(others)));
 }
 
 /** Installs what is missing, and tells why something cannot be had. */

@@ -2,11 +2,12 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Machine } from "./machine.ts";
+import { classOf, type Machine, type ProcessorClass } from "./machine.ts";
 import type { Parity } from "./parity_table.ts";
 
 /** A table and where its figures come from. */
 export interface Noted {
+  /** Empty if it was put together by hand, as of a machine that had to be given back. */
   readonly command: string;
   /** The day of the figures, or the day when they were noted. */
   readonly noted: string;
@@ -37,6 +38,20 @@ export function noted(command: string, machine: Machine, method: string, { colum
     align: columns.map((_, i) => i < words ? "left" : "right"),
     rows,
   };
+}
+
+/** Writes bench/results/NAME-CLASS.json: a class of processors that is not at hand keeps its last figures. */
+export function keepByClass(name: string, machine: Machine, figures: Noted): void {
+  const found = classOf(machine);
+  if (found === undefined) {
+    throw new Error(`No class of processors is known for "${machine.instructions}": add it to bench/machine.ts`);
+  }
+  keep(nameByClass(name, found), figures);
+}
+
+/** The name of the file that has a class's figures, without its suffix. */
+export function nameByClass(name: string, processor: ProcessorClass): string {
+  return `${name}-${processor.toLowerCase().replace("-", "")}`;
 }
 
 /** Writes bench/results/NAME.json, one row of a table a line, so that a difference shows its row. */

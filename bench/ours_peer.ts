@@ -16,9 +16,15 @@ export function script(name: string): string {
   return join(ROOT, "bench", name);
 }
 
-/** A contender for each runtime, and one more each that computes every pair of a yes/no reranker from its beginning. */
+const EXACT = ", f32";
+
+/**
+ * A contender for each runtime; one more each with f32 weights, to be held against others' fp32; and one more each that
+ * computes every pair of a yes/no reranker from its beginning.
+ */
 export const OURS: readonly Peer[] = [
   ...RUNTIMES.map(({ name, command }) => peer(name, command, ["embed", "rerank"], candidates)),
+  ...RUNTIMES.map(({ name, command }) => peer(nameExact(name), command, ["embed", "rerank"], exactly)),
   ...RUNTIMES.map(({ name, command }) => peer(`${name}, no shared prefix`, command, ["rerank"], withoutSharing)),
 ];
 
@@ -33,6 +39,11 @@ export function before(directory: string): readonly Peer[] {
     prepare: () => existsSync(entry) ? Promise.resolve() : Promise.reject(new Error(`${entry} is missing`)),
     command: (jobPath) => [...command, script("ours.ts"), jobPath, entry],
   }));
+}
+
+/** The name that a runtime's contender with f32 weights has. */
+export function nameExact(name: string): string {
+  return name + EXACT;
 }
 
 /** The name that another version has beside this one's. */
@@ -65,6 +76,10 @@ function peer(name: string, command: readonly string[], kinds: Peer["kinds"], ca
 function candidates(workload: string): readonly Candidate[] {
   if (isCausal(workload)) return [{ name: "q4_k_m", type: "q4_k_m", settings: {} }];
   return ["bf16", "q8_0", "f32"].map((type) => ({ name: type, type, settings: {} }));
+}
+
+function exactly(workload: string): readonly Candidate[] {
+  return isCausal(workload) || workload === "many" ? [] : [{ name: "f32", type: "f32", settings: {} }];
 }
 
 function withoutSharing(workload: string): readonly Candidate[] {

@@ -1,5 +1,6 @@
 /** The results as Markdown. */
 import { accuracyLine } from "./bench.ts";
+import { classOf, type ProcessorClass } from "./machine.ts";
 import { isOurs, nameBefore, RUNTIMES } from "./ours_peer.ts";
 import { machineLine, table } from "./report.ts";
 import { type Accuracy, latencyOf, type Measured, type Results, secondsOf, speedup } from "./results.ts";
@@ -10,15 +11,21 @@ import { targets } from "./targets.ts";
 
 /** The whole report; `judged` are the workloads that the targets look at. */
 export function markdown(results: Results, judged: readonly WorkloadResult[] = results.workloads): string {
-  const verdicts = targets(judged).map(({ name, goal, found, verdict }) => [name, goal, found, verdict]);
+  const processor = classOf(results.machine);
   return [
     `Measured ${results.date.slice(0, 10)} at ${results.commit}, ${results.size} size. ${
       machineLine(results.machine)
     }.`,
     ...results.workloads.map(workloadSection),
-    "## Targets",
-    table(["", "target", "measured", ""], verdicts, 4),
+    processor ? `## Targets with ${processor}` : "## Targets: none are known for this processor",
+    ...(processor ? [tableOf(verdicts(judged, processor))] : []),
   ].join("\n\n") + "\n";
+}
+
+/** What is promised for a class of processors, and what was found. */
+export function verdicts(judged: readonly WorkloadResult[], processor: ProcessorClass): Figures {
+  const rows = targets(judged, processor).map(({ name, goal, found, verdict }) => [name, goal, found, verdict]);
+  return { columns: ["", "target", "measured", ""], rows, words: 4 };
 }
 
 /** A workload's heading, table, and search. */

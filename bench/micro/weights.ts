@@ -4,7 +4,7 @@
 //   --rounds N      of all types, in turns (default: 7)
 //   --texts N       paragraphs of one call (default: 200)
 //   --smoke         few texts and rounds
-//   --write         keeps the figures in bench/results/weights.json, for `deno task docs`
+//   --write         keeps the figures in bench/results/weights-CLASS.json, for `deno task docs`
 // Makes the types by quantize() in a directory of its own. Speed by processor time, which others disturb least; the
 // cosine is that to the vectors of f32. Prints a Markdown table.
 import { mkdtempSync, rmSync, statSync } from "node:fs";
@@ -18,7 +18,7 @@ import { packageRoot } from "../../ffi/host/paths.ts";
 import { Llama } from "../../mod.ts";
 import { describeMachine } from "../machine.ts";
 import { paragraphs } from "../paragraphs.ts";
-import { type Figures, keep, noted } from "../noted.ts";
+import { type Figures, keepByClass, noted } from "../noted.ts";
 import { machineLine, table } from "../report.ts";
 import { distance, median } from "../statistics.ts";
 
@@ -96,7 +96,7 @@ async function main(): Promise<void> {
     const found = figuresOf(all, texts.length);
     console.log(`\n${table(found.columns, found.rows, found.words)}`);
     const method = `${texts.length} paragraphs, ${rounds} rounds in turns, medians; the cosine is that to f32`;
-    if (values.write) keep("weights", noted("deno task bench:weights --write", machine, method, found));
+    if (values.write) keepByClass("weights", machine, noted("deno task bench:weights --write", machine, method, found));
   } finally {
     for (const { llama } of all) await llama.close();
     rmSync(scratch, { recursive: true });

@@ -3,7 +3,7 @@ import type { Peer } from "../peer.ts";
 import { LLAMA_CRAB } from "./llama_crab.ts";
 import { LLAMA_SERVER } from "./llama_server.ts";
 import { NODE_LLAMA_CPP } from "./node_llama_cpp.ts";
-import { ONNXRUNTIME, OPENVINO } from "./sessions.ts";
+import { CTRANSLATE2, ONNXRUNTIME, OPENVINO } from "./sessions.ts";
 import { SENTENCE_TRANSFORMERS } from "./sentences.ts";
 import { TRANSFORMERS_JS } from "./transformers_js.ts";
 
@@ -12,6 +12,7 @@ export const PEERS: readonly Peer[] = [
   ...SENTENCE_TRANSFORMERS,
   ONNXRUNTIME,
   OPENVINO,
+  CTRANSLATE2,
   TRANSFORMERS_JS,
   LLAMA_SERVER,
   NODE_LLAMA_CPP,

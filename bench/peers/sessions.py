@@ -1,4 +1,4 @@
-"""onnxruntime or OpenVINO by itself as a contender: tokenizers, sessions that share the batches, mean pooling in numpy."""
+"""onnxruntime, OpenVINO or CTranslate2 by itself as a contender: tokenizers, sessions that share the batches, pooling in numpy."""
 
 import os
 import time
@@ -21,7 +21,7 @@ def main():
     tokenizer = tokenizers.Tokenizer.from_file(os.path.join(job["model"], "tokenizer.json"))
     tokenizer.enable_truncation(job["maxTokens"])
     tokenizer.no_padding()
-    version, sessions = openvino_sessions() if settings["engine"] == "openvino" else onnxruntime_sessions()
+    version, sessions = ENGINES[settings["engine"]]()
     pool = ThreadPoolExecutor(len(sessions))
 
     def run(texts):
@@ -77,6 +77,37 @@ def openvino_sessions():
 
     version = openvino.__version__.split("-")[0]
     return f"openvino {version}", [session() for _ in range(settings["sessions"])]
+
+
+def ctranslate2_sessions():
+    """The same of one encoder with a worker for each, and an attention mask of its own."""
+    import ctranslate2
+
+    if job["type"] not in ctranslate2.get_supported_compute_types("cpu"):
+        raise RuntimeError(f"this processor does not compute in {job['type']}")  # else it takes another type
+    encoder = ctranslate2.Encoder(
+        file(),
+        device="cpu",
+        compute_type=job["type"],
+        inter_threads=settings["sessions"],
+        intra_threads=settings["threads"],
+    )
+    rerank = job["kind"] == "rerank"
+    head = numpy.load(os.path.join(file(), "head.npz")) if rerank else None
+
+    def session(inputs):
+        lengths = inputs["attention_mask"].sum(axis=1).astype(numpy.int32)
+        ids = ctranslate2.StorageView.from_array(inputs["input_ids"].astype(numpy.int32))
+        types = inputs["token_type_ids"].tolist()
+        output = encoder.forward_batch(ids, ctranslate2.StorageView.from_array(lengths), token_type_ids=types)
+        found = output.pooler_output if rerank else output.last_hidden_state
+        found = numpy.array(found.to(ctranslate2.DataType.float32))
+        return found @ head["weight"].T + head["bias"] if rerank else found
+
+    return f"ctranslate2 {ctranslate2.__version__}", [session] * settings["sessions"]
+
+
+ENGINES = {"onnxruntime": onnxruntime_sessions, "openvino": openvino_sessions, "ctranslate2": ctranslate2_sessions}
 
 
 def file():

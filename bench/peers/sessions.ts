@@ -1,4 +1,4 @@
-/** onnxruntime and OpenVINO by themselves, from Python. */
+/** onnxruntime, OpenVINO and CTranslate2 by themselves, from Python. */
 import { type Candidate, isCausal, type Peer } from "../peer.ts";
 import { beside, exported, python } from "./install.ts";
 
@@ -18,6 +18,13 @@ export const ONNXRUNTIME: Peer = peer("onnxruntime", "onnxruntime", [
 export const OPENVINO: Peer = peer("OpenVINO", "openvino", [
   ["bf16", "bf16", "openvino/openvino_model.xml"],
   ["fp32", "fp32", "openvino/openvino_model.xml"],
+]);
+
+/** float32 weights, quantised while they load. It has bfloat16 for graphics cards alone. */
+export const CTRANSLATE2: Peer = peer("CTranslate2", "ctranslate2", [
+  ["float32", "float32", "ctranslate2"],
+  ["int16", "int16", "ctranslate2"],
+  ["int8", "int8", "ctranslate2"],
 ]);
 
 function peer(

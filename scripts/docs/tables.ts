@@ -1,7 +1,8 @@
 // Makes the tables of the pages from committed files: bench/results, the catalogue, the statuses of families.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Noted } from "../../bench/noted.ts";
+import { CLASSES } from "../../bench/machine.ts";
+import { nameByClass, type Noted } from "../../bench/noted.ts";
 import type { Parity, ParityRow } from "../../bench/parity_table.ts";
 import type { Near } from "../../bench/parity_types.ts";
 import { STATUSES } from "../../bench/parity_statuses.ts";
@@ -19,18 +20,28 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     existsSync(join(root, "bench/results", `${name}.json`))
       ? noted(name)()
       : `Not measured yet: \`deno task bench:${bench} --write\`.`;
+  /** The same of every class of processors that has figures. */
+  const byClass = (name: string) => () => {
+    const files = CLASSES.map((one) => [one, nameByClass(name, one)] as const);
+    const there = files.filter(([, file]) => existsSync(join(root, "bench/results", `${file}.json`)));
+    if (there.length === 0) {
+      return `Not measured yet: \`deno task bench${name === "weights" ? ":weights" : ""} --write\`.`;
+    }
+    return there.map(([one, file]) => `On a processor with ${one}:\n\n${noted(file)()}`).join("\n\n");
+  };
   const parity = () => read<Parity>("parity");
   return {
-    figures: () => figures(parity(), read<Noted>("paragraphs")),
+    figures: () => figures(parity(), read<Noted>(nameByClass("paragraphs", "AMX"))),
     catalogue: catalogueTable,
     embedders: () => embedderTable(parity()),
     rerankers: () => rerankerTable(parity()),
     types: () => typeTable(parity()),
     statuses: () =>
       table(["family", "is", "because"], STATUSES.map(({ family, status, why }) => [family, status, why]), 3),
-    paragraphs: noted("paragraphs"),
-    workloads: noted("workloads"),
-    weights: noted("weights"),
+    paragraphs: byClass("paragraphs"),
+    workloads: byClass("workloads"),
+    weights: byClass("weights"),
+    targets: byClass("targets"),
     quality: noted("quality"),
     jobs: notedBy("jobs"),
     worker: notedBy("worker"),
@@ -187,11 +198,14 @@ function source({ command, date, machine }: Parity): string {
 }
 
 function notedTable({ command, noted, machine, versions, method, columns, align, rows }: Noted): string {
-  const first = align.findIndex((side) => side === "right");
+  const words = align.findIndex((side) => side === "right");
+  const first = words < 0 ? columns.length : words;
   return [
     table(columns, rows, first),
     "",
-    `Printed by \`${command}\`, noted on ${noted}: ${method}. Machine: ${machine}; ${versions}.`,
+    `${
+      command ? `Printed by \`${command}\`, noted` : "Noted by hand"
+    } on ${noted}: ${method}. Machine: ${machine}; ${versions}.`,
   ].join("\n");
 }
 

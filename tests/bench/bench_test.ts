@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { classOf } from "../../bench/machine.ts";
 import { isOurs } from "../../bench/ours_peer.ts";
 import type { Candidate } from "../../bench/peer.ts";
 import { accuracyOf, type Cell, type Measured, speedup, type WorkloadResult } from "../../bench/results.ts";
@@ -89,12 +90,31 @@ test("targets() judges by the worse runtime and says what was not measured", () 
     measured("Bun", [4, 4]),
     measured("llama-server", [8, 8]),
   );
-  const of = (name: string) => targets([result]).find((one) => one.name.startsWith(name))!;
+  const of = (name: string) => targets([result], "AMX").find((one) => one.name.startsWith(name))!;
   assertEquals(of("paragraphs: speed, of the ceiling's").verdict, "missed");
   assertEquals(of("paragraphs: speed, of the ceiling's").found, "Deno 2.00, Bun 0.50");
   assertEquals(of("paragraphs: of llama-server's best").verdict, "met");
   assertEquals(of("paragraphs: of the best peer, llama-server").found, "Deno 8.00, Bun 2.00");
   assertEquals(of("causal embedder").verdict, "not measured");
+});
+
+test("targets() asks of each class of processors what was promised for it", () => {
+  const all = [measured("Deno", [2]), measured("Bun", [2]), measured("Deno, f32", [4]), measured("Bun, f32", [5])];
+  const fp32 = { ...measured("CTranslate2", [4]), candidate: candidate("float32") };
+  const result = paragraphs(...all, fp32, measured("OpenVINO", [3.5]));
+  const of = (name: string) => targets([result], "AVX2").find((one) => one.name.startsWith(name));
+  assertEquals(of("paragraphs: of the best peer, OpenVINO")?.goal, "≥ 1.5");
+  assertEquals(of("paragraphs: f32, of the best fp32, CTranslate2")?.found, "Deno 1.00, Bun 0.80");
+  assertEquals(of("one short query: latency of f32")?.verdict, "not measured");
+  assert(targets([result], "AMX").every(({ name }) => !name.includes("f32,")), "of f32 nothing is promised there");
+});
+
+test("classOf() names the best that a processor has", () => {
+  assertEquals(classOf({ instructions: "avx avx2 avx512bw amx_bf16" }), "AMX");
+  assertEquals(classOf({ instructions: "avx avx2 avx512f avx512bw" }), "AVX-512");
+  assertEquals(classOf({ instructions: "avx avx2 avx512f" }), "AVX2", "without BW there are no kernels of it");
+  assertEquals(classOf({ instructions: "asimddp" }), "NEON");
+  assertEquals(classOf({ instructions: "unknown" }), undefined);
 });
 
 test("workloadSection() shows ratios, the search, and why a contender is missing", () => {
