@@ -9,7 +9,17 @@ import { open } from "../../ffi/mod.ts";
 import { Llama } from "../../mod.ts";
 import { inDirectory } from "../support/checkpoint.ts";
 import { ROOT, runChild } from "../support/child.ts";
-import { assertEmbedded, bun, deno, embedder, emptyHome, LIBRARY, MODEL, noEmbedding } from "../support/packaging.ts";
+import {
+  assertEmbedded,
+  bun,
+  deno,
+  embedder,
+  emptyHome,
+  LIBRARY,
+  MODEL,
+  noCompiling,
+  noEmbedding,
+} from "../support/packaging.ts";
 import { farthest } from "../support/references.ts";
 
 if (noEmbedding) console.warn(`standalone_test: nothing can be embedded: ${noEmbedding}`);
@@ -19,7 +29,7 @@ const RANKED = /^query: .*\n 1\. score=0\.\d{4} document=Rust/;
 
 test("examples/reranker.ts compiled by Bun into one file finds the library by LLAMASAUR_LIBRARY or beside it", {
   ...slow,
-  skip: noEmbedding !== undefined || !bun,
+  skip: noEmbedding ?? (!bun || noCompiling),
 }, async () => {
   await inDirectory(async (directory) => {
     const program = join(directory, "reranker");
@@ -41,7 +51,7 @@ test("examples/reranker.ts compiled by Bun into one file finds the library by LL
 
 test("a program compiled by Bun may carry the library in its file", {
   ...slow,
-  skip: noEmbedding !== undefined || !bun,
+  skip: noEmbedding ?? (!bun || noCompiling),
 }, async () => {
   await inDirectory(async (directory) => {
     const [program, main] = [join(directory, "embed"), join(directory, "main.ts")];

@@ -3,6 +3,8 @@ import { Buffer } from "node:buffer";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 /** An entry of a safetensors header; what a test damages may be of any kind. */
@@ -19,7 +21,20 @@ export async function inDirectory(run: (directory: string) => void | Promise<voi
   try {
     await run(directory);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    await remove(directory);
+  }
+}
+
+/** Removes a directory. Windows lets go of a process's files a moment after its end, and never of a library that was opened. */
+async function remove(directory: string): Promise<void> {
+  for (let left = process.platform === "win32" ? 40 : 0;; left--) {
+    try {
+      return rmSync(directory, { recursive: true, force: true });
+    } catch (error) {
+      if (left > 0) await sleep(50);
+      else if (process.platform === "win32" && (error as NodeJS.ErrnoException).code === "EPERM") return;
+      else throw error;
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // Processes that tests start: run to their end, and killed if they do not come to one.
 import { spawn } from "node:child_process";
-import { delimiter, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { existsSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -62,10 +62,11 @@ function unseen(command: string, args: readonly string[]): [string, string[]] {
 /**
  * How a command begins that runs a runtime. Where the path of Deno's executable is a word of it, Deno's node:child_process
  * takes it for Node's and puts -A behind the next one; by its name alone it is not seen. Windows has no program that starts
- * another by its name, and Deno leaves `run` and `check` alone there.
+ * another by its name; there it is not seen by its path written otherwise.
  */
 export function startOf(runtime: "deno" | "bun"): [string, ...string[]] {
-  return process.platform === "win32" ? [findProgram(runtime) ?? runtime] : ["/usr/bin/env", runtime];
+  if (process.platform !== "win32") return ["/usr/bin/env", runtime];
+  return [findProgram(runtime)?.replace(/\\(?=[^\\]*$)/, "\\.\\") ?? runtime];
 }
 
 /** Path of a program: this runtime's own, or the one on PATH; undefined if there is none. */
@@ -76,7 +77,8 @@ export function findProgram(name: string): string | undefined {
   return folders().map((folder) => join(folder, file)).find((path) => existsSync(path));
 }
 
-/** Where programs are: this runtime's folder first. */
+/** Where programs are: this runtime's folder first, and not the one where Deno's own `node` is. */
 function folders(): string[] {
-  return [dirname(process.execPath), ...(process.env.PATH ?? "").split(delimiter)];
+  const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => basename(folder) !== "node_compat_bin");
+  return [dirname(process.execPath), ...path];
 }

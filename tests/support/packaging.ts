@@ -18,6 +18,9 @@ export const LIBRARY: string = join(ROOT, "lib", targetName(), libraryFileName()
 export const deno: string | undefined = findProgram("deno");
 /** Bun, this one or on PATH. */
 export const bun: string | undefined = findProgram("bun");
+/** Why Bun compiles no program of one file, if so. */
+export const noCompiling: string | false = process.env["WINELOADER"] !== undefined &&
+  "under wine Bun's bundler opens no file by its folder's handle";
 /** npm, if it is on PATH. */
 export const npm: string | undefined = findProgram("npm");
 
