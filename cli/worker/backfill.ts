@@ -17,9 +17,10 @@ import {
   type Right,
   rightInDatabase,
   type Table,
+  toRead,
   vectorType,
 } from "./catalogue.ts";
-import { Database, type Db, isOfDatabase, isPassing, name, rowsOf, told, unreachable } from "./database.ts";
+import { Database, type Db, isOfDatabase, name, outside, told } from "./database.ts";
 import { type EmbedSettings, type Generation, keepGeneration } from "./generation.ts";
 import { estimate } from "./estimate.ts";
 import { plan, type Planned, type Transact } from "./plan.ts";
@@ -50,9 +51,6 @@ export async function backfill(options: BackfillOptions, session: Session): Prom
   const model = modelName(options);
   const database = Database.open(options.database);
   try {
-    await rowsOf(database, "select 1").catch((error) => {
-      throw unreachable(database.place, error);
-    });
     const found = await find(database, asked);
     const type = await vectorType(database, options.type);
     await using llama = await loadModel(model, { ...(!options.dryRun && { contexts: 1 }), ...options }, session);
@@ -92,7 +90,8 @@ export async function backfill(options: BackfillOptions, session: Session): Prom
 
 /** What the database refused, in words without a row of it. */
 function ofDatabase(database: Database, { where }: BackfillOptions, error: unknown): Error {
-  if (isPassing(error)) return unreachable(database.place, error);
+  const kept = outside(database.place, error);
+  if (kept) return kept;
   const remedy = where === undefined ? "" : "; --where is SQL, and may be what is wrong";
   return new UsageError(`Cannot plan: the database refused a statement (${told(error)})${remedy}`, { cause: error });
 }
@@ -101,7 +100,7 @@ interface Asked {
   readonly table: string;
   readonly key: readonly string[];
   readonly text: string;
-  readonly into: string;
+  readonly into: string | undefined;
 }
 
 /** Checks that what must be given is. */
@@ -116,7 +115,7 @@ function checked({ table, key, text, into, chunk }: BackfillOptions): Asked {
     throw new UsageError("Cannot tell the rows apart: give --key, the column of the primary key, several with commas");
   }
   if (!text) throw new UsageError("Cannot tell what to embed: give --text, the column of the text");
-  return { table, key, text, into: into ?? `${table.replace(/^"(.*)"$/, "$1")}_embeddings` };
+  return { table, key, text, into };
 }
 
 /** Finds the tables and columns, and checks the rights. */
@@ -166,8 +165,7 @@ async function checkKey(db: Db, source: Table, key: readonly Column[]): Promise<
 async function rightsFor(db: Db, source: Table, target: Target): Promise<Right[]> {
   const made = await isMade(db);
   return [
-    { kind: "schema", on: name(source.schema), to: "usage" },
-    { kind: "table", on: source.sql, to: "select" },
+    ...toRead(source),
     ...(target.table ? readAndWrite(target.sql) : [{ kind: "schema", on: name(target.schema), to: "create" } as const]),
     ...(made ? ownRights() : [await rightInDatabase(db, "create")]),
   ];
@@ -198,9 +196,17 @@ async function enqueue(
   session: Session,
 ): Promise<void> {
   const start = performance.now();
-  const show = ({ scanned }: Planned): void => session.progress("rows", { done: scanned, total: undefined });
+  const onPage = ({ scanned }: Planned): void => {
+    session.progress("rows", { done: scanned, total: undefined });
+  };
   const transact: Transact = (run) => database.transaction(run);
-  const { scanned, rows, jobs } = await plan(transact, boss, { generation, shard, where, limit }, show, session.signal);
+  const { scanned, rows, jobs } = await plan(
+    transact,
+    boss,
+    { generation, shard, where, limit },
+    onPage,
+    session.signal,
+  );
   session.clear(true);
   const seconds = (performance.now() - start) / 1000;
   session.say(

@@ -1,7 +1,7 @@
 /** Looks tables, columns, rights and pgvector up in the database's catalogue, and refuses what cannot work before any work. */
 import { EXIT, Failure, UsageError } from "../failure.ts";
 import { quoted } from "../quote.ts";
-import { type Db, name, rowsOf } from "./database.ts";
+import { codeOf, type Db, name, rowsOf } from "./database.ts";
 
 /** A table as the catalogue has it. */
 export interface Table {
@@ -32,23 +32,46 @@ export interface VectorType {
 /** Dimensions that an index of pgvector takes. */
 const MOST_DIMENSIONS = { halfvec: 4000, vector: 2000 } as const;
 
-/** Finds a table or view by its name as it is, else as SQL would read it; undefined if there is none. */
+/** Codes of a name that SQL cannot read. */
+const NO_NAME = /^(22023|42601|42602)$/;
+
+/**
+ * Finds a table or view by its name as it is, else as SQL would read it; undefined if there is none. One in a schema that may
+ * not be used is found where its name has the schema, so that the right can be asked for.
+ */
 export async function findTable(db: Db, given: string): Promise<Table | undefined> {
-  const [first = "", ...more] = given.split(".");
-  const exact = more.length === 0 ? name(first) : `${name(first)}.${name(more.join("."))}`;
-  for (const word of [exact, given]) {
+  const dot = given.indexOf(".");
+  const exact = dot < 0 ? [given] : [given.slice(0, dot), given.slice(dot + 1)];
+  for (const parts of [exact, await partsOf(db, given)]) {
+    const [relation = "", schema] = [...parts].reverse();
+    if (relation === "" || parts.length > 2) continue;
     const [found] = await rowsOf<{ oid: number; schema: string; relation: string; kind: string }>(
       db,
       `select c.oid::int8 as oid, n.nspname as schema, c.relname as relation, c.relkind as kind
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
-       where c.oid = to_regclass($1) and c.relkind in ('r', 'p', 'v', 'm', 'f')`,
-      word,
-    ).catch(() => []); // what SQL cannot read as a name
+       where c.relkind in ('r', 'p', 'v', 'm', 'f')
+         and case when $2::text is null then c.oid = to_regclass(quote_ident($1)) else n.nspname = $2 and c.relname = $1 end`,
+      ...[relation, schema ?? null],
+    );
     if (found === undefined) continue;
-    const { oid, schema, relation, kind } = found;
-    return { oid, schema, relation, isView: !["r", "p"].includes(kind), sql: `${name(schema)}.${name(relation)}` };
+    const { oid, kind } = found;
+    return {
+      ...{ oid, schema: found.schema, relation: found.relation, isView: !["r", "p"].includes(kind) },
+      sql: `${name(found.schema)}.${name(found.relation)}`,
+    };
   }
   return undefined;
+}
+
+/** The parts of a name as SQL reads it; none of what it cannot read. */
+async function partsOf(db: Db, given: string): Promise<readonly string[]> {
+  try {
+    const [read] = await rowsOf<{ parts: string[] }>(db, "select parse_ident($1) as parts", given);
+    return read!.parts;
+  } catch (error) {
+    if (NO_NAME.test(codeOf(error))) return [];
+    throw error;
+  }
 }
 
 /** The columns of a table, by name. */
@@ -139,6 +162,11 @@ export interface Right {
   readonly on: string;
   /** What it allows: `select`, `create`. */
   readonly to: string;
+}
+
+/** The rights to read a table. */
+export function toRead({ schema, sql }: Table): Right[] {
+  return [{ kind: "schema", on: name(schema), to: "usage" }, { kind: "table", on: sql, to: "select" }];
 }
 
 /**

@@ -4,7 +4,7 @@ import { count, duration } from "../progress.ts";
 import { quoted } from "../quote.ts";
 import type { Session } from "../session.ts";
 import { findTable } from "./catalogue.ts";
-import { Database, type Db, isOfDatabase, isPassing, name, rowsOf, told, unreachable } from "./database.ts";
+import { Database, type Db, isOfDatabase, name, outside, rowsOf, told } from "./database.ts";
 import { type Generation, generations, type Key } from "./generation.ts";
 import { Patience } from "./patience.ts";
 import { addJobs, type Boss, deadQueue, startBoss } from "./queue.ts";
@@ -34,8 +34,8 @@ export async function jobs(action: string, options: JobsOptions, session: Sessio
     } else await pause(database, chosen, action === "pause", session);
   } catch (error) {
     if (!isOfDatabase(error)) throw error;
-    if (isPassing(error)) throw unreachable(database.place, error);
-    throw new Failure(`Cannot go on: the database refused a statement (${told(error)})`, EXIT.failed, { cause: error });
+    throw outside(database.place, error) ??
+      new Failure(`Cannot go on: the database refused a statement (${told(error)})`, EXIT.failed, { cause: error });
   } finally {
     await database.close();
   }

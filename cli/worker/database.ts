@@ -120,7 +120,7 @@ export class Database implements Db {
     const places = { all, any: anyWillDo(target_session_attrs, all.length) };
     return new Database(
       new Connections(options as unknown as ConnectionOptions, places, most, tcp_user_timeout),
-      `${shown(database ?? "")} on ${shown(host.join(","))}`,
+      `${shown(database ?? "")} on ${shown(host.join(","))}${options.ssl ? ` (sslmode ${sslmode})` : ""}`,
     );
   }
 
@@ -344,7 +344,8 @@ export function codeOf(error: unknown): string {
 
 /** Whether an error is of PostgreSQL or of the way to it, and not of ours. */
 export function isOfDatabase(error: unknown): boolean {
-  return error instanceof Error && (error.name === "PostgresError" || isPassing(error));
+  if (!(error instanceof Error)) return false;
+  return error.name === "PostgresError" || isPassing(error) || NO_TRUST.test(codeOf(error));
 }
 
 /**
@@ -356,6 +357,12 @@ const AWAY = /^(08|53|57P0|25006|25P03|CONN|CONNECTION_|ECONN|EPIPE|ENOENT|ETIME
 /** Codes of a statement that is to be tried again: a deadlock, a serialisation failure, a lock that was not had, a time limit. */
 const AGAIN = /^(40|55P03|57014)/;
 
+/** Codes of a login that the server refuses: the password, the user, the database's name. */
+const NO_ENTRY = /^(28|3D)/;
+
+/** Codes of a server that is not the one that was meant, or speaks no TLS. */
+const NO_TRUST = /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/;
+
 /** Whether an error says that the database is away. */
 export function isAway(error: unknown): boolean {
   return AWAY.test(codeOf(error));
@@ -364,6 +371,11 @@ export function isAway(error: unknown): boolean {
 /** Whether an error of the database goes away by itself. */
 export function isPassing(error: unknown): boolean {
   return isAway(error) || AGAIN.test(codeOf(error));
+}
+
+/** Whether the server let us in, refused a statement, and would refuse it again. */
+export function isRefusal(error: unknown): boolean {
+  return isOfDatabase(error) && outside("", error) === undefined;
 }
 
 /** What is told of an error of the database: never its words, for these may quote a row. */
@@ -382,12 +394,20 @@ export function passing(error: unknown): string {
     : `had no lock for a statement (${told(error)})`;
 }
 
-/** The failure for a database that is away or does not let us in, or that has no time for a statement. */
-export function unreachable(place: string, error: unknown): Failure {
-  const words = isPassing(error) && !isAway(error)
-    ? `Cannot go on: the database ${place} ${passing(error)}; run it again`
-    : `Cannot reach the database ${place}: ${
-      told(error)
-    }; --database, DATABASE_URL or the PG* variables say where it is`;
-  return new Failure(words, EXIT.failed, { cause: error });
+/** The failure for a database that is away, does not let us in, or has no time for a statement; undefined for any other error. */
+export function outside(place: string, error: unknown): Error | undefined {
+  const where = "--database, DATABASE_URL or the PG* variables say where it is";
+  if (isAway(error) || NO_TRUST.test(codeOf(error))) {
+    return new Failure(`Cannot reach the database ${place}: ${told(error)}; ${where}`, EXIT.failed, { cause: error });
+  }
+  if (isPassing(error)) {
+    return new Failure(`Cannot go on: the database ${place} ${passing(error)}; run it again`, EXIT.failed, {
+      cause: error,
+    });
+  }
+  const refused = /^3D/.test(codeOf(error)) ? "there is none of this name" : "it does not let this user in";
+  if (!NO_ENTRY.test(codeOf(error))) return undefined;
+  return new UsageError(`Cannot reach the database ${place}: ${refused} (${told(error)}); ${where}, and as whom`, {
+    cause: error,
+  });
 }

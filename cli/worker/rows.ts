@@ -1,6 +1,6 @@
 /** Reads the rows of a job that still have no vectors. */
 import { UsageError } from "../failure.ts";
-import { type Db, isOfDatabase, isPassing, rowsOf, told } from "./database.ts";
+import { type Db, isRefusal, rowsOf, told } from "./database.ts";
 import { type Key, RowSql } from "./generation.ts";
 import type { Claim } from "./claim.ts";
 
@@ -37,7 +37,7 @@ export async function rowsOfJob(db: Db, claim: Claim, part: "all" | "keys" = "al
      order by ${sql.columns} limit $5`,
     ...[low, high, generation.fingerprint, generation.id, most + 1],
   ).catch((error) => {
-    throw isOfDatabase(error) && !isPassing(error) ? unreadable(claim, error) : error;
+    throw isRefusal(error) ? unreadable(claim, error) : error;
   });
   return { rows: rows.slice(0, most), next: rows[most]?.key };
 }

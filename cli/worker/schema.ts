@@ -16,6 +16,9 @@ import { type Db, name, rowsOf } from "./database.ts";
 /** Where pg-boss has its tables: its own schema, for the database may have another pg-boss of another version. */
 export const QUEUE_SCHEMA = "llamasaur_queue";
 
+/** Bytes of a name: PostgreSQL cuts a longer one in silence. */
+const LONGEST_NAME = 63;
+
 /** Of the tables below. */
 const VERSION = 1;
 
@@ -157,15 +160,27 @@ export interface Target {
   readonly schema: string;
 }
 
-/** Finds the table of the vectors; one that is not there is made beside the source unless its name says where. */
-export async function findTarget(db: Db, given: string, source: Table): Promise<Target> {
-  const table = await findTable(db, given);
+/**
+ * Finds the table of the vectors; one that is not there is made beside the source unless its name says where.
+ *
+ * @param given Undefined for the one that is named for the source.
+ */
+export async function findTarget(db: Db, given: string | undefined, source: Table): Promise<Target> {
+  const beside = `${source.relation}_embeddings`;
+  const table = await findTable(db, given ?? `${name(source.schema)}.${name(beside)}`);
   if (table) return { table, sql: table.sql, schema: table.schema };
-  const [first = "", ...more] = given.split(".");
+  const [first = "", ...more] = given === undefined ? [source.schema, beside] : given.split(".");
   const [schema, relation] = more.length === 0 ? [source.schema, first] : [first, more.join(".")];
   const [found] = await rowsOf(db, "select 1 from pg_namespace where nspname = $1", schema);
   if (found === undefined) {
-    throw new UsageError(`Cannot take --into ${quoted(given)}: there is no schema ${quoted(schema)}`);
+    throw new UsageError(`Cannot take --into ${quoted(given ?? beside)}: there is no schema ${quoted(schema)}`);
+  }
+  if (new TextEncoder().encode(relation).length > LONGEST_NAME) {
+    throw new UsageError(
+      `Cannot make the table ${
+        quoted(relation)
+      }: PostgreSQL takes ${LONGEST_NAME} bytes of a name; give a shorter --into`,
+    );
   }
   return { table: undefined, sql: `${name(schema)}.${name(relation)}`, schema };
 }

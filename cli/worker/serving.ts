@@ -9,6 +9,7 @@ import {
   findTable,
   rightInDatabase,
   type Table,
+  toRead,
   vectorType,
 } from "./catalogue.ts";
 import { type Db, name, rowsOf } from "./database.ts";
@@ -101,8 +102,7 @@ async function check(db: Db, generation: Generation): Promise<void> {
   checkSize(dimensions, vectors.word);
   await checkTarget(db, to, keys, vectors, dimensions);
   await checkRights(db, [
-    { kind: "schema", on: name(from.schema), to: "usage" },
-    { kind: "table", on: source, to: "select" },
+    ...toRead(from),
     { kind: "schema", on: name(to.schema), to: "usage" },
     ...readAndWrite(target),
     await rightInDatabase(db, "temporary"),

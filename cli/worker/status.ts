@@ -1,4 +1,5 @@
 /** Tells how far generations are: jobs, rows, rate and what is left, each of one snapshot. */
+import { checkRights, findTable, toRead } from "./catalogue.ts";
 import { type Db, rowsOf } from "./database.ts";
 import { type Generation, RowSql } from "./generation.ts";
 import { deadQueue } from "./queue.ts";
@@ -71,12 +72,12 @@ export async function statusOf(db: Db, generation: Generation, withRows: boolean
 
 /** The rows, or which table is not there: a snapshot in which a statement failed could tell nothing more. */
 async function rowsOrGone(db: Db, generation: Generation): Promise<Pick<Status, "rows" | "gone">> {
-  const [gone] = await rowsOf<{ word: string }>(
-    db,
-    "select word from unnest($1::text[]) word where to_regclass(word) is null",
-    [generation.source, generation.target],
-  );
-  return gone ? { gone: gone.word } : { rows: await countRows(db, generation) };
+  for (const word of [generation.source, generation.target]) {
+    const table = await findTable(db, word);
+    if (table === undefined) return { gone: word };
+    await checkRights(db, toRead(table));
+  }
+  return { rows: await countRows(db, generation) };
 }
 
 /** Counts the rows of the source by what became of them: one scan. */

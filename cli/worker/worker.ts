@@ -10,7 +10,7 @@ import { count, duration } from "../progress.ts";
 import type { Session } from "../session.ts";
 import { type Claim, claim, end, type Ending, giveBack, MOST_TRIES, note, touch } from "./claim.ts";
 import { compute, type Computed } from "./compute.ts";
-import { codeOf, Database, isOfDatabase, isPassing, told } from "./database.ts";
+import { codeOf, Database, isOfDatabase, isPassing, outside, told } from "./database.ts";
 import { halved, isToHalve, remainder } from "./halve.ts";
 import { Measures, serveMeasures } from "./measures.ts";
 import { Patience } from "./patience.ts";
@@ -28,8 +28,8 @@ const GIVE_UP = 600_000;
 const IDLE = 2000;
 /** Milliseconds between two looks for lost jobs, while there is work. */
 const WATCH = 2500;
-/** What the database refuses because of how it is set up, and not because of a row: rights, names, the login. */
-const WRONG_USE = /^(42|28|3D|0A)/;
+/** What the database refuses because of how it is set up, and not because of a row: rights, names. */
+const WRONG_USE = /^(42|0A)/;
 
 /** Reason of an abort: another worker has the job. */
 const GONE = Symbol("the job is another worker's");
@@ -64,7 +64,7 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
     say(worker.summary);
   } catch (error) {
     if (error === OVER || session.signal.aborted && error === session.signal.reason) return; // told to stop, and has
-    throw wrongUse(error) ?? error;
+    throw wrongUse(database.place, error) ?? error;
   } finally {
     hard.abort();
     collector.close();
@@ -75,9 +75,9 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
 }
 
 /** What is told where the database is not set up for this worker; undefined for another error. */
-function wrongUse(error: unknown): UsageError | undefined {
-  if (!isOfDatabase(error) || isPassing(error) || error instanceof UsageError) return undefined;
-  return new UsageError(
+function wrongUse(place: string, error: unknown): Error | undefined {
+  if (!isOfDatabase(error) || isPassing(error)) return undefined;
+  return outside(place, error) ?? new UsageError(
     `Cannot work: the database refused a statement (${told(error)}); docs/worker.md lists the rights that are needed`,
     { cause: error },
   );
@@ -279,7 +279,7 @@ class Worker {
       throw error;
     }
     if (isOfDatabase(error) && !isPassing(error)) {
-      if (WRONG_USE.test(codeOf(error))) {
+      if (WRONG_USE.test(codeOf(error)) || outside(database.place, error)) {
         await this.#giveBack(claim, "given back");
         throw error;
       }

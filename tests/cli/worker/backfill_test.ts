@@ -95,6 +95,28 @@ test("backfill keeps composite keys as columns, and any name and type of a key",
   ]);
 });
 
+test("backfill names the table of the vectors for its source, however that is written", { skip }, async () => {
+  await using bench = await Bench.make(0);
+  const { base } = bench;
+  await base.rows(`create schema "My Schema"`);
+  await base.rows(`create table "My Schema"."Do""cs.x" (id int primary key, body text)`);
+  await base.rows(`insert into "My Schema"."Do""cs.x" values (1, 'a text')`);
+  const words = ["--key", "id", "--text", "body"];
+  const told: number[] = [];
+  for (const table of ['My Schema.Do"cs.x', '"My Schema"."Do""cs.x"']) {
+    told.push((await bench.backfill("--table", table, ...words)).rows);
+  }
+  assertEquals(told, [1, 0]);
+  assertEquals(await base.value("select target from llamasaur.generations"), '"My Schema"."Do""cs.x_embeddings"');
+  const long = "x".repeat(60);
+  await base.rows(`create table ${long} (id int primary key, body text)`);
+  const all = ["--table", long, ...words, "--model", bench.model];
+  const { code, stderr } = await bench.run("backfill", all);
+  assertEquals(code, 2, stderr);
+  assertStringIncludes(stderr, `Cannot make the table "${long}_embeddings": PostgreSQL takes 63 bytes of a name`);
+  assertEquals((await bench.run("backfill", [...all, "--into", "shorter"])).code, 0);
+});
+
 test("backfill --dry-run tells rows, tokens, hours and the scan, and leaves nothing behind", { skip }, async () => {
   await using bench = await Bench.make(300);
   const told = await bench.backfill("--dry-run") as unknown as Record<string, number>;

@@ -132,10 +132,16 @@ test("sslmode require is TLS, verify-full also checks the authority and the name
     for (const [host, query] of [["localhost", ""], ["127.0.0.1", `&sslrootcert=${ca}`]] as const) {
       const words = ["--table", "t", "--key", "k", "--text", "x", "--model", "all-minilm-l6-v2"];
       const url = `postgres://postgres:secret@${host}:${proxy.port}/${name}?sslmode=verify-full${query}`;
-      const { code, stderr } = await runVerb(["backfill", "--database", url, ...words]);
-      assertEquals(code, 1, stderr);
-      assertStringIncludes(stderr, `Cannot reach the database ${name} on ${host}: `);
-      assert(!stderr.includes("secret"));
+      for (const verb of [["backfill", ...words], ["worker", "--model", MODEL], ["jobs"]]) {
+        const { code, stderr } = await runVerb([...verb, "--database", url]);
+        assertEquals(code, 1, stderr);
+        assertMatch(
+          stderr,
+          /^error: Cannot reach the database \S+ on \S+ \(sslmode verify-full\): [A-Z_]+; --database/,
+        );
+        assertStringIncludes(stderr, ` ${name} on ${host} (`);
+        assert(!stderr.includes("secret"));
+      }
     }
   } finally {
     rmSync(folder, { recursive: true });
@@ -353,6 +359,30 @@ test("a verb for which nothing names a database says so at once", async () => {
     const { code, stderr } = await runProgram(verb, { env });
     assertEquals(code, 2, stderr);
     assertStringIncludes(stderr, "No database is named: give --database postgres://");
+  }
+});
+
+test("a database or a user that is not there is wrong use, of every verb", { skip }, async () => {
+  await using bench = await Bench.make(1);
+  await bench.backfill();
+  const GOOD = ["--table", "docs", "--key", "id", "--text", "body"];
+  const nobody = bench.base.url.replace(/\/\/[^@]*@/, "//nobody:secret@");
+  for (
+    const [url, told] of [
+      [
+        bench.base.url.replace(/[^/]*$/, "none"),
+        /^error: Cannot reach the database none on .*: there is none of this name/,
+      ],
+      [nobody, /^error: Cannot reach the database .*: it does not let this user in \(SQLSTATE 28/],
+    ] as const
+  ) {
+    for (const [verb, ...args] of [["backfill", ...GOOD], ["worker"], ["jobs"], ["jobs", "retry"]]) {
+      const model = verb === "jobs" ? [] : ["--model", bench.model];
+      const { code, stderr } = await runVerb([verb!, "--database", url, ...args, ...model]);
+      assertEquals(code, 2, stderr);
+      assertMatch(stderr, told);
+      assert(!stderr.includes("secret"));
+    }
   }
 });
 

@@ -350,6 +350,7 @@ test(
     await base.rows(
       `grant connect on database ${await base.value("select quote_ident(current_database())")} to ${role}`,
     );
+    await base.rows("revoke all on schema public from public");
     try {
       const url = base.url.replace(/\/\/[^@]*@/, `//${role}:secret@`);
       const run = () => bench.run("worker", ["--database", url, "--model", bench.model, "--stop-when-empty"]);
@@ -363,7 +364,15 @@ test(
       }
       assertEquals((await vectors(bench)).size, 3, said);
       assert(!said.includes("secret"));
+      assertStringIncludes(said, '  grant usage on schema "public" to ');
       assertEquals(await base.value(`select has_table_privilege($1, 'docs', 'update')`, role), false);
+      for (const [right, on] of [["select", 'table "public"."docs"'], ["usage", 'schema "public"']]) {
+        await base.rows(`revoke ${right} on ${on} from ${role}`);
+        const { code, stderr } = await bench.run("jobs", ["--database", url]);
+        assertEquals(code, 2, stderr);
+        assertStringIncludes(stderr, `  grant ${right} on ${on} to "${role}";`);
+        assertEquals((await bench.run("jobs", ["--database", url, "--no-rows"])).code, 0);
+      }
     } finally {
       await base.rows(`drop owned by ${role}`);
       await base.rows(`drop role ${role}`);
