@@ -1,6 +1,7 @@
 /** Plans the vectors of a table: checks what is asked for, keeps the generation, and enqueues the rows that have no vectors. */
 import { createHash } from "node:crypto";
 import type { Llama } from "@llamasaur/llamasaur";
+import { Collector } from "../collector.ts";
 import { UsageError } from "../failure.ts";
 import { loadModel, modelName } from "../model.ts";
 import { count, duration } from "../progress.ts";
@@ -196,8 +197,10 @@ async function enqueue(
   session: Session,
 ): Promise<void> {
   const start = performance.now();
+  const collector = await Collector.open();
   const onPage = ({ scanned }: Planned): void => {
     session.progress("rows", { done: scanned, total: undefined });
+    collector.collect();
   };
   const transact: Transact = (run) => database.transaction(run);
   const { scanned, rows, jobs } = await plan(
@@ -206,7 +209,7 @@ async function enqueue(
     { generation, shard, where, limit },
     onPage,
     session.signal,
-  );
+  ).finally(() => collector.close());
   session.clear(true);
   const seconds = (performance.now() - start) / 1000;
   session.say(
