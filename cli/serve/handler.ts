@@ -102,6 +102,9 @@ class Server {
           ...(loaded && { ms: Math.round(milliseconds) }),
         });
       },
+      onFailure: (model: ServedModel, error: unknown) => {
+        onLog?.({ event: "error", model: model.name, message: shortly(error) });
+      },
       onPasses: (model: ServedModel, passes: Passes) => this.#metrics.passed(model, passes),
     };
     this.#models = new Models(models.map((one) => new ServedModel(one, keep)), strictNames);

@@ -32,6 +32,8 @@ export interface KeepOptions {
   readonly maxQueueTokens: number;
   /** Hears of loads and unloads. */
   readonly onChange?: ((model: ServedModel, loaded: boolean, milliseconds: number) => void) | undefined;
+  /** Hears why a model is not ready, where nobody waits for it; once of each reason. */
+  readonly onFailure?: ((model: ServedModel, error: unknown) => void) | undefined;
   /** Hears of passes. */
   readonly onPasses?: ((model: ServedModel, passes: Passes) => void) | undefined;
 }
@@ -76,6 +78,8 @@ export class ServedModel {
   #users = 0;
   #proven: { readonly size: number; readonly time: number } | undefined;
   #trial: Promise<void> | undefined;
+  /** Why the last trial failed, if it did. */
+  #reason: string | undefined;
   readonly #end = new AbortController();
   /** What was told of passes so far, of the loaded model. */
   #told: Passes = { passes: 0, sequences: 0, tokens: 0 };
@@ -163,12 +167,20 @@ export class ServedModel {
       if (this.role === "embed") await llama.embed("ready");
       else await llama.rerank("ready", ["ready"]);
       this.#proven = this.#file() ?? { size: 0, time: 0 };
+      this.#reason = undefined;
     }).catch((error) => {
       throw error instanceof LoadFailure ? error.cause : error;
     }).finally(() => this.#trial = undefined);
     if (wait) await this.#trial;
-    else this.#trial.catch(() => {}); // the next one tries again
+    else this.#trial.catch((error) => this.#failed(error)); // the next one tries again
     return this.#proven !== undefined;
+  }
+
+  #failed(error: unknown): void {
+    const reason = String(error);
+    if (reason === this.#reason || this.#end.signal.aborted) return; // a probe asks every second
+    this.#reason = reason;
+    this.#keep.onFailure?.(this, error);
   }
 
   /** Closes what was loaded here. */

@@ -16,6 +16,9 @@ import { type LogEntry, textOf } from "./log.ts";
 import type { ModelOptions } from "./served_model.ts";
 import { type ModelSettings, type ServeFlags, type Settings, settle } from "./settings.ts";
 
+/** Milliseconds for the answers of those whose requests were ended; one who does not read would have the server wait for ever. */
+const LAST = 100;
+
 /**
  * Serves until a signal comes.
  *
@@ -70,6 +73,7 @@ async function end(handler: Handler, listener: Listener, { drain, grace }: Setti
   const ended = new AbortController();
   await Promise.race([Promise.all([drained, stopped]), pause(grace, ended.signal)]).finally(() => ended.abort());
   await handler.close();
+  await Promise.race([stopped, pause(LAST)]);
   listener.abort();
 }
 

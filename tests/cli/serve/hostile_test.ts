@@ -183,9 +183,11 @@ test(
   { skip: noProc },
   async () => {
     const ours = await TestServer.start([`--embed=${MODEL}=mini`, "--grace", "300ms"]);
+    const heard = new Set<string>();
     const sockets = Array.from({ length: 300 }, () => {
       const socket = connect(Number(new URL(ours.url).port), "127.0.0.1");
       socket.on("error", () => {});
+      socket.setEncoding("utf8").once("data", (text: string) => heard.add(text.split("\r\n")[0]!));
       socket.write(`${head("Content-Length: 60000000")}{"input":`);
       return socket;
     });
@@ -194,7 +196,8 @@ test(
     const start = performance.now();
     assertEquals(await ours.end(), 0);
     assert(performance.now() - start < 20_000);
-    for (const socket of sockets) socket.destroy();
+    await Promise.all(sockets.map((socket) => socket.closed || new Promise((done) => socket.once("close", done))));
+    assertEquals([...heard], ["HTTP/1.1 503 Service Unavailable"]);
   },
 );
 

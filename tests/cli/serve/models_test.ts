@@ -67,12 +67,19 @@ test("createHandler() knows the prompts of a catalogue's name, and puts them bef
 test("an unloaded model stays ready while its file does, and is loaded again for another file", { skip }, async () => {
   await withNamed(async (name, path) => {
     const events: string[] = [];
+    const reasons: string[] = [];
     const handler = createHandler([{ role: "embed", model: name }], {
       keepAlive: 50,
-      onLog: ({ event }) => void events.push(event),
+      onLog: ({ event, message = "" }) => {
+        events.push(event);
+        if (event === "error") reasons.push(message);
+      },
     });
     const until = async (event: string, count: number): Promise<void> => {
-      while (events.filter((one) => one === event).length < count) await wait(10);
+      for (let turn = 0; events.filter((one) => one === event).length < count; turn++) {
+        assert(turn < 1000, `there was no ${event} within ten seconds, only ${events}`);
+        await wait(10);
+      }
     };
     assertEquals((await ask(handler, "/readyz")).status, 503); // this starts the load
     await until("unload", 1);
@@ -83,7 +90,12 @@ test("an unloaded model stays ready while its file does, and is loaded again for
     await until("unload", 2);
     assertEquals((await ask(handler, "/readyz")).status, 200);
     rmSync(path);
-    assertEquals((await ask(handler, "/readyz")).status, 503);
+    for (let i = 0; i < 5; i++) {
+      assertEquals((await ask(handler, "/readyz")).status, 503);
+      await until("error", 1);
+    }
+    assertEquals(reasons.length, 1); // it is told why, and once
+    assertStringIncludes(reasons[0]!, "ModelNotFoundError: Cannot find");
     await handler.close();
   });
 });
