@@ -66,7 +66,7 @@ export const noFullDisk: string | false = process.platform === "win32" || !exist
   : false;
 
 // Variables that would change what the program does.
-const UNSET = ["LLAMASAUR_MODEL", "LLAMASAUR_DOWNLOAD", "LLAMASAUR_DEVICE", "LLAMASAUR_CONTEXTS", "LLAMASAUR_LIBRARY"];
+const UNSET = ["LLAMASAUR_MODEL", "LLAMASAUR_DOWNLOAD", "LLAMASAUR_DEVICE", "LLAMASAUR_CONTEXTS"];
 
 /** The command that runs the program on a runtime. */
 export function programOn(

@@ -45,6 +45,8 @@ test(
           path,
           JSON.stringify(owner === "torn" ? owner : { pid: 1, start: "1", token: "x", ...owner as object }),
         );
+        const ahead = new Date(Date.now() + 60_000); // on a slow machine it would be old before it is looked at
+        utimesSync(path, ahead, ahead);
         const told: string[] = [];
         const start = performance.now();
         await (await taking(output, told)).release();

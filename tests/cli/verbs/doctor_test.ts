@@ -39,6 +39,7 @@ async function inEmptyHome(run: (env: Record<string, string>, directory: string)
       HOME: directory,
       XDG_CACHE_HOME: join(directory, "cache"),
       LLAMASAUR_MODELS: models,
+      LLAMASAUR_LIBRARY: "",
       HF_ENDPOINT: "http://127.0.0.1:1",
     }, directory);
   });

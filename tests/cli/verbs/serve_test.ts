@@ -44,7 +44,7 @@ test("serve reads models with names, flags and their variables", async () => {
 });
 
 test("--print-config tells all that is settled, also what nobody said", async () => {
-  assertEquals(await settled(["--embed", "a.gguf"]), {
+  assertEquals(await settled(["--embed", "a.gguf"], { LLAMASAUR_LIBRARY: "" }), {
     host: "127.0.0.1",
     port: 8411,
     auth: true,
