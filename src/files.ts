@@ -2,6 +2,7 @@
 import { lstat, open, readdir, readFile, readlink, realpath, rename, rm, stat } from "node:fs/promises";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
+import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { LlamaError } from "../ffi/errors.ts";
@@ -34,8 +35,10 @@ export function refusal(error: unknown): string | undefined {
 }
 
 function codeOf(error: unknown): string | undefined {
-  const { code } = error as NodeJS.ErrnoException;
-  return typeof code === "string" ? code : undefined;
+  const { code, message = "" } = error as NodeJS.ErrnoException;
+  if (typeof code === "string") return code;
+  const [, number] = /\(os error (\d+)\)$/.exec(message) ?? []; // Deno knows no code of some, such as EFBIG
+  return Object.entries(constants.errno).find(([, one]) => one === Number(number))?.[0];
 }
 
 /** Whether an error says that there is nothing at a path. */
@@ -201,7 +204,7 @@ export async function withTemporary(path: string, use: (temporary: string) => Pr
   try {
     await use(temporary);
   } finally {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => {}); // a read-only disk refuses that, too; it was told above
   }
 }
 

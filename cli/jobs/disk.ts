@@ -1,6 +1,7 @@
 /** Writes a job's files so that what was told to be on the disk is there: appended, flushed, and renamed in that order. */
 import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm, stat, truncate } from "node:fs/promises";
+import { constants as systemConstants } from "node:os";
 import { dirname } from "node:path";
 import { Failure } from "../failure.ts";
 import { shown } from "../quote.ts";
@@ -110,14 +111,21 @@ export async function syncFolder(path: string): Promise<void> {
   await folder?.close();
 }
 
-/** Bytes of a file; undefined where there is none. */
+/**
+ * Bytes of a file; undefined where there is none.
+ *
+ * @throws What the system says where nobody may look: a job that is there must not be begun anew.
+ */
 export async function sizeOf(path: string): Promise<number | undefined> {
-  return await stat(path).then(({ size }) => size, () => undefined);
+  return await stat(path).then(({ size }) => size, (error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+    throw error;
+  });
 }
 
-/** Whether there is something at a path. */
+/** Whether there is something at a path; throws as {@linkcode sizeOf}. */
 export async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(() => true, () => false);
+  return await sizeOf(path) !== undefined;
 }
 
 export { rm as remove, truncate };
@@ -138,7 +146,15 @@ export async function told<T>(path: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    throw new Failure(`Cannot write ${shown(path)}: ${REASONS[code] ?? message}`, undefined, { cause: error });
+    if ((error as Error).name === "NotCapable") throw error;
+    const { message } = error as Error;
+    throw new Failure(`Cannot write ${shown(path)}: ${REASONS[codeOf(error)] ?? message}`, undefined, { cause: error });
   }
+}
+
+/** The system's code of an error. Deno knows none of some, such as EFBIG, and has the system's number in its message. */
+function codeOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const [, number] = /\(os error (\d+)\)$/.exec(message) ?? [];
+  return code ?? Object.entries(systemConstants.errno).find(([, one]) => one === Number(number))?.[0] ?? "";
 }

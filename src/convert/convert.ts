@@ -91,9 +91,16 @@ export async function convert(
   });
 }
 
-/** The files of a checkpoint; GGUF files that were made of it may lie beside them. Empty where they cannot be listed. */
+/**
+ * The files of a checkpoint; GGUF files that were made of it may lie beside them. Empty where the system does not list them.
+ *
+ * @throws Deno's error where the folder may not be read: it names the folder, of which each file would be asked for alone.
+ */
 async function filesOf(directory: string): Promise<string[]> {
-  const files = await readdir(directory, { recursive: true }).catch(() => []);
+  const files = await readdir(directory, { recursive: true }).catch((error: Error) => {
+    if (error.name === "NotCapable") throw error;
+    return [];
+  });
   return files.filter((file) => !/\.gguf$/i.test(file)).map((file) => join(directory, file));
 }
 

@@ -1,4 +1,5 @@
 /** Making a GGUF file with weights of another type, by llama.cpp's own llama_model_quantize. */
+import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { LlamaError } from "../../ffi/errors.ts";
 import { Lane, open } from "../../ffi/mod.ts";
@@ -14,7 +15,7 @@ import {
   signal,
   word,
 } from "../check.ts";
-import { checkApart, partNames, replaceFile } from "../files.ts";
+import { checkApart, partNames, replaceFile, writing } from "../files.ts";
 
 /**
  * A type of weights, by llama.cpp's name.
@@ -126,10 +127,12 @@ export async function quantize(
   const native = await open(library);
   const lane = new Lane(native);
   try {
-    await replaceFile(to, (temporary) => lane.quantize(from, temporary, type, threads, { signal, onProgress }))
-      .catch((error) => {
-        throw roundedTwice(from, type, error) ?? error;
-      });
+    await replaceFile(to, async (temporary) => {
+      await writing(to, () => writeFile(temporary, "")); // llama.cpp would not say that it is the output which it cannot write
+      await lane.quantize(from, temporary, type, threads, { signal, onProgress });
+    }).catch((error) => {
+      throw roundedTwice(from, type, error) ?? error;
+    });
   } finally {
     lane.close();
   }

@@ -158,3 +158,12 @@ test(
     });
   },
 );
+
+test("writing() has words for what Deno knows no code of", { skip: !posix }, async () => {
+  const large = () => Promise.reject(new Error("File too large (os error 27)")); // EFBIG, wherever there is POSIX
+  await assertRejects(
+    () => writing("a.gguf", large),
+    LlamaError,
+    "Cannot write a.gguf: the file is larger than the system allows",
+  );
+});

@@ -1,0 +1,33 @@
+import { test } from "node:test";
+import { assertEquals, assertRejects } from "@std/assert";
+import { writeFileSync } from "node:fs";
+import process from "node:process";
+import { join } from "@std/path";
+import { exists, sizeOf, told } from "../../../cli/jobs/disk.ts";
+import { Failure } from "../../../cli/failure.ts";
+import { inDirectory } from "../../support/checkpoint.ts";
+
+const posix = process.platform !== "win32";
+
+test("told() has words for what Deno knows no code of", { skip: !posix }, async () => {
+  const large = () => Promise.reject(new Error("File too large (os error 27)")); // EFBIG, wherever there is POSIX
+  await assertRejects(
+    () => told("out.jsonl", large),
+    Failure,
+    "Cannot write out.jsonl: the file is larger than the system",
+  );
+});
+
+test("sizeOf() and exists() take nothing for a path where there is none, but not for one that is refused", async () => {
+  await inDirectory(async (directory) => {
+    const [file, none] = [join(directory, "file"), join(directory, "none")];
+    writeFileSync(file, "four");
+    assertEquals([await sizeOf(file), await sizeOf(none), await sizeOf(join(file, "below"))], [
+      4,
+      undefined,
+      undefined,
+    ]);
+    assertEquals([await exists(file), await exists(none)], [true, false]);
+    await assertRejects(() => sizeOf(join(directory, "x".repeat(300))));
+  });
+});
