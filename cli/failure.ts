@@ -1,5 +1,7 @@
 /** Says how the program ends: its exit codes, the errors that a user made, and the code of any other error. */
-import { commandLine } from "./program.ts";
+import type { ModelNotFoundError } from "@llamasaur/llamasaur";
+import { allowed, commandLine } from "./program.ts";
+import { quoted } from "./quote.ts";
 
 /** Exit codes; docs/command-line.md has them. */
 export const EXIT = {
@@ -38,22 +40,24 @@ export class Failure extends Error {
   }
 }
 
-/** What is told of an error, and the exit code. Goes by names: nothing of the library is loaded for it. */
-export function endingOf(error: unknown): { readonly code: number; readonly message: string } {
+/**
+ * What is told of an error, and the exit code. Goes by names: nothing of the library is loaded for it.
+ *
+ * @param words What the program was given.
+ */
+export function endingOf(
+  error: unknown,
+  words: readonly string[],
+): { readonly code: number; readonly message: string } {
   if (!(error instanceof Error)) return { code: EXIT.failed, message: `Cannot go on: ${String(error)}` };
   const { message, name } = error;
+  if (name === "NotCapable") {
+    return { code: EXIT.failed, message: `${message}, or with all that verbs need:\n\n  ${allowed(words)}\n` };
+  }
   if (name === "UsageError") return { code: EXIT.usage, message };
   if (error instanceof Failure) return { code: error.code, message };
   if (name === "ModelNotFoundError") {
-    const model = (error as Error & { readonly model?: string }).model ?? "";
-    const told = forShell(message);
-    if (/: (a path has a slash.*for the one that is here give|it is a directory|it is no GGUF file)/.test(message)) {
-      return { code: EXIT.missing, message: told };
-    }
-    const unknown = message.includes("the catalogue has no such name");
-    const named = unknown ? ANY_MODEL : pullable(model);
-    const remedy = unknown || named === model ? "" : "; check the path, or get a model of the catalogue:";
-    return { code: EXIT.missing, message: `${told}${remedy}\n\n  ${commandLine(["pull", named])}` };
+    return { code: EXIT.missing, message: missingModel(error as ModelNotFoundError) };
   }
   if (name === "LibraryNotFoundError") return { code: EXIT.missing, message };
   const code = (error as Error & { readonly code?: unknown }).code;
@@ -69,15 +73,11 @@ function isMisuse({ name, message }: Error, code: unknown): boolean {
   return ["TypeError", "RangeError"].includes(name) && /^Cannot [^\n]+: /.test(message);
 }
 
-/** What the library says of a missing model, with the verbs in the place of its own calls and scripts. */
-function forShell(message: string): string {
-  return message
-    .replace(/get it with `[^`\n]*`(?: of "[^"\n]*")?; looked at:/, "it is at none of these places:")
-    .replace(/; give the path of a file that is there, or a name of the catalogue, which `[^`\n]*`.* gets$/m, "")
-    .replace(/convert\(\)(?: of the package's \.\/convert)?/, () => commandLine(["convert"]));
-}
-
-/** What `pull` gets for a model that is not here: itself, or for a path that leads nowhere any other. */
-function pullable(model: string): string {
-  return model.startsWith("hf:") || /^[\w.-]+$/.test(model) && !model.endsWith(".gguf") ? model : ANY_MODEL;
+/** What the library says of a model that is not here, with the verb that gets it in the place of the library's own call or script. */
+function missingModel({ message, model, remedy }: ModelNotFoundError): string {
+  const [, ...places] = message.split("\n");
+  const told = remedy === undefined
+    ? `${message}. To get a small model for English:`
+    : [`Cannot find model ${quoted(model)}: it is at none of these places:`, ...places].join("\n");
+  return `${told}\n\n  ${commandLine(["pull", remedy === undefined ? ANY_MODEL : model])}`;
 }

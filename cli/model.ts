@@ -1,7 +1,7 @@
 /** Loads the model that the shared options name. The library itself is loaded only when one is. */
-import type { Llama, LlamaInfo, LoadOptions } from "@llamasaur/llamasaur";
-import { ANY_MODEL, UsageError } from "./failure.ts";
-import { commandLine } from "./program.ts";
+import type { Llama, LlamaError, LlamaInfo, LoadOptions } from "@llamasaur/llamasaur";
+import { ANY_MODEL, EXIT, Failure, UsageError } from "./failure.ts";
+import { commandLine, replacing } from "./program.ts";
 import { quoted } from "./quote.ts";
 import type { Session } from "./session.ts";
 import { bytes, integer } from "./values.ts";
@@ -72,6 +72,10 @@ export async function loadModel(
   try {
     return await Llama.load(model, all);
   } catch (error) {
+    const { code, message } = error as LlamaError;
+    if (code === "model-invalid" && isOfTheHub(model)) {
+      throw new Failure(`${message}. To get it again:\n\n  ${replacing(model)}`, EXIT.failed, { cause: error });
+    }
     if (!(error instanceof ModelNotFoundError) || !options.download || !isOfTheHub(model)) throw error;
   }
   await getModel(model, session);

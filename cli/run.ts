@@ -3,8 +3,10 @@ import process from "node:process";
 import { Command, CommanderError, Option } from "commander";
 import { endingOf, EXIT, UsageError } from "./failure.ts";
 import { MODEL_OPTIONS } from "./model.ts";
+import { commandLine } from "./program.ts";
 import { quoted } from "./quote.ts";
 import { Interrupted, paint, Session, writeOut } from "./session.ts";
+import { mayRead, variable } from "./values.ts";
 import type { Given, Shared, Verb, VerbOption } from "./verb.ts";
 
 /** Verbs by name, each by how to load it. */
@@ -35,7 +37,7 @@ export async function run(words: readonly string[], verbs: Verbs): Promise<numbe
       process.exit(EXIT.failed);
     });
   }
-  return await runVerb(words, verbs).catch(tell);
+  return await runVerb(words, verbs).catch((error) => tell(error, words));
 }
 
 async function runVerb(words: readonly string[], verbs: Verbs): Promise<number> {
@@ -102,14 +104,14 @@ function optionOf({ flags, description, choices, default: standard, read, env, m
   if (choices) option.choices(choices);
   if (standard !== undefined) option.default(standard);
   if (read) option.argParser(read);
-  const saysSomething = mayBeEmpty || env === undefined || process.env[env] !== "";
-  if (env && !ofSwitch && saysSomething) option.env(env);
+  const saysSomething = env && mayRead(env) && (mayBeEmpty || variable(env) !== "");
+  if (saysSomething && !ofSwitch) option.env(env);
   return option;
 }
 
 /** Whether the variable of a switch is on; commander takes any value for "on". Undefined where it says nothing. */
 function isOn({ flags, env }: VerbOption): boolean | undefined {
-  const value = env === undefined || !isSwitch(flags) ? undefined : process.env[env];
+  const value = env === undefined || !isSwitch(flags) ? undefined : variable(env);
   if (value === undefined || value === "") return undefined;
   if (/^(1|true|yes|on)$/i.test(value)) return true;
   if (/^(0|false|no|off)$/i.test(value)) return false;
@@ -126,13 +128,18 @@ function argumentsOf(command: Command): string[] {
 }
 
 /** Tells of an error, and gives the exit code. */
-function tell(error: unknown): number {
+function tell(error: unknown, words: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.done; // --help
-    process.stderr.write(`${paint("error:", 31)} ${error.message.replace(/^error: /, "")}\n`);
+    process.stderr.write(`${paint("error:", 31)} ${error.message.replace(/^error: |\.$/g, "")}${helpOf(words)}\n`);
     return EXIT.usage;
   }
-  const { code, message } = endingOf(error);
+  const { code, message } = endingOf(error, words);
   process.stderr.write(`${paint("error:", 31)} ${message}\n`);
   return code;
+}
+
+/** Where it says what a verb takes, behind what commander says of an option or argument that it does not. */
+function helpOf([verb = ""]: readonly string[]): string {
+  return `; ${commandLine([verb, "--help"])} tells what it takes`;
 }

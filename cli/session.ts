@@ -2,6 +2,7 @@
 import process from "node:process";
 import { EXIT, Failure } from "./failure.ts";
 import { ProgressLine, type Standing } from "./progress.ts";
+import { variable } from "./values.ts";
 
 /** Names of the signals that end the program, with their exit codes. */
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
@@ -93,6 +94,6 @@ export function writeOut(text: string): boolean {
 
 /** Colours a word, where stderr is a terminal that wants it (https://no-color.org). */
 export function paint(word: string, colour: number): string {
-  const plain = !process.stderr.isTTY || process.env["NO_COLOR"] || process.env["TERM"] === "dumb";
+  const plain = !process.stderr.isTTY || variable("NO_COLOR") || variable("TERM") === "dumb";
   return plain ? word : `\x1b[${colour}m${word}\x1b[0m`;
 }

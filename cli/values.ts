@@ -1,4 +1,5 @@
 /** Reads the values of options: numbers, sizes. What is wrong is a UsageError that says what is wanted. */
+import process from "node:process";
 import { UsageError } from "./failure.ts";
 import { quoted } from "./quote.ts";
 
@@ -64,4 +65,24 @@ export function names(name: string): (value: string) => string[] {
     if (found.every((one) => one !== "")) return found;
     throw new UsageError(`Cannot read ${name} ${quoted(value)}: it must be names with commas between them`);
   };
+}
+
+/** The path of an output: of a folder of parts it may have the mark of a folder at its end. */
+export function withoutMark(path: string): string {
+  return path.replace(process.platform === "win32" ? /(?<=.)[\\/]+$/ : /(?<=.)\/+$/, "");
+}
+
+/** A variable of the environment; undefined where Deno may not read it, which `doctor` tells. */
+export function variable(name: string): string | undefined {
+  return mayRead(name) ? process.env[name] : undefined;
+}
+
+/** Whether a variable of the environment may be read. */
+export function mayRead(name: string): boolean {
+  try {
+    void process.env[name];
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -107,16 +107,23 @@ export class ModelNotFoundError extends Error {
   override readonly name = "ModelNotFoundError";
   /** The path or name that was asked for. */
   readonly model: string;
+  /**
+   * The command of a shell that gets this very model, where this package is installed the call; undefined where none does: by
+   * another name or path it may be there. The message has it, too.
+   */
+  readonly remedy: string | undefined;
 
   /**
    * Makes an error; only this package does.
    *
    * @param message What was looked for and how to get it.
    * @param model The path or name that was asked for.
+   * @param remedy The command or call that gets it, if one does.
    */
-  constructor(message: string, model: string) {
+  constructor(message: string, model: string, remedy?: string) {
     super(printableLines(message));
     this.model = model;
+    this.remedy = remedy;
   }
 }
 

@@ -1,4 +1,5 @@
 /** Finds the inputs that paths, folders and globs mean, and the format of each. */
+import type { Stats } from "node:fs";
 import { glob, readdir, stat } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
 import process from "node:process";
@@ -69,7 +70,7 @@ export function isStream({ size, texts }: Input): boolean {
 
 async function meant(path: string, format: string | undefined): Promise<Input[]> {
   if (path === "-") return [{ path, ...formatOf("-", format ?? "txt")!, size: undefined }];
-  const there = await stat(path).catch(() => undefined);
+  const there = await found(path);
   if (there?.isDirectory()) {
     const names = await readdir(path, { recursive: true });
     const inputs = await Promise.all(names.map((name) => fileInput(withSlashes(join(path, name)), format)));
@@ -99,11 +100,17 @@ export function withSlashes(path: string, platform: string = process.platform): 
 /** The input that a file is; undefined where its format is not known, and for a link that leads nowhere. */
 async function fileInput(path: string, format: string | undefined): Promise<Input | undefined> {
   const of = formatOf(path, format);
-  const file = of && await stat(path).catch(({ code }: NodeJS.ErrnoException) => {
-    if (code === "ENOENT") return undefined;
-    throw new UsageError(`Cannot read ${shown(path)}: ${code}`);
-  });
+  const file = of && await found(path);
   return of && file && !file.isDirectory() ? { path, ...of, size: file.isFile() ? file.size : undefined } : undefined;
+}
+
+/** What is at a path; undefined where nothing is. */
+async function found(path: string): Promise<Stats | undefined> {
+  return await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.name === "NotCapable") throw error;
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+    throw new UsageError(`Cannot read ${shown(path)}: ${error.code ?? error.message}`);
+  });
 }
 
 function formatOf(path: string, given: string | undefined): Pick<Input, "format" | "gzip"> | undefined {

@@ -6,7 +6,8 @@ import process from "node:process";
 import { size } from "../layout.ts";
 import { commandLine } from "../program.ts";
 import { shellWord, shown } from "../quote.ts";
-import { type Finding, wordsOf } from "./finding.ts";
+import { variable } from "../values.ts";
+import { type Finding, told, wordsOf } from "./finding.ts";
 
 const PATIENCE = 5000;
 const NO_OFFLINE = process.platform === "win32" ? "Remove-Item env:HF_HUB_OFFLINE" : "unset HF_HUB_OFFLINE";
@@ -59,7 +60,7 @@ const HOME = process.platform === "win32" ? "LOCALAPPDATA" : "HOME";
 
 /** A folder that can surely be written. */
 function elsewhere(): string {
-  return join(process.env[HOME] || tmpdir(), "llamasaur-cache");
+  return join(variable(HOME) || told(tmpdir) || "/tmp", "llamasaur-cache");
 }
 
 /** The shell's line that sets a variable; PowerShell's on Windows. */
@@ -105,13 +106,13 @@ async function sizeOf(path: string): Promise<number | undefined> {
 /** Whether the hub answers. Only `pull` needs it, so silence is no failure. */
 export async function hub(signal: AbortSignal): Promise<Finding> {
   const check = "hub";
-  const endpoint = process.env["HF_ENDPOINT"] || "https://huggingface.co";
+  const endpoint = variable("HF_ENDPOINT") || "https://huggingface.co";
   if (endpoint.includes("@")) { // not shown: what stands before it may be a password
     const message = "HF_ENDPOINT holds a name or a password, which pull refuses: give HF_TOKEN instead";
     return { check, state: "warning", message, details: {} };
   }
   const details = { endpoint };
-  if (/^(1|on|yes|true)$/i.test(process.env["HF_HUB_OFFLINE"] ?? "")) {
+  if (/^(1|on|yes|true)$/i.test(variable("HF_HUB_OFFLINE") ?? "")) {
     return { check, state: "note", message: "offline: HF_HUB_OFFLINE is set", remedy: NO_OFFLINE, details };
   }
   const start = performance.now();

@@ -4,14 +4,13 @@ import { availableParallelism, cpus, freemem, release, totalmem } from "node:os"
 import process from "node:process";
 import { promisify } from "node:util";
 import { size } from "../layout.ts";
-import { commandLine } from "../program.ts";
+import { allowed } from "../program.ts";
 import { VERSION } from "../version.ts";
 import { type Finding, told } from "./finding.ts";
 
 /** What is used of Deno, said here: its types are not there on Bun. */
 interface DenoRuntime {
   readonly version: { readonly deno: string };
-  readonly mainModule: string;
   readonly permissions: { querySync(descriptor: { readonly name: string }): { readonly state: string } };
 }
 
@@ -67,20 +66,12 @@ export function permissions(): Finding {
     ? "warning"
     : "note";
   const message = `lacking: ${lacking.map((name) => `--allow-${name}`).join(", ")}`;
-  return { check, state, message, more, remedy: allowed(), details };
+  return { check, state, message, more, remedy: allowed(["doctor"]), details };
 }
 
 /** Whether native libraries may be opened: to try without it would ask on a terminal. */
 export function mayOpen(): boolean {
   return !deno || deno.permissions.querySync({ name: "ffi" }).state === "granted";
-}
-
-/** The command that runs `doctor` with every permission. */
-function allowed(): string {
-  const command = commandLine(["doctor"]);
-  if (command.startsWith("deno ")) return command; // of a checkout, as it was called
-  const url = told(() => deno!.mainModule) ?? "";
-  return `deno run -A ${url.startsWith("file:") ? "npm:llamasaur" : "jsr:@llamasaur/cli"} doctor`;
 }
 
 /** The processor, memory and C library. */

@@ -1,7 +1,7 @@
 /** Loads the model that is used, or one that is here, and tells its profile and exactness. */
 import { isAbsolute } from "node:path";
-import type { Llama } from "@llamasaur/llamasaur";
-import { ANY_MODEL } from "../failure.ts";
+import type { Llama, LlamaError } from "@llamasaur/llamasaur";
+import { ANY_MODEL, Failure } from "../failure.ts";
 import { size } from "../layout.ts";
 import { loadModel, type ModelOptions, promptsOf } from "../model.ts";
 import { commandLine, replacing } from "../program.ts";
@@ -31,7 +31,7 @@ export async function model(options: ModelOptions, session: Session): Promise<Fi
     return {
       check,
       state: "failed",
-      message: message.split("; looked at:")[0]!.split("\n")[0]!,
+      message: message.split("; looked at:")[0]!.split("\n")[0]!.replace(/\. To get it again:$/, ""),
       ...(remedy !== undefined && { remedy }),
       details: { model: named },
     };
@@ -47,10 +47,11 @@ async function anyModel(): Promise<string | undefined> {
 
 /** The command that gets the model, again if it is here and broken; undefined where another file would help nothing. */
 async function remedyOf(named: string, error: unknown): Promise<string | undefined> {
-  const { catalogue, listModels } = await import("@llamasaur/llamasaur/models");
-  const inHub = named.startsWith("hf:") || Object.hasOwn(catalogue, named.toLowerCase());
-  const { name, code } = error as Error & { readonly code?: string };
-  if (name === "ModelNotFoundError") return commandLine(["pull", inHub ? named : ANY_MODEL]);
+  const { listModels, ModelNotFoundError } = await import("@llamasaur/llamasaur/models");
+  const { code } = (error instanceof Failure ? error.cause : error) as Partial<LlamaError>;
+  if (error instanceof ModelNotFoundError) {
+    return commandLine(["pull", error.remedy === undefined ? ANY_MODEL : named]);
+  }
   if (code !== "model-invalid") return undefined;
   const here = (await listModels()).find(({ model, path }) =>
     model === named.toLowerCase() || model === named || path === named

@@ -282,7 +282,9 @@ export async function checkReplaceable(output: string): Promise<void> {
   const other = (await readdir(output)).find((name) => !PART.test(name));
   if (other === undefined) return;
   throw new Failure(
-    `Cannot replace the folder ${shown(output)}: it has ${shown(other)}, which is no part of an output`,
+    `Cannot replace the folder ${shown(output)}: it has ${
+      shown(other)
+    }, which is no part of an output; move that away, or give another -o`,
   );
 }
 

@@ -4,7 +4,7 @@ import process from "node:process";
 import { setImmediate } from "node:timers";
 import { fileURLToPath } from "node:url";
 import { EXIT, Failure, UsageError } from "../failure.ts";
-import { getModel, isOfTheHub } from "../model.ts";
+import { getModel } from "../model.ts";
 import { pause } from "../pause.ts";
 import { commandLine } from "../program.ts";
 import type { Session } from "../session.ts";
@@ -92,7 +92,7 @@ async function findModels(settings: Settings, session: Session, words: readonly 
       paths.push(file);
     } catch (error) {
       if (!(error instanceof ModelNotFoundError)) throw error;
-      if (!isOfTheHub(model) || /no such name/.test(error.message)) throw error;
+      if (error.remedy === undefined) throw error;
       if (!settings.download) throw notHere(one, words);
       paths.push(await getModel(model, session));
     }

@@ -1,10 +1,9 @@
 /** Embeds texts: files, lines or arguments; to stdout, or as a job that survives. */
-import process from "node:process";
 import { UsageError } from "../failure.ts";
 import type { ModelOptions } from "../model.ts";
 import { quoted } from "../quote.ts";
 import type { Session } from "../session.ts";
-import { collected, integer, names } from "../values.ts";
+import { collected, integer, names, withoutMark } from "../values.ts";
 import type { Given, Verb } from "../verb.ts";
 import type { Settings } from "../jobs/settings.ts";
 
@@ -141,10 +140,10 @@ function keptOf(names: readonly string[]): readonly string[] | "all" {
   throw new UsageError(`Cannot take --keep all and ${quoted(other)}: all has every field`);
 }
 
-/** Where it goes; a folder of parts may be given with the mark of a folder at its end. */
+/** Where it goes. */
 function outputOf({ output }: EmbedOptions): string | undefined {
   if (output === "-") throw new UsageError("Cannot write a job to -: leave -o out, and JSONL goes to stdout");
-  return output?.replace(process.platform === "win32" ? /(?<=.)[\\/]+$/ : /(?<=.)\/+$/, "");
+  return output && withoutMark(output);
 }
 
 function formatOf(output: string | undefined, { format }: EmbedOptions): "jsonl" | "parquet" {

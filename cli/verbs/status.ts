@@ -3,6 +3,7 @@ import { UsageError } from "../failure.ts";
 import { count, counted, duration } from "../progress.ts";
 import { shown } from "../quote.ts";
 import type { Session } from "../session.ts";
+import { withoutMark } from "../values.ts";
 import type { Given, Verb } from "../verb.ts";
 
 /** The options of `status`. */
@@ -21,7 +22,8 @@ export const verb: Verb<StatusOptions> = {
   run,
 };
 
-async function run({ args: [output = ""], options }: Given<StatusOptions>, session: Session): Promise<void> {
+async function run({ args: [given = ""], options }: Given<StatusOptions>, session: Session): Promise<void> {
+  const output = withoutMark(given);
   const { readJournal } = await import("../jobs/journal.ts");
   const journal = await readJournal(output);
   if (journal === undefined) {

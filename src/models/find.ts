@@ -50,10 +50,10 @@ export function parseModel(model: unknown): ModelReference {
 /** What is wrong with a name that the catalogue does not have, and what was probably meant. */
 function noSuchName(model: string): string {
   if (/\.(safetensors|bin|pt|onnx|h5)$/i.test(model)) {
-    return "it is no GGUF file; convert() of the package's ./convert makes one of a checkpoint's folder";
+    return "it is no GGUF file; convert the checkpoint's folder to make one";
   }
   if (isFolder(model)) {
-    return "it is a directory; name a .gguf file in it, or make one of a checkpoint by convert()";
+    return "it is a directory; name a .gguf file in it, or convert it, if it is a checkpoint";
   }
   if (isFile(model)) {
     return `a path has a slash or ends in .gguf: for the one that is here give "./${printable(model)}"`;
@@ -95,18 +95,19 @@ export function pathOf(found: ModelReference, model: string): string {
   // Where nothing may be read, the file may well be there: say that first.
   const blind = tried.some((line) => line.includes("no permission"));
   const first = blind ? "allow to look for it with --allow-read and --allow-env, or " : "";
+  const remedy = howToGet(model);
+  const of = isCheckout() ? "" : ' of "@llamasaur/llamasaur/models"';
+  const places = tried.map((line) => `  ${line}`).join("\n");
   throw new ModelNotFoundError(
-    `Cannot find model ${quoted(model)}: ${first}${remedy(model)}; looked at:\n${
-      tried.map((line) => `  ${line}`).join("\n")
-    }`,
+    `Cannot find model ${quoted(model)}: ${first}get it with \`${remedy}\`${of}; looked at:\n${places}`,
     model,
+    remedy,
   );
 }
 
 /** The error for a path where there is no file: what was probably meant. */
 export function missingFile(path: string): ModelNotFoundError {
-  const remedy = unexpanded(path) || inHub(path) ||
-    `give the path of a file that is there, or a name of the catalogue, which ${howToGet("NAME")} gets`;
+  const remedy = unexpanded(path) || inHub(path) || "give the path of a file that is there, or a name of the catalogue";
   return new ModelNotFoundError(
     `Cannot load the model ${printable(path, undefined, LONGEST_REASON)}: there is no such file${
       resolved(path)
@@ -182,14 +183,10 @@ function inCache(file: HubFile, tried: string[]): string | undefined {
 }
 
 /** The one command or call that gets a model. */
-function remedy(model: string): string {
-  return `get it with ${howToGet(model)}`;
-}
-
 function howToGet(model: string): string {
-  if (!isCheckout()) return `\`await download(${quoted(model)})\` of "@llamasaur/llamasaur/models"`;
+  if (!isCheckout()) return `await download(${quoted(model)})`;
   const script = fileURLToPath(new URL("scripts/download_models.sh", packageRoot()));
   const here = granted({ name: "read", path: "." }) ? process.cwd() : undefined;
   const shown = here !== undefined && script.startsWith(`${here}/`) ? `.${script.slice(here.length)}` : script;
-  return `\`${shown} ${printable(model, undefined, LONGEST_REASON)}\``;
+  return `${shown} ${printable(model, undefined, LONGEST_REASON)}`;
 }

@@ -63,7 +63,8 @@ for (
     [["nonsense"], 'Cannot run "nonsense": the verbs are '],
     [["--help", "embd"], 'Cannot run "embd": did you mean embed? the verbs are '],
     [["--model", "x", "embed"], 'Cannot read "--model" before a verb'],
-    [["embed", "--nonsense"], "unknown option '--nonsense'"],
+    [["embed", "--nonsense"], `unknown option '--nonsense'; ${PROGRAM} embed --help tells what it takes\n`],
+    [["doctor", "x"], `Expected 0 arguments but got 1: x; ${PROGRAM} doctor --help tells what it takes\n`],
     [["embed", "--contexts", "none", "--text", "a"], 'Cannot read --contexts "none": it must be a whole number from 1'],
     [
       ["embed", "--memory-limit", "lots", "--text", "a"],
@@ -86,6 +87,7 @@ test("a model or a library that is not there is exit code 3 with the command tha
   for (
     const [words, told] of [
       [["--model", "bge-m3"], `\n\n  ${PROGRAM} pull bge-m3\n`],
+      [["--model", "hf:a/b/c.gguf"], `\n\n  ${PROGRAM} pull hf:a/b/c.gguf\n`],
       [["--model", "bge-m33"], `\n\n  ${PROGRAM} pull all-minilm-l6-v2\n`],
       [["--model", "none/none.gguf"], `\n\n  ${PROGRAM} pull all-minilm-l6-v2\n`],
       [["--model", "cli"], 'Cannot find model "cli": it is a directory; name a .gguf file in it'],
@@ -126,4 +128,27 @@ test("a variable that is set to nothing says nothing", { skip: noModel }, async 
 test("LLAMASAUR_MODEL stands for --model", { skip: noModel }, async () => {
   const { code, stderr } = await runProgram(["embed", "--text", "a"], { env: { LLAMASAUR_MODEL: MODEL } });
   assertEquals(code, 0, stderr);
+});
+
+test("what Deno does not allow is told with the command that allows it, and is never taken for what is not there", {
+  skip: !("Deno" in globalThis),
+}, async () => {
+  const library = ["--allow-read", "--allow-env"];
+  for (
+    const [allow, words, access] of [
+      [[], ["status", "deno.json"], 'read access to "deno.json.job"'],
+      [[], ["embed", "deno.json", "--input-format", "txt", "--model", MODEL], 'read access to "deno.json"'],
+      [
+        [],
+        ["convert", "tests/fixtures/tiny_bert", "none.gguf"],
+        `read access to "${join(ROOT, "tests", "fixtures", "tiny_bert")}"`,
+      ],
+      [library, ["embed", "--text", "a", "--model", MODEL], "ffi access to "],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await runProgram(words, { allow: ["--no-prompt", ...allow] });
+    assertEquals([code, stdout], [1, ""], stderr);
+    assertStringIncludes(stderr, `error: Requires ${access}`);
+    assertStringIncludes(stderr, `, or with all that verbs need:\n\n  ${PROGRAM} ${words[0]} `);
+  }
 });

@@ -39,10 +39,10 @@ const PATHS: [path: string, right: RegExp, wrong?: RegExp][] = [
   ["zzz", /no such name; a path has a slash or ends in \.gguf; the catalogue has bge-small-en-v1.5, /],
   [
     "model.safetensors",
-    /it is no GGUF file; convert\(\) of the package's \.\/convert makes one of a checkpoint's folder$/,
+    /it is no GGUF file; convert the checkpoint's folder to make one$/,
   ],
   ["LICENSE", /a path has a slash or ends in \.gguf: for the one that is here give "\.\/LICENSE"$/],
-  ["tests", /it is a directory; name a \.gguf file in it, or make one of a checkpoint by convert\(\)$/],
+  ["tests", /it is a directory; name a \.gguf file in it, or convert it, if it is a checkpoint$/],
   [
     "https://huggingface.co/o/r/resolve/main/x/y.gguf?download=true",
     /for that file of the hub give "hf:o\/r\/x\/y\.gguf"$/,
@@ -52,7 +52,7 @@ const PATHS: [path: string, right: RegExp, wrong?: RegExp][] = [
   ["a\u009b2J\u202e\n.gguf", /the model a\\u\{9b\}2J\\u\{202e\}\\u\{a\}\.gguf: there is no such file/],
   [`${"x/".repeat(3000)}y.gguf`, /^.{300,1500}$/],
   ["~/models/x.gguf", /"~" is not expanded here: write the home folder out$/],
-  ["models/none.gguf", /no such file \(\/.*models\/none\.gguf\); give the path.* gets$/, /\.\/models does/],
+  ["models/none.gguf", /no such file \(\/.*models\/none\.gguf\); give the path.*$/, /\.\/models does/],
   [
     "/no/such/model.gguf",
     /^ModelNotFoundError: Cannot load the model \/no\/such\/model\.gguf: there is no such file; give/,

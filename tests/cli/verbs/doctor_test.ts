@@ -141,6 +141,8 @@ test("llamasaur doctor without --allow-ffi says so, opens nothing and asks nothi
   skip: RUNTIME === "deno" ? false : "Bun has no permissions",
 }, async () => {
   await inEmptyHome(async (env) => {
+    const none = await findings([], { env, allow: ["--no-prompt"] });
+    assertEquals([none.code, failed(none.found)], [1, ["permissions"]]);
     const allow = ["--no-prompt", "--allow-read", "--allow-env", "--allow-sys"];
     const { code, found } = await findings([], { env, allow });
     assertEquals([code, failed(found)[0], found.get("library")!.state], [1, "permissions", "skipped"]);
@@ -159,7 +161,11 @@ test("llamasaur doctor of a model that is cut short has the command that gets it
     const { code, found } = await findings(["--model", name], { env });
     assertEquals([code, failed(found)], [1, ["model"]]);
     assertStringIncludes(found.get("model")!.message, "cut off");
-    assertEquals(found.get("model")!.remedy, `${PROGRAM} models rm ${name} --yes && ${PROGRAM} pull ${name}`);
+    const remedy = `${PROGRAM} models rm ${name} --yes && ${PROGRAM} pull ${name}`;
+    assertEquals(found.get("model")!.remedy, remedy);
+    const embedded = await runProgram(["embed", "--text", "a", "--model", name], { env });
+    assertEquals(embedded.code, 1);
+    assertStringIncludes(embedded.stderr, `cut off or damaged. To get it again:\n\n  ${remedy}\n`);
     assertEquals(found.get("self-test")!.state, "ok");
     writeFileSync(path, whole); // a good model is not what keeps it from being loaded
     const { found: kept } = await findings(["--model", name, "--memory-limit", "1MB"], { env });

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { ggufOf, HubServer } from "../../support/hub_server.ts";
-import { runProgram } from "../../support/program.ts";
+import { PROGRAM, runProgram } from "../../support/program.ts";
 
 const MODEL = ggufOf(100_000);
 const NAME = "hf:owner/repo/model.gguf";
@@ -37,6 +37,7 @@ test("llamasaur pull tells what is wrong, with its exit code", async () => {
       [["pull", "hf:owner"], 2, "hf:owner", {}],
       [["pull", "all-minilm"], 3, "the catalogue has no such name", {}],
       [["pull", NAME], 3, "owner/repo", {}],
+      [["pull", NAME], 3, `\n\n  ${PROGRAM} pull all-minilm-l6-v2\n`, {}], // not what has just failed
       [["pull", NAME], 1, "; name a mirror with HF_ENDPOINT, or load a model by the path of its file", {
         HF_ENDPOINT: "http://127.0.0.1:1",
       }],

@@ -160,7 +160,7 @@ for (
     [["--embed", "x", "--host", "0.0.0.0"], 2, "give --api-key-file FILE, or --no-auth"],
     [["--embed", "x", "--keep-alive", "soon"], 2, "it must be a span of time such as 500ms, 2s, 5m or 1h"],
     [["--embed", "x", "--api-key-file", "none"], 2, "Cannot read --api-key-file none"],
-    [["--embed", "none/none.gguf"], 3, "there is no such file; check the path, or get a model of the catalogue:"],
+    [["--embed", "none/none.gguf"], 3, "there is no such file. To get a small model for English:"],
     [["--embed", "bge-m3=m"], 3, `\n\n  ${PROGRAM} serve --embed bge-m3=m --download\n`],
     [["--embed", "x", "--timeout", "0"], 2, "give --timeout a span, or leave it out"],
     [["--embed", MODEL, "--cors", "*"], 2, "without a key"],

@@ -20,6 +20,8 @@ test(
       assertEquals(code, 0);
       assertMatch(stdout, /^complete: 60 rows, [\d,]+ tokens, .* rows\/s\nmodel .*, fingerprint [0-9a-f]{16}\n$/);
       const whole = JSON.parse((await runProgram(["status", output, "--json"])).stdout);
+      const folder = await runProgram(["status", `${output}/`, "--json"]); // as a folder of parts may be given
+      assertEquals(JSON.parse(folder.stdout), whole);
       assertEquals([whole.complete, whole.rows, whole.part, whole.skipped], [true, 60, 1, 0]);
       // As a kill leaves it: the header and the first checkpoint.
       const lines = readFileSync(`${output}.job`, "utf8").split("\n");

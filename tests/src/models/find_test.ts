@@ -63,6 +63,7 @@ test("resolveModel() refuses what is no model", () => {
 test("resolveModel() names the catalogue when it has no such name", () => {
   const error = assertThrows(() => resolveModel("bge-tiny"), ModelNotFoundError, 'Cannot find model "bge-tiny"');
   assertStringIncludes(error.message, "bge-small-en-v1.5");
+  assertEquals(error.remedy, undefined);
 });
 
 for (
@@ -157,6 +158,8 @@ test("resolveModel() finds names of the catalogue in the folder of models first,
       );
       assertEquals(error.message.split("\n").length, 4);
       assertEquals(error.model, "All-MiniLM-L6-v2");
+      assertMatch(error.remedy!, /download_models\.sh All-MiniLM-L6-v2$/);
+      assertStringIncludes(error.message, `get it with \`${error.remedy}\`; looked at:`);
       const cached = plant(cache, "leliuga/all-MiniLM-L6-v2-GGUF", "all-MiniLM-L6-v2.Q8_0.gguf");
       assertEquals(resolveModel("all-minilm-l6-v2"), cached);
       writeFileSync(join(folder, "all-minilm-l6-v2-q8_0.gguf"), "GGUF");
