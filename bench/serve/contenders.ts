@@ -10,6 +10,7 @@ import { LONGEST } from "../texts.ts";
 import { ROOT } from "../models.ts";
 import { peakBytes } from "../resources.ts";
 import type { Sample } from "./sample.ts";
+import { type Spent, spentBy } from "./spent.ts";
 
 const PATIENCE = 120; // seconds until a server must answer
 const MARGIN = 64; // tokens of a slot's context that llama-server keeps for itself
@@ -26,6 +27,11 @@ class Running {
   /** Bytes that it has held at most. */
   get memory(): number {
     return peakBytes(this.child.pid!);
+  }
+
+  /** What it has spent so far. */
+  get spent(): Spent {
+    return spentBy(this.child.pid!);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -63,6 +69,14 @@ export class Server extends Running {
     const words = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const kind = role === "embed" ? "--embedding" : "--rerank";
     return await new Server([program, ...words, kind, "--no-ui", "--log-disable"], port).#ready("/health");
+  }
+
+  /** The passes of ours so far, and the sequences in them. */
+  async passes(): Promise<{ readonly passes: number; readonly sequences: number }> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const number = (name: string): number =>
+      Number(new RegExp(`^te_batch_next_size_${name}\\S* (\\d+)`, "m").exec(text)?.[1]);
+    return { passes: number("count") || 0, sequences: number("sum") || 0 };
   }
 
   async #ready(path: string): Promise<this> {

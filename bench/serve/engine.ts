@@ -13,13 +13,16 @@ await using llama = await Llama.load(model, { onLog: () => {} });
 /** Calls again and again for some seconds. */
 async function repeated(seconds: number, count: number, call: () => Promise<unknown>): Promise<Sample> {
   const times: number[] = [];
+  const before = llama.activity;
   const start = performance.now();
   while (performance.now() - start < seconds * 1000) {
     const from = performance.now();
     await call();
     times.push(performance.now() - from);
   }
-  return sampleOf(times, times.length * count, performance.now() - start, 0);
+  const { passes, sequences } = llama.activity;
+  const filled = (sequences - before.sequences) / (passes - before.passes);
+  return { ...sampleOf(times, times.length * count, performance.now() - start, 0), filled };
 }
 
 /** Queries beside a list that is embedded again and again, and how long a pass takes. */

@@ -4,7 +4,7 @@
 //   --contenders LIST   of Deno, Bun and llama-server (default: all that can be had)
 //   --cells LIST        names of cells, or the beginnings of names (default: all)
 //   --smoke             one second a cell, one round, one setting of llama-server
-//   --write             keeps the figures in bench/results/serve.json and serve-targets.json, for `deno task docs`
+//   --write             keeps the figures in bench/results/serve.json, serve-targets.json and serve-causes.json, for `deno task docs`
 // Servers and load are on the same machine and share its cores. hey (Debian's) asks where all requests are alike, a client of
 // our own in the mix and for single queries. Ratios are of the same round. Prints tables of Markdown.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ import { type Cell, CELLS } from "./cells.ts";
 import { Engine, Server, type Setting } from "./contenders.ts";
 import { asked, heyed, heyProgram, mixed } from "./load.ts";
 import type { Job, Sample } from "./sample.ts";
-import { figures, type Measured, verdicts } from "./tables.ts";
+import { causes, figures, type Measured, verdicts } from "./tables.ts";
 
 const QUERY = "How do I run a quantised model on the CPU?";
 const TEXTS = 256; // of the largest request or call
@@ -87,29 +87,44 @@ async function ask(server: Server, cell: Cell, seconds: number): Promise<Sample>
   return await heyed(hey, url, { path: cell.path, body: cell.body(job), connections, texts }, seconds, bodyPath);
 }
 
-/** A contender: how it does a cell, and what it held at most. */
+/** A contender: how it does a cell, and what it held when it was ready and at most. */
 interface Contender {
   readonly name: string;
   readonly setting: string;
   run(cell: Cell): Promise<Sample | undefined>;
+  readonly ready: number;
   readonly memory: () => number;
+}
+
+/** Asks, and tells what each text took of the processor. */
+async function metered(process: Server | Engine, ask: () => Promise<Sample>): Promise<Sample> {
+  const [before, start] = [process.spent, performance.now()];
+  const sample = await ask();
+  const [after, texts] = [process.spent, sample.textsPerSecond * (performance.now() - start) / 1000];
+  const spent = { script: (after.script - before.script) / texts, others: (after.others - before.others) / texts };
+  return { ...sample, spent };
 }
 
 function serverContender(name: string, setting: string, embedder: Server, ranker: Server): Contender {
   const run = async (cell: Cell): Promise<Sample | undefined> => {
-    if (cell.kind === "health" && name === "llama-server") return undefined;
-    return await ask(cell.kind === "rerank" ? ranker : embedder, cell, seconds);
+    const server = cell.kind === "rerank" ? ranker : embedder;
+    if (name === "llama-server") return cell.kind === "health" ? undefined : await ask(server, cell, seconds);
+    const before = await server.passes();
+    const sample = await metered(server, () => ask(server, cell, seconds));
+    const { passes, sequences } = await server.passes();
+    return { ...sample, filled: (sequences - before.sequences) / (passes - before.passes) };
   };
-  return { name, setting, run, memory: () => embedder.memory };
+  return { name, setting, run, ready: embedder.memory, memory: () => embedder.memory };
 }
 
 function engineContender(name: string, setting: string, embedder: Engine, ranker: Engine): Contender {
   const run = async ({ kind, line }: Cell): Promise<Sample | undefined> => {
     const [what, ...rest] = line?.split(" ") ?? [];
     if (what === undefined) return undefined;
-    return await (kind === "rerank" ? ranker : embedder).do([what, seconds, ...rest].join(" "));
+    const engine = kind === "rerank" ? ranker : embedder;
+    return await metered(engine, () => engine.do([what, seconds, ...rest].join(" ")));
   };
-  return { name, setting, run, memory: () => embedder.memory };
+  return { name, setting, run, ready: embedder.memory, memory: () => embedder.memory };
 }
 
 /** The type of weights that the engine is fastest with. */
@@ -189,8 +204,10 @@ try {
     }
   }
   const memory = new Map(all.map(({ name, memory }) => [name, memory()]));
-  const [rows, promises] = [figures(measured, memory), verdicts(measured, memory, machine.instructions)];
-  for (const one of [rows, promises]) console.log(`${table(one.columns, one.rows, one.words)}\n`);
+  const rows = figures(measured, memory);
+  const promises = verdicts(measured, memory, machine.instructions);
+  const spent = causes(measured, new Map(all.map(({ name, ready }) => [name, ready])), memory);
+  for (const one of [rows, promises, spent]) console.log(`${table(one.columns, one.rows, one.words)}\n`);
   if (values.write) {
     const command = `deno task bench:serve --seconds ${seconds} --rounds ${rounds} --write`;
     const others = machine.load >= machine.cores / 2 ? `; other work ran (load ${machine.load.toFixed(1)})` : "";
@@ -199,6 +216,7 @@ try {
       `medians of ${rounds} rounds of ${seconds} s a cell in turns, load on the same cores${others}`;
     keep("serve", noted(command, machine, method, rows));
     keep("serve-targets", noted(command, machine, method, promises));
+    keep("serve-causes", noted(command, machine, method, spent));
   }
 } finally {
   rmSync(scratch, { recursive: true });

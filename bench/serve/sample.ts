@@ -1,5 +1,6 @@
 /** What a contender did in some seconds. */
 import { quantile } from "../statistics.ts";
+import type { Spent } from "./spent.ts";
 
 /** What is sent: texts of equal length, so that packing pays nobody more than another. */
 export interface Job {
@@ -19,6 +20,10 @@ export interface Sample {
   readonly errors: number;
   /** Milliseconds of a pass, on average; known in-process, where queries run beside a list. */
   readonly pass?: number;
+  /** What a text took of the processor; known of ours. */
+  readonly spent?: Spent;
+  /** Sequences of a pass, on average; known of ours. */
+  readonly filled?: number;
 }
 
 /**

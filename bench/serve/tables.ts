@@ -14,6 +14,9 @@ export interface Measured {
   readonly sample: Sample;
 }
 
+/** A part of a sample that is a number. */
+type Figure = Exclude<keyof Sample, "spent">;
+
 const OURS = ["Deno", "Bun"];
 const THEIRS = "llama-server";
 const SINGLES = [1, 8, 64, 256];
@@ -24,7 +27,7 @@ export function figures(measured: readonly Measured[], memory: ReadonlyMap<strin
   const rows = cells.flatMap((cell) => {
     const names = [...new Set(measured.filter((one) => one.cell === cell).map(({ name }) => name))];
     return names.map((name) => {
-      const of = (what: keyof Sample) => middle(measured, cell, name, what);
+      const of = (what: Figure) => middle(measured, cell, name, what);
       const engine = OURS.includes(name) ? ratio(measured, [cell, name], [cell, `${name}, in-process`]) : undefined;
       const { setting } = measured.find((one) => one.cell === cell && one.name === name)!;
       return [
@@ -69,7 +72,7 @@ export function verdicts(
     atLeast(`${NAMES.floats}: texts/s, of one in-process call`, 0.85, perEngine(NAMES.floats)),
     ...SINGLES.flatMap((connections) => {
       const cell = `${connections} × 1 text`;
-      const beside = (what: keyof Sample): Figures =>
+      const beside = (what: Figure): Figures =>
         OURS.map((name) => [name, ratio(measured, [cell, name], [cell, THEIRS], what)]);
       return [
         atLeast(`${cell}: texts/s, of llama-server's (${processor})`, Number(least), beside("textsPerSecond")),
@@ -113,11 +116,41 @@ export function verdicts(
   return { columns: ["promise", "goal", "found", "verdict"], rows, words: 4 };
 }
 
+/**
+ * Where time and memory go, of our server beside the engine in-process.
+ *
+ * @param ready Bytes that each held when it was ready.
+ * @param memory Bytes that each held at most.
+ */
+export function causes(
+  measured: readonly Measured[],
+  ready: ReadonlyMap<string, number>,
+  memory: ReadonlyMap<string, number>,
+): Table {
+  const names = OURS.flatMap((name) => [name, `${name}, in-process`]).filter((name) => memory.has(name));
+  const row = (what: string, digits: number, of: (name: string) => number | undefined): string[] => [
+    what,
+    ...names.map((name) => of(name)?.toFixed(digits) ?? ""),
+  ];
+  const inside = (cell: string, of: (sample: Sample) => number | undefined) => (name: string) => {
+    const values = samples(measured, cell, name).flatMap((sample) => of(sample) ?? []);
+    return values.length === 0 ? undefined : median(values);
+  };
+  const rows = [NAMES.wide, NAMES.query].flatMap((cell) => [
+    row(`${cell}: JavaScript's thread, ms of processor time a text`, 2, inside(cell, ({ spent }) => spent?.script)),
+    row(`${cell}: all other threads, ms of processor time a text`, 2, inside(cell, ({ spent }) => spent?.others)),
+    row(`${cell}: sequences a pass`, 1, inside(cell, ({ filled }) => filled)),
+  ]);
+  const megabytes = (of: ReadonlyMap<string, number>) => (name: string) => of.get(name)! / 1e6;
+  rows.push(row("memory when ready, MB", 0, megabytes(ready)), row("memory at most, MB", 0, megabytes(memory)));
+  return { columns: ["", ...names], rows, words: 1 };
+}
+
 function samples(measured: readonly Measured[], cell: string, name: string): Sample[] {
   return measured.filter((one) => one.cell === cell && one.name === name).map(({ sample }) => sample);
 }
 
-function middle(measured: readonly Measured[], cell: string, name: string, what: keyof Sample): number | undefined {
+function middle(measured: readonly Measured[], cell: string, name: string, what: Figure): number | undefined {
   const values = samples(measured, cell, name).flatMap((sample) => sample[what] ?? []);
   return values.length === 0 ? undefined : median(values);
 }
@@ -127,7 +160,7 @@ function ratio(
   measured: readonly Measured[],
   first: readonly [cell: string, name: string],
   second: readonly [cell: string, name: string],
-  what: keyof Sample = "textsPerSecond",
+  what: Figure = "textsPerSecond",
 ): number | undefined {
   const of = ([cell, name]: readonly [string, string]) => samples(measured, cell, name).map((sample) => sample[what]);
   return ratioOf(of(first), of(second))?.median;

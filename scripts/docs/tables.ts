@@ -48,6 +48,7 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
     "worker-targets": notedBy("worker", "worker-targets"),
     serve: notedBy("serve"),
     "serve-targets": notedBy("serve", "serve-targets"),
+    "serve-causes": notedBy("serve", "serve-causes"),
     "serve-options": () => table(["option", "variable", "what it does"], serveOptions(), 3),
     "serve-errors": () => table(["what is wrong", "OpenAI", "rerank", "TEI", "Ollama"], serveErrors(), 5),
     platforms: () => platformTable(read<Readonly<Record<string, Tried>>>("prebuilt")),

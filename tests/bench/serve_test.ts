@@ -8,7 +8,7 @@ import { NAMES } from "../../bench/serve/cells.ts";
 import { Engine, Server } from "../../bench/serve/contenders.ts";
 import { asked, mixed, readHey } from "../../bench/serve/load.ts";
 import type { Job, Sample } from "../../bench/serve/sample.ts";
-import { figures, type Measured, verdicts } from "../../bench/serve/tables.ts";
+import { causes, figures, type Measured, verdicts } from "../../bench/serve/tables.ts";
 import { RUNTIMES } from "../../bench/ours_peer.ts";
 import { ROOT } from "../support/child.ts";
 import { RUNTIME } from "../support/program.ts";
@@ -75,6 +75,24 @@ test("figures() and verdicts() compare within a round, by the class of the proce
   assertEquals(found("avx512f")[`${NAMES.wide}: texts/s, of llama-server's (AVX-512)`]![2], "met");
 });
 
+test("causes() has ours beside the engine, in middles of the rounds, and nothing where nothing is known", () => {
+  const measured: Measured[] = [
+    [NAMES.wide, "Bun", sample(1, 1, 1, { spent: { script: 0.5, others: 2 }, filled: 6 })],
+    [NAMES.wide, "Bun", sample(1, 1, 1, { spent: { script: 0.7, others: 4 }, filled: 8 })],
+    [NAMES.wide, "Bun, in-process", sample(1, 1, 1, { spent: { script: 0.1, others: 3 }, filled: 7 })],
+    [NAMES.query, "Bun", sample(1, 1, 1)],
+    [NAMES.wide, "llama-server", sample(1, 1, 1)],
+  ].map(([cell, name, one]) => ({ cell, name, setting: "q8_0", sample: one }) as Measured);
+  const memory = new Map([["Bun", 180e6], ["Bun, in-process", 150e6], ["llama-server", 200e6]]);
+  const { columns, rows } = causes(measured, new Map([["Bun", 100e6], ["Bun, in-process", 90e6]]), memory);
+  assertEquals(columns, ["", "Bun", "Bun, in-process"]);
+  assertEquals(rows.map((row) => row.slice(1)), [
+    ...[["0.60", "0.10"], ["3.00", "3.00"], ["7.0", "7.0"]], // 64 × 1 text
+    ...[["", ""], ["", ""], ["", ""]], // one short query
+    ...[["100", "90"], ["180", "150"]],
+  ]);
+});
+
 test("the bench's server, engine and clients run on this runtime", { skip: libraryMissing }, async () => {
   const { command } = RUNTIMES.find(({ name }) => name.toLowerCase() === RUNTIME)!;
   const model = join(ROOT, "tests", "fixtures", "families", "bert_mean.gguf");
@@ -96,6 +114,9 @@ test("the bench's server, engine and clients run on this runtime", { skip: libra
     for (const [i, { textsPerSecond, p50, p99, errors }] of samples.entries()) {
       assert(textsPerSecond > 0 && p50 > 0 && p99 >= p50 && errors === 0, `${i}: ${JSON.stringify(samples[i])}`);
     }
+    const { passes, sequences } = await server.passes();
+    assert(sequences >= passes && passes > 0 && samples[0]!.filled! >= 1, `${sequences} in ${passes}`);
+    assert(engine.spent.others > 0 === server.spent.script > 0);
     assert(samples[2]!.pass! > 0 && engine.memory > 0 === server.memory > 0);
   } finally {
     rmSync(folder, { recursive: true });
