@@ -1,8 +1,11 @@
 // Real clients against the real server: vectors, order, usage and error classes; prints the table of clients × routes.
 import { after, before, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
+import { readFileSync } from "node:fs";
 import { STATUS_CODES } from "node:http";
+import { join } from "node:path";
 import { Llama } from "../../../mod.ts";
+import { ROOT } from "../../support/child.ts";
 import { MODEL, noModel, RUNTIME } from "../../support/program.ts";
 import { BOTH, type Json, KEY, keyFile, RERANKER, TestServer } from "../../support/server.ts";
 
@@ -22,7 +25,7 @@ const { OllamaEmbeddings } = await load("@langchain/ollama");
 const { OpenAIEmbeddings } = await load("@langchain/openai");
 const { embedMany, rerank } = await load("ai");
 const { createOllama } = await load("ai-sdk-ollama");
-const { CohereClientV2 } = await load("cohere-ai");
+const { CohereClient, CohereClientV2 } = await load("cohere-ai");
 const { Ollama } = await load("ollama");
 const { default: OpenAI } = await load("openai");
 const { default: OpenAI6 } = await load("openai-6");
@@ -220,6 +223,58 @@ const RANKERS: readonly Ranker[] = [
   },
 ];
 
+/** A call of a client beside its vectors and its ranking. */
+interface Call {
+  readonly name: string;
+  readonly route: string;
+  readonly ask: (server: Server) => Promise<unknown>;
+  readonly wanted: () => Promise<unknown> | unknown;
+}
+
+function modelsOf(name: string, Client: Json): Call[] {
+  const client = ({ url, key }: Server) => new Client({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0 });
+  const list = async (server: Server) => (await client(server).models.list()).data.map(({ id }: Json) => id);
+  const retrieve = async (server: Server) => (await client(server).models.retrieve("mini")).fingerprint;
+  return [{
+    name,
+    route: "/v1/models",
+    ask: async (server) => [await list(server), await retrieve(server)],
+    wanted: () => [["mini", "ranker"], llama.info.fingerprint],
+  }];
+}
+
+function ollamaCall(route: string, ask: (client: Json) => Promise<unknown>, wanted: Call["wanted"]): Call {
+  return { name: "ollama", route, ask: ({ url, key }) => ask(new Ollama({ host: url, headers: bearer(key) })), wanted };
+}
+
+const CALLS: readonly Call[] = [
+  ...modelsOf("openai 7", OpenAI),
+  ...modelsOf("openai 6", OpenAI6),
+  ollamaCall(
+    "/api/embeddings",
+    async (client) => {
+      const { embedding } = await client.embeddings({ model: "mini", prompt: TEXTS[0] });
+      return [...Float32Array.from(embedding)];
+    },
+    async () => [...await llama.embed(TEXTS[0]!)],
+  ),
+  ollamaCall("/api/show", async (client) => (await client.show({ model: "mini" })).capabilities, () => ["embedding"]),
+  ollamaCall("/api/tags", async (client) => (await client.list()).models.map(({ name }: Json) => name), () => ["mini"]),
+  ollamaCall("/api/ps", async (client) => (await client.ps()).models.map(({ name }: Json) => name), () => ["mini"]),
+  ollamaCall("/api/version", async (client) => typeof (await client.version()).version, () => "string"),
+  {
+    name: "cohere-ai 8",
+    route: "/v1/rerank",
+    ask: async ({ url, key }) => {
+      const client = new CohereClient({ environment: url, token: key });
+      const asked = { model: "ranker", query: "what is it", documents: DOCUMENTS };
+      const { results } = await client.rerank(asked, { maxRetries: 0 });
+      return results.map(({ index, relevanceScore }: Json) => ({ index, score: relevanceScore }));
+    },
+    wanted: async () => (await ranker.rerank("what is it", DOCUMENTS)).map(({ index, score }) => ({ index, score })),
+  },
+];
+
 /** The status that a client's error tells, wherever it has it. */
 function statusOf(error: unknown): number | undefined {
   for (let one = error; one instanceof Error; one = one.cause) {
@@ -244,6 +299,12 @@ let llama: Llama;
 let ranker: Llama;
 const keys = keyFile(KEY);
 const told = new Map<string, string[]>();
+/** What was run: clients by routes, as the page has them. */
+const ran = new Map<string, Set<string>>();
+function run(name: string, route: string): void {
+  const client = name.replace(/, float$/, "");
+  ran.set(client, (ran.get(client) ?? new Set()).add(route));
+}
 const open = (): Server => ({ url: server.url, key: "any" });
 const closed = (key = KEY): Server => ({ url: strict.url, key });
 
@@ -294,6 +355,7 @@ for (const { name, route, exact, long, nameless, splits, embed } of EMBEDDERS) {
     // One that splits also waits for what retry-after says, whatever it was told of retries.
     assert(splits ? crowd.every((one) => one === 200) : crowd.includes(429) && crowd.includes(200), `${crowd}`);
     const usage = tokens === undefined ? "" : ", usage";
+    run(name, route);
     told.set(name, [
       route,
       `${exact ? "bits" : "1e-6"}${usage}, ${long === "cut" ? "cut and counted" : "too long is 400"}, ${statuses}, 429`,
@@ -313,9 +375,32 @@ for (const { name, route, rank } of RANKERS) {
       await statusFrom(rank(closed(), "ranker", "a", Array.from({ length: BATCH + 1 }, (_, i) => `text ${i}`))),
     ];
     assertEquals(statuses, [400, 401, 404, 413]);
+    run(name, route);
     told.set(name, [route, `order and scores, ${statuses}`]);
   });
 }
+
+for (const { name, route, ask, wanted } of CALLS) {
+  test(`${name} asks ${route} and reads what it should`, { skip }, async () => {
+    assertEquals(await ask(open()), await wanted());
+    assertEquals(await statusFrom(ask(closed("wrong"))), 401);
+    run(name, route);
+  });
+}
+
+test("docs/server.md says of every client and route whether it was run", { skip }, () => {
+  const page = readFileSync(join(ROOT, "docs", "server.md"), "utf8");
+  const [head = "", , ...rows] = /^\| client \\ route[^]*?\n\n/m.exec(page)![0].trim().split("\n");
+  const cells = (line: string) => line.split("|").slice(1, -1).map((cell) => cell.trim().replaceAll("`", ""));
+  const [, ...routes] = cells(head);
+  const told = rows.map((row) => {
+    const [name = "", ...runs] = cells(row);
+    for (const one of runs) assert(["run", "its request", "not run", "–"].includes(one), `${name}: ${one}`);
+    return [name, routes.filter((_, i) => runs[i] === "run").sort()] as const;
+  });
+  const ours = told.filter(([name]) => ran.has(name));
+  assertEquals(new Map(ours), new Map([...ran].map(([name, all]) => [name, [...all].sort()])));
+});
 
 test("the servers ended with nothing of the texts in their logs", { skip }, async () => {
   assertEquals([await server.end(), await strict.end()], [0, 0]);
