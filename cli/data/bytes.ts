@@ -31,7 +31,9 @@ export async function* bytesOf(
     else if (gzip) yield* unpacked(createReadStream(path, { highWaterMark: CHUNK }), onPacked);
     else yield* fileBytes(path);
   } catch (error) {
-    throw new Failure(`Cannot read ${shown(path)}: ${(error as Error).message}`, undefined, { cause: error });
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    const why = code.startsWith("Z_") ? `it is packed wrongly, or cut off (${message})` : message;
+    throw new Failure(`Cannot read ${shown(path)}: ${why}`, undefined, { cause: error });
   }
 }
 

@@ -1,7 +1,7 @@
 /** Reads rows of CSV, whose first record names the fields. */
 import { type CsvError, type InfoCallback, parse, type Parser } from "csv-parse";
-import { Failure } from "../failure.ts";
-import { shown } from "../quote.ts";
+import { Failure, UsageError } from "../failure.ts";
+import { quoted, shown } from "../quote.ts";
 import { changed, type Digest, digested } from "./bytes.ts";
 import type { Input } from "./inputs.ts";
 import { joined } from "./lines.ts";
@@ -19,7 +19,10 @@ export async function* csvRows(input: Input, reading: Reading, stretch: Stretch,
   const places = new Places();
   const parser = parserOf((row) => rows.push(row), input.path, reading, places);
   const failed = new Promise<never>((_, reject) => {
-    parser.on("error", ({ message }) => reject(new Failure(`Cannot read ${shown(input.path)}: ${message}`)));
+    parser.on("error", (error) => {
+      const { message } = error;
+      reject(error instanceof UsageError ? error : new Failure(`Cannot read ${shown(input.path)}: ${message}`));
+    });
   });
   failed.catch(() => {}); // thrown below
   parser.resume();
@@ -126,7 +129,7 @@ function parserOf(take: (row: Row) => void, file: string, reading: Reading, plac
       if (names) {
         const row = Object.fromEntries(names.map((name, i) => [name, fields[i]]));
         take(whole ? rowOf(row, file, reading, place) : badRow("not-utf8", "is not UTF-8", place));
-      } else if (whole) names = fields;
+      } else if (whole) names = checkFields(fields, file, reading);
       else throw new Error("the line that names its fields is not UTF-8");
       return null;
     },
@@ -137,6 +140,23 @@ function parserOf(take: (row: Row) => void, file: string, reading: Reading, plac
       take(badRow("malformed", `is no row of this CSV: ${why}`, places.pass(bytes)));
     },
   });
+}
+
+/**
+ * The names of the fields.
+ *
+ * @throws {UsageError} where one of those that are read is not there, or more than once: nobody knows which is meant.
+ */
+function checkFields(names: readonly string[], file: string, { field, id, keep }: Reading): readonly string[] {
+  for (const name of [field, ...(id === undefined ? [] : [id]), ...(keep === "all" ? names : keep)]) {
+    const count = names.filter((one) => one === name).length;
+    if (count === 1) continue;
+    const told = count > 1
+      ? `${count} fields ${quoted(name)}`
+      : `no field ${quoted(name)}, only ${names.map((one) => quoted(one)).join(", ")}`;
+    throw new UsageError(`Cannot read ${shown(file)}: its first line has ${told}`);
+  }
+  return names;
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

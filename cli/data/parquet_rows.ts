@@ -40,7 +40,7 @@ export class ParquetFile {
       return new ParquetFile(file, buffer, path, metadata);
     } catch (error) {
       await file.close();
-      throw new Failure(`Cannot read ${shown(path)}: ${(error as Error).message}`);
+      throw unreadable(path, error);
     }
   }
 
@@ -97,13 +97,22 @@ export class ParquetFile {
         parsers: PARSERS,
       });
     } catch (error) {
-      throw new Failure(`Cannot read ${shown(this.#path)}: ${(error as Error).message}`);
+      throw unreadable(this.#path, error);
     }
   }
 
   async close(): Promise<void> {
     await this.#file.close();
   }
+}
+
+/** The error for a file of which hyparquet makes nothing. Beyond its own words are only the runtime's, of a place outside the bytes. */
+function unreadable(path: string, error: unknown): Failure {
+  const { message } = error as Error;
+  const why = /^(parquet|thrift|the file) /.test(message)
+    ? message
+    : `it is no Parquet file, or a damaged one (${message})`;
+  return new Failure(`Cannot read ${shown(path)}: ${why}`, undefined, { cause: error });
 }
 
 /** hyparquet's, of which LZ4's fails at a page without bytes: pyarrow writes one for a column of nulls. */

@@ -267,9 +267,9 @@ async function columnsFor(
     columns = [{ ...of!, name: "id" }, ...others];
   } else {
     const typed = format === "parquet" || keep === "all";
-    const rows = typed || keep.length > 0
-      ? await until(source.peek(typed ? TYPING_ROWS : groupRows), session.signal)
-      : [];
+    // What the first line of a CSV file lacks is wrong use, and told before the model is loaded.
+    const wanted = typed ? TYPING_ROWS : keep.length > 0 ? groupRows : first!.format === "csv" ? 1 : 0;
+    const rows = wanted > 0 ? await until(source.peek(wanted), session.signal) : [];
     if (keep !== "all") tellOfUnknown(session, keep, rows);
     columns = typed ? columnsOf(rows, keep) : ["id", ...keep].map((name) => ({ name, type: "json" }));
   }

@@ -39,6 +39,14 @@ test("docs/command-line.md has every option of every verb, and cli/README.md eve
   }
 });
 
+test("docs/command-line.md has every name of what --json prints", () => {
+  const page = readFileSync(join(ROOT, "docs", "command-line.md"), "utf8");
+  for (const [verb, of] of Object.entries(schema.$defs)) {
+    const names = Object.keys((of as { readonly properties?: object }).properties ?? {});
+    assertEquals(names.filter((name) => !page.includes(`\`${name}\``)), [], verb);
+  }
+});
+
 test("--json of every verb is what its schema says", { skip }, async () => {
   await using hub = await HubServer.start({ "owner/repo/model.gguf": ggufOf(1000) });
   await inDirectory(async (directory) => {

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { writeFileSync } from "node:fs";
 import { join } from "@std/path";
 import { findInputs } from "../../../cli/data/inputs.ts";
-import { Failure } from "../../../cli/failure.ts";
+import { Failure, UsageError } from "../../../cli/failure.ts";
 import { Source } from "../../../cli/data/source.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 
@@ -65,4 +65,14 @@ test("a row of CSV that is not UTF-8 is told, and so is what is wrong with quote
     Failure,
     "in.csv: the line that names its fields is not UTF-8",
   );
+});
+
+test("a CSV file whose first line lacks a field that is read, or has it twice, is refused with the names that it has", async () => {
+  await assertRejects(
+    () => rowsOf("text;n\none;1\n"),
+    UsageError,
+    'in.csv: its first line has no field "text", only "text;n"',
+  );
+  await assertRejects(() => rowsOf("text,n,text\none,1,two\n"), UsageError, 'its first line has 2 fields "text"');
+  assertEquals((await rowsOf("n,n,text\n1,2,three\n")).map(([, text]) => text), ["three"]); // of others nobody asks
 });

@@ -300,10 +300,12 @@ for (
     [["--text", "a", "--id", "n"], "its texts have no fields"],
     [["--text", "a", "--shard", "3/2"], "it must be I/N with I from 1 to N"],
     [["--text", "a", "--truncate", "middle"], "Allowed choices are end, start, error"],
+    [["in.csv", "--model", "none.gguf"], 'in.csv: its first line has no field "text", only "body", "n"'], // 3 if it were loaded
   ] as const
 ) {
   test(`embed ${words.join(" ")} is exit code 2`, { skip }, async () => {
-    await inPlace(async ({ embed }) => {
+    await inPlace(async ({ embed, write }) => {
+      write("in.csv", "body,n\none,1\n");
       const ended = await embed(words);
       assertEnded(ended, 2);
       assertStringIncludes(ended.stderr, told);
