@@ -22,6 +22,12 @@ export async function readBody(asked: Asked, most: number, anyType: boolean, end
   if (!anyType && type !== null && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
     throw new Problem("unsupported_media_type", "Cannot read the body: its content-type must be application/json");
   }
+  if (!/^(identity)?$/i.test(asked.headers.get("content-encoding") ?? "")) {
+    throw new Problem(
+      "unsupported_media_type",
+      "Cannot read the body: it is compressed; send it without content-encoding",
+    );
+  }
   if (Number(asked.headers.get("content-length") ?? 0) > most) throw tooLarge(most);
   const text = decode(await asked.bytes(most, end));
   let value: unknown;

@@ -27,7 +27,7 @@ export class Models {
     this.all = all;
     this.#strict = strict;
     for (const role of ["embed", "rerank"] as const) {
-      const names = this.of(role).flatMap((model) => model.names);
+      const names = this.of(role).flatMap((model) => [...new Set(model.names)]); // one may say a name twice
       const twice = names.find((name, i) => names.indexOf(name) !== i);
       if (twice !== undefined) {
         throw new RangeError(

@@ -151,6 +151,7 @@ test("createHandler() refuses every origin without a key, and two models of one 
     assertThrows(() => createHandler([EMBED], { allowOrigins: [origin] }), RangeError, "without a key");
   }
   assertThrows(() => createHandler([EMBED, EMBED]), RangeError, 'two models as "mini"');
+  createHandler([{ ...EMBED, names: ["mini", "mini"] }]);
 });
 
 test("createHandler() reads hosts and origins as requests have them, and refuses what is none", async () => {

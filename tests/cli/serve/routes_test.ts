@@ -288,6 +288,10 @@ test("a wrong method is 405, a wrong content type 415", { skip }, async () => {
   assertEquals([post.status, post.headers.get("allow")], [405, "GET, HEAD"]);
   const init = { headers: { "content-type": "text/plain" } };
   assertEquals((await server.ask("/v1/embeddings", { input: "a" }, init)).status, 415);
+  for (const [coding, status] of [["gzip", 415], ["identity", 200]] as const) {
+    const headers = { "content-encoding": coding, "content-type": "application/json" };
+    assertEquals((await server.ask("/v1/embeddings", { input: "a" }, { headers })).status, status);
+  }
 });
 
 test("an answer of several slices is whole, and 200 requests at once are answered", { skip }, async () => {
