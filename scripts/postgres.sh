@@ -54,8 +54,14 @@ run() {
   socket="$folder/socket"
   control() { ${as[@]+"${as[@]}"} "$bin/pg_ctl" --silent -w -D "$folder/data" "$@" >>"$folder/control.log" 2>&1 </dev/null; }
   stop() { [ ! -e "$folder/data/postmaster.pid" ] || control -m immediate stop || true; }
-  ${as[@]+"${as[@]}"} "$bin/initdb" -D "$folder/data" -U postgres --auth=trust --encoding=UTF8 --no-sync \
-    --no-locale >"$folder/control.log" 2>&1 || { cat "$folder/control.log" >&2; exit 1; }
+  if [ -d "$home-data" ]; then # as initdb made it, which takes a second
+    cp -a "$home-data/." "$folder/data"
+    [ "$(id -u)" != 0 ] || chown -R 65534:65534 "$folder/data"
+  else
+    ${as[@]+"${as[@]}"} "$bin/initdb" -D "$folder/data" -U postgres --auth=trust --encoding=UTF8 --no-sync \
+      --no-locale >"$folder/control.log" 2>&1 || { cat "$folder/control.log" >&2; exit 1; }
+    cp -a "$folder/data" "$home-data.$$" && mv -T "$home-data.$$" "$home-data" 2>/dev/null || rm -rf "$home-data.$$"
+  fi
   {
     printf "unix_socket_directories = '%s'\nlisten_addresses = ''\nmax_connections = 200\nshared_buffers = 64MB\n" "$socket"
     printf 'fsync = off\nfull_page_writes = off\nlog_min_messages = fatal\n'

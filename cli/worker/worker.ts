@@ -118,6 +118,8 @@ class Worker {
   #held = 0;
   /** Whether somebody had a job, or could have one, at the last look. */
   #isOpen = true;
+  /** How many jobs have ended: one that does while somebody looks for the next would not wake whoever goes to sleep then. */
+  #changes = 0;
   /** Ends the sleep of whoever looks for a job: one of this worker's has ended, or it is to stop. */
   #wake: () => void = () => {};
   readonly #start = performance.now();
@@ -188,6 +190,7 @@ class Worker {
   async #next(): Promise<{ readonly claim: Claim; readonly llama: Llama } | undefined> {
     const { database, boss, serving, patience, options } = this.#parts;
     while (!this.#stopping) {
+      const changes = this.#changes;
       let served: Served | undefined;
       const claimed = await patience.until(async () => {
         const { ready, open } = await serving.look(database);
@@ -197,7 +200,7 @@ class Worker {
         return ready && await claim(database, boss, ready.generation);
       });
       if (claimed) return { claim: claimed, llama: served!.llama };
-      if (!served && !this.#isEmpty) await this.#sleep(IDLE * (0.75 + Math.random() / 2));
+      if (!served && !this.#isEmpty && changes === this.#changes) await this.#sleep(IDLE * (0.75 + Math.random() / 2));
     }
     return undefined;
   }
@@ -231,6 +234,7 @@ class Worker {
       this.#held--;
       kept.letGo();
       release();
+      this.#changes++;
       this.#wake();
     }
   }

@@ -2,16 +2,19 @@
 // cli/worker/points.ts, with WHAT `kill`, `stop` (until a SIGCONT; it says where on stderr, as for `kill`) or `wait` (for the
 // file LLAMASAUR_TEST_GATE). A text that
 // has LLAMASAUR_TEST_POISON in it kills the process that computes it. The texts of each call are counted in the file
-// LLAMASAUR_TEST_COUNT. With LLAMASAUR_TEST_UNFENCED=1 a job is completed whoever has it.
+// LLAMASAUR_TEST_COUNT. With LLAMASAUR_TEST_UNFENCED=1 a job is completed whoever has it. LLAMASAUR_TEST_HASTE is how many times
+// faster its long waits are over.
 import { appendFileSync, existsSync, writeSync } from "node:fs";
 import process from "node:process";
 import { PgBoss } from "pg-boss";
 import { type Point, watchPoints } from "../../cli/worker/points.ts";
 import { main } from "../../cli/main.ts";
 import { Llama } from "../../mod.ts";
+import { hasten } from "./haste.ts";
 
 const { LLAMASAUR_TEST_STEP: step = "", LLAMASAUR_TEST_POISON: poison, LLAMASAUR_TEST_COUNT: count } = process.env;
-const { LLAMASAUR_TEST_GATE: gate = "", LLAMASAUR_TEST_UNFENCED: unfenced } = process.env;
+const { LLAMASAUR_TEST_GATE: gate = "", LLAMASAUR_TEST_UNFENCED: unfenced, LLAMASAUR_TEST_HASTE: haste } = process.env;
+if (haste !== undefined) hasten(Number(haste));
 const [point, times = "1", what = "kill"] = step.split(":");
 let left = Number(times);
 

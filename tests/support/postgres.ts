@@ -6,6 +6,8 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { Database, rowsOf } from "../../cli/worker/database.ts";
+import { startBoss } from "../../cli/worker/queue.ts";
+import { makeSchema } from "../../cli/worker/schema.ts";
 import { ROOT } from "./child.ts";
 
 const SCRIPT = join(ROOT, "scripts", "postgres.sh");
@@ -82,8 +84,13 @@ async function awake(wait: () => Promise<void>): Promise<void> {
   clearInterval(timer);
 }
 
-const shared: { started?: Promise<string> } =
-  ((globalThis as Record<symbol, unknown>)[Symbol.for("llamasaur.postgres")] ??= {}) as { started?: Promise<string> };
+/** What the files of tests of a thread share; Bun has them all in one, and each its own modules. */
+interface Shared {
+  started?: Promise<string>;
+  template?: Promise<string>;
+}
+
+const shared = ((globalThis as Record<symbol, unknown>)[Symbol.for("llamasaur.postgres")] ??= {}) as Shared;
 
 /** The address of the server that all tests of this process share. */
 function server(): Promise<string> {
@@ -116,6 +123,35 @@ async function startShared(): Promise<string> {
   throw new Error("postgres.sh started no server within a minute");
 }
 
+/** The database that others are copies of; whoever needs it first makes it. */
+function templateAt(at: string): Promise<string> {
+  return shared.template ??= makeTemplate(at);
+}
+
+async function makeTemplate(at: string): Promise<string> {
+  const name = "llamasaur_template";
+  await using administrator = owned(Database.open(at, 1));
+  const made = await rowsOf(administrator.database, `create database ${name}`).then(() => true, (error) => {
+    if (error.code === "42P04") return false; // another thread was first
+    throw error;
+  });
+  if (made) {
+    await using template = owned(Database.open(at.replace(/\/[^/?]*(\?|$)/, `/${name}$1`), 1));
+    await rowsOf(template.database, "create extension vector");
+    await template.database.transaction(makeSchema);
+    await (await startBoss(template.database, true)).stop({ close: false, graceful: false });
+    await rowsOf(administrator.database, `alter database ${name} is_template true`);
+  }
+  const ready =
+    "select datistemplate and not exists (select from pg_stat_activity where datname = $1) as yes from pg_database where datname = $1";
+  for (let i = 0; i < 1200; i++) {
+    const [found] = await rowsOf<{ yes: boolean }>(administrator.database, ready, name);
+    if (found!.yes) return name;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error("the template is not ready after a minute");
+}
+
 /** A database of a test. */
 export class TestDatabase implements AsyncDisposable {
   readonly url: string;
@@ -129,13 +165,20 @@ export class TestDatabase implements AsyncDisposable {
     this.db = Database.open(this.url, 3);
   }
 
-  /** Makes a database with pgvector in it. */
-  static async make(at?: string): Promise<TestDatabase> {
+  /**
+   * Makes a database with pgvector in it.
+   *
+   * @param at The server's address; undefined for the shared one.
+   * @param isPlanned Whether it may have the schemas of `backfill` already, which take that longest to make.
+   */
+  static async make(at?: string, isPlanned = false): Promise<TestDatabase> {
     const name = `llamasaur_${crypto.randomUUID().replaceAll("-", "").slice(0, 12)}`;
     const made = new TestDatabase(at ?? await server(), name);
     await using administrator = owned(Database.open(made.#at, 1));
-    await rowsOf(administrator.database, `create database ${name}`);
-    await rowsOf(made.db, "create extension if not exists vector");
+    // A template would stay on somebody's own server.
+    const template = isPlanned && !at && !given ? await templateAt(made.#at) : undefined;
+    await rowsOf(administrator.database, `create database ${name} ${template ? `template ${template}` : ""}`);
+    if (template === undefined) await rowsOf(made.db, "create extension if not exists vector");
     return made;
   }
 

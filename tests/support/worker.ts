@@ -61,6 +61,15 @@ export interface Told {
   readonly jobs: number;
 }
 
+/** Where a bench is. */
+export interface Place {
+  /** The server's address; undefined for the shared one. */
+  readonly at?: string;
+  /** The model; undefined for the tiny one. */
+  readonly model?: string;
+  readonly bare?: boolean;
+}
+
 /** A database with the tiny model beside it. */
 export class Bench implements AsyncDisposable {
   readonly base: TestDatabase;
@@ -71,10 +80,10 @@ export class Bench implements AsyncDisposable {
     [this.base, this.model, this.#folder] = [base, model, folder];
   }
 
-  /** Makes a database with a table `docs` (id, body, n) of so many texts. */
-  static async make(rows: number, at?: string, model?: string): Promise<Bench> {
+  /** Makes a database with a table `docs` (id, body, n) of so many texts; without the schemas of `backfill` if it is to be bare. */
+  static async make(rows: number, { at, model, bare = false }: Place = {}): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), "llamasaur-worker-"));
-    const base = await TestDatabase.make(at);
+    const base = await TestDatabase.make(at, !bare);
     await base.rows("create table docs (id bigint primary key, body text, n int not null default 0)");
     await base.rows("insert into docs select i, 'the river number ' || i from generate_series(1, $1::int) i", rows);
     return new Bench(base, model ?? await tinyModel(folder), folder);

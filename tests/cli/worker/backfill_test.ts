@@ -118,7 +118,7 @@ test("backfill names the table of the vectors for its source, however that is wr
 });
 
 test("backfill --dry-run tells rows, tokens, hours and the scan, and leaves nothing behind", { skip }, async () => {
-  await using bench = await Bench.make(300);
+  await using bench = await Bench.make(300, { bare: true });
   const told = await bench.backfill("--dry-run") as unknown as Record<string, number>;
   assertEquals([told["scanned"], told["rows"], told["jobs"]], [300, 300, 2]);
   assert(told["tokens"]! > 300 && told["rate"]! > 0 && told["hours"]! > 0, JSON.stringify(told));
@@ -184,7 +184,7 @@ test(
   "backfill tells of wrong use by exit code 2, of what is not there by 3, before anything is made",
   { skip },
   async () => {
-    await using bench = await Bench.make(3);
+    await using bench = await Bench.make(3, { bare: true });
     const { base } = bench;
     await base.rows("alter table docs add maybe int unique");
     const columns = (type: string): string =>
@@ -248,7 +248,7 @@ test(
 );
 
 test("rights that are lacking are listed as the lines that give them, and these are enough", { skip }, async () => {
-  await using bench = await Bench.make(3);
+  await using bench = await Bench.make(3, { bare: true });
   const { base } = bench;
   const role = `r${crypto.randomUUID().slice(0, 8)}`;
   await base.rows(`create role ${role} login password 'pass word'`);

@@ -1,37 +1,49 @@
 // What workers ask of the queue: nothing without work but whether there is some, and lost jobs back every five seconds.
 import { test } from "node:test";
+import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
 import { claim, note } from "../../../cli/worker/claim.ts";
 import { Database } from "../../../cli/worker/database.ts";
 import { generations } from "../../../cli/worker/generation.ts";
+import { Measures } from "../../../cli/worker/measures.ts";
 import { sendBackLost, startBoss } from "../../../cli/worker/queue.ts";
+import { type Outlook, Serving } from "../../../cli/worker/serving.ts";
 import { loggedStatements, logStatements, noLog } from "../../support/postgres.ts";
 import { Bench, skip } from "../../support/worker.ts";
 
-const SECONDS = 4;
+const HASTE = 10;
 
 test("a worker without work asks the database at most once a second", { skip: skip || noLog }, async () => {
   await using bench = await Bench.make(3);
   await bench.backfill();
   await logStatements(bench.base);
-  let asked: Promise<string[]> | undefined;
+  const logged = (): string[] => loggedStatements(bench.base);
+  /** Waits for a look at the jobs that comes after so many statements. @returns How many statements there are then. */
+  async function looked(after: number): Promise<number> {
+    for (;;) {
+      const all = logged();
+      if (all.findLastIndex((line) => /select g\.id,/.test(line)) >= after) return all.length;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+  let asked: Promise<[asked: string[], seconds: number]> | undefined;
   const { code, stderr } = await bench.worker(["--port", "0"], {
+    env: { LLAMASAUR_TEST_HASTE: `${HASTE}` },
     onStderr: (_, kill) => {
-      asked ??= (async () => {
-        await bench.until("select count(*) = 3 from docs_embeddings");
+      asked ??= (async (): Promise<[string[], number]> => {
         await bench.until("select count(*) = 0 from llamasaur.jobs where ended_at is null");
-        await new Promise((resolve) => setTimeout(resolve, 3000)); // the last look for lost jobs is over
-        const before = loggedStatements(bench.base).length;
-        await new Promise((resolve) => setTimeout(resolve, 1000 * SECONDS));
-        const logged = loggedStatements(bench.base).slice(before);
+        await looked(await looked(logged().length)); // it has seen that nothing is left, and looks for lost jobs no more
+        const [before, start] = [logged().length, performance.now()];
+        for (let i = 0, all = before; i < 4; i++) all = await looked(all);
+        const told: [string[], number] = [logged().slice(before), HASTE * (performance.now() - start) / 1000];
         kill("SIGTERM");
-        return logged;
+        return told;
       })();
     },
   });
   assertEquals(code, 0, stderr);
-  const logged = await asked!;
-  assert(logged.length >= 1 && logged.length <= SECONDS, `${logged.length} in ${SECONDS} s:\n${logged.join("\n")}`);
+  const [all, seconds] = await asked!;
+  assert(all.length <= seconds, `${all.length} in ${seconds} s:\n${all.join("\n")}`);
 });
 
 test("sendBackLost() sends a silent worker's job back, once in five seconds", { skip }, async () => {
@@ -68,5 +80,40 @@ test("sendBackLost() sends a silent worker's job back, once in five seconds", { 
   } finally {
     await boss.stop({ close: false });
     await database.close();
+  }
+});
+
+test("a worker does not sleep when a job ends while it looks for the next", { skip }, async () => {
+  await using bench = await Bench.make(3);
+  await bench.backfill();
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const { look } = Serving.prototype;
+  const counted = Measures.prototype.ended;
+  const { setTimeout } = globalThis;
+  const { random } = Math;
+  const IDLE = 1500; // two seconds, less a quarter
+  const waits: number[] = [];
+  Serving.prototype.look = async function (db): Promise<Outlook> {
+    const outlook = await look.call(this, db);
+    if (outlook.open && !outlook.ready) await ended.then(() => new Promise((resolve) => setImmediate(resolve)));
+    return outlook;
+  };
+  Measures.prototype.ended = function (outcome) {
+    counted.call(this, outcome);
+    end();
+  };
+  Math.random = () => 0;
+  globalThis.setTimeout = ((run: () => void, wait: number, ...more: unknown[]) => {
+    waits.push(wait);
+    return setTimeout(run, wait, ...more as []);
+  }) as typeof setTimeout;
+  try {
+    await bench.work();
+    assertEquals([await bench.base.value("select count(*) from docs_embeddings"), waits.includes(IDLE)], [3, false]);
+  } finally {
+    Object.assign(globalThis, { setTimeout });
+    Math.random = random;
+    Serving.prototype.look = look;
+    Measures.prototype.ended = counted;
   }
 });

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import process from "node:process";
 import { Database, isAway, rowsOf } from "../../../cli/worker/database.ts";
+import { hasten } from "../../support/haste.ts";
 import { Relay } from "../../support/relay.ts";
 import { Bench, CLOCKS_SET_ON, skip as none } from "../../support/worker.ts";
 
@@ -48,14 +49,21 @@ test("Database ends a statement where nobody answers, on a new connection either
   await using bench = await Bench.make(0);
   await using relay = await Relay.start(bench.base.url);
   const database = Database.open(relay.url(bench.base.url, "?tcp_user_timeout=100&connect_timeout=1"), 2);
+  const one = (): Promise<unknown> => rowsOf(database, "select 1 as one");
+  /** On a busy machine a connection may take longer than its second. */
+  const patiently = async (): Promise<unknown> => {
+    for (;;) {
+      const answer = await one().catch(away);
+      if (answer !== "away") return answer;
+    }
+  };
   try {
-    assertEquals(await rowsOf(database, "select 1 as one"), [{ one: 1 }]);
+    assertEquals(await patiently(), [{ one: 1 }]);
     relay.passes = false;
     relay.mute();
-    assertEquals(await rowsOf(database, "select 1 as one").catch(away), "away");
-    assertEquals(await rowsOf(database, "select 1 as one").catch(away), "away");
+    assertEquals([await one().catch(away), await one().catch(away)], ["away", "away"]);
     relay.passes = true;
-    assertEquals(await rowsOf(database, "select 1 as one"), [{ one: 1 }]);
+    assertEquals(await patiently(), [{ one: 1 }]);
   } finally {
     await database.close();
   }
@@ -65,6 +73,7 @@ test("a worker whose connections go silent connects anew, and gives up where nob
   await using bench = await Bench.make(60);
   const { base, model } = bench;
   await using relay = await Relay.start(base.url);
+  using _haste = hasten(10);
   await base.rows("create table writes (key bigint)");
   await bench.backfill("--shard", "5");
   await base.rows(

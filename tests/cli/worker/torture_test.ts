@@ -303,7 +303,7 @@ for (const fenced of [true, false]) {
     console.log(`seed ${seed}`);
     const server = await Server.start();
     try {
-      await using bench = await Bench.make(0, server.url, MODEL);
+      await using bench = await Bench.make(0, { at: server.url, model: MODEL });
       const texts = await fill(bench, size().rows, true, seed);
       await bench.backfill("--shard", "64");
       await audit(bench);

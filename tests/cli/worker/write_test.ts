@@ -154,7 +154,7 @@ test("a job that ended three workers is halved down to the one text, which is th
 test("an attempt that was open when the server restarted is no loss", { skip: skip || external }, async () => {
   const server = await Server.start();
   try {
-    await using bench = await Bench.make(3, server.url);
+    await using bench = await Bench.make(3, { at: server.url });
     await bench.backfill();
     await using before = await Hand.over(bench);
     const { claimed } = await before.take();
