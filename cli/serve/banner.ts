@@ -20,6 +20,10 @@ export function banner(
     return lazy ? "not known before the first request" : "not known: --query-prompt, --document-prompt";
   };
   const lines = [`llamasaur serves ${url}`];
+  // This address is for listening alone: in a container it is the container.
+  if (host === "0.0.0.0" || host === "::") {
+    lines.push(`  others  reach it by a name of this machine, in place of ${host}`);
+  }
   for (const role of ["embed", "rerank"]) {
     for (const model of of(role)) {
       lines.push(

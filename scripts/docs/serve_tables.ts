@@ -16,7 +16,7 @@ const WORDS: Readonly<Record<Kind, string>> = {
   not_found: "no such route",
   method_not_allowed: "another method than the route has",
   payload_too_large: "a body above `--max-body`",
-  unsupported_media_type: "a content type that is not JSON (Ollama's routes take any)",
+  unsupported_media_type: "a compressed body, or a content type that is not JSON (Ollama's routes take any)",
   overloaded: "the queue is full; `retry-after` says when to come again",
   unavailable: "`--timeout` is over, or the server is closing",
   internal: "the model failed; the log says more",
