@@ -3,8 +3,9 @@ import type { Llama } from "@llamasaur/llamasaur";
 import { count, duration } from "../progress.ts";
 import type { Session } from "../session.ts";
 import { type Database, type Db, rowsOf } from "./database.ts";
-import { type Generation, type Key, RowSql } from "./generation.ts";
+import { type Generation, RowSql } from "./generation.ts";
 import { plan, type Planned } from "./plan.ts";
+import type { NewJob } from "./queue.ts";
 import type { BackfillOptions } from "./settings.ts";
 
 /** Texts that are measured. */
@@ -61,31 +62,48 @@ async function scanned(
   session: Session,
 ): Promise<Scan> {
   const start = performance.now();
-  const keys: Key[] = [];
+  const sampled: NewJob[] = [];
   let seen = 0;
   const planned = await plan((run) => run(db), undefined, { generation, shard, where, limit }, ({ scanned }, jobs) => {
     session.progress("rows", { done: scanned, total: undefined });
-    for (const { low, high } of jobs) {
-      for (const key of [low, high]) { // each with the same chance: reservoir sampling, algorithm R
-        const place = seen++ < SAMPLE ? keys.length : Math.floor(Math.random() * seen);
-        if (place < SAMPLE) keys[place] = key;
-      }
+    for (const job of jobs) { // each with the same chance: reservoir sampling, algorithm R
+      const place = seen++ < SAMPLE ? sampled.length : Math.floor(Math.random() * seen);
+      if (place < SAMPLE) sampled[place] = job;
     }
   }, session.signal);
   const seconds = (performance.now() - start) / 1000;
-  const sql = new RowSql(generation);
-  const texts = await rowsOf<{ text: string | null }>(
-    db,
-    `select ${sql.text} as text from jsonb_array_elements($1::jsonb) k
-     join ${generation.source} s on ${sql.compare("=", "array(select jsonb_array_elements_text(k))")}`,
-    JSON.stringify(keys),
-  );
+  const texts = await textsOf(db, generation, where, sampled);
   const [size] = await rowsOf<{ bytes: number }>(
     db,
     "select coalesce(pg_table_size(to_regclass($1)), 0) as bytes",
     generation.source,
   );
-  return { ...planned, texts: texts.flatMap(({ text }) => text ? [text] : []), seconds, bytes: size!.bytes };
+  return { ...planned, texts, seconds, bytes: size!.bytes };
+}
+
+/** The first texts of jobs, of each as many. */
+async function textsOf(
+  db: Db,
+  generation: Generation,
+  where: string | undefined,
+  jobs: readonly NewJob[],
+): Promise<string[]> {
+  const sql = new RowSql(generation);
+  const edge = (name: string): string => `array(select jsonb_array_elements_text(j.value -> '${name}'))`;
+  const found = await rowsOf<{ text: string }>(
+    db,
+    `select f.text from jsonb_array_elements($1::jsonb) j cross join lateral (
+       select ${sql.text} as text from ${generation.source} s
+       where ${sql.compare(">=", edge("low"))} and ${sql.compare("<=", edge("high"))} and ${sql.text} <> ''
+         ${where ? `and (${where}\n)` : ""}
+       order by ${sql.columns} limit $2) f limit $3`,
+    ...[
+      JSON.stringify(jobs.map(({ low, high }) => ({ low, high }))),
+      Math.ceil(SAMPLE / Math.max(1, jobs.length)),
+      SAMPLE,
+    ],
+  );
+  return found.map(({ text }) => text);
 }
 
 /** Tokens of a text, and texts a second. */

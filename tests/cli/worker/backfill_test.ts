@@ -129,8 +129,24 @@ test("backfill --dry-run tells rows, tokens, hours and the scan, and leaves noth
   ]);
   assertMatch(
     stdout,
-    /^10 of 300 rows would be enqueued, in 1 jobs\nabout [\d,]+ tokens, .*\n[\d.]+ hours .*\na scan /,
+    /^10 of 300 rows would be enqueued, in 1 jobs\nabout [\d,]+ tokens, by a sample of 10 texts\n[\d.]+ hours .*\na scan /,
   );
+  const whole = await bench.run("backfill", [
+    ...[
+      "--table",
+      "docs",
+      "--key",
+      "id",
+      "--text",
+      "body",
+      "--model",
+      bench.model,
+      "--dry-run",
+      "--where",
+      "id > 7 --",
+    ],
+  ]);
+  assertMatch(whole.stdout, /^293 of 300 rows .*, in 2 jobs\nabout [\d,]+ tokens, by a sample of 165 texts\n/); // 128 and the 37 of the last
 });
 
 test(
