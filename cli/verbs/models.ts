@@ -54,7 +54,9 @@ interface Listed {
 
 async function ls(names: readonly string[], { json }: ModelsOptions, session: Session): Promise<void> {
   if (names.length > 0) throw new UsageError(`Cannot list ${quoted(names[0]!)} alone: models ls takes no model`);
-  const { catalogue, listModels } = await import("@llamasaur/llamasaur/models");
+  const { cacheFolders, catalogue, listModels } = await import("@llamasaur/llamasaur/models");
+  const { hub, folder } = cacheFolders();
+  for (const place of [hub, folder]) await checkAllowed(place);
   const local = await listModels();
   const here = await Promise.all(local.map(async ({ model, path, size }): Promise<Listed> => {
     const entry = entryOf(catalogue, model);
@@ -75,12 +77,21 @@ async function ls(names: readonly string[], { json }: ModelsOptions, session: Se
     kind ?? "",
     bytes === null ? "" : size(bytes),
     type ?? "",
-    verified ? "verified" : "",
+    verified ? "verified" : "unverified",
     path === null ? "not here" : shown(path),
   ]);
   await session.write(columns([["MODEL", "KIND", "SIZE", "TYPE", "RESULTS", "WHERE"], ...rows]));
   const total = here.reduce((sum, { size }) => sum + size!, 0);
   session.say(`${here.length} here, ${size(total)}; ${commandLine(["pull", "MODEL"])} gets another one`);
+}
+
+/** Throws what Deno says of a folder that may not be read: its models would be told as not here. */
+async function checkAllowed(folder: string | undefined): Promise<void> {
+  if (folder === undefined) return;
+  const { stat } = await import("node:fs/promises");
+  await stat(folder).catch((error: Error) => {
+    if (error.name === "NotCapable") throw error;
+  });
 }
 
 /** A path as it is from here, if that is shorter. */

@@ -137,6 +137,7 @@ test("what Deno does not allow is told with the command that allows it, and is n
   for (
     const [allow, words, access] of [
       [[], ["status", "deno.json"], 'read access to "deno.json.job"'],
+      [["--allow-env"], ["models"], `read access to "`],
       [[], ["embed", "deno.json", "--input-format", "txt", "--model", MODEL], 'read access to "deno.json"'],
       [
         [],
@@ -149,6 +150,6 @@ test("what Deno does not allow is told with the command that allows it, and is n
     const { code, stdout, stderr } = await runProgram(words, { allow: ["--no-prompt", ...allow] });
     assertEquals([code, stdout], [1, ""], stderr);
     assertStringIncludes(stderr, `error: Requires ${access}`);
-    assertStringIncludes(stderr, `, or with all that verbs need:\n\n  ${PROGRAM} ${words[0]} `);
+    assertStringIncludes(stderr, `, or with all that verbs need:\n\n  ${PROGRAM} ${words[0]}`);
   }
 });
