@@ -31,6 +31,7 @@ export const PROGRAMS: ReadonlyMap<string, readonly string[]> = new Map([
     "tests/native/kernels_check/kernels_check_attention.h",
     "tests/native/kernels_check/kernels_check_products.h",
   ]],
+  ["operators", ["bench/operators.cpp"]],
 ]);
 
 /** Files by their path below the staging directory. */

@@ -21,12 +21,10 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
       ? noted(name)()
       : `Not measured yet: \`deno task bench:${bench} --write\`.`;
   /** The same of every class of processors that has figures. */
-  const byClass = (name: string) => () => {
+  const byClass = (name: string, bench = "bench") => () => {
     const files = CLASSES.map((one) => [one, nameByClass(name, one)] as const);
     const there = files.filter(([, file]) => existsSync(join(root, "bench/results", `${file}.json`)));
-    if (there.length === 0) {
-      return `Not measured yet: \`deno task bench${name === "weights" ? ":weights" : ""} --write\`.`;
-    }
+    if (there.length === 0) return `Not measured yet: \`deno task ${bench} --write\`.`;
     return there.map(([one, file]) => `On a processor with ${one}:\n\n${noted(file)()}`).join("\n\n");
   };
   const parity = () => read<Parity>("parity");
@@ -40,7 +38,8 @@ export function tables(root: string): Readonly<Record<string, () => string>> {
       table(["family", "is", "because"], STATUSES.map(({ family, status, why }) => [family, status, why]), 3),
     paragraphs: byClass("paragraphs"),
     workloads: byClass("workloads"),
-    weights: byClass("weights"),
+    weights: byClass("weights", "bench:weights"),
+    operators: byClass("operators", "bench:operators"),
     targets: byClass("targets"),
     quality: noted("quality"),
     jobs: notedBy("jobs"),
