@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { LlamaError } from "../ffi/errors.ts";
 import { granted } from "../ffi/host/permission.ts";
 import { isFolder, LONGEST_REASON, printable, unexpanded } from "./check.ts";
@@ -119,8 +120,25 @@ export async function replaceFile(path: string, write: (temporary: string) => Pr
   const file = await targetOf(path);
   await withTemporary(file, async (temporary) => {
     await write(temporary);
-    await writing(file, () => rename(temporary, file));
+    await writing(file, () => moveFile(temporary, file));
   });
+}
+
+/**
+ * Gives a file the name of another, which is gone then. Windows refuses that while anybody has the other open, if only to read
+ * it for a moment: it is tried for two seconds.
+ */
+export async function moveFile(from: string, to: string): Promise<void> {
+  for (let left = process.platform === "win32" ? 100 : 0;; left--) {
+    try {
+      return await rename(from, to);
+    } catch (error) {
+      if (left === 0 || !["EPERM", "EACCES", "EBUSY"].includes((error as NodeJS.ErrnoException).code ?? "")) {
+        throw error;
+      }
+      await sleep(20);
+    }
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Getting models from the hub into the cache that all of Hugging Face's tools share. */
-import { lstat, mkdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import process from "node:process";
 import { HubUnavailableError, ModelNotFoundError } from "../../../ffi/errors.ts";
@@ -15,7 +15,7 @@ import {
 } from "../cache.ts";
 import { type HubFile, partsOf, showHubFile } from "../reference.ts";
 import { boolean, callback, checkOptions, checkPath, type Checks, checkText, show, signal } from "../../check.ts";
-import { cannot, replaceFile, withTemporary, writing } from "../../files.ts";
+import { cannot, moveFile, replaceFile, withTemporary, writing } from "../../files.ts";
 import { inHub, parseModel } from "../find.ts";
 import { withLock } from "../../../ffi/host/lock.ts";
 import { env, granted } from "../../../ffi/host/permission.ts";
@@ -180,7 +180,7 @@ async function store(
         const url = fileUrl(hub, file, commit); // the commit's, since the branch may move meanwhile
         const onBytes = (done: number) => watch.onProgress?.({ file: basename(file.path), done, total: size });
         await transfer(hub, { file, url, size, digest: etag, path: incomplete }, { signal, onBytes });
-        await writing(blob, () => rename(incomplete, blob));
+        await writing(blob, () => moveFile(incomplete, blob));
       }
       await link(blob, path);
     }, { signal: watch.signal }));
@@ -196,7 +196,7 @@ async function link(blob: string, path: string): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST" && await exists(path)) return;
     // Windows without developer mode, or Deno without --allow-read and --allow-write as a whole
-    await writing(path, () => rename(blob, path));
+    await writing(path, () => moveFile(blob, path));
   }
 }
 
@@ -204,7 +204,7 @@ async function link(blob: string, path: string): Promise<void> {
 async function replaceLink(blob: string, path: string): Promise<void> {
   await withTemporary(path, async (temporary) => {
     await writing(path, () => symlink(relative(dirname(path), blob), temporary));
-    await writing(path, () => rename(temporary, path));
+    await writing(path, () => moveFile(temporary, path));
   });
 }
 
