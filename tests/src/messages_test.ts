@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
+import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { dot, Llama, LlamaError, type LogLine, ModelNotFoundError, type Progress, topK } from "../../mod.ts";
 import { download, HubUnavailableError } from "../../models.ts";
@@ -49,10 +50,13 @@ const PATHS: [path: string, right: RegExp, wrong?: RegExp][] = [
   ],
   ["https://hf.co/o/r/blob/v2/y.gguf", /give "hf:o\/r\/y\.gguf@v2"$/],
   ["https://example.com/x.gguf", /it must be a file: URL; models of the hub are hf:owner\/repository\/file.gguf$/],
-  ["a\u009b2J\u202e\n.gguf", /the model a\\u\{9b\}2J\\u\{202e\}\\u\{a\}\.gguf: there is no such file/],
+  [
+    process.platform === "win32" ? "a\u009b2J\u202e\u2028.gguf" : "a\u009b2J\u202e\n.gguf",
+    /the model a\\u\{9b\}2J\\u\{202e\}\\u\{(a|2028)\}\.gguf: there is no such file/,
+  ],
   [`${"x/".repeat(3000)}y.gguf`, /^.{300,1500}$/],
   ["~/models/x.gguf", /"~" is not expanded here: write the home folder out$/],
-  ["models/none.gguf", /no such file \(\/.*models\/none\.gguf\); give the path.*$/, /\.\/models does/],
+  ["models/none.gguf", /no such file \(.*[/\\]models[/\\]none\.gguf\); give the path.*$/, /\.\/models does/],
   [
     "/no/such/model.gguf",
     /^ModelNotFoundError: Cannot load the model \/no\/such\/model\.gguf: there is no such file; give/,
@@ -97,7 +101,7 @@ test("a catalogue's name without permission to look for it leads with the permis
   const code = 'import { Llama } from "./mod.ts"; await Llama.load("all-minilm-l6-v2");';
   await inDirectory(async (directory) => {
     const script = join(directory, "load.ts");
-    writeFileSync(script, code.replace("./mod.ts", `file://${join(ROOT, "mod.ts")}`));
+    writeFileSync(script, code.replace("./mod.ts", pathToFileURL(join(ROOT, "mod.ts")).href));
     const { stderr } = await runChild(findProgram("deno")!, ["run", "--no-prompt", "--allow-ffi", script]);
     assertMatch(
       stderr,

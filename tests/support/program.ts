@@ -55,9 +55,10 @@ export interface Given {
 export const noSignals: string | false = process.platform === "win32" &&
   "on Windows a signal from another process ends a program at once";
 
-/** Whether SIGKILL ended a program, which a shell tells as 137 and Windows as 1. */
-export function wasKilled({ signal, code }: Ended): boolean {
-  return signal === "SIGKILL" || code === (process.platform === "win32" ? 1 : 137);
+/** Whether SIGKILL ended a program, which a shell tells as 137, and Windows as an error that says nothing. */
+export function wasKilled({ signal, code, stderr }: Ended): boolean {
+  if (process.platform === "win32") return code === 1 && !/^error: /m.test(stderr);
+  return signal === "SIGKILL" || code === 137;
 }
 
 /** Why no disk is full for a program's stdout, if so: it takes a shell, and a device of Linux. */

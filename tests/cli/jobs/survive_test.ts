@@ -59,7 +59,8 @@ function start(
 ): Promise<Ended> {
   const { directory, group, format, timeout } = job;
   const size = format === "jsonl" ? ["--checkpoint", `${group}`] : ["--row-group", `${group}`];
-  const words = ["embed", "in.jsonl", "--model", "tiny.gguf", "-o", `${output}.${format}`, "--keep", "n,name", ...size];
+  const path = join(directory, `${output}.${format}`); // whole: under wine Bun opens no folder "."
+  const words = ["embed", "in.jsonl", "--model", "tiny.gguf", "-o", path, "--keep", "n,name", ...size];
   return runProgram([...words, "--on-error", "skip", "--part-rows", `${4 * group}`], {
     cwd: directory,
     faulty: true,

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { Buffer } from "node:buffer";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "@std/path";
+import process from "node:process";
 import type { Finding } from "../../../cli/doctor/finding.ts";
 import { LLAMA_VERSION } from "../../../ffi/version.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
@@ -12,6 +13,7 @@ import { type Given, MODEL, noModel, PROGRAM, runProgram, RUNTIME } from "../../
 import { libraryMissing } from "../../support/references.ts";
 
 const skip = libraryMissing || noModel;
+const windows = process.platform === "win32"; // remedies are PowerShell's there
 
 /** What `doctor --json` finds, by check, and its exit code. */
 async function findings(
@@ -99,7 +101,7 @@ test("llamasaur doctor without a model and a hub fails nothing, and says what ge
     assertEquals(found.get("model")!.remedy, `${PROGRAM} pull all-minilm-l6-v2`);
     assertMatch(found.get("hub")!.message, /^offline: http:\/\/127\.0\.0\.1:1 cannot be reached \(.+\)/);
     const { found: offline } = await findings([], { env: { ...env, HF_HUB_OFFLINE: "1" } });
-    assertEquals(offline.get("hub")!.remedy, "unset HF_HUB_OFFLINE");
+    assertEquals(offline.get("hub")!.remedy, windows ? "Remove-Item env:HF_HUB_OFFLINE" : "unset HF_HUB_OFFLINE");
     const secret = await findings([], { env: { ...env, HF_ENDPOINT: "http://user:pass-word@127.0.0.1:1" } });
     assertEquals(secret.found.get("hub")!.state, "warning");
     assert(!secret.text.includes("pass-word"), secret.text);
@@ -114,7 +116,7 @@ test("llamasaur doctor of no library has every place and the command that builds
     assertEquals([code, failed(found)], [1, ["library"]]);
     assertStringIncludes(more!.join("\n"), `looked at: ${path}: `);
     assertEquals((details!.tried as string[]).length, 1);
-    assertMatch(remedy!, RUNTIME === "deno" ? /^deno run -A build\/mod\.ts$/ : /^bun build\/mod\.ts$/);
+    assertEquals(remedy, PROGRAM.replace("cli", "build").replace("main", "mod"));
     assertEquals(["devices", "model", "self-test"].map((check) => found.get(check)!.state), Array(3).fill("skipped"));
   });
 });
@@ -133,7 +135,7 @@ test("llamasaur doctor of a library of another version names both", { skip }, as
     const { code, found } = await findings(["--library", path], { env });
     assertEquals([code, failed(found)], [1, ["library"]]);
     for (const version of [LLAMA_VERSION, other]) assertStringIncludes(found.get("library")!.message, version);
-    assertMatch(found.get("library")!.remedy!, /build\/mod\.ts$/);
+    assertMatch(found.get("library")!.remedy!, /build[/\\]mod\.ts$/);
   });
 });
 
@@ -179,10 +181,14 @@ test("llamasaur doctor of a cache that cannot be written names another", { skip 
   await inEmptyHome(async (env, directory) => {
     const file = join(directory, "file");
     writeFileSync(file, "");
-    const { code, found } = await findings([], { env: { ...env, HF_HUB_CACHE: join(file, "hub") } });
+    const { code, found } = await findings([], {
+      env: { ...env, LOCALAPPDATA: directory, HF_HUB_CACHE: join(file, "hub") },
+    });
     assertEquals([code, failed(found)], [1, ["models' cache"]]);
     const { message, remedy, details } = found.get("models' cache")!;
     assertStringIncludes(message, `cannot be written: ${file} is no folder`);
-    assertEquals([remedy, details!.writable], [`export HF_HUB_CACHE=${join(directory, "llamasaur-cache")}`, false]);
+    const other = join(directory, "llamasaur-cache");
+    const command = windows ? `$env:HF_HUB_CACHE = '${other}'` : `export HF_HUB_CACHE=${other}`;
+    assertEquals([remedy, details!.writable], [command, false]);
   });
 });
