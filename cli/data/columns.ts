@@ -54,9 +54,8 @@ export function columnsOf(rows: readonly Row[], keep: readonly string[] | "all")
 export function checkNames(kept: readonly string[], own: readonly string[]): void {
   const taken = kept.find((name) => own.includes(name));
   if (taken === undefined) return;
-  throw new UsageError(
-    `Cannot keep ${quoted(taken)}: the output has a column of its own by that name; leave it out of --keep`,
-  );
+  const remedy = taken === "id" ? "take it for the ids with --id id" : "name the other fields in --keep";
+  throw new UsageError(`Cannot keep ${quoted(taken)}: the output has a column of its own by that name; ${remedy}`);
 }
 
 /** Whether a value can stand in a column. */

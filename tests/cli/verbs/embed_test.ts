@@ -97,7 +97,15 @@ test(
         const ended = await embed(["taken.jsonl", "--keep", keep, "-o", "taken.parquet"]);
         assertEnded(ended, 2);
         assertMatch(ended.stderr, /Cannot keep "(tokens|embedding)": the output has a column of its own by that name/);
+        assertStringIncludes(ended.stderr, "; name the other fields in --keep\n");
       }
+      write("ids.jsonl", '{"text":"one","id":1}\n');
+      const ids = await embed(["ids.jsonl", "--keep", "all"]);
+      assertEnded(ids, 2);
+      assertStringIncludes(
+        ids.stderr,
+        'Cannot keep "id": the output has a column of its own by that name; take it for the ids with --id id\n',
+      );
     });
   },
 );
