@@ -114,12 +114,12 @@ export async function syncFolder(path: string): Promise<void> {
 /**
  * Bytes of a file; undefined where there is none.
  *
- * @throws What the system says where nobody may look: a job that is there must not be begun anew.
+ * @throws {Failure} where nobody may look: a job that is there must not be begun anew.
  */
 export async function sizeOf(path: string): Promise<number | undefined> {
   return await stat(path).then(({ size }) => size, (error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
-    throw error;
+    throw refused("look at", path, error);
   });
 }
 
@@ -146,10 +146,17 @@ export async function told<T>(path: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    if ((error as Error).name === "NotCapable") throw error;
-    const { message } = error as Error;
-    throw new Failure(`Cannot write ${shown(path)}: ${REASONS[codeOf(error)] ?? message}`, undefined, { cause: error });
+    throw refused("write", path, error);
   }
+}
+
+/** The error for what the system refuses; what Deno does not allow stays its own, which is told with the command that does. */
+function refused(what: string, path: string, error: unknown): Error {
+  const { name, message } = error as Error;
+  if (name === "NotCapable") return error as Error;
+  return new Failure(`Cannot ${what} ${shown(path)}: ${REASONS[codeOf(error)] ?? message}`, undefined, {
+    cause: error,
+  });
 }
 
 /** The system's code of an error. Deno knows none of some, such as EFBIG, and has the system's number in its message. */

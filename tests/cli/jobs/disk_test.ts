@@ -28,6 +28,6 @@ test("sizeOf() and exists() take nothing for a path where there is none, but not
       undefined,
     ]);
     assertEquals([await exists(file), await exists(none)], [true, false]);
-    await assertRejects(() => sizeOf(join(directory, "x".repeat(300))));
+    await assertRejects(() => sizeOf(join(directory, "x".repeat(300))), Failure, "Cannot look at ");
   });
 });
