@@ -195,7 +195,9 @@ class Server {
     if (allow !== "") {
       return new Problem("method_not_allowed", `Cannot ${method.slice(0, 20)} this: it takes ${allow}`, { allow });
     }
-    return new Problem("not_found", "Cannot find this route: /openapi.json lists what there is");
+    const near = nearTo(path).find((one) => this.#routes.methods(one).length > 0);
+    const hint = near === undefined ? "" : `do you mean ${near}? `;
+    return new Problem("not_found", `Cannot find this route: ${hint}/openapi.json lists what there is`);
   }
 
   /** Counts, logs and answers a request that reaches no route. */
@@ -209,6 +211,13 @@ class Server {
     this.#onLog?.(entryOf(exchange, id, answer.status, problem.kind));
     return withHeaders(answer, { "x-request-id": id });
   }
+}
+
+/** What a path may be meant to be: a base URL is often given without its /v1, with one too many, or with a final slash. */
+function nearTo(path: string): string[] {
+  const plain = `/${path.slice(0, 200).split("/").filter((part) => part !== "").join("/")}`;
+  const bare = plain.replace(/^(\/v1)+(?=\/)/, "");
+  return [plain, `/v1${bare}`, bare].filter((one) => !one.startsWith("/v1/models/"));
 }
 
 const QUIET: readonly string[] = ["/healthz", "/readyz", "/metrics", "/health"];

@@ -27,7 +27,11 @@ const MODELS: readonly VerbOption[] = [
     description: "what becomes of long texts where a request says nothing (default: end)",
     choices: ["end", "start", "error"],
   },
-  { flags: "--keep-alive <span>", description: "unload a model that is idle so long", read: span("--keep-alive") },
+  {
+    flags: "--keep-alive <span>",
+    description: "unload a model that is idle so long (default: never)",
+    read: span("--keep-alive"),
+  },
   { flags: "--lazy", description: "load a model when it is asked for" },
 ];
 
@@ -46,10 +50,18 @@ const LOAD: readonly VerbOption[] = [
     description: "tokens that may wait for a model (default: 2000000)",
     read: integer("--max-queue-tokens", 1),
   },
-  { flags: "--max-batch-size <count>", description: "texts of one request", read: integer("--max-batch-size", 1) },
+  {
+    flags: "--max-batch-size <count>",
+    description: "texts of one request (default: any number)",
+    read: integer("--max-batch-size", 1),
+  },
   { flags: "--max-body <bytes>", description: "bytes of a body (default: 64MB)", read: bytes("--max-body") },
-  { flags: "--timeout <span>", description: "the time of a request", read: span("--timeout") },
-  { flags: "--drain <span>", description: "time between not ready and no new connections", read: span("--drain") },
+  { flags: "--timeout <span>", description: "the time of a request (default: any)", read: span("--timeout") },
+  {
+    flags: "--drain <span>",
+    description: "time between not ready and no new connections (default: 0)",
+    read: span("--drain"),
+  },
   {
     flags: "--grace <span>",
     description: "time for running requests at the end (default: 30s)",

@@ -281,6 +281,27 @@ for (
   });
 }
 
+test("a route that is nearly one is told, and never what was asked for", { skip }, async () => {
+  for (
+    const [path, meant] of [
+      ["/embeddings", "/v1/embeddings"],
+      ["/v1/v1/embeddings", "/v1/embeddings"],
+      ["/v1//embeddings", "/v1/embeddings"],
+      ["/v1/embeddings/", "/v1/embeddings"],
+      ["/models", "/v1/models"],
+      ["/v1/api/embed", "/api/embed"],
+      ["/v1/embed", "/embed"],
+      ["/v1/completions", undefined],
+      ["/models/unmistakable", undefined],
+    ] as const
+  ) {
+    const { status, body } = await server.ask(path, {});
+    const hint = meant === undefined ? "" : `do you mean ${meant}? `;
+    assertEquals(status, 404, path);
+    assertEquals(body.error.message ?? body.error, `Cannot find this route: ${hint}/openapi.json lists what there is`);
+  }
+});
+
 test("a wrong method is 405, a wrong content type 415", { skip }, async () => {
   const { status, headers } = await server.ask("/v1/embeddings");
   assertEquals([status, headers.get("allow")], [405, "POST"]);
