@@ -72,8 +72,7 @@ async function meant(path: string, format: string | undefined): Promise<Input[]>
   if (path === "-") return [{ path, ...formatOf("-", format ?? "txt")!, size: undefined }];
   const there = await found(path);
   if (there?.isDirectory()) {
-    const names = await readdir(path, { recursive: true });
-    const inputs = await Promise.all(names.map((name) => fileInput(withSlashes(join(path, name)), format)));
+    const inputs = await Promise.all((await filesBelow(path)).map((file) => fileInput(withSlashes(file), format)));
     return inputs.filter((input) => input !== undefined);
   }
   if (there) {
@@ -92,6 +91,20 @@ async function meant(path: string, format: string | undefined): Promise<Input[]>
   );
 }
 
+/**
+ * Everything below a folder that is no folder itself. Links to folders are not followed, so that each file is there once:
+ * `readdir` with `recursive` follows them on Bun, and a circle of them has no end.
+ */
+async function filesBelow(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch((error) => unreadable(folder, error))) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) files.push(...await filesBelow(path));
+    else files.push(path);
+  }
+  return files;
+}
+
 /** A path that is the same on every system, as the ids of its rows are: on Windows, too, slashes separate folders. */
 export function withSlashes(path: string, platform: string = process.platform): string {
   return platform === "win32" ? path.replaceAll("\\", "/") : path;
@@ -107,10 +120,14 @@ async function fileInput(path: string, format: string | undefined): Promise<Inpu
 /** What is at a path; undefined where nothing is. */
 async function found(path: string): Promise<Stats | undefined> {
   return await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.name === "NotCapable") throw error;
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
-    throw new UsageError(`Cannot read ${shown(path)}: ${error.code ?? error.message}`);
+    return error.code === "ENOENT" || error.code === "ENOTDIR" ? undefined : unreadable(path, error);
   });
+}
+
+/** Throws the error for what the system does not let be read; what Deno does not allow stays its own. */
+function unreadable(path: string, error: NodeJS.ErrnoException): never {
+  if (error.name === "NotCapable") throw error;
+  throw new UsageError(`Cannot read ${shown(path)}: ${error.code ?? error.message}`);
 }
 
 function formatOf(path: string, given: string | undefined): Pick<Input, "format" | "gzip"> | undefined {

@@ -29,6 +29,24 @@ test("findInputs() of a folder passes over a link that leads nowhere", { skip: !
   });
 });
 
+test("findInputs() of a folder follows links to files, and none to folders, which may go in a circle", {
+  skip: !canLink,
+}, async () => {
+  await inDirectory(async (directory) => {
+    const path = (name: string) => join(directory, name);
+    for (const folder of ["in", "in/sub", "other"]) mkdirSync(path(folder));
+    for (const file of ["in/sub/a.txt", "other/b.txt"]) writeFileSync(path(file), "");
+    symlinkSync(path("other/b.txt"), path("in/linked.txt"));
+    symlinkSync(path("other"), path("in/folder"));
+    symlinkSync(path("in"), path("in/sub/circle"));
+    const found = await findInputs([path("in")], undefined);
+    assertEquals(
+      found.map(({ path }) => path),
+      [path("in/linked.txt"), path("in/sub/a.txt")].map((one) => withSlashes(one)),
+    );
+  });
+});
+
 test("withSlashes() has Windows' backslashes as slashes, and leaves others alone", () => {
   assertEquals(withSlashes("C:\\texts\\*.txt", "win32"), "C:/texts/*.txt");
   assertEquals(withSlashes("a\\*.txt", "linux"), "a\\*.txt");
