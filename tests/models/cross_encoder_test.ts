@@ -79,7 +79,7 @@ const FIVE_PAIRS = { f32: TOLERANCE, bf16: 0.15, q8_0: 0.5 } as const;
 
 test("rerank() scores the five pairs of a MiniLM cross-encoder as transformers, with f32, bf16 and q8_0", {
   skip: !minilmCheckpoint && "MiniLM's checkpoint is not in the cache",
-  timeout: 300_000,
+  timeout: 1_200_000,
 }, async () => {
   await inDirectory(async (directory) => {
     const source = join(directory, "checkpoint");
