@@ -22,7 +22,7 @@ test(
     const one = (): Promise<unknown> => rowsOf(database, "select 1 as one");
     try {
       assertEquals(await one(), [{ one: 1 }]);
-      assertEquals(await rowsOf(database, "select 2 as two from pg_sleep(1)"), [{ two: 2 }]);
+      assertEquals(await rowsOf(database, "select 2 as two from pg_sleep(0.5)"), [{ two: 2 }]);
       relay.mute();
       assertEquals(await one().catch(away), "away");
       assertEquals(await one(), [{ one: 1 }]);
@@ -92,7 +92,7 @@ test("a worker whose connections go silent connects anew, and gives up where nob
   await bench.until(
     `with ${CLOCKS_SET_ON}, cut as (
        select bool_or(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database()
-         and state <> 'idle' and wait_event = 'ClientRead' and state_change < clock_timestamp() - interval '2 seconds'
+         and state <> 'idle' and wait_event = 'ClientRead' and state_change < clock_timestamp() - interval '1 second'
      ) select count(*) = 60 from docs_embeddings, cut`,
   );
   const { code, stderr } = await working;
