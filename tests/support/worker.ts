@@ -44,11 +44,11 @@ export async function runVerb(words: readonly string[]): Promise<VerbEnded> {
 
 /**
  * Two parts of a `with` that set clocks on: a job whose fetch was answered to nobody is sent back by its heartbeat, which is looked
- * at when the queue is due.
+ * at when the queue is due. One that its worker is about to note was heard of a moment ago, and its row says so when it is locked.
  */
 export const CLOCKS_SET_ON = `silent as (
   update llamasaur_queue.job j set heartbeat_on = heartbeat_on - interval '1 hour'
-  where state = 'active' and not exists
+  where state = 'active' and heartbeat_on < clock_timestamp() - interval '3 seconds' and not exists
     (select from llamasaur.attempts a where a.claim = j.id and a.retry_count = j.retry_count)
 ), due as (
   update llamasaur_queue.queue set monitor_claim_on = monitor_claim_on - interval '5 seconds'
