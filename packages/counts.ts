@@ -36,7 +36,7 @@ export function countsOf(output: string): Counts {
 export function inWords({ steps }: Tried): string {
   const sums = new Map<string, Counts>();
   for (const [name, { passed, skipped }] of Object.entries(steps)) {
-    const what = passed > 0 ? name.replace(/^.*(?= on (Deno|Bun)$)/, "tests") : name;
+    const what = passed + skipped > 0 ? name.replace(/^.*(?= on (Deno|Bun)$)/, "tests") : name;
     const before = sums.get(what) ?? { passed: 0, skipped: 0 };
     sums.set(what, { passed: before.passed + passed, skipped: before.skipped + skipped });
   }
