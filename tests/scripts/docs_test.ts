@@ -90,6 +90,7 @@ test("tables() names every table that the pages have", () => {
     "README.md",
     "docs/accuracy.md",
     "docs/command-line.md",
+    "docs/internals/panels.md",
     "docs/models.md",
     "docs/server.md",
     "docs/speed.md",
