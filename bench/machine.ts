@@ -49,6 +49,17 @@ export function classOf({ instructions }: Pick<Machine, "instructions">): Proces
   return CLASSES.find((name) => CLASS_WORD[name].test(instructions));
 }
 
+/**
+ * The same.
+ *
+ * @throws {Error} It is not known.
+ */
+export function knownClassOf(machine: Machine): ProcessorClass {
+  const found = classOf(machine);
+  if (found !== undefined) return found;
+  throw new Error(`No class of processors is known for "${machine.instructions}": add it to bench/machine.ts`);
+}
+
 function instructions(): string {
   if (!existsSync("/proc/cpuinfo")) return "unknown";
   const flags = /^(?:flags|Features)\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";

@@ -19,7 +19,7 @@ import { parseArgs } from "node:util";
 import { type Bench, say } from "./bench.ts";
 import { CEILING } from "./ceiling_peer.ts";
 import { drawChart } from "./chart.ts";
-import { classOf, commitOf, describeMachine } from "./machine.ts";
+import { commitOf, describeMachine, knownClassOf } from "./machine.ts";
 import { ROOT } from "./models.ts";
 import { before, OURS } from "./ours_peer.ts";
 import { type Peer, type WorkloadName, WORKLOADS } from "./peer.ts";
@@ -93,8 +93,8 @@ function keepForPages({ workloads, machine, size }: Results, rounds: number): vo
   const paragraphs = workloads.find(({ name }) => name === "paragraphs");
   if (paragraphs) keepByClass("paragraphs", machine, noted(command, machine, method, speedFigures(paragraphs)));
   const others = workloads.filter((one) => one !== paragraphs);
-  const processor = classOf(machine);
-  if (processor) keepByClass("targets", machine, noted(command, machine, method, verdicts(workloads, processor)));
+  const judged = verdicts(workloads, knownClassOf(machine));
+  keepByClass("targets", machine, noted(command, machine, method, judged));
   if (others.length > 0) keepByClass("workloads", machine, noted(command, machine, method, overview(others)));
 }
 

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { classOf, type Machine, type ProcessorClass } from "./machine.ts";
+import { knownClassOf, type Machine, type ProcessorClass } from "./machine.ts";
 import type { Parity } from "./parity_table.ts";
 
 /** A table and where its figures come from. */
@@ -42,11 +42,7 @@ export function noted(command: string, machine: Machine, method: string, { colum
 
 /** Writes bench/results/NAME-CLASS.json: a class of processors that is not at hand keeps its last figures. */
 export function keepByClass(name: string, machine: Machine, figures: Noted): void {
-  const found = classOf(machine);
-  if (found === undefined) {
-    throw new Error(`No class of processors is known for "${machine.instructions}": add it to bench/machine.ts`);
-  }
-  keep(nameByClass(name, found), figures);
+  keep(nameByClass(name, knownClassOf(machine)), figures);
 }
 
 /** The name of the file that has a class's figures, without its suffix. */

@@ -68,7 +68,8 @@ async function main(): Promise<void> {
     "one layer of MiniLM on one core, processor time, the best of many runs; peaks in G products a second, by a loop " +
     "of the instruction alone";
   if (values.write) {
-    keepByClass("operators", machine, noted("deno task bench:operators --write", machine, method, found));
+    const command = `deno task bench:operators --seconds ${values.seconds} --write`;
+    keepByClass("operators", machine, noted(command, machine, method, found));
   }
 }
 
