@@ -29,7 +29,7 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 
 /** The number of bytes: of `2000000000`, `500MB`, `2GiB`; undefined if it is none. */
-export function bytesOf(value: string): number | undefined {
+export function sizeOf(value: string): number | undefined {
   const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(value) ?? [];
   const factor = UNITS[unit.toLowerCase()];
   const size = Math.round(Number(number) * (factor ?? NaN));
@@ -39,7 +39,7 @@ export function bytesOf(value: string): number | undefined {
 /** Reads a number of bytes. */
 export function bytes(name: string): (value: string) => number {
   return (value) => {
-    const size = bytesOf(value);
+    const size = sizeOf(value);
     if (size !== undefined) return size;
     throw new UsageError(`Cannot read ${name} ${quoted(value)}: it must be bytes, such as 2000000000, 500MB or 2GiB`);
   };

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { UsageError } from "../failure.ts";
 import { quoted, shown } from "../quote.ts";
 import { millisecondsOf } from "../spans.ts";
-import { bytesOf } from "../values.ts";
+import { sizeOf } from "../values.ts";
 import { isLoopback } from "./guard.ts";
 import { STANDARD } from "./options.ts";
 import { defaultName, type Role } from "./served_model.ts";
@@ -76,7 +76,7 @@ const SIZE = 'it must be bytes, such as 500000000 or "2GB"';
 const BYTES = z.union([
   COUNT,
   z.string().transform((value, context) => {
-    const found = bytesOf(value);
+    const found = sizeOf(value);
     if (found === undefined) context.addIssue({ code: "custom", message: SIZE });
     return found ?? 0;
   }),
