@@ -18,7 +18,7 @@ interface Session {
 }
 
 /** Collects where that can be asked for; elsewhere it does nothing. */
-export class Collector {
+export class Collector implements Disposable {
   #gc: ((done: () => void) => void) | undefined;
   #session: Session | undefined;
   #left = 0;
@@ -59,7 +59,7 @@ export class Collector {
     });
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     this.#session?.disconnect();
     this.#gc = undefined;
   }

@@ -16,7 +16,6 @@ import type { Encoder } from "../data/output.ts";
 import type { Row } from "../data/rows.ts";
 import { type Batch, Source } from "../data/source.ts";
 import { embedBatch, type Embedded, promptOf } from "./batch.ts";
-
 import { exists } from "./disk.ts";
 import { type Header, type Journal, journalPath, readJournal, type Totals } from "./journal.ts";
 import { inputsOf, nameOf, verify, withoutOwn } from "./inputs.ts";
@@ -221,18 +220,14 @@ async function eachGroup(
     await write(batch, embedded);
     [rows, tokens, read] = [rows + batch.rows.length, tokens + embedded.tokens, batch.read ?? 0];
   }
-  const collector = await Collector.open();
-  try {
-    let next = taken(source, settings);
-    for (let end = false; !end;) {
-      const batch = await until(next, session.signal);
-      end = batch.end;
-      if (!end) next = taken(source, settings);
-      await embedGroup(batch);
-      collector.collect();
-    }
-  } finally {
-    collector.close();
+  using collector = await Collector.open();
+  let next = taken(source, settings);
+  for (let end = false; !end;) {
+    const batch = await until(next, session.signal);
+    end = batch.end;
+    if (!end) next = taken(source, settings);
+    await embedGroup(batch);
+    collector.collect();
   }
 }
 

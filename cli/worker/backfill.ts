@@ -197,7 +197,7 @@ async function enqueue(
   session: Session,
 ): Promise<void> {
   const start = performance.now();
-  const collector = await Collector.open();
+  using collector = await Collector.open();
   const onPage = ({ scanned }: Planned): void => {
     session.progress("rows", { done: scanned, total: undefined });
     collector.collect();
@@ -209,7 +209,7 @@ async function enqueue(
     { generation, shard, where, limit },
     onPage,
     session.signal,
-  ).finally(() => collector.close());
+  );
   session.clear(true);
   const seconds = (performance.now() - start) / 1000;
   session.say(

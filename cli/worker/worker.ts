@@ -44,7 +44,7 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
   const say = (line: string): void => session.say(line);
   const patience = new Patience(database.place, options.giveUp ?? GIVE_UP, hard.signal, say);
   const models: Llama[] = [];
-  const collector = await Collector.open();
+  using collector = await Collector.open();
   session.signal.addEventListener(
     "abort",
     () => void pause(options.grace ?? GRACE, hard.signal).then(() => hard.abort(OVER)),
@@ -67,7 +67,6 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
     throw wrongUse(database.place, error) ?? error;
   } finally {
     hard.abort();
-    collector.close();
     await boss?.stop({ close: false, graceful: false }).catch(() => {});
     const closed = await Promise.allSettled([...models, database].map((one) => one.close()));
     for (const one of closed) if (one.status === "rejected") session.warn(`Cannot close: ${one.reason}`);

@@ -17,6 +17,6 @@ test("Collector gives back what is dead, once there is more of it", async () => 
   const isLeft = (): boolean => process.memoryUsage().heapUsed > full - 10e6;
   for (let i = 0; i < 1000 && isLeft(); i++) await new Promise((go) => setTimeout(go, 10));
   assert(!isLeft(), `${full} bytes, then ${process.memoryUsage().heapUsed}`);
-  collector.close();
+  collector[Symbol.dispose]();
   collector.collect(); // nothing any more
 });
