@@ -12,12 +12,22 @@ import { ROOT } from "./child.ts";
 
 const SCRIPT = join(ROOT, "scripts", "postgres.sh");
 const given = process.env["LLAMASAUR_TEST_DATABASE"];
-const cached = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "llamasaur", "postgres");
+
+/** Why a user cache has no server, if so: the script says which program it would have brought there. */
+export function noServerIn(cache: string): string | false {
+  const script = readFileSync(SCRIPT, "utf8");
+  const [version = "", programs = ""] = ["version", "programs"].map((name) => {
+    return new RegExp(`^${name}=(\\S+)`, "m").exec(script)![1]!;
+  });
+  return existsSync(join(cache, "llamasaur", "postgres", `pgserver-${version}`, programs, "postgres"))
+    ? false
+    : "no PostgreSQL: bash scripts/postgres.sh get, or LLAMASAUR_TEST_DATABASE";
+}
 
 /** Why there is no database, if so. */
-export const noDatabase: string | false = given || existsSync(cached)
+export const noDatabase: string | false = given
   ? false
-  : "no PostgreSQL: bash scripts/postgres.sh get, or LLAMASAUR_TEST_DATABASE";
+  : noServerIn(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"));
 
 /** A server. */
 export class Server {
