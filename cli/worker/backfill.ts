@@ -14,11 +14,13 @@ import {
   columnOf,
   columnsOf,
   findTable,
-  isUnique,
   type Right,
   rightInDatabase,
   type Table,
+  toName,
   toRead,
+  uniqueOrder,
+  type VectorType,
   vectorType,
 } from "./catalogue.ts";
 import { Database, type Db, isOfDatabase, name, outside, told } from "./database.ts";
@@ -29,12 +31,12 @@ import { type Boss, makeQueue, startBoss } from "./queue.ts";
 import {
   checkTarget,
   findTarget,
-  isMade,
   makeSchema,
   makeTarget,
   ownRights,
   readAndWrite,
   type Target,
+  unmade,
 } from "./schema.ts";
 import type { BackfillOptions } from "./settings.ts";
 
@@ -44,6 +46,7 @@ interface Found {
   readonly key: readonly Column[];
   readonly text: Column;
   readonly target: Target;
+  readonly type: VectorType;
 }
 
 /** Plans. Returns the exit code. */
@@ -52,11 +55,10 @@ export async function backfill(options: BackfillOptions, session: Session): Prom
   const model = modelName(options);
   const database = Database.open(options.database);
   try {
-    const found = await find(database, asked);
-    const type = await vectorType(database, options.type);
+    const found = await find(database, asked, options.type);
     await using llama = await loadModel(model, { ...(!options.dryRun && { contexts: 1 }), ...options }, session);
     const { dimensions, embed, fingerprint } = settle(llama, options);
-    const { source, key, text, target } = found;
+    const { source, key, text, target, type } = found;
     if (target.table) await checkTarget(database, target.table, key, type, dimensions);
     const wanted = {
       queue: `${fingerprint}.${createHash("sha256").update(target.sql).digest("hex").slice(0, 16)}`,
@@ -70,7 +72,7 @@ export async function backfill(options: BackfillOptions, session: Session): Prom
     };
     const keep = async (tx: Db): Promise<Generation> => {
       await makeSchema(tx);
-      if (!target.table) await makeTarget(tx, target, key, type);
+      if (!target.table) await makeTarget(tx, target, key, type, dimensions);
       return await keepGeneration(tx, wanted);
     };
     if (options.dryRun) return await estimate(database, llama, keep, options, session);
@@ -120,7 +122,7 @@ function checked({ table, key, text, into, chunk }: BackfillOptions): Asked {
 }
 
 /** Finds the tables and columns, and checks the rights. */
-async function find(db: Db, { table, key, text, into }: Asked): Promise<Found> {
+async function find(db: Db, { table, key, text, into }: Asked, word: VectorType["word"]): Promise<Found> {
   const source = await findTable(db, table);
   if (source === undefined) {
     throw new UsageError(
@@ -142,15 +144,24 @@ async function find(db: Db, { table, key, text, into }: Asked): Promise<Found> {
   if (target.table?.oid === source.oid) {
     throw new UsageError("Cannot write the vectors into the table itself: give another --into");
   }
-  await checkRights(db, await rightsFor(db, source, target));
-  return { source, key: keys, text: texts, target };
+  const type = await vectorType(db, word);
+  await checkRights(db, [...await rightsFor(db, source, target), ...toName([...keys, type])]);
+  return { source, key: keys, text: texts, target, type };
 }
 
 async function checkKey(db: Db, source: Table, key: readonly Column[]): Promise<void> {
   const names = key.map((column) => column.name);
-  if (!await isUnique(db, source, names)) {
+  const order = await uniqueOrder(db, source, names);
+  if (order === undefined) {
     throw new UsageError(
       `Cannot take --key ${quoted(names.join(","))}: ${source.sql} has no unique index over it; give the primary key`,
+    );
+  }
+  if (order.join() !== names.join()) { // no index would find the rows of a job
+    throw new UsageError(
+      `Cannot take --key ${quoted(names.join(","))}: the index of ${source.sql} has another order; give --key ${
+        quoted(order.join(","))
+      }`,
     );
   }
   const nullable = key.find(({ notNull }) => !notNull);
@@ -164,7 +175,7 @@ async function checkKey(db: Db, source: Table, key: readonly Column[]): Promise<
 
 /** The rights of planning: to read the source, to make what is not there, to write what is. */
 async function rightsFor(db: Db, source: Table, target: Target): Promise<Right[]> {
-  const made = await isMade(db);
+  const made = await unmade(db) === undefined;
   return [
     ...toRead(source),
     ...(target.table ? readAndWrite(target.sql) : [{ kind: "schema", on: name(target.schema), to: "create" } as const]),

@@ -16,8 +16,10 @@ export interface Table {
 /** A column as the catalogue has it. */
 export interface Column {
   readonly name: string;
-  /** Its type as SQL writes it. */
+  /** Its type as SQL writes it; one that is not PostgreSQL's own with its schema, for another's `search_path` may lack that. */
   readonly type: string;
+  /** The type's schema. */
+  readonly typeSchema: string;
   readonly notNull: boolean;
   /** S for text, D for dates: the catalogue's `typcategory`. */
   readonly category: string;
@@ -27,6 +29,8 @@ export interface Column {
 export interface VectorType {
   readonly word: "halfvec" | "vector";
   readonly sql: string;
+  /** pgvector's schema. */
+  readonly schema: string;
 }
 
 /** Dimensions that an index of pgvector takes. */
@@ -78,9 +82,11 @@ async function partsOf(db: Db, given: string): Promise<readonly string[]> {
 export async function columnsOf(db: Db, { oid }: Table): Promise<Map<string, Column>> {
   const columns = await rowsOf<Column>(
     db,
-    `select a.attname as name, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as "notNull",
-            t.typcategory as category
-     from pg_attribute a join pg_type t on t.oid = a.atttypid
+    `select a.attname as name, n.nspname as "typeSchema", a.attnotnull as "notNull", t.typcategory as category,
+            case when n.nspname <> 'pg_catalog' and pg_type_is_visible(coalesce(e.oid, t.oid)) then quote_ident(n.nspname) || '.' else '' end
+              || format_type(a.atttypid, a.atttypmod) as type
+     from pg_attribute a join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace
+       left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
      where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum`,
     oid,
   );
@@ -95,19 +101,29 @@ export function columnOf(columns: ReadonlyMap<string, Column>, given: string, op
   throw new UsageError(`Cannot take ${option} ${quoted(given)}: ${table} has no such column; it has ${all}`);
 }
 
-/** Whether some of a table's unique indexes is over exactly these columns. */
-export async function isUnique(db: Db, { oid }: Table, columns: readonly string[]): Promise<boolean> {
-  const [found] = await rowsOf(
+/**
+ * The order in which a unique index over exactly these columns has them: that of the columns, where some index has it.
+ *
+ * @returns Undefined if there is no such index.
+ */
+export async function uniqueOrder(
+  db: Db,
+  { oid }: Table,
+  columns: readonly string[],
+): Promise<readonly string[] | undefined> {
+  const [found] = await rowsOf<{ names: string[] }>(
     db,
-    `select 1 from pg_index i
+    `select k.names from pg_index i cross join lateral (
+       select array_agg(a.attname::text order by u.place) as names, array_agg(a.attname::text order by a.attname::text) as sorted
+       from unnest(i.indkey[:i.indnkeyatts - 1]) with ordinality u(number, place)
+       join pg_attribute a on a.attrelid = i.indrelid and a.attnum = u.number) k
      where i.indrelid = $1 and i.indisunique and i.indpred is null and i.indexprs is null
-       and (select array_agg(a.attname::text order by a.attname::text) from unnest(i.indkey[:i.indnkeyatts - 1]) k
-            join pg_attribute a on a.attrelid = $1 and a.attnum = k)
-         = (select array_agg(c order by c) from unnest($2::text[]) c)`,
+       and k.sorted = (select array_agg(c order by c) from unnest($2::text[]) c)
+     order by k.names = $2::text[] desc, i.indisprimary desc limit 1`,
     oid,
     columns,
   );
-  return found !== undefined;
+  return found?.names;
 }
 
 /**
@@ -135,7 +151,7 @@ export async function vectorType(db: Db, word: VectorType["word"]): Promise<Vect
       EXIT.missing,
     );
   }
-  return { word, sql: `${name(found.schema)}.${word}` };
+  return { word, sql: `${name(found.schema)}.${word}`, schema: found.schema };
 }
 
 /** Refuses dimensions that no index takes. */
@@ -169,6 +185,12 @@ export function toRead({ schema, sql }: Table): Right[] {
   return [{ kind: "schema", on: name(schema), to: "usage" }, { kind: "table", on: sql, to: "select" }];
 }
 
+/** The rights to name types: of columns, of vectors. PostgreSQL's own need none. */
+export function toName(types: readonly (Pick<Column, "typeSchema"> | VectorType)[]): Right[] {
+  const schemas = types.map((type) => "word" in type ? type.schema : type.typeSchema);
+  return schemas.filter((one) => one !== "pg_catalog").map((one) => ({ kind: "schema", on: name(one), to: "usage" }));
+}
+
 /**
  * Checks rights.
  *
@@ -187,8 +209,8 @@ export async function checkRights(db: Db, rights: readonly Right[]): Promise<voi
     JSON.stringify(rights),
   );
   if (lacking.length === 0) return;
-  const lines = lacking.map(({ kind, on, to, role }) => `  grant ${to} on ${kind} ${on} to ${name(role)};`);
+  const lines = new Set(lacking.map(({ kind, on, to, role }) => `  grant ${to} on ${kind} ${on} to ${name(role)};`));
   throw new UsageError(
-    `Cannot begin: rights are lacking. Somebody with the right to do so runs:\n\n${lines.join("\n")}\n`,
+    `Cannot begin: rights are lacking. Somebody with the right to do so runs:\n\n${[...lines].join("\n")}\n`,
   );
 }

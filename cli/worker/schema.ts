@@ -6,9 +6,9 @@ import {
   type Column,
   columnsOf,
   findTable,
-  isUnique,
   type Right,
   type Table,
+  uniqueOrder,
   type VectorType,
 } from "./catalogue.ts";
 import { type Db, name, rowsOf } from "./database.ts";
@@ -100,17 +100,24 @@ export function ownRights(schemas: readonly string[] = ["llamasaur", QUEUE_SCHEM
   ]);
 }
 
-async function isThere(db: Db): Promise<boolean> {
-  const [found] = await rowsOf(
-    db,
-    "select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace where nspname = 'llamasaur' and relname = 'version'",
-  );
-  return found !== undefined;
+/** Finds the table `version` of a schema, ours or pg-boss's; each is made in one transaction, and has one. */
+const VERSION_OF =
+  "select from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relname = 'version' and n.nspname = $1";
+
+async function isThere(db: Db, schema: string): Promise<boolean> {
+  const [found] = await rowsOf<{ yes: boolean }>(db, `select exists (${VERSION_OF}) as yes`, schema);
+  return found!.yes;
+}
+
+/** Which schema is still to be made, ours or pg-boss's; undefined when both are there. @throws {UsageError} as `isOurs` does. */
+export async function unmade(db: Db): Promise<string | undefined> {
+  if (!await isOurs(db)) return "llamasaur";
+  return await isThere(db, QUEUE_SCHEMA) ? undefined : QUEUE_SCHEMA;
 }
 
 /** Whether the schema `llamasaur` is there, and may be used. @throws {UsageError} when another version of this program made it. */
-export async function isMade(db: Db): Promise<boolean> {
-  if (!await isThere(db)) return false;
+async function isOurs(db: Db): Promise<boolean> {
+  if (!await isThere(db, "llamasaur")) return false;
   await checkRights(db, ownRights(["llamasaur"]));
   const [made] = await rowsOf<{ version: number }>(db, "select version from llamasaur.version");
   if (made === undefined || made.version === VERSION) return true;
@@ -119,20 +126,31 @@ export async function isMade(db: Db): Promise<boolean> {
   );
 }
 
-/** Makes the schema `llamasaur`, if it is not there. Two programs at once wait for each other. */
+/**
+ * Makes the schema `llamasaur`, if it is not there. Two programs at once wait for each other. Where pg-boss's is not there beside
+ * it, after a restore or a kill, jobs that are open have nobody who would do them, and are ended.
+ */
 export async function makeSchema(db: Db): Promise<void> {
-  if (await isMade(db)) return;
+  const lacks = await unmade(db);
+  if (lacks === QUEUE_SCHEMA) { // looked for again in the statement: another may have made it, and jobs with it
+    await rowsOf(
+      db,
+      `update llamasaur.jobs set ended_at = now(), ending = 'cancelled' where ended_at is null and not exists (${VERSION_OF})`,
+      QUEUE_SCHEMA,
+    );
+  }
+  if (lacks !== "llamasaur") return;
   await rowsOf(db, "select pg_advisory_xact_lock(hashtextextended('llamasaur', 0))");
   for (const statement of TABLES.split(";\n").filter((one) => one.trim() !== "")) await rowsOf(db, statement);
 }
 
 /** What the table of the vectors has beside the key. */
-function columnsBeside(type: VectorType): readonly [name: string, type: string][] {
+function columnsBeside(embedding: string): readonly [name: string, type: string][] {
   return [
     ["chunk", "integer"],
     ["fingerprint", "text"],
     ["text_sha256", "bytea"],
-    ["embedding", type.sql],
+    ["embedding", embedding],
     ["tokens", "integer"],
     ["truncated", "boolean"],
     ["start", "integer"],
@@ -144,7 +162,7 @@ function columnsBeside(type: VectorType): readonly [name: string, type: string][
 /** The names of the key's columns in the table of the vectors: `key`, or of a key of several columns their own. */
 export function keyNames(key: readonly Column[]): string[] {
   const names = key.length === 1 ? ["key"] : key.map((column) => column.name);
-  const taken = names.find((one) => columnsBeside({ word: "halfvec", sql: "" }).some(([other]) => other === one));
+  const taken = names.find((one) => columnsBeside("").some(([other]) => other === one));
   if (taken === undefined) return names;
   throw new UsageError(
     `Cannot take ${
@@ -185,12 +203,25 @@ export async function findTarget(db: Db, given: string | undefined, source: Tabl
   return { table: undefined, sql: `${name(schema)}.${name(relation)}`, schema };
 }
 
-/** Makes the table of the vectors. */
-export async function makeTarget(db: Db, { sql }: Target, key: readonly Column[], type: VectorType): Promise<void> {
+/**
+ * Makes the table of the vectors. Two programs at once wait for each other, and the second finds it.
+ *
+ * @throws {UsageError} as `checkTarget` does, of a table that was made meanwhile.
+ */
+export async function makeTarget(
+  db: Db,
+  { sql }: Target,
+  key: readonly Column[],
+  type: VectorType,
+  dimensions: number,
+): Promise<void> {
+  await rowsOf(db, "select pg_advisory_xact_lock(hashtextextended('llamasaur ' || $1::text, 0))", sql);
+  const made = await findTable(db, sql);
+  if (made) return await checkTarget(db, made, key, type, dimensions);
   const names = keyNames(key);
   const columns = [
     ...key.map((column, i) => [names[i]!, column.type] as const),
-    ...columnsBeside(type),
+    ...columnsBeside(type.sql),
   ].map(([column, type]) => `${name(column)} ${type} not null${column === "embedded_at" ? " default now()" : ""}`);
   const primary = [...names, "chunk", "fingerprint"].map(name).join(", ");
   await rowsOf(db, `create table ${sql} (${columns.join(", ")}, primary key (${primary}))`);
@@ -210,7 +241,7 @@ export async function checkTarget(
 ): Promise<void> {
   const columns = await columnsOf(db, table);
   const names = keyNames(key);
-  const wanted = [...key.map((column, i) => [names[i]!, column.type] as const), ...columnsBeside(type)];
+  const wanted = [...key.map((column, i) => [names[i]!, column.type] as const), ...columnsBeside(type.sql)];
   for (const [column, wants] of wanted) {
     const has = columns.get(column)?.type;
     const sized = /^(?:.*\.)?(halfvec|vector)(?:\((\d+)\))?$/.exec(has ?? "");
@@ -235,7 +266,7 @@ export async function checkTarget(
     );
   }
   const primary = [...names, "chunk", "fingerprint"];
-  if (!await isUnique(db, table, primary)) {
+  if (await uniqueOrder(db, table, primary) === undefined) {
     throw new UsageError(
       `Cannot write to ${table.sql}: it has no unique index on (${primary.join(", ")}); give another --into`,
     );

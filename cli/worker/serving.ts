@@ -9,12 +9,13 @@ import {
   findTable,
   rightInDatabase,
   type Table,
+  toName,
   toRead,
   vectorType,
 } from "./catalogue.ts";
 import { type Db, name, rowsOf } from "./database.ts";
 import { type Generation, generations } from "./generation.ts";
-import { checkTarget, isMade, ownRights, QUEUE_SCHEMA, readAndWrite } from "./schema.ts";
+import { checkTarget, ownRights, QUEUE_SCHEMA, readAndWrite, unmade } from "./schema.ts";
 
 /** A generation with its model. */
 export interface Served {
@@ -85,14 +86,15 @@ function isOf(llama: Llama, { options, fingerprint }: Generation): boolean {
 
 /** Checks that the schemas were made, and may be used. */
 export async function checkMade(db: Db): Promise<void> {
-  if (await isMade(db)) return await checkRights(db, ownRights());
+  const lacks = await unmade(db);
+  if (lacks === undefined) return await checkRights(db, ownRights());
   throw new UsageError(
-    "Cannot work: this database has no schema llamasaur; llamasaur backfill makes it and enqueues the jobs",
+    `Cannot work: this database has no schema ${lacks}; llamasaur backfill makes it and enqueues the jobs`,
   );
 }
 
 /** Checks that a generation can be worked on, so that no job is taken in vain. */
-async function check(db: Db, generation: Generation): Promise<void> {
+export async function check(db: Db, generation: Generation): Promise<void> {
   const { source, target, key, text, type, dimensions } = generation;
   const [from, to] = [await found(db, source), await found(db, target)];
   const columns = await columnsOf(db, from);
@@ -105,6 +107,8 @@ async function check(db: Db, generation: Generation): Promise<void> {
     ...toRead(from),
     { kind: "schema", on: name(to.schema), to: "usage" },
     ...readAndWrite(target),
+    ...toName([...keys, vectors]),
+    ...ownRights(),
     await rightInDatabase(db, "temporary"),
   ]);
 }

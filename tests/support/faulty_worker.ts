@@ -1,7 +1,6 @@
 // Runs llamasaur's command line, and ends or stops it where a test wants: LLAMASAUR_TEST_STEP is "POINT:TIMES:WHAT", of
-// cli/worker/points.ts, with WHAT `kill`, `stop` (until a SIGCONT; it says where on stderr, as for `kill`) or `wait` (for the
-// file LLAMASAUR_TEST_GATE). A text that
-// has LLAMASAUR_TEST_POISON in it kills the process that computes it. The texts of each call are counted in the file
+// cli/worker/points.ts, with WHAT `kill`, `stop` (until a SIGCONT) or `wait` (for the file LLAMASAUR_TEST_GATE); it says so and
+// where on stderr. A text that has LLAMASAUR_TEST_POISON in it kills the process that computes it. The texts of each call are counted in the file
 // LLAMASAUR_TEST_COUNT. With LLAMASAUR_TEST_UNFENCED=1 a job is completed whoever has it. LLAMASAUR_TEST_HASTE is how many times
 // faster its long waits are over.
 import { appendFileSync, existsSync, writeSync } from "node:fs";
@@ -26,7 +25,7 @@ function end(signal: "SIGKILL" | "SIGSTOP"): void {
 
 watchPoints(async (reached: Point) => {
   if (reached !== point || --left !== 0) return;
-  if (what !== "wait") writeSync(2, `${what} at ${point}\n`);
+  writeSync(2, `${what} at ${point}\n`);
   if (what === "kill") end("SIGKILL");
   else if (what === "stop") end("SIGSTOP");
   else while (!existsSync(gate)) await new Promise((resolve) => setTimeout(resolve, 20));

@@ -137,6 +137,22 @@ export class Bench implements AsyncDisposable {
     throw new Error(`three minutes are over, and this is not so: ${statement}`);
   }
 
+  /** The vectors of a table by their keys. */
+  async vectors(table = "docs_embeddings"): Promise<Map<number, number[]>> {
+    const rows = await this.base.rows<{ key: number; embedding: string }>(
+      `select key, embedding::text from ${table} order by key`,
+    );
+    return new Map(rows.map(({ key, embedding }) => [key, JSON.parse(embedding)]));
+  }
+
+  /** The failures as `key code`. */
+  async failures(): Promise<string[]> {
+    const rows = await this.base.rows<{ line: string }>(
+      `select array_to_string(key, ',') || ' ' || code as line from llamasaur.failures order by key[1]::bigint`,
+    );
+    return rows.map(({ line }) => line);
+  }
+
   /** A file beside the model. */
   file(name: string): string {
     return join(this.#folder, name);

@@ -1,5 +1,8 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { columnsOf, findTable, vectorType } from "../../../cli/worker/catalogue.ts";
+import type { Db } from "../../../cli/worker/database.ts";
+import { findTarget, makeTarget } from "../../../cli/worker/schema.ts";
 import { Bench, runVerb, skip } from "../../support/worker.ts";
 
 /** The ranges of the open jobs, in the order of their keys. */
@@ -183,6 +186,7 @@ const WRONG = [
   [{ key: "no" }, 2, 'Cannot take --key "no": "public"."docs" has no such column; it has "id", "body", "n"'],
   [{ text: "n" }, 2, 'Cannot take --text "n": it is integer and no text'],
   [{ key: "n" }, 2, "has no unique index over it; give the primary key"],
+  [{ table: "pairs", key: "b,a" }, 2, 'the index of "public"."pairs" has another order; give --key "a,b"'],
   [{ key: "maybe" }, 2, 'alter table "public"."docs" alter column "maybe" set not null'],
   [{ into: "docs" }, 2, "Cannot write the vectors into the table itself"],
   [{ into: "none.x" }, 2, 'there is no schema "none"'],
@@ -203,6 +207,7 @@ test(
     await using bench = await Bench.make(3, { bare: true });
     const { base } = bench;
     await base.rows("alter table docs add maybe int unique");
+    await base.rows("create table pairs (a int, b int, body text, primary key (a, b))");
     const columns = (type: string): string =>
       `(key bigint, chunk int, fingerprint text, text_sha256 bytea, embedding ${type}, tokens int, truncated bool,
       start int, "end" int, embedded_at timestamptz, primary key (key, chunk, fingerprint))`;
@@ -219,6 +224,44 @@ test(
     assertEquals(await base.value("select to_regclass('docs_embeddings')"), null);
   },
 );
+
+test("backfill that ended between its two schemas, or a restore without pg-boss's, is mended by backfill", {
+  skip,
+}, async () => {
+  await using bench = await Bench.make(3);
+  const { base } = bench;
+  await bench.backfill("--limit", "1");
+  await base.rows("drop schema llamasaur_queue cascade");
+  for (const words of [["worker", "--model", bench.model, "--stop-when-empty"], ["jobs"]]) {
+    const { code, stderr } = await bench.run(words[0]!, words.slice(1));
+    assertEquals(code, 2, stderr);
+    assertStringIncludes(stderr, "this database has no schema llamasaur_queue; llamasaur backfill makes it");
+  }
+  assertEquals((await bench.backfill()).rows, 3); // the open job went with its queue
+  await bench.work();
+  assertEquals((await bench.vectors()).size, 3);
+});
+
+test("makeTarget() waits for another that makes the same table, and then finds it", { skip }, async () => {
+  await using bench = await Bench.make(1);
+  const { db } = bench.base;
+  const source = (await findTable(db, "docs"))!;
+  const key = [(await columnsOf(db, source)).get("id")!];
+  const type = await vectorType(db, "halfvec");
+  const make = async (tx: Db): Promise<void> => {
+    await makeTarget(tx, await findTarget(tx, "twice", source), key, type, 8);
+  };
+  let second: Promise<void> | undefined;
+  await db.transaction(async (tx) => {
+    await make(tx);
+    second = db.transaction(make);
+    await bench.until(
+      "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())",
+    );
+  });
+  await second;
+  assertEquals(await bench.base.value("select count(*) from twice"), 0);
+});
 
 test("backfill --where that is no SQL is exit code 2, and enqueues nothing", { skip }, async () => {
   await using bench = await Bench.make(3);
@@ -269,6 +312,8 @@ test("rights that are lacking are listed as the lines that give them, and these 
   const role = `r${crypto.randomUUID().slice(0, 8)}`;
   await base.rows(`create role ${role} login password 'pass word'`);
   try {
+    await base.rows("create schema extensions");
+    await base.rows("alter extension vector set schema extensions");
     const url = base.url.replace(/\/\/[^@]*@/, `//${role}:pass%20word@`);
     const run = () =>
       bench.run("backfill", [
@@ -277,7 +322,7 @@ test("rights that are lacking are listed as the lines that give them, and these 
     const lacking = await run();
     assertEquals(lacking.code, 2, lacking.stderr);
     const lines = lacking.stderr.split("\n").filter((line) => line.startsWith("  grant "));
-    assertEquals(lines.length, 3, lacking.stderr); // the source, the schema of the target, the database
+    assertEquals(lines.length, 4, lacking.stderr); // the source, the schema of the target, the database, that of pgvector
     for (const line of lines) await base.rows(line);
     const { code, stderr } = await run();
     assertEquals(code, 0, stderr);
