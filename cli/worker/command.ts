@@ -8,6 +8,7 @@ import { Database, type Db, isOfDatabase, name, outside, rowsOf, told } from "./
 import { type Generation, generations, type Key } from "./generation.ts";
 import { Patience } from "./patience.ts";
 import { addJobs, type Boss, deadQueue, startBoss } from "./queue.ts";
+import { QUEUE_SCHEMA } from "./schema.ts";
 import { checkMade } from "./serving.ts";
 import type { JobsOptions } from "./settings.ts";
 import { type Status, statusOf } from "./status.ts";
@@ -225,7 +226,15 @@ async function cancel({ database, boss, patience }: Tools, generation: Generatio
         found = open.length;
         if (found === 0) return [];
         const ids = open.map(({ id }) => id);
-        await boss.cancel(generation.queue, ids, { db: tx });
+        for (const queue of [generation.queue, deadQueue(generation.queue)]) {
+          // Not by our id alone: what pg-boss gave up on and `retry` sent back has another one there.
+          const rows = await rowsOf<{ id: string }>(
+            tx,
+            `select id from ${QUEUE_SCHEMA}.job where name = $1 and state < 'completed' and data ->> 'job' = any($2::text[])`,
+            ...[queue, ids],
+          );
+          if (rows.length > 0) await boss.cancel(queue, rows.map(({ id }) => id), { db: tx });
+        }
         return await rowsOf(
           tx,
           `update llamasaur.jobs set ended_at = now(), ending = 'cancelled'

@@ -15,7 +15,10 @@ export interface Status {
   readonly fingerprint: string;
   readonly model: string;
   readonly paused: boolean;
-  /** Jobs in pg-boss's table: not its own count, which lags. `given up` are those that `retry` sends back. */
+  /**
+   * Jobs in pg-boss's table: not its own count, which lags; `givenUp` are those that `retry` sends back. `done` is of our own
+   * table, for pg-boss deletes what ended a week ago.
+   */
   readonly jobs: { readonly waiting: number; readonly active: number; readonly done: number; readonly givenUp: number };
   /** Jobs that took more than three workers or refusals, and were halved. */
   readonly halved: number;
@@ -45,23 +48,23 @@ export async function statusOf(db: Db, generation: Generation, withRows: boolean
       0,
     );
   };
-  const [own] = await rowsOf<{ planned: number; halved: number; rate: number }>(
+  const [own] = await rowsOf<{ planned: number; done: number; halved: number; rate: number }>(
     db,
     `select coalesce(sum(j.rows) filter (where j.ended_at is null), 0) as planned,
-       count(*) filter (where j.ending = 'halved') as halved,
+       count(*) filter (where j.ending = 'done') as done, count(*) filter (where j.ending = 'halved') as halved,
        coalesce((select sum(r.written) / greatest(1, extract(epoch from now() - min(a.started_at)))
          from llamasaur.jobs r join llamasaur.attempts a on a.job = r.id and a.ending = 'done'
          where r.generation = $1 and r.ended_at > now() - interval '${WINDOW} minutes'), 0)::float8 as rate
      from llamasaur.jobs j where j.generation = $1`,
     id,
   );
-  const { planned, halved, rate } = own!;
+  const { planned, done, halved, rate } = own!;
   return {
     ...{ source, target, fingerprint, model, paused },
     jobs: {
       waiting: jobsIn(queue, "created", "retry"),
       active: jobsIn(queue, "active"),
-      done: jobsIn(queue, "completed"),
+      done,
       givenUp: jobsIn(queue, "failed") + jobsIn(deadQueue(queue), "created", "retry", "active", "failed"),
     },
     halved,

@@ -24,6 +24,11 @@ test("jobs status counts jobs and rows of one moment, and --no-rows leaves the s
     0,
   ]);
   assert(after.rate > 0);
+  await base.rows("delete from llamasaur_queue.job where state = 'completed'"); // as pg-boss does after a week
+  await base.rows("update llamasaur.jobs set ending = 'halved' where id = (select id from llamasaur.jobs limit 1)");
+  const [later] = await bench.jobs("--no-rows");
+  assertEquals([later.jobs.done, later.halved], [3, 1]);
+  await base.rows("update llamasaur.jobs set ending = 'done'");
   await base.rows("update docs set body = body || '!' where id <= 5");
   assertEquals((await bench.jobs("status"))[0].rows, { source: 50, done: 35, failed: 1, missing: 14 });
   assertEquals((await bench.jobs("--no-rows"))[0].rows, undefined);
@@ -76,6 +81,11 @@ test("jobs retry sends back what pg-boss gave up on", { skip }, async () => {
   await own.close();
   assertEquals((await bench.jobs())[0].jobs, { waiting: 0, active: 0, done: 0, givenUp: 2 });
   assertEquals(await bench.jobs("retry"), { enqueued: 1 });
+  assertEquals(await bench.jobs("cancel"), { cancelled: 1 }); // by our id, for pg-boss gave it another one
+  assertEquals(await base.value("select count(*) from llamasaur_queue.job where state < 'completed'"), 0);
+  await bench.work();
+  assertEquals(await base.value("select count(*) from docs_embeddings"), 0);
+  await bench.backfill();
   await bench.work();
   assertEquals(await base.value("select count(*) from docs_embeddings"), 5);
 });
