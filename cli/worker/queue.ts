@@ -1,6 +1,6 @@
 /** Starts pg-boss over the database and keeps its queues, with every default that would break a long backfill set otherwise; looks for lost jobs. */
 import { PgBoss } from "pg-boss";
-import { type Database, type Db, rowsOf } from "./database.ts";
+import { type Db, isPassing, rowsOf } from "./database.ts";
 import type { Generation, Key } from "./generation.ts";
 import { QUEUE_SCHEMA } from "./schema.ts";
 
@@ -8,6 +8,8 @@ import { QUEUE_SCHEMA } from "./schema.ts";
 const DAY = 24 * 60 * 60;
 /** A worker that says nothing for so long, in seconds, has lost its job; `worker --heartbeat` says otherwise. */
 export const HEARTBEAT = 30;
+/** Seconds: no worker's is shorter, for pg-boss takes none that is. */
+export const SHORTEST_HEARTBEAT = 10;
 /** Seconds between two looks for lost jobs, by whichever worker is first: they would wait for a minute. */
 const ROUNDS = 5;
 
@@ -28,10 +30,23 @@ export type Boss = PgBoss;
  * `sendBackLost` while there is work.
  *
  * @param makes Whether to make its tables: planning does, a worker need not have the right.
+ * @throws what the database was away for while it started, though pg-boss (12.38.0) may go on without an answer: without the
+ * list of queues every later call of it throws.
  */
-export async function startBoss(db: Database, makes: boolean): Promise<Boss> {
+export async function startBoss(db: Db, makes: boolean): Promise<Boss> {
+  let missed: unknown;
+  const watched: Db = {
+    executeSql: async (text, values) => {
+      try {
+        return await db.executeSql(text, values);
+      } catch (error) {
+        if (isPassing(error)) missed ??= error;
+        throw error;
+      }
+    },
+  };
   const boss = new PgBoss({
-    db,
+    db: watched,
     schema: QUEUE_SCHEMA,
     supervise: false,
     migrate: makes,
@@ -44,8 +59,14 @@ export async function startBoss(db: Database, makes: boolean): Promise<Boss> {
     monitorVacuum: false,
   });
   boss.on("error", () => {}); // of what it does by itself, which goes on
-  await boss.start();
-  return boss;
+  try {
+    await boss.start();
+    if (missed === undefined) return boss;
+  } catch (error) {
+    missed = error;
+  }
+  await boss.stop({ close: false, graceful: false }).catch(() => {}); // its timers
+  throw missed;
 }
 
 /**

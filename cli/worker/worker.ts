@@ -10,14 +10,14 @@ import { count, duration } from "../progress.ts";
 import type { Session } from "../session.ts";
 import { type Claim, claim, end, type Ending, giveBack, MOST_TRIES, note, touch } from "./claim.ts";
 import { compute, type Computed } from "./compute.ts";
-import { codeOf, Database, isOfDatabase, isPassing, outside, told } from "./database.ts";
+import { codeOf, Database, isOfDatabase, isPassing, isRefusal, outside, told } from "./database.ts";
 import { halved, isToHalve, remainder } from "./halve.ts";
 import { Measures, serveMeasures } from "./measures.ts";
 import { Patience } from "./patience.ts";
 import { reach } from "./points.ts";
-import { type Boss, HEARTBEAT, sendBackLost, startBoss } from "./queue.ts";
+import { type Boss, HEARTBEAT, sendBackLost, SHORTEST_HEARTBEAT, startBoss } from "./queue.ts";
 import { rowsOfJob } from "./rows.ts";
-import { checkMade, type Served, Serving } from "./serving.ts";
+import { check, checkMade, type Served, Serving } from "./serving.ts";
 import type { WorkerOptions } from "./settings.ts";
 import { Places, Rate, Turns } from "./turns.ts";
 import { type Outcome, write } from "./write.ts";
@@ -28,8 +28,8 @@ const GIVE_UP = 600_000;
 const IDLE = 2000;
 /** Milliseconds between two looks for lost jobs, while there is work. */
 const WATCH = 2500;
-/** What the database refuses because of how it is set up, and not because of a row: rights, names. */
-const WRONG_USE = /^(42|0A)/;
+/** What the database may refuse because of how it is set up, and not because of a row: rights, names. */
+const OF_SETUP = /^(42|0A)/;
 
 /** Reason of an abort: another worker has the job. */
 const GONE = Symbol("the job is another worker's");
@@ -99,6 +99,8 @@ interface Parts {
 interface Kept {
   /** Aborted when the job is another worker's, or when all ends. */
   readonly signal: AbortSignal;
+  /** Beats as this worker's heartbeat asks, which the database knows now. */
+  noted(): void;
   letGo(): void;
 }
 
@@ -168,9 +170,19 @@ class Worker {
 
   /** Looks for lost jobs. Without work there are none, and nothing is asked. */
   async #watch(ends: AbortSignal): Promise<void> {
-    const { database, boss } = this.#parts;
+    const { database, boss, session } = this.#parts;
+    let isTold = false;
+    const failed = (error: unknown): void => {
+      if (isTold || isPassing(error)) return; // away: whoever looks for jobs tells
+      isTold = true;
+      session.say(
+        `cannot look for the jobs of workers that died (${
+          told(error)
+        }): another worker has to; docs/worker.md lists the rights that are needed`,
+      );
+    };
     while (!ends.aborted) {
-      if (this.#held > 0 || this.#isOpen) await sendBackLost(database, boss).catch(() => {}); // away: whoever looks for jobs tells
+      if (this.#held > 0 || this.#isOpen) await sendBackLost(database, boss).catch(failed);
       await pause(WATCH * (0.75 + Math.random() / 2), ends);
     }
   }
@@ -220,11 +232,13 @@ class Worker {
     try {
       if (this.#stopping) return await this.#giveBack(claim, "void");
       if (!await patience.until(() => note(database, claim, this.#name, this.#heartbeat))) return;
+      kept.noted();
       const outcome = isToHalve(claim)
         ? await patience.until(() => halved(database, claim))
         : await this.#compute(claim, llama, kept.signal);
-      const isOurs = await patience.until(() => write(database, this.#parts.boss, claim, outcome));
-      if (!isOurs) return await patience.until(() => end(database, claim, "claim gone"));
+      const became = await this.#write(claim, outcome);
+      if (became === "refused") return await this.#giveBack(claim, "refused");
+      if (became === "gone") return await patience.until(() => end(database, claim, "claim gone"));
       measures.ended(outcome);
       this.#tell(claim, outcome);
     } catch (error) {
@@ -258,36 +272,50 @@ class Worker {
     }
   }
 
-  /** Beats until the claim is let go; three times before it would be another's, which is pg-boss's time until it is noted. */
+  /** Writes what a job made. @returns What became of the job; `gone` is another's. */
+  async #write(claim: Claim, outcome: Outcome): Promise<"written" | "gone" | "refused"> {
+    const { database, boss, patience, session } = this.#parts;
+    try {
+      return await patience.until(() => write(database, boss, claim, outcome)) ? "written" : "gone";
+    } catch (error) {
+      if (!isRefusal(error) || outcome.ending === "halved") throw error; // no smaller job would help
+      // A trigger or a policy has the same codes for a single row; what is wrong for every job is told by name.
+      if (OF_SETUP.test(codeOf(error))) await patience.until(() => check(database, claim.generation));
+      session.say(`the database refused a job of ${count(claim.rows)} rows (${told(error)})`);
+      return "refused";
+    }
+  }
+
+  /**
+   * Beats until the claim is let go, three times before it would be another's. Until it is noted, that is after the heartbeat of
+   * whoever noted it last, which may be the shortest.
+   */
   #keep(claim: Claim): Kept {
     const gone = new AbortController();
-    const timer = setInterval(() => {
+    const beat = (): void => {
       void touch(this.#parts.boss, claim).then((isOurs) => isOurs || gone.abort(GONE), () => {}); // away: the next beat tells
-    }, Math.min(this.#heartbeat, HEARTBEAT) * 1000 / 3);
+    };
+    let timer = setInterval(beat, SHORTEST_HEARTBEAT * 1000 / 3);
     return {
       signal: AbortSignal.any([gone.signal, this.#parts.hard.signal]),
+      noted: () => {
+        clearInterval(timer);
+        timer = setInterval(beat, this.#heartbeat * 1000 / 3);
+      },
       letGo: () => clearInterval(timer),
     };
   }
 
   /** What becomes of a job that was not done. */
   async #failed(claim: Claim, { signal }: Kept, error: unknown): Promise<void> {
-    const { database, boss, patience, hard, session } = this.#parts;
+    const { database, boss, patience, hard } = this.#parts;
     if (signal.aborted && signal.reason === GONE) {
       return await patience.until(() => end(database, claim, "claim gone"));
     }
     if (hard.signal.aborted) return await this.#giveBack(claim, "given back");
-    if (error instanceof Failure || error instanceof UsageError) { // nothing of the job: it would be so with any
+    if (error instanceof Failure || error instanceof UsageError || isOfDatabase(error)) { // it would be so with any job
       await this.#giveBack(claim, "given back");
       throw error;
-    }
-    if (isOfDatabase(error) && !isPassing(error)) {
-      if (WRONG_USE.test(codeOf(error)) || outside(database.place, error)) {
-        await this.#giveBack(claim, "given back");
-        throw error;
-      }
-      session.say(`the database refused a job of ${count(claim.rows)} rows (${told(error)})`);
-      return await this.#giveBack(claim, "refused");
     }
     // The model failed, and this worker ends: its attempt stays open, as if the process had died on it.
     await boss.fail(claim.generation.queue, claim.attempt).catch(() => {});

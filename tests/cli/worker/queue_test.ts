@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
 import { claim, note } from "../../../cli/worker/claim.ts";
-import { Database } from "../../../cli/worker/database.ts";
+import { Database, type Db } from "../../../cli/worker/database.ts";
 import { generations } from "../../../cli/worker/generation.ts";
 import { Measures } from "../../../cli/worker/measures.ts";
 import { sendBackLost, startBoss } from "../../../cli/worker/queue.ts";
@@ -83,16 +83,47 @@ test("sendBackLost() sends a silent worker's job back, once in five seconds", { 
   }
 });
 
+test(
+  "startBoss() starts, or throws what the database was away for, whichever statement that was",
+  { skip },
+  async () => {
+    await using bench = await Bench.make(1);
+    await bench.backfill();
+    const [generation] = await generations(bench.base.db);
+    for (let lost = 1;; lost++) {
+      let [asked, isStarting] = [0, true];
+      const db: Db = {
+        executeSql: (text, values) => {
+          return isStarting && ++asked === lost
+            ? Promise.reject(Object.assign(new Error("made by a test"), { code: "08006" }))
+            : bench.base.db.executeSql(text, values);
+        },
+      };
+      const boss = await startBoss(db, false).catch((error) => error);
+      isStarting = false;
+      if (asked >= lost) {
+        assertEquals(boss.code, "08006", `statement ${lost}: ${boss}`);
+        continue;
+      }
+      assertEquals((await boss.fetch(generation!.queue)).length, 1);
+      await boss.stop({ close: false });
+      assert(lost > 2, `it asked ${asked} statements`);
+      break;
+    }
+  },
+);
+
 test("a worker does not sleep when a job ends while it looks for the next", { skip }, async () => {
   await using bench = await Bench.make(3);
   await bench.backfill();
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const { look } = Serving.prototype;
   const counted = Measures.prototype.ended;
-  const { setTimeout } = globalThis;
+  const { setTimeout, setInterval } = globalThis;
   const { random } = Math;
   const IDLE = 1500; // two seconds, less a quarter
   const waits: number[] = [];
+  const beats: number[] = [];
   Serving.prototype.look = async function (db): Promise<Outlook> {
     const outlook = await look.call(this, db);
     if (outlook.open && !outlook.ready) await ended.then(() => new Promise((resolve) => setImmediate(resolve)));
@@ -107,11 +138,17 @@ test("a worker does not sleep when a job ends while it looks for the next", { sk
     waits.push(wait);
     return setTimeout(run, wait, ...more as []);
   }) as typeof setTimeout;
+  globalThis.setInterval = ((run: () => void, wait: number, ...more: unknown[]) => {
+    beats.push(wait);
+    return setInterval(run, wait, ...more as []);
+  }) as typeof setInterval;
   try {
-    await bench.work();
+    await bench.work("--heartbeat", "45s");
     assertEquals([await bench.base.value("select count(*) from docs_embeddings"), waits.includes(IDLE)], [3, false]);
+    // Until it is noted that it beats so slowly, a job may be lost as fast as the shortest heartbeat says.
+    assertEquals(beats.filter((wait) => wait === 10_000 / 3 || wait === 15_000), [10_000 / 3, 15_000]);
   } finally {
-    Object.assign(globalThis, { setTimeout });
+    Object.assign(globalThis, { setTimeout, setInterval });
     Math.random = random;
     Serving.prototype.look = look;
     Measures.prototype.ended = counted;
