@@ -1,6 +1,7 @@
-// Connections that the server cuts at any moment: every call settles, and what comes next goes through.
+// Connections that the server cuts at any moment, and that no session stays with: every call settles, and what comes next goes through.
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
+import { Connections } from "../../../cli/worker/connections.ts";
 import { BinaryRows } from "../../../cli/worker/copy.ts";
 import { Database, isAway, parseList, rowsOf, type Transaction } from "../../../cli/worker/database.ts";
 import { randomIntegers } from "../../support/random.ts";
@@ -89,6 +90,35 @@ test("Database settles every call while its connections are cut, and goes on wit
   assertEquals(await one().catch(one).catch(one).catch(one), [{ one: 1 }]); // each of the three may have been cut just now
   await Promise.all([database.close(), killer.close()]);
 });
+
+test(
+  "backfill, worker and jobs go through a pooler that gives each transaction another connection",
+  { skip },
+  async () => {
+    await using bench = await Bench.make(5);
+    const { use } = Connections.prototype;
+    let used = 0;
+    Connections.prototype.use = function (work) {
+      return use.call(this, async (connection) => {
+        used++;
+        try {
+          return await work(connection);
+        } finally {
+          await connection.end(0); // nothing that a session had is there for the next
+        }
+      }) as ReturnType<typeof work>;
+    };
+    try {
+      assertEquals((await bench.backfill("--shard", "2")).jobs, 3);
+      await bench.work();
+      assertEquals((await bench.jobs())[0].rows, { source: 5, done: 5, failed: 0, missing: 0 });
+      assertEquals((await bench.backfill("--shard", "2")).rows, 0);
+      assert(used > 50, `${used} connections`);
+    } finally {
+      Connections.prototype.use = use;
+    }
+  },
+);
 
 test("copy() tells what the server refuses, before and behind the last byte, and the connection goes on", {
   skip,

@@ -1,4 +1,4 @@
-// The way to the database: TLS, restarts, and what a pooler by transaction would allow.
+// The way to the database: TLS, several hosts, restarts, time limits.
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -7,7 +7,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "@std/path";
-import { Database, rowsOf } from "../../../cli/worker/database.ts";
+import { Database, type Db, rowsOf } from "../../../cli/worker/database.ts";
 import { Patience } from "../../../cli/worker/patience.ts";
 import { ROOT } from "../../support/child.ts";
 import { has, Server } from "../../support/postgres.ts";
@@ -156,6 +156,10 @@ test("executeSql() of several statements leaves no aborted transaction behind", 
     assertEquals(code, "22012");
     assertEquals(await rowsOf(database, "select 1 as one"), [{ one: 1 }]);
     assertEquals(await database.transaction((tx) => rowsOf(tx, "select 2 as two")), [{ two: 2 }]);
+    const limit = "idle_in_transaction_session_timeout";
+    const limitIn = (tx: Db) => rowsOf(tx, `show ${limit}`);
+    assertEquals(await database.transaction(limitIn), [{ [limit]: "10s" }]); // who is paused in one holds nobody up for longer
+    assertEquals(await limitIn(database), [{ [limit]: "0" }]);
   } finally {
     await database.close();
   }
