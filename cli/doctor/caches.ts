@@ -5,12 +5,12 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { size } from "../layout.ts";
 import { commandLine } from "../program.ts";
-import { shellWord, shown } from "../quote.ts";
+import { shown } from "../quote.ts";
 import { variable } from "../values.ts";
+import { setting, unsetting } from "./environment.ts";
 import { type Finding, told, wordsOf } from "./finding.ts";
 
 const PATIENCE = 5000;
-const NO_OFFLINE = process.platform === "win32" ? "Remove-Item env:HF_HUB_OFFLINE" : "unset HF_HUB_OFFLINE";
 
 /** The caches with their sizes, each a finding. */
 export async function caches(): Promise<Finding[]> {
@@ -41,7 +41,7 @@ async function cache(
       check,
       state: "warning",
       message: `is not known: ${HOME} is unset`,
-      remedy: assignment(variable, elsewhere()),
+      remedy: setting(variable, elsewhere()),
     };
   }
   const bytes = await sizeOf(path);
@@ -50,7 +50,7 @@ async function cache(
   const details = { path, size: bytes ?? null, writable: refused === undefined };
   if (refused !== undefined && check !== "models' folder") { // where nothing of ours is written
     const message = `${shown(path)} cannot be written: ${refused}`;
-    return { check, state: "failed", message, remedy: assignment(variable, elsewhere()), more, details };
+    return { check, state: "failed", message, remedy: setting(variable, elsewhere()), more, details };
   }
   const lines = more.length > 0 && hint ? [...more, hint] : more;
   return { check, state: "ok", message: `${shown(path)}, ${held}`, more: lines, details };
@@ -61,13 +61,6 @@ const HOME = process.platform === "win32" ? "LOCALAPPDATA" : "HOME";
 /** A folder that can surely be written. */
 function elsewhere(): string {
   return join(variable(HOME) || told(tmpdir) || "/tmp", "llamasaur-cache");
-}
-
-/** The shell's line that sets a variable; PowerShell's on Windows. */
-function assignment(variable: string, value: string): string {
-  return process.platform === "win32"
-    ? `$env:${variable} = '${value.replaceAll("'", "''")}'`
-    : `export ${variable}=${shellWord(value)}`;
 }
 
 /** Why a folder cannot be written; one that is not there would be made in the nearest that is. */
@@ -109,11 +102,17 @@ export async function hub(signal: AbortSignal): Promise<Finding> {
   const endpoint = variable("HF_ENDPOINT") || "https://huggingface.co";
   if (endpoint.includes("@")) { // not shown: what stands before it may be a password
     const message = "HF_ENDPOINT holds a name or a password, which pull refuses: give HF_TOKEN instead";
-    return { check, state: "warning", message, details: {} };
+    return { check, state: "warning", message, remedy: withoutSecret(endpoint), details: {} };
   }
   const details = { endpoint };
   if (/^(1|on|yes|true)$/i.test(variable("HF_HUB_OFFLINE") ?? "")) {
-    return { check, state: "note", message: "offline: HF_HUB_OFFLINE is set", remedy: NO_OFFLINE, details };
+    return {
+      check,
+      state: "note",
+      message: "offline: HF_HUB_OFFLINE is set",
+      remedy: unsetting("HF_HUB_OFFLINE"),
+      details,
+    };
   }
   const start = performance.now();
   try {
@@ -131,4 +130,13 @@ export async function hub(signal: AbortSignal): Promise<Finding> {
     const message = `offline: ${shown(endpoint)} cannot be reached (${wordsOf(cause)}); models that are here work`;
     return { check, state: "note", message, details: { ...details, reachable: false } };
   }
+}
+
+/** The line that leaves name and password out of HF_ENDPOINT, or takes it away where it is not sure what of it is secret. */
+function withoutSecret(endpoint: string): string {
+  const url = URL.parse(endpoint);
+  const rest = url ? `${url.origin}${url.pathname}`.replace(/\/$/, "") : "@";
+  const sure = url && /^https?:$/.test(url.protocol) && url.username !== "" &&
+    !/[@?#]/.test(rest + url.search + url.hash);
+  return sure ? setting("HF_ENDPOINT", rest) : unsetting("HF_ENDPOINT");
 }

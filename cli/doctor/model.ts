@@ -1,16 +1,30 @@
 /** Loads the model that is used, or one that is here, and tells its profile and exactness. */
 import { isAbsolute } from "node:path";
-import type { Llama, LlamaError } from "@llamasaur/llamasaur";
+import type { Llama, LlamaError, LlamaInfo } from "@llamasaur/llamasaur";
 import { ANY_MODEL, Failure } from "../failure.ts";
 import { size } from "../layout.ts";
 import { loadModel, type ModelOptions, promptsOf } from "../model.ts";
-import { commandLine, replacing } from "../program.ts";
+import { allowed, commandLine, replacing } from "../program.ts";
 import { shown } from "../quote.ts";
 import type { Session } from "../session.ts";
+import { unsetting } from "./environment.ts";
 import type { Finding } from "./finding.ts";
 
-/** The model's profile, and that it embeds. */
-export async function model(options: ModelOptions, session: Session): Promise<Finding> {
+/** Architectures of which convert() makes a file that lacks nothing. */
+const CONVERTED: readonly string[] = ["bert", "modern-bert"];
+
+/** Options that can keep a good model from running, with what the library says then. */
+const BLAMED = [
+  { flag: "--device", variable: "LLAMASAUR_DEVICE", says: /^Cannot load on the device / },
+  { flag: "--memory-limit", variable: "LLAMASAUR_MEMORY_LIMIT", says: /memoryLimit/ },
+] as const;
+
+/**
+ * The model's profile, and that it embeds or ranks.
+ *
+ * @param words What the program was given.
+ */
+export async function model(options: ModelOptions, words: readonly string[], session: Session): Promise<Finding> {
   const check = "model";
   const named = options.model || await anyModel();
   if (named === undefined) {
@@ -27,12 +41,11 @@ export async function model(options: ModelOptions, session: Session): Promise<Fi
   } catch (error) {
     session.signal.throwIfAborted();
     const { message } = error as Error;
-    const remedy = await remedyOf(named, error);
     return {
       check,
       state: "failed",
       message: message.split("; looked at:")[0]!.split("\n")[0]!.replace(/\. To get it again:$/, ""),
-      ...(remedy !== undefined && { remedy }),
+      remedy: await remedyOf(named, words, error as Error),
       details: { model: named },
     };
   }
@@ -45,27 +58,46 @@ async function anyModel(): Promise<string | undefined> {
   return here.find((name) => Object.hasOwn(catalogue, name)) ?? here[0];
 }
 
-/** The command that gets the model, again if it is here and broken; undefined where another file would help nothing. */
-async function remedyOf(named: string, error: unknown): Promise<string | undefined> {
+/** The command that allows it, leaves out the option that is to blame, gets the model again, or gets one that runs. */
+async function remedyOf(named: string, words: readonly string[], error: Error): Promise<string> {
   const { listModels, ModelNotFoundError } = await import("@llamasaur/llamasaur/models");
-  const { code } = (error instanceof Failure ? error.cause : error) as Partial<LlamaError>;
+  if (error.name === "NotCapable") return allowed(words);
+  const blamed = BLAMED.find(({ says }) => says.test(error.message));
+  if (blamed) return without(blamed.flag, words) ?? unsetting(blamed.variable);
   if (error instanceof ModelNotFoundError) {
     return commandLine(["pull", error.remedy === undefined ? ANY_MODEL : named]);
   }
-  if (code !== "model-invalid") return undefined;
+  const { code } = (error instanceof Failure ? error.cause : error) as Partial<LlamaError>;
+  const broken = code === "model-invalid" || code === "non-finite";
   const here = (await listModels()).find(({ model, path }) =>
     model === named.toLowerCase() || model === named || path === named
   );
-  const wanted = here && isAbsolute(here.model) ? undefined : here?.model;
-  if (wanted === undefined) return commandLine(["pull", ANY_MODEL]);
-  return replacing(wanted);
+  const wanted = !broken || here === undefined || isAbsolute(here.model) ? undefined : here.model;
+  return wanted === undefined ? commandLine(["pull", ANY_MODEL]) : replacing(wanted);
+}
+
+/** The command as it was given, without an option and its value; undefined where it was not given. */
+function without(flag: string, words: readonly string[]): string | undefined {
+  const at = words.findIndex((word) => word === flag || word.startsWith(`${flag}=`));
+  return at < 0 ? undefined : commandLine(words.toSpliced(at, words[at] === flag ? 2 : 1));
+}
+
+/** The command that gets a model that lacks nothing: the original made anew where convert() knows its kind, else another one. */
+async function completing({ architecture, reranker, exactness: { lacks } }: LlamaInfo): Promise<string> {
+  const another = lacks.some((line) => line.endsWith(": take another model"));
+  if (!another && CONVERTED.includes(architecture)) return commandLine(["convert", "DIR", "OUT.gguf"]);
+  if (reranker === "cosine") return commandLine(["pull", ANY_MODEL]);
+  const { catalogue } = await import("@llamasaur/llamasaur/models");
+  const [name] = Object.entries(catalogue).find(([, { kind }]) => kind === "reranker")!;
+  return commandLine(["pull", name]);
 }
 
 async function profile(model: string, llama: Llama): Promise<Finding> {
   const { info } = llama;
   const { architecture, quantization, dimensions, pooling, maxTokens, prompts, reranker, exact, exactness } = info;
-  const vector = await llama.embed("a test of what is installed");
-  const finite = vector.every((value) => Number.isFinite(value));
+  const text = "a test of what is installed";
+  if (reranker === "cosine") await llama.embed(text);
+  else await llama.rerank(text, [text]);
   const words = [architecture, quantization, `${dimensions} dimensions`, `pooling ${pooling}`, `${maxTokens} tokens`];
   const memory = size(info.memory.weights + info.memory.contexts);
   const more = [
@@ -85,14 +117,13 @@ async function profile(model: string, llama: Llama): Promise<Finding> {
     prompts: prompts ?? null,
     reranker,
   };
-  const message = `${shown(model)}: ${words.join(", ")}`;
-  const state = !finite ? "failed" : exactness.lacks.length > 0 ? "warning" : "ok";
+  const lacking = exactness.lacks.length > 0;
   return {
     check: "model",
-    state,
-    message: finite ? message : `${message}: its vectors are no numbers`,
+    state: lacking ? "warning" : "ok",
+    message: `${shown(model)}: ${words.join(", ")}`,
     more,
-    ...(state !== "ok" && { remedy: commandLine(["inspect", model]) }),
+    ...(lacking && { remedy: await completing(info) }),
     details: { ...details, exact, exactness, fingerprint: info.fingerprint },
   };
 }

@@ -23,7 +23,7 @@ export const verb: Verb<DoctorOptions> = {
   run,
 };
 
-async function run({ options }: Given<DoctorOptions>, session: Session): Promise<number> {
+async function run({ options, words }: Given<DoctorOptions>, session: Session): Promise<number> {
   const findings: Finding[] = [];
   const tell = async (...more: readonly Finding[]): Promise<void> => {
     findings.push(...more);
@@ -42,7 +42,7 @@ async function run({ options }: Given<DoctorOptions>, session: Session): Promise
       import("../doctor/model.ts"),
       import("../doctor/self_test.ts"),
     ]);
-    await tell(await model(options, session), await selfTest(options.library));
+    await tell(await model(options, words, session), await selfTest(options.library));
   } else {
     const message = "there is no library to compute with";
     await tell(...["model", "self-test"].map((check): Finding => ({ check, state: "skipped", message })));

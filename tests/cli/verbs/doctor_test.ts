@@ -15,7 +15,7 @@ import { libraryMissing } from "../../support/references.ts";
 const skip = libraryMissing || noModel;
 const windows = process.platform === "win32"; // remedies are PowerShell's there
 
-/** What `doctor --json` finds, by check, and its exit code. */
+/** What `doctor --json` finds, by check, and its exit code. Each trouble has the one command that mends it. */
 async function findings(
   args: readonly string[],
   given: Given,
@@ -24,6 +24,9 @@ async function findings(
   assert(stdout !== "", stderr);
   const report = JSON.parse(stdout) as { ok: boolean; findings: Finding[] };
   assertEquals(report.ok, code === 0, stdout);
+  for (const { check, state, remedy } of report.findings) {
+    if (state === "failed" || state === "warning") assertMatch(remedy ?? "", /^[^\n]+$/, `${check} has no command`);
+  }
   return { code, text: stdout + stderr, found: new Map(report.findings.map((finding) => [finding.check, finding])) };
 }
 
@@ -171,7 +174,7 @@ test("llamasaur doctor of a model that is cut short has the command that gets it
     assertEquals(found.get("self-test")!.state, "ok");
     writeFileSync(path, whole); // a good model is not what keeps it from being loaded
     const { found: kept } = await findings(["--model", name, "--memory-limit", "1MB"], { env });
-    assertEquals([failed(kept), kept.get("model")!.remedy], [["model"], undefined]);
+    assertEquals([failed(kept), kept.get("model")!.remedy], [["model"], `${PROGRAM} doctor --json --model ${name}`]);
     const { found: none } = await findings(["--model", "bge-m3"], { env });
     assertEquals([failed(none), none.get("model")!.remedy], [["model"], `${PROGRAM} pull bge-m3`]);
   });
