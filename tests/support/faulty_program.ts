@@ -1,9 +1,10 @@
 // Runs llamasaur's command line, and ends it at a moment between two states of the disk: LLAMASAUR_TEST_POINT is
 // "POINT:TIMES:WHAT", where WHAT is `kill` or the code of an error that the disk would give. The texts of each embed call
 // are counted in the file LLAMASAUR_TEST_COUNT: what a restart computes again can be told from it, and the call whose number
-// is LLAMASAUR_TEST_LOST fails as where llama.cpp is lost. LLAMASAUR_TEST_MEMORY is
-// a file that gets the most memory that the process had, in kB. LLAMASAUR_TEST_HELD is one that gets a line a call: whether
-// vectors of the call before are held while it computes; Deno needs --v8-flags=--expose-gc for that.
+// is LLAMASAUR_TEST_LOST fails as where llama.cpp is lost. The call whose number is LLAMASAUR_TEST_STUCK does not end: it
+// says in that file that it is stuck, and when it is told to stop. LLAMASAUR_TEST_MEMORY is a file that gets the most memory
+// that the process had, in kB. LLAMASAUR_TEST_HELD is one that gets a line a call: whether vectors of the call before are
+// held while it computes; Deno needs --v8-flags=--expose-gc for that.
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { type Point, watchPoints } from "../../cli/jobs/disk.ts";
@@ -26,9 +27,11 @@ watchPoints((reached: Point) => {
 if (count !== undefined) {
   const { embedDetailed } = Llama.prototype;
   let callsLeft = Number(process.env["LLAMASAUR_TEST_LOST"] ?? Infinity);
+  let callsToStuck = Number(process.env["LLAMASAUR_TEST_STUCK"] ?? Infinity);
   Llama.prototype.embedDetailed = function (this: Llama, input, options) {
     appendFileSync(count, `${input.length}\n`);
     if (--callsLeft <= 0) throw new LlamaError("context-lost", "Cannot compute: made by a test");
+    if (--callsToStuck === 0) return stuck(count, options!.signal!);
     return embedDetailed.call(this, input, options);
   } as typeof embedDetailed;
 }
@@ -40,6 +43,13 @@ await main(process.argv.slice(2));
 
 const memory = process.env["LLAMASAUR_TEST_MEMORY"];
 if (memory !== undefined) writeFileSync(memory, /VmHWM:\s*(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))![1]!);
+
+/** A call that hears that it is to stop, and does not. */
+function stuck(file: string, signal: AbortSignal): Promise<never> {
+  appendFileSync(file, "stuck\n");
+  signal.addEventListener("abort", () => appendFileSync(file, "told to stop\n"));
+  return new Promise(() => setInterval(() => {}, 1000)); // which keeps the process alive
+}
 
 /** Collects garbage while a call computes, and looks whether the last one's vectors were there. */
 function watchHeld(file: string): void {

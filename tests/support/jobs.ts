@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { convert } from "../../convert.ts";
-import { fixture } from "./checkpoint.ts";
+import { copyCheckpoint, fixture } from "./checkpoint.ts";
 import { randomIntegers } from "./random.ts";
 
 const WORDS = "the a quick brown fox jumps over lazy dog river mountain science vector model tree house blue".split(
@@ -13,6 +13,18 @@ const WORDS = "the a quick brown fox jumps over lazy dog river mountain science 
 export async function tinyModel(directory: string): Promise<string> {
   const path = join(directory, "tiny.gguf");
   await convert(fixture("tiny_bert"), path);
+  return path;
+}
+
+/** Makes a tiny model in a folder that has prompts, as sentence-transformers writes them. */
+export async function promptedModel(
+  directory: string,
+  prompts: { readonly query: string; readonly document: string },
+): Promise<string> {
+  const checkpoint = copyCheckpoint("tiny_bert", directory);
+  writeFileSync(join(checkpoint, "config_sentence_transformers.json"), JSON.stringify({ prompts }));
+  const path = join(directory, "prompted.gguf");
+  await convert(checkpoint, path);
   return path;
 }
 

@@ -3,9 +3,10 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { join } from "@std/path";
-import { exists, sizeOf, told } from "../../../cli/jobs/disk.ts";
+import { Appended, exists, sizeOf, told } from "../../../cli/jobs/disk.ts";
 import { Failure } from "../../../cli/failure.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
+import { noFullDisk } from "../../support/program.ts";
 
 const posix = process.platform !== "win32";
 
@@ -16,6 +17,12 @@ test("told() has words for what Deno knows no code of", { skip: !posix }, async 
     Failure,
     "Cannot write out.jsonl: the file is larger than the system",
   );
+});
+
+test("Appended.append() says that the disk is full when the system does", { skip: noFullDisk }, async () => {
+  const file = await Appended.open("/dev/full", 0);
+  await assertRejects(() => file.append(new Uint8Array(10)), Failure, "Cannot write /dev/full: the disk is full");
+  await file.close();
 });
 
 test("sizeOf() and exists() take nothing for a path where there is none, but not for one that is refused", async () => {

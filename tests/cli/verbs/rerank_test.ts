@@ -2,8 +2,10 @@ import { test } from "node:test";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { writeFileSync } from "node:fs";
 import { join } from "@std/path";
+import { convert } from "../../../convert.ts";
 import { Llama } from "../../../mod.ts";
-import { inDirectory } from "../../support/checkpoint.ts";
+import { fixture, inDirectory } from "../../support/checkpoint.ts";
+import { promptedModel, randomTexts } from "../../support/jobs.ts";
 import { MODEL, noModel, runProgram } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
 
@@ -72,6 +74,37 @@ test("llamasaur rerank prints scores and texts, best first, and tells what was c
   const best = await runProgram(["rerank", "yellow fruit", "-", "--top", "1"], { env, stdin }); // which was not cut
   assertEquals(best.stdout.split("\n").length, 2);
   assertStringIncludes(best.stderr, told);
+});
+
+test("llamasaur rerank ranks by --truncate, --instruction and --label as rerank() does", { skip }, async () => {
+  await inDirectory(async (cwd) => {
+    const prompted = await promptedModel(cwd, { query: "Instruct: find\nQuery:", document: "" });
+    const classifier = join(cwd, "classifier.gguf");
+    await convert(fixture("tiny_classifier"), classifier);
+    const long = randomTexts(60, 3).join(" "); // more than either takes at once
+    const cases = [
+      [prompted, { truncate: "windows" }],
+      [prompted, { truncate: "start" }],
+      [prompted, { instruction: "name a river" }],
+      [classifier, { label: "neutral" }],
+    ] as const;
+    for (const [model, options] of cases) {
+      const documents = [...TEXTS, long];
+      await using llama = await Llama.load(model, { onLog: () => {} });
+      const [plain, expected] = [
+        await llama.rerank("a river", documents),
+        await llama.rerank("a river", documents, options),
+      ];
+      const scores = (ranked: typeof plain) =>
+        ranked.map(({ index, score, truncated }) => ({ index, score, truncated }));
+      const [name, value] = Object.entries(options)[0]!;
+      assert(JSON.stringify(scores(plain)) !== JSON.stringify(scores(expected)), `${name} says something`);
+      const words = ["a river", ...documents.flatMap((text) => ["--text", text]), `--${name}`, value, "--json"];
+      const { code, stdout, stderr } = await runProgram(["rerank", ...words, "--model", model], { cwd });
+      assertEquals(code, 0, stderr);
+      assertEquals(scores(JSON.parse(stdout).results), scores(expected), name);
+    }
+  });
 });
 
 test("llamasaur rerank names what is wrong, with its exit code", { skip }, async () => {
