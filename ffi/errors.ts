@@ -39,18 +39,26 @@ export class LlamaError extends Error {
   readonly code: LlamaErrorCode;
   /** The command of a shell that mends it; undefined where none does. The message has it, too. */
   readonly remedy: string | undefined;
+  /** The `memoryLimit`, in bytes, that had no room; undefined where the system had no memory, and of every other code. */
+  readonly memoryLimit: number | undefined;
 
   /**
    * Makes an error; only this package does.
    *
    * @param code What kind of failure it is.
    * @param message What failed, with which value, and the remedy.
-   * @param options The cause, if another error led to this one, and the command that mends it, if one does.
+   * @param options The cause, if another error led to this one, the command that mends it, if one does, and the limit that had
+   *   no room, if one is set.
    */
-  constructor(code: LlamaErrorCode, message: string, options?: ErrorOptions & { readonly remedy?: string }) {
+  constructor(
+    code: LlamaErrorCode,
+    message: string,
+    options?: ErrorOptions & { readonly remedy?: string; readonly memoryLimit?: number | undefined },
+  ) {
     super(printableLines(message), options);
     this.code = code;
     this.remedy = options?.remedy;
+    this.memoryLimit = options?.memoryLimit;
   }
 }
 

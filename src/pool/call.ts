@@ -76,7 +76,7 @@ export class Call<Item, Result extends Numbers> extends Queue {
     const { nameOf } = this.#options;
     if (nameOf && items.length === 1 && reason instanceof LlamaError && reason.code === "out-of-memory") {
       const message = `${reason.message} (for ${nameOf(items[0]!)})`;
-      this.fail(new LlamaError(reason.code, message, { cause: reason }));
+      this.fail(new LlamaError(reason.code, message, { cause: reason, memoryLimit: reason.memoryLimit }));
     } else this.fail(reason);
   }
 

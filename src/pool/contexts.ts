@@ -102,6 +102,7 @@ export class Contexts {
           megabytes(weights)
         } ` +
           `of weights, more than memoryLimit, ${megabytes(limit)}: ${REMEDY}, or raise memoryLimit`,
+        { memoryLimit: limit },
       );
     }
     await free(holder);

@@ -123,6 +123,7 @@ export async function planMemory(
       megabytes(weights)
     } and the smallest context ` +
       `${megabytes(bytes)}; raise it to ${weights + bytes}, or take weights of a smaller type (quantize)`,
+    { memoryLimit: limit },
   );
 }
 

@@ -55,7 +55,7 @@ test("Llama.embed() refuses a text that memoryLimit has no room for, with number
   await using llama = await Llama.load(MODEL, { contextSize: 512, memoryLimit: Math.floor(weights + 0.8 * long) });
   const expected = await llama.embed("short");
   const error = await assertRejects(() => llama.embed(["short", LONG]), LlamaError, "memoryLimit");
-  assertEquals(error.code, "out-of-memory");
+  assertEquals([error.code, error.memoryLimit], ["out-of-memory", Math.floor(weights + 0.8 * long)]);
   assertMatch(
     error.message,
     /pass of 512 tokens: its context takes \d+ MB beside \d+ MB of weights.*contextSize.*raise/,
@@ -69,7 +69,7 @@ test("Llama.load() refuses a memoryLimit that no context fits, with numbers", { 
     LlamaError,
     "memoryLimit, 30 MB",
   );
-  assertEquals(error.code, "out-of-memory");
+  assertEquals([error.code, error.memoryLimit], ["out-of-memory", 30e6]);
   await assertRejects(() => Llama.load(MODEL, { memoryLimit: 1 }), LlamaError, "memoryLimit, 1 byte: ");
   const enough = Number(/raise it to (\d+)/.exec(error.message)![1]);
   await (await Llama.load(MODEL, { memoryLimit: enough })).close();
