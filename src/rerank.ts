@@ -25,6 +25,8 @@ export interface Ranked<T> {
   readonly logit: number;
   /** The document as it was given. */
   readonly document: T;
+  /** Tokens that went into the model for it: of the pair, of all its windows; by vectors its own. */
+  readonly tokens: number;
   /** Whether it was longer than the model takes, so that its end (or start) is not in the score. */
   readonly truncated: boolean;
   /** Every label's score, for models with several. */
@@ -96,7 +98,8 @@ export async function rankDocuments<T>(
   return await mapInSlices({ length: wanted, at: (i) => sorted[i] }, (index): Ranked<T> => {
     const document = inverse[index]!;
     const truncated = sequences.truncated[document] === 1;
-    return { index, ...best.score(document), truncated, document: documents[index]! };
+    const tokens = best.tokens[document]!;
+    return { index, ...best.score(document), tokens, truncated, document: documents[index]! };
   });
 }
 
@@ -111,6 +114,8 @@ function nothing(name: string): RangeError {
 class BestWindows {
   /** The best logit of each document. */
   readonly logits: Float64Array;
+  /** Tokens of all windows of each document. */
+  readonly tokens: Float64Array;
   /** Index of each document's best sequence; `NONE` before its first. */
   readonly #sequence: Int32Array;
   readonly #kept: Float64Array;
@@ -120,6 +125,7 @@ class BestWindows {
   constructor(plan: Plan, sequences: Sequences) {
     const { length } = plan.splitter;
     this.logits = new Float64Array(length).fill(-Infinity);
+    this.tokens = new Float64Array(length);
     this.#sequence = new Int32Array(length).fill(NONE);
     this.#kept = new Float64Array(length * plan.width);
     this.#plan = plan;
@@ -129,6 +135,7 @@ class BestWindows {
   /** Takes the row of a sequence; they come in any order. */
   add(sequence: number, row: Float32Array): void {
     const document = this.#sequences.textOf[sequence]!;
+    this.tokens[document]! += this.#sequences.lengths[sequence]!;
     const kept = this.#plan.keep(row);
     const { logit } = this.#plan.score(kept);
     const [best, most] = [this.#sequence[document]!, this.logits[document]!];
