@@ -9,6 +9,10 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 const TOKENS = [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 8192, 65536];
 
+/** The labels of a model's numbers: two models may have one name, if one embeds and the other reranks. */
+const OF = ["model", "role"] as const;
+type Of = (typeof OF)[number];
+
 /** The numbers of a server. Labels are routes and the server's own models: a client cannot make a new one. */
 export class Metrics {
   readonly #registry = new Registry();
@@ -19,13 +23,13 @@ export class Metrics {
   readonly #tokenization: Histogram<"route">;
   readonly #queued: Histogram<"route">;
   readonly #inference: Histogram<"route">;
-  readonly #length: Histogram<"model">;
-  readonly #passSize: Histogram<"model">;
-  readonly #passTokens: Histogram<"model">;
-  readonly #truncated: Counter<"model">;
-  readonly #cancelled: Counter<"model">;
-  readonly #loads: Counter<"model">;
-  readonly #unloads: Counter<"model">;
+  readonly #length: Histogram<Of>;
+  readonly #passSize: Histogram<Of>;
+  readonly #passTokens: Histogram<Of>;
+  readonly #truncated: Counter<Of>;
+  readonly #cancelled: Counter<Of>;
+  readonly #loads: Counter<Of>;
+  readonly #unloads: Counter<Of>;
   /** What is to be counted. prom-client sorts and joins the labels of every number: an answer does not wait for that. */
   #due: (() => void)[] = [];
 
@@ -47,17 +51,17 @@ export class Metrics {
       "route",
     );
     this.#inference = histogram("te_request_inference_duration", "Seconds of a request's passes", SECONDS, "route");
-    this.#passSize = histogram("te_batch_next_size", "Sequences of a pass", SIZES, "model");
-    this.#passTokens = histogram("te_batch_next_tokens", "Tokens of a pass", TOKENS, "model");
-    this.#length = histogram("te_request_input_length", "Tokens of a request", TOKENS, "model");
-    this.#truncated = counter("llamasaur_truncated_total", "Texts that were cut", "model");
+    this.#passSize = histogram("te_batch_next_size", "Sequences of a pass", SIZES, ...OF);
+    this.#passTokens = histogram("te_batch_next_tokens", "Tokens of a pass", TOKENS, ...OF);
+    this.#length = histogram("te_request_input_length", "Tokens of a request", TOKENS, ...OF);
+    this.#truncated = counter("llamasaur_truncated_total", "Texts that were cut", ...OF);
     this.#cancelled = counter(
       "llamasaur_cancelled_total",
       "Requests whose client went, or whose time was over",
-      "model",
+      ...OF,
     );
-    this.#loads = counter("llamasaur_loads_total", "Times that a model was loaded", "model");
-    this.#unloads = counter("llamasaur_unloads_total", "Times that an idle model was unloaded", "model");
+    this.#loads = counter("llamasaur_loads_total", "Times that a model was loaded", ...OF);
+    this.#unloads = counter("llamasaur_unloads_total", "Times that an idle model was unloaded", ...OF);
     for (const one of GAUGES) addGauge(this.#registry, one, models);
     addInfo(this.#registry, models);
   }
@@ -75,7 +79,7 @@ export class Metrics {
     else this.#failed.inc({ route, status: String(status) });
     this.#duration.observe({ route }, seconds);
     if (model === undefined) return;
-    const label = { model: labelOf(model) };
+    const label = labelsOf(model);
     if (cancelled) this.#cancelled.inc(label);
     if (counted === undefined) return;
     this.#tokenization.observe({ route }, exchange.tokenizing / 1000);
@@ -87,7 +91,7 @@ export class Metrics {
 
   /** Counts passes. Lanes end them so fast that several may be told of at once: these are counted as equal ones. */
   passed(model: ServedModel, { passes, sequences, tokens }: Passes): void {
-    const label = { model: labelOf(model) };
+    const label = labelsOf(model);
     this.#later(() => {
       for (let i = 0; i < passes; i++) {
         this.#passSize.observe(label, sequences / passes);
@@ -98,7 +102,7 @@ export class Metrics {
 
   /** Counts a load or an unload. */
   changed(model: ServedModel, loaded: boolean): void {
-    (loaded ? this.#loads : this.#unloads).inc({ model: labelOf(model) });
+    (loaded ? this.#loads : this.#unloads).inc(labelsOf(model));
   }
 
   /** The text that Prometheus reads. */
@@ -155,10 +159,10 @@ function addGauge(registry: Registry, { name, help, value }: GaugeOf, models: re
     new Gauge({
       name,
       help,
-      labelNames: ["model"],
+      labelNames: [...OF],
       registers: [],
-      collect(this: Gauge<"model">) {
-        for (const model of models) this.set({ model: labelOf(model) }, value(model));
+      collect(this: Gauge<Of>) {
+        for (const model of models) this.set(labelsOf(model), value(model));
       },
     }),
   );
@@ -169,18 +173,18 @@ function addInfo(registry: Registry, models: readonly ServedModel[]): void {
     new Gauge({
       name: "llamasaur_model_info",
       help: "1 for each model, with its fingerprint",
-      labelNames: ["model", "role", "fingerprint"],
+      labelNames: [...OF, "fingerprint"],
       registers: [],
-      collect(this: Gauge<"model" | "role" | "fingerprint">) {
+      collect(this: Gauge<Of | "fingerprint">) {
         this.reset();
         for (const model of models) {
-          this.set({ model: labelOf(model), role: model.role, fingerprint: model.known?.fingerprint ?? "" }, 1);
+          this.set({ ...labelsOf(model), fingerprint: model.known?.fingerprint ?? "" }, 1);
         }
       },
     }),
   );
 }
 
-function labelOf(model: ServedModel): string {
-  return model.name;
+function labelsOf({ name: model, role }: ServedModel): Record<Of, string> {
+  return { model, role };
 }

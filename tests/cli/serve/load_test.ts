@@ -118,7 +118,7 @@ rule("a client that goes leaves its work undone and harms none who shares the pa
     await wait(100);
     const computed = llama.activity.sequences - before;
     assert(computed < 200, `${computed} sequences were computed`);
-    assertMatch(String((await ask(fetch, "/metrics")).body), /^llamasaur_cancelled_total\{model="mini"\} 1$/m);
+    assertMatch(String((await ask(fetch, "/metrics")).body), /^llamasaur_cancelled_total\{model="mini",role="embed"\} 1$/m);
   });
 });
 

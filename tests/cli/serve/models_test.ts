@@ -161,7 +161,7 @@ test("/metrics has text-embeddings-inference's numbers as it has them: passes ar
   for (const name of ["count", "success", "failure"]) {
     assertMatch(text, new RegExp(`^# TYPE te_request_${name} counter$`, "m"));
   }
-  assertMatch(text, /^te_queue_size\{model="mini"\} 0$/m);
+  assertMatch(text, /^te_queue_size\{model="mini",role="embed"\} 0$/m);
   const { passes, sequences, tokens } = llama.activity;
   const sum = {
     passes: passes - before.passes,
@@ -176,7 +176,7 @@ test("/metrics has text-embeddings-inference's numbers as it has them: passes ar
       ["te_batch_next_size_sum", sum.sequences],
       ["te_batch_next_tokens_sum", sum.tokens],
     ] as const
-  ) assertMatch(text, new RegExp(`^${name}\\{model="mini"\\} ${value}$`, "m"));
+  ) assertMatch(text, new RegExp(`^${name}\\{model="mini",role="embed"\\} ${value}$`, "m"));
   assertMatch(text, /^te_request_tokenization_duration_count\{route="\/embed"\} 1$/m);
   await handler.close();
 });
