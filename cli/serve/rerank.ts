@@ -3,11 +3,12 @@ import { randomUUID } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { truncateOf } from "./embedding.ts";
 import type { Exchange } from "./exchange.ts";
-import { Answer } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 import type { Models } from "./models.ts";
 import { Problem } from "./problem.ts";
 import { rank, type Ranking } from "./ranking.ts";
 import { parse as check, type Routes } from "./routes.ts";
+import { listed, piecewise } from "./slices.ts";
 import { directionOf } from "./tei.ts";
 
 const DOCUMENT = z.union([z.string(), z.record(z.string(), z.unknown())], {
@@ -92,16 +93,25 @@ async function answer(exchange: Exchange, models: Models, body: z.output<typeof 
     relevance_score: body.raw_scores ? logit : score,
     ...(returned && { document: objectOf(body.documents[index]!) }),
   }));
-  return Answer.json({
+  const head = JSON.stringify({
     id: randomUUID(),
     object: "list",
     model: choice.name,
     usage: { prompt_tokens: tokens, total_tokens: tokens },
     meta: { api_version: { version: "2" }, billed_units: { search_units: 1 }, tokens: { input_tokens: tokens } },
-    results,
-    // Voyage's clients alone send truncation, always, and read the results as data.
-    ...(body.truncation !== undefined && { data: results }),
-  }, headers);
+  });
+  // Voyage's clients alone send truncation, always, and read the results as data.
+  return piecewise(piecesOf(head, ["results", ...(body.truncation === undefined ? [] : ["data"])], results), headers);
+}
+
+/** An object with a list by each of the names behind its own fields. */
+function* piecesOf(head: string, names: readonly string[], results: readonly unknown[]): Generator<string> {
+  yield head.slice(0, -1);
+  for (const name of names) {
+    yield `,"${name}":`;
+    yield* listed(results);
+  }
+  yield "}";
 }
 
 async function answerTei(exchange: Exchange, models: Models, body: z.output<typeof TEI_BODY>): Promise<Answer> {
@@ -113,14 +123,12 @@ async function answerTei(exchange: Exchange, models: Models, body: z.output<type
     nameOf: (index) => `texts[${index}]`,
     truncate: truncateOf({ truncate: body.truncate, direction }, exchange.truncate),
   });
-  return Answer.json(
-    ranked.map(({ index, score, logit, document }) => ({
-      index,
-      score: body.raw_scores ? logit : score,
-      ...(body.return_text && { text: document }),
-    })),
-    headers,
-  );
+  const results = ranked.map(({ index, score, logit, document }) => ({
+    index,
+    score: body.raw_scores ? logit : score,
+    ...(body.return_text && { text: document }),
+  }));
+  return piecewise(listed(results), headers);
 }
 
 /** The text of a document: itself, its `text`, or its fields as lines of YAML, which Cohere advises. */

@@ -1,14 +1,13 @@
 /** Writes vectors as JSON, in slices where they are many, so that the event loop stays free. */
 import { Buffer } from "node:buffer";
-import { setImmediate } from "node:timers/promises";
 import { widthOf, writeFloats } from "../data/floats.ts";
-import { Answer } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 import type { Embedded } from "./embedding.ts";
+import { SLICE, sliced } from "./slices.ts";
 
 /** How a vector is written: as numbers, or as base64 of its little-endian float32. */
 export type Encoding = "float" | "base64";
 
-const SLICE = 256 * 1024; // bytes
 const TEXT = 8 * 1024; // UTF-16 units that are written at once
 const encoder = new TextEncoder();
 
@@ -67,9 +66,9 @@ export function vectorsAnswer(
   },
   headers: Record<string, string>,
 ): Answer {
-  const write = (from: number): { bytes: Uint8Array<ArrayBuffer>; next: number } => {
-    let text = from === 0 ? parts.before : ""; // what is text is written together: there may be a million short vectors
-    let next = from;
+  let next = 0;
+  const write = () => {
+    let text = next === 0 ? parts.before : ""; // what is text is written together: there may be a million short vectors
     while (next < count && writer.size + text.length < SLICE) {
       text += (next > 0 ? "," : "") + parts.open(next);
       const vector = vectorOf(next);
@@ -84,33 +83,9 @@ export function vectorsAnswer(
     }
     if (next === count) text += parts.after;
     writer.text(text);
-    return { bytes: writer.take(), next };
+    return { bytes: writer.take(), done: next === count };
   };
-  return sliced(write, count, headers);
-}
-
-/** An answer that is written slice by slice: at once if there is only one, else as the client takes it. */
-function sliced(
-  write: (from: number) => { readonly bytes: Uint8Array<ArrayBuffer>; readonly next: number },
-  count: number,
-  headers: Record<string, string>,
-): Answer {
-  const all = { "content-type": "application/json", ...headers };
-  let { bytes, next } = write(0);
-  if (next === count) return new Answer(bytes, all);
-  let first = true;
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      if (!first) {
-        await setImmediate(); // others have their turn between two slices
-        ({ bytes, next } = write(next));
-      }
-      first = false;
-      controller.enqueue(bytes);
-      if (next === count) controller.close();
-    },
-  });
-  return new Answer(body, all);
+  return sliced(write, headers);
 }
 
 /** The float32 of a vector as they are in memory: little-endian on every machine that there is. */
