@@ -1,8 +1,9 @@
 /** Embeds the texts of a request, whatever family it is of: prompt, limits, queue, disconnects, counts. */
 import type { Embedding, EmbedOptions, Truncate } from "@llamasaur/llamasaur";
+import { distinct } from "./distinct.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Choice, InputType } from "./models.ts";
 import { namedAs, Problem } from "./problem.ts";
-import type { Exchange } from "./exchange.ts";
 
 /** What is to be embedded. */
 export interface EmbedRequest {
@@ -61,22 +62,6 @@ export async function embed(exchange: Exchange, choice: Choice, request: EmbedRe
       ticket.leave();
     }
   });
-}
-
-/**
- * The distinct texts, and where each text is among them. The library computes equal texts once, too, but gives each a vector
- * of its own: a body of a million empty texts would come to 1.5 GB.
- */
-function distinct(texts: readonly string[]): { unique: readonly string[]; placeOf: (index: number) => number } {
-  const places = new Map<string, number>();
-  const place = Uint32Array.from(texts, (text) => {
-    const known = places.get(text);
-    if (known !== undefined) return known;
-    places.set(text, places.size);
-    return places.size - 1;
-  });
-  if (places.size === texts.length) return { unique: texts, placeOf: (index) => index };
-  return { unique: [...places.keys()], placeOf: (index) => place[index]! };
 }
 
 /** The options of the call. */
