@@ -153,7 +153,7 @@ export class ServedModel {
   }
 
   /**
-   * Whether the model can answer: it was loaded and has computed one text. While it is not loaded, its file is looked at.
+   * Whether the model can answer: it was loaded and has computed one text, as a request that names nothing has it. While it is not loaded, its file is looked at.
    * The first to ask starts the trial; `wait` waits for it.
    *
    * @throws What `Llama.load` threw.
@@ -164,7 +164,7 @@ export class ServedModel {
       this.#proven = undefined; // its file is another now: that one must be loaded and run, too
     }
     this.#trial ??= this.use(async (llama) => {
-      if (this.role === "embed") await llama.embed("ready");
+      if (this.role === "embed") await llama.embed("ready", { dimensions: this.options.dimensions });
       else await llama.rerank("ready", ["ready"]);
       this.#proven = this.#file() ?? { size: 0, time: 0 };
       this.#reason = undefined;

@@ -163,6 +163,11 @@ for (
     [["--embed", "none/none.gguf"], 3, "there is no such file. To get a small model for English:"],
     [["--embed", "bge-m3=m"], 3, `\n\n  ${PROGRAM} serve --embed bge-m3=m --download\n`],
     [["--embed", "x", "--timeout", "0"], 2, "give --timeout a span, or leave it out"],
+    [
+      ["--embed", MODEL, "--port", "0", "--dimensions", "385"],
+      2,
+      "dimensions: it must be an integer from 1 to 384, is 385",
+    ],
     [["--embed", MODEL, "--cors", "*"], 2, "without a key"],
     [["--embed", MODEL, "--cors", "page.example"], 2, 'Cannot allow the origin "page.example"'],
     [["--embed", MODEL, "--allow-host", "http://x"], 2, 'Cannot allow the host "http://x"'],
