@@ -13,6 +13,7 @@ import { isLoopback } from "./guard.ts";
 import { type Handler, handlerOf } from "./handler.ts";
 import { listen, type Listener } from "./listen.ts";
 import { type LogEntry, textOf } from "./log.ts";
+import { limitsOf } from "./memory.ts";
 import type { ModelOptions } from "./served_model.ts";
 import { type ModelSettings, type ServeFlags, type Settings, settle } from "./settings.ts";
 
@@ -109,33 +110,28 @@ function notHere({ role, model }: ModelSettings, words: readonly string[]): Fail
   );
 }
 
-/** What the handler is given of each model. The memory limit is divided: each has room for its weights, and the rest is shared. */
+/** What the handler is given of each model. */
 function modelOptions(
   settings: Settings,
   paths: readonly string[],
   log: (entry: LogEntry) => void,
 ): ModelOptions[] {
-  const sizes = paths.map((path) => statSync(path).size);
-  const rest = (settings.memoryLimit ?? 0) - sizes.reduce((sum, size) => sum + size, 0);
-  return settings.models.map((model, i): ModelOptions => {
-    const shared = settings.memoryLimit === undefined
-      ? undefined
-      : Math.max(1, Math.floor(sizes[i]! + rest / sizes.length));
-    return {
-      ...model,
-      load: {
-        contexts: model.contexts,
-        device: model.device,
-        memoryLimit: model.memoryLimit ?? shared,
-        library: settings.library,
-        onLog: ({ level, message }) => {
-          if (level === "warn" && !/ truncated to /.test(message)) {
-            log({ event: "note", model: model.names[0]!, message });
-          }
-        },
+  const shares = settings.models.map(({ memoryLimit: own }, i) => ({ size: statSync(paths[i]!).size, own }));
+  const limits = limitsOf(shares, settings.memoryLimit);
+  return settings.models.map((model, i): ModelOptions => ({
+    ...model,
+    load: {
+      contexts: model.contexts,
+      device: model.device,
+      memoryLimit: limits[i],
+      library: settings.library,
+      onLog: ({ level, message }) => {
+        if (level === "warn" && !/ truncated to /.test(message)) {
+          log({ event: "note", model: model.names[0]!, message });
+        }
       },
-    };
-  });
+    },
+  }));
 }
 
 /** The log of a server. It writes once a turn of the event loop, after the answers: each write is a call of the system. */

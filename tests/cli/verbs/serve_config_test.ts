@@ -145,6 +145,16 @@ test(
         assert(taken > 0 && taken <= sizes[i]! + rest, `${taken} of ${sizes[i]! + rest} bytes`);
       }
     });
+    // What one model has for itself is not there for the other.
+    const own = { ...models, embed: [{ ...models.embed[0], memoryLimit: whole }] };
+    for (const [memoryLimit, code] of [[whole + 1, 1], [2 * whole, 0]] as const) {
+      await withConfig({ ...own, memoryLimit }, async (args) => {
+        if (code === 0) return await (await TestServer.start(args))[Symbol.asyncDispose]();
+        const { code: ended, stderr } = await runProgram(["serve", "--port", "0", ...args]);
+        assertEquals(ended, code);
+        assertMatch(stderr, /within memoryLimit/);
+      });
+    }
     await withConfig({ ...models, memoryLimit: 1e6 }, async (args) => {
       const { code, stderr } = await runProgram(["serve", "--port", "0", ...args]);
       assertEquals(code, 1);
