@@ -62,14 +62,15 @@ export function endingOf(
   if (name === "LibraryNotFoundError") return { code: EXIT.missing, message };
   const code = (error as Error & { readonly code?: unknown }).code;
   if (name === "LlamaError" && code === "version-mismatch") return { code: EXIT.missing, message };
-  if (isMisuse(error, code)) return { code: EXIT.usage, message };
+  if (isWrongArgument(error) || name === "LlamaError" && code === "model-unsupported") {
+    return { code: EXIT.usage, message };
+  }
   const told = ["LlamaError", "HubUnavailableError", "TypeError", "RangeError", "Error"].includes(name);
   return { code: EXIT.failed, message: told || message ? message : name };
 }
 
-/** Whether the library says that an argument is wrong, or that the model cannot do it; a runtime words its own errors otherwise. */
-function isMisuse({ name, message }: Error, code: unknown): boolean {
-  if (name === "LlamaError") return code === "model-unsupported";
+/** Whether the library says that an argument is wrong; a runtime words its own errors otherwise. */
+export function isWrongArgument({ name, message }: Error): boolean {
   return ["TypeError", "RangeError"].includes(name) && /^Cannot [^\n]+: /.test(message);
 }
 

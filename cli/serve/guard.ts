@@ -49,14 +49,22 @@ export class Guard {
   }
 
   /**
-   * Checks a request.
+   * Checks where a request comes from.
    *
-   * @returns The headers that its answer gets.
-   * @throws {Problem} `forbidden` or `unauthorized`.
+   * @returns The headers that its answer gets, whatever it is: without them a page cannot read that its key is wrong.
+   * @throws {Problem} `forbidden`.
    */
-  check(request: Asked, path: string): Record<string, string> {
+  admit(request: Asked): Record<string, string> {
     this.#checkHost(request);
-    const headers = this.#checkOrigin(request);
+    return this.#checkOrigin(request);
+  }
+
+  /**
+   * Checks a request's key, where the path needs one.
+   *
+   * @throws {Problem} `unauthorized`.
+   */
+  checkKey(request: Asked, path: string): void {
     const open = OPEN.includes(path) || path === "/metrics" && this.#loopback;
     if (this.#digests.length > 0 && !open && !this.#hasKey(request)) {
       throw new Problem(
@@ -64,7 +72,6 @@ export class Guard {
         "Cannot answer without a key: send it as Authorization: Bearer KEY or x-api-key",
       );
     }
-    return headers;
   }
 
   /** Answers a preflight; undefined if the request is none. */

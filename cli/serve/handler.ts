@@ -14,7 +14,7 @@ import { addOperations } from "./operations.ts";
 import { checkHandlerOptions, type HandlerOptions, STANDARD } from "./options.ts";
 import { familyOf, Problem, problemAnswer, problemOf } from "./problem.ts";
 import { addRerank } from "./rerank.ts";
-import { Routes, type Run } from "./routes.ts";
+import { NO_ROUTE, Routes, type Run } from "./routes.ts";
 import { type ModelOptions, type Passes, ServedModel } from "./served_model.ts";
 import { addTei } from "./tei.ts";
 
@@ -37,7 +37,7 @@ export interface Handler {
  * @param models The models, each with its role and names.
  * @param options See {@linkcode HandlerOptions}.
  * @returns The handler; a model that is no `Llama` yet is loaded by `ready()`, or by the first request for it.
- * @throws {TypeError} when there is no option of a name; the message names those that there are.
+ * @throws {TypeError} when there is no model, or no option of a name; the message names those that there are.
  * @throws {RangeError} when two models of a role have the same name, or every origin is allowed without a key.
  * @example
  * ```ts ignore
@@ -113,7 +113,7 @@ class Server {
     this.#routes = new Routes(this.#run);
     addOpenAI(this.#routes, this.#models);
     addRerank(this.#routes, this.#models);
-    addTei(this.#routes, this.#models, maxBatchSize);
+    addTei(this.#routes, this.#models, this.#limits);
     addOllama(this.#routes, this.#models, (message) => onLog?.({ event: "note", message }));
     addOperations(this.#routes, this.#metrics, () => this.#isReady());
   }
@@ -126,17 +126,21 @@ class Server {
       if (url === null) throw new Problem("invalid", "Cannot read the request: its Host and path make no URL");
       const preflight = this.#guard.preflight(asked);
       if (preflight) return preflight;
-      headers = this.#guard.check(asked, path);
+      headers = this.#guard.admit(asked);
+      this.#guard.checkKey(asked, path);
       if (!this.#routes.methods(path).includes(asked.method)) throw this.#unrouted(asked.method, path);
+      const answer = withHeaders(await this.#routed(asked, url), headers);
+      return asked.method === "HEAD" ? answer.head : answer;
     } catch (error) {
-      const refused = this.#refused(asked, path, problemOf(error));
-      return withHeaders(refused, headers);
+      return withHeaders(this.#refused(asked, path, error), headers);
     }
+  }
+
+  async #routed(asked: Asked, url: URL): Promise<Answer> {
     const running = this.#routes.answer(asked, url);
     this.#running.add(running);
     try {
-      const answer = withHeaders(await running, headers);
-      return asked.method === "HEAD" ? answer.head : answer;
+      return await running;
     } finally {
       this.#running.delete(running);
     }
@@ -182,7 +186,7 @@ class Server {
       // Nobody reads the answer to a client that has gone: 499 is what nginx logs.
       const gone = error instanceof Gone;
       failure = gone ? new Problem("unavailable", "the client has gone") : problemOf(error);
-      if (failure.kind === "internal") this.#onLog?.({ event: "error", id, route, message: shortly(error) });
+      this.#logFault(failure, error, id, route);
       answer = gone ? new Answer(null, {}, 499) : problemAnswer(failure, exchange.family);
     }
     this.#metrics.ended(exchange, answer.status);
@@ -196,17 +200,24 @@ class Server {
       return new Problem("method_not_allowed", `Cannot ${method.slice(0, 20)} this: it takes ${allow}`, { allow });
     }
     const near = nearTo(path).find((one) => this.#routes.methods(one).length > 0);
-    const hint = near === undefined ? "" : `do you mean ${near}? `;
-    return new Problem("not_found", `Cannot find this route: ${hint}/openapi.json lists what there is`);
+    return new Problem("not_found", near === undefined ? NO_ROUTE : NO_ROUTE.replace(": ", `: do you mean ${near}? `));
+  }
+
+  /** Logs what is the server's own trouble: its answer says no more than that the log does. */
+  #logFault({ kind }: Problem, error: unknown, id: string, route: string): void {
+    if (kind !== "internal" && kind !== "no_memory") return;
+    this.#onLog?.({ event: "error", id, route, message: shortly(error) });
   }
 
   /** Counts, logs and answers a request that reaches no route. */
-  #refused(asked: Asked, path: string, problem: Problem): Answer {
+  #refused(asked: Asked, path: string, error: unknown): Answer {
+    const problem = problemOf(error);
     const id = requestId(asked);
     const known = this.#routes.methods(path).length > 0 ? path : "unknown";
     const route = known.startsWith("/v1/models/") ? "/v1/models/{id}" : known;
     const answer = problemAnswer(problem, familyOf(path));
     const exchange = new Exchange(asked, route, familyOf(path), this.#limits);
+    this.#logFault(problem, error, id, route);
     this.#metrics.ended(exchange, answer.status);
     this.#onLog?.(entryOf(exchange, id, answer.status, problem.kind));
     return withHeaders(answer, { "x-request-id": id });

@@ -82,6 +82,7 @@ const MODEL: Kinds<ModelOptions> = {
  * @throws {TypeError} when there is no option of a name, or a value is of no use; the message names it and what there is.
  */
 export function checkHandlerOptions(models: readonly ModelOptions[], options: HandlerOptions): void {
+  if (models.length === 0) throw new TypeError("Cannot serve nothing: models must have at least one model, is empty");
   models.forEach((model, i) => check(`models[${i}]`, model, MODEL));
   check("options", options, HANDLER);
 }

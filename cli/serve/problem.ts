@@ -1,4 +1,5 @@
 /** Says what is wrong with a request, in the words and the body of the family of routes that it was sent to. */
+import { isWrongArgument } from "../failure.ts";
 import { Answer } from "./answer.ts";
 
 /** A family of routes: each has its own body for errors. */
@@ -19,6 +20,7 @@ export type Kind =
   | "unsupported_media_type"
   | "overloaded"
   | "unavailable"
+  | "no_memory"
   | "internal";
 
 const STATUS: Readonly<Record<Kind, number>> = {
@@ -35,6 +37,7 @@ const STATUS: Readonly<Record<Kind, number>> = {
   unsupported_media_type: 415,
   overloaded: 429,
   unavailable: 503,
+  no_memory: 503,
   internal: 500,
 };
 
@@ -54,6 +57,7 @@ const TEI_TYPE: Partial<Readonly<Record<Kind, string>>> = {
   model_not_found: "Backend",
   overloaded: "Overloaded",
   unavailable: "Unhealthy",
+  no_memory: "Unhealthy",
   internal: "Backend",
 };
 
@@ -135,7 +139,10 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/, or pass a template with \{instruction\} to Llama\.load$/, ""],
 ];
 
-/** The problem that an error of the library is. A text can never be the server's fault: what it causes is a 4xx. */
+/**
+ * The problem that an error is. What the library says of an argument is the client's; other errors are the server's own
+ * fault, also a `TypeError` that a runtime throws, and none of the client's requests would mend them.
+ */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (!(error instanceof Error)) return new Problem("internal", "Cannot answer: something failed");
@@ -144,15 +151,19 @@ export function problemOf(error: unknown): Problem {
   if (name === "LoadFailure") {
     return new Problem("internal", "Cannot answer: the model cannot be loaded; the log says more");
   }
-  if (name === "TypeError" || name === "RangeError") {
+  if (isWrongArgument(error)) {
     const isLong = /\btokens?\b.*\b(limit is|leaves room for)\b/.test(message);
     const [, field] = /^Cannot (?:read|embed|rank(?: with (?:this|an))?) (\w+)/.exec(message) ?? [];
     return new Problem(isLong ? "too_long" : "invalid", message, FIELDS.includes(field!) ? { field } : {});
   }
-  const code = (error as { readonly code?: unknown }).code;
+  const { code, memoryLimit } = error as { readonly code?: unknown; readonly memoryLimit?: unknown };
   if (name === "LlamaError" && code === "model-unsupported") return new Problem("wrong_model", message);
   if (name === "LlamaError" && code === "non-finite") return new Problem("invalid", message);
-  if (name === "LlamaError" && code === "out-of-memory") return new Problem("too_long", message);
+  if (name === "LlamaError" && code === "out-of-memory") {
+    // A limit has room for shorter texts; where the system has no memory, the very same text may pass later.
+    if (memoryLimit !== undefined) return new Problem("too_long", message);
+    return new Problem("no_memory", "Cannot answer now: the machine has not enough memory; the log says more");
+  }
   if (name === "LlamaError" && code === "closed") {
     return new Problem("unavailable", "Cannot answer: the server is closing");
   }

@@ -48,6 +48,9 @@ interface Turn {
 /** What Hono gets in place of an answer, which is in the turn: it would make a `Response` of each. */
 const ANSWERED = new Response(null);
 
+/** What a path that leads nowhere is told. */
+export const NO_ROUTE = "Cannot find this route: /openapi.json lists what there is";
+
 /** The routes of a server. */
 export class Routes {
   readonly app: OpenAPIHono<{ Bindings: Turn }> = new OpenAPIHono({ strict: true });
@@ -75,7 +78,7 @@ export class Routes {
   /** Adds a route without a body. */
   get({ path, family, parameter, handle, ...about }: Get): void {
     this.#describe("get", path, about, undefined, parameter);
-    const pattern = parameter === undefined ? path : path.replace(`{${parameter}}`, `:${parameter}{.+}`);
+    const pattern = parameter === undefined ? path : path.replace(`{${parameter}}`, `:${parameter}{[^]+}`); // any name, also one with a line's end
     this.app.get(pattern, async ({ env, req }) => {
       const given = parameter === undefined ? "" : req.param(parameter)!;
       env.answer = await this.#run(env.asked, path, family, (exchange) => handle(exchange, given));
@@ -83,11 +86,15 @@ export class Routes {
     });
   }
 
-  /** Answers a request whose path has the method. */
+  /**
+   * Answers a request whose path has the method.
+   *
+   * @throws {Problem} `not_found` when the router reads the path in another way than `methods`.
+   */
   async answer(asked: Asked, url: URL): Promise<Answer> {
     const turn: Turn = { asked };
     await this.app.fetch({ method: asked.method, url: url.href } as Request, turn);
-    if (turn.answer === undefined) throw new Error("the router knows no route of this path");
+    if (turn.answer === undefined) throw new Problem("not_found", NO_ROUTE);
     return turn.answer;
   }
 

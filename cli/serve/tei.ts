@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { VERSION } from "../version.ts";
 import { Answer } from "./answer.ts";
 import { embed } from "./embedding.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange, Limits } from "./exchange.ts";
 import type { InputType, Models } from "./models.ts";
 import { Problem } from "./problem.ts";
 import { listOf, type Routes, TEXTS } from "./routes.ts";
@@ -30,7 +30,7 @@ const TYPES: ReadonlyMap<string, InputType> = new Map([
 ]);
 
 /** Adds the routes. */
-export function addTei(routes: Routes, models: Models, maxBatchSize: number | undefined): void {
+export function addTei(routes: Routes, models: Models, limits: Pick<Limits, "maxBatchSize" | "truncate">): void {
   // @huggingface/inference sends its texts to the very URL that it was given.
   for (const path of ["/embed", "/"]) {
     routes.post({
@@ -47,7 +47,7 @@ export function addTei(routes: Routes, models: Models, maxBatchSize: number | un
     summary: "The first model, as text-embeddings-inference tells of it",
     family: "tei",
     answer: z.looseObject({ model_id: z.string() }),
-    handle: () => Answer.json(infoOf(models, maxBatchSize)),
+    handle: () => Answer.json(infoOf(models, limits)),
   });
   routes.get({
     path: "/health",
@@ -90,7 +90,10 @@ function inputTypeOf(name: string | undefined): InputType | undefined {
   throw new Problem("invalid", 'Cannot read prompt_name: it must be "query" or "document"', { field: "prompt_name" });
 }
 
-function infoOf(models: Models, maxBatchSize: number | undefined): Record<string, unknown> {
+function infoOf(
+  models: Models,
+  { maxBatchSize, truncate }: Pick<Limits, "maxBatchSize" | "truncate">,
+): Record<string, unknown> {
   const model = models.all[0]!;
   const info = model.known?.info;
   return {
@@ -102,7 +105,7 @@ function infoOf(models: Models, maxBatchSize: number | undefined): Record<string
       : { reranker: { id2label: {} } },
     max_input_length: info?.maxTokens ?? null,
     max_client_batch_size: maxBatchSize ?? ANY_BATCH,
-    auto_truncate: true,
+    auto_truncate: truncate !== "error",
     version: VERSION,
     fingerprint: info?.fingerprint ?? null,
   };

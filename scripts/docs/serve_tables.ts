@@ -19,6 +19,7 @@ const WORDS: Readonly<Record<Kind, string>> = {
   unsupported_media_type: "a compressed body, or a content type that is not JSON (Ollama's routes take any)",
   overloaded: "the queue is full; `retry-after` says when to come again",
   unavailable: "`--timeout` is over, or the server is closing",
+  no_memory: "the machine has not enough memory now; the log says more",
   internal: "the model failed; the log says more",
 };
 

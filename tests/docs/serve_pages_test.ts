@@ -34,7 +34,7 @@ test("each line of llamasaur serve in the pages and in deploy/ has options that 
 });
 
 test("docs/server.md names every route of /openapi.json", async () => {
-  const handler = createHandler([]);
+  const handler = createHandler([{ role: "embed", model: "none.gguf" }]);
   const response = await handler.fetch(new Request("http://localhost/openapi.json"));
   const { paths } = await response.json() as { paths: Record<string, unknown> };
   await handler.close();

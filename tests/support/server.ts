@@ -19,12 +19,18 @@ export const BOTH: readonly string[] = [
   `--rerank=${RERANKER}=ranker`,
 ];
 
-/** A server that runs. */
+/** Fields of bodies that have texts. */
+const TEXT_FIELDS = ["input", "inputs", "prompt", "query", "documents", "texts"];
+/** UTF-16 units of a text by which a log is searched for it, and the fewest that no log has by chance. */
+const [SEARCHED, FEWEST] = [30, 8];
+
+/** A server that runs. When it is disposed of, no text that it was asked about is in its log. */
 export class TestServer implements AsyncDisposable {
   readonly url: string;
   readonly #child: ChildProcess;
   readonly #ended: Promise<number | null>;
   readonly #heard: { text: string };
+  readonly #texts = new Set<string>();
 
   private constructor(url: string, child: ChildProcess, ended: Promise<number | null>, heard: { text: string }) {
     this.url = url;
@@ -97,12 +103,22 @@ export class TestServer implements AsyncDisposable {
     return this.#ended;
   }
 
+  /** Keeps the beginnings of texts, which must not be in the log. */
+  keep(texts: unknown): void {
+    for (const one of [texts].flat()) {
+      const text: unknown = typeof one === "object" && one !== null ? (one as { text?: unknown }).text : one;
+      if (typeof text === "string" && text.length >= FEWEST) this.#texts.add(text.slice(0, SEARCHED));
+    }
+  }
+
   /** Asks a route. */
   async ask(
     path: string,
     body?: unknown,
     init: RequestInit = {},
   ): Promise<{ status: number; body: Json; headers: Headers }> {
+    if (typeof body === "string") this.keep(body);
+    else if (body) { for (const field of TEXT_FIELDS) this.keep((body as Record<string, unknown>)[field]); }
     const response = await fetch(this.url + path, {
       ...(body !== undefined && { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) }),
       ...init,
@@ -126,6 +142,9 @@ export class TestServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#ended;
+    for (const text of this.#texts) {
+      if (this.log.includes(text)) throw new Error(`the server's log has the text ${JSON.stringify(text)}`);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // createHandler without a socket: who may ask, names, several models, loads and unloads, limits.
 import { test } from "node:test";
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { setTimeout as wait } from "node:timers/promises";
 import {
   createHandler,
@@ -9,7 +9,7 @@ import {
   type LogEntry,
   type ModelOptions,
 } from "../../../cli/serve/mod.ts";
-import { Llama } from "../../../mod.ts";
+import { Llama, LlamaError } from "../../../mod.ts";
 import { MODEL, noModel } from "../../support/program.ts";
 import { type Json, KEY, RERANKER } from "../../support/server.ts";
 
@@ -75,6 +75,9 @@ const TABLE: readonly (readonly [
   ["localhost", "tauri://localhost", KEY, 200, 200, 200, 200],
   ["mine.example", "", KEY, 200, 200, 200, 200],
   ["localhost", "https://page.example", KEY, 200, 200, 200, 200],
+  ["localhost", "app://obsidian.md", "another", 200, 401, 401, 200],
+  ["localhost", "https://page.example", "", 200, 401, 401, 200],
+  ["localhost", "https://evil.example", "another", 403, 403, 401, 403],
   ["evil.example:8411", "", KEY, 403, 403, 200, 200],
   ["evil.example:8411", "http://evil.example:8411", KEY, 403, 403, 200, 403],
   ["localhost.evil.example", "", KEY, 403, 403, 200, 200],
@@ -97,8 +100,9 @@ test("createHandler() lets in by Host, Origin, key and loopback what the table s
       const told = `${host} ${origin} ${key} of server ${i}`;
       const { status, headers: answered } = await ask(handler, "/v1/models", { headers });
       assertEquals(status, statuses[i], told);
-      const allowed = status === 200 && origin !== "" && !/evil|null/.test(origin);
-      if (status !== 401) assertEquals(answered.get("access-control-allow-origin"), allowed ? origin : null, told);
+      // Also of a 401: without the header a page is told of a network error, and never of its key.
+      const allowed = status !== 403 && origin !== "" && !/evil|null/.test(origin);
+      assertEquals(answered.get("access-control-allow-origin"), allowed ? origin : null, told);
       if (status === 403) continue;
       assertEquals((await ask(handler, "/healthz", { headers: { host, ...(origin && { origin }) } })).status, 200);
     }
@@ -243,6 +247,167 @@ test("given prompts go before the texts by input_type, task, prompt_name and NAM
     assertEquals(await vectorOf({ input: "a cat", input_type: "search_document" }), document);
     const { body } = await ask(handler, "/v1/models");
     assertEquals(body.data.map(({ id }: Json) => id), ["mini", "mini@query", "mini@document"]);
+  });
+});
+
+/** The model, whose calls fail with an error. */
+function failing(llama: Llama, error: Error): Llama {
+  return new Proxy(llama, {
+    get(_, name) {
+      if (name === "embedDetailed" || name === "rerank") return () => Promise.reject(error);
+      const value = Reflect.get(llama, name, llama) as unknown;
+      return typeof value === "function" ? value.bind(llama) : value;
+    },
+  });
+}
+
+test("a fault of the server's own is a 5xx and in the log, whatever class its error has", { skip }, async () => {
+  await using llama = await Llama.load(MODEL, { onLog: () => {} });
+  for (
+    const [error, status, tei] of [
+      [new TypeError("Cannot read properties of undefined (reading 'length')"), 500, "Backend"],
+      [new TypeError("undefined is not an object (evaluating 'a.length')"), 500, "Backend"],
+      [new RangeError("Invalid string length"), 500, "Backend"],
+      [new RangeError("Maximum call stack size exceeded"), 500, "Backend"],
+      [new LlamaError("context-lost", "Cannot compute: llama.cpp hit an assertion or threw"), 500, "Backend"],
+      [new LlamaError("out-of-memory", "Cannot start a native thread: the system has no more"), 503, "Unhealthy"],
+      [new RangeError("Cannot embed input: it has a fault"), 400, "Validation"],
+      [new LlamaError("out-of-memory", "Cannot compute a pass", { memoryLimit: 1 }), 400, "Validation"],
+    ] as const
+  ) {
+    const model = failing(llama, error);
+    const errors: LogEntry[] = [];
+    const onLog = (entry: LogEntry) => void (entry.event === "error" && errors.push(entry));
+    await withHandler([{ ...EMBED, model }, { ...RERANK, model }], { onLog }, async (handler) => {
+      const answers = await Promise.all([
+        ask(handler, "/v1/embeddings", { body: { input: "a" } }),
+        ask(handler, "/api/embed", { body: { input: "a" } }),
+        ask(handler, "/v1/rerank", { body: { query: "a", documents: ["b"] } }),
+      ]);
+      assertEquals(answers.map((one) => one.status), [status, status, status], error.message);
+      const { body } = await ask(handler, "/embed", { body: { inputs: "a" } });
+      assertEquals(body.error_type, tei);
+      assertEquals(errors.length, status < 500 ? 0 : 4, error.message);
+      for (const { message } of errors) assertStringIncludes(message!, error.message);
+    });
+  }
+});
+
+test("a text that a model's memoryLimit has no room for is 400, and the next one is answered", { skip }, async () => {
+  await using whole = await Llama.load(MODEL, { contextSize: 512, contexts: 2, onLog: () => {} });
+  const { weights } = whole.info.memory;
+  const { contexts } = await whole.estimateMemory(512);
+  const load = { contextSize: 512, memoryLimit: Math.floor(weights + 0.8 * contexts), onLog: () => {} };
+  await withHandler([{ ...EMBED, load }], {}, async (handler) => {
+    const { status, body } = await ask(handler, "/v1/embeddings", { body: { input: "word ".repeat(600) } });
+    assertEquals([status, body.error.code], [400, "context_length_exceeded"], JSON.stringify(body));
+    assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "word" } })).status, 200);
+  });
+});
+
+test("createHandler() refuses a list without models", () => {
+  assertThrows(() => createHandler([]), TypeError, "models must have at least one model");
+});
+
+test("a model is not ready whose dimensions are not the model's", { skip }, async () => {
+  await withHandler([{ ...EMBED, dimensions: 385 }], {}, async (handler) => {
+    await assertRejects(() => handler.ready(), RangeError, "dimensions");
+    assertEquals((await ask(handler, "/readyz")).status, 503);
+  });
+});
+
+test("/info says whether texts are cut where a request says nothing", { skip }, async () => {
+  for (const [truncate, cut] of [[undefined, true], ["start", true], ["error", false]] as const) {
+    await withHandler([EMBED], { truncate }, async (handler) => {
+      assertEquals((await ask(handler, "/info")).body.auto_truncate, cut);
+    });
+  }
+});
+
+test("rerank counts the tokens of equal documents each, as embeddings do", { skip }, async () => {
+  await using ranker = await Llama.load(RERANKER, { onLog: () => {} });
+  await withHandler([{ ...RERANK, model: ranker }], {}, async (handler) => {
+    const tokensOf = async (documents: string[]): Promise<number> => {
+      const { body } = await ask(handler, "/v1/rerank", { body: { query: "what", documents } });
+      assertEquals(body.meta.tokens.input_tokens, body.usage.total_tokens);
+      return body.usage.total_tokens;
+    };
+    const [one, two] = [await tokensOf(["one"]), await tokensOf(["two words"])];
+    assertEquals(await tokensOf(["one", "two words", "one", "one"]), 3 * one + two);
+  });
+});
+
+test("a reranker's queue learns how many tokens a character comes to", { skip }, async () => {
+  await using ranker = await Llama.load(RERANKER, { onLog: () => {} });
+  let gate = Promise.withResolvers<void>();
+  const model = new Proxy(ranker, {
+    get(_, name) {
+      if (name === "rerank") {
+        return async (...args: Parameters<Llama["rerank"]>) => {
+          await gate.promise;
+          return await ranker.rerank(...args);
+        };
+      }
+      const value = Reflect.get(ranker, name, ranker) as unknown;
+      return typeof value === "function" ? value.bind(ranker) : value;
+    },
+  });
+  await withHandler([{ ...RERANK, model }], {}, async (handler) => {
+    const documents = Array.from({ length: 100 }, (_, i) => `${i}猫が好きです`.repeat(4));
+    /** The tokens that are reckoned while the documents wait, and those that they have. */
+    const reckon = async (): Promise<[number, number]> => {
+      gate = Promise.withResolvers();
+      const running = ask(handler, "/v1/rerank", { body: { query: "何", documents: [...documents, documents[0]] } });
+      let waiting = 0;
+      while (waiting === 0) {
+        const { body } = await ask(handler, "/metrics");
+        waiting = Number(/^llamasaur_queue_tokens\{.*\} (\d+)$/m.exec(body)![1]);
+      }
+      gate.resolve();
+      return [waiting, (await running).body.usage.total_tokens];
+    };
+    const [first, tokens] = await reckon();
+    for (let i = 0; i < 16; i++) await reckon();
+    const [last] = await reckon();
+    assert(first < 0.8 * tokens && Math.abs(last / tokens - 1) < 0.25, `${first}, then ${last} of ${tokens} tokens`);
+  });
+});
+
+test("an answer of rerank with large documents is written in slices", { skip }, async () => {
+  const documents = Array.from({ length: 60 }, (_, i) => `${i} ${"some words ".repeat(3000)}`);
+  await withHandler([RERANK], {}, async (handler) => {
+    for (
+      const asked of [
+        { query: "what", documents, return_documents: true },
+        { query: "what", documents, return_documents: true, truncation: true },
+        { query: "what", texts: documents, return_text: true },
+      ]
+    ) {
+      const request = new Request("http://127.0.0.1:8411/rerank", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(asked),
+      });
+      const response = await handler.fetch(request);
+      const slices: Uint8Array[] = [];
+      for await (const slice of response.body!) slices.push(slice);
+      assert(slices.length > 4 && slices.every(({ length }) => length < 400_000), `${slices.map((one) => one.length)}`);
+      const body: Json = JSON.parse(await new Blob(slices as BlobPart[]).text());
+      const rows = body.results ?? body;
+      assertEquals(rows.length, 60);
+      for (const { index, document, text } of rows) assertEquals(document?.text ?? text, documents[index]);
+      assertEquals(body.data, "truncation" in asked ? body.results : undefined);
+    }
+  });
+});
+
+test("two models of one name, one of each role, have numbers of their own in /metrics", { skip }, async () => {
+  await withHandler([{ ...EMBED, names: ["m"] }, { ...RERANK, names: ["m"] }], {}, async (handler) => {
+    assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "a", model: "m" } })).status, 200);
+    const { body } = await ask(handler, "/metrics");
+    for (const [role, loaded] of [["embed", 1], ["rerank", 0]]) {
+      assertMatch(body, new RegExp(`^llamasaur_model_loaded\\{model="m",role="${role}"\\} ${loaded}$`, "m"));
+    }
   });
 });
 

@@ -43,10 +43,15 @@ for (
     ["a lone surrogate in a name", "/v1/embeddings", '{"input":"a","model":"\\ud800"}', 200, "\\ud800"],
     ["bytes that are no UTF-8", "/v1/embeddings", Buffer.from('{"input":"\xff"}', "latin1"), 400, "no UTF-8"],
     ["a name of __proto__", "/v1/embeddings", '{"__proto__":{"input":"a"}}', 400, "input"],
-    ["a name of a million letters", "/v1/models/x", undefined, 404, "Cannot find this model"],
+    ["a name of 8,000 letters", `/v1/models/${"x".repeat(8000)}`, undefined, 404, "Cannot find this model"],
+    ["a name with a line feed", "/v1/models/a%0Ab", undefined, 404, "Cannot find this model"],
+    ["a name with a carriage return", "/v1/models/a%0Db", undefined, 404, "Cannot find this model"],
+    ["a name with a line separator", "/v1/models/a%E2%80%A8b", undefined, 404, "Cannot find this model"],
+    ["a name with a slash", "/v1/models/a%2Fb/c", undefined, 404, "Cannot find this model"],
   ] as const
 ) {
   test(`${what} is ${status}`, { skip }, async () => {
+    if (body !== undefined) server.keep(String(body));
     const response = await fetch(server.url + path, {
       method: body === undefined ? "GET" : "POST",
       headers: { "content-type": "application/json" },
@@ -166,6 +171,12 @@ for (
       [`GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ${"a".repeat(2e6)}\r\n\r\n`],
       {},
       /^HTTP\/1\.1 431 /,
+    ],
+    [
+      "a name of 200,000 letters",
+      [`GET /v1/models/${"a".repeat(2e5)} HTTP/1.1\r\nHost: localhost\r\n\r\n`],
+      {},
+      /^HTTP\/1\.1 4(04|14|31) /,
     ],
     // A socket that is closed in one direction looks like one that is closed in both: such a client counts as gone.
     ["a body and a closed side", [WHOLE], { half: true }, /^$|^HTTP\/1\.1 (200|400) /],
