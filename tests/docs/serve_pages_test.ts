@@ -33,6 +33,20 @@ test("each line of llamasaur serve in the pages and in deploy/ has options that 
   }
 });
 
+test("what deploy/ and docs/deployment.md start gets its models, into a place that stays", () => {
+  const files = ["deploy/compose.yaml", "deploy/llamasaur.service", "docs/deployment.md"].map(read);
+  const starts = files.flatMap((file) => file.split("\n")).filter((line) =>
+    /^ExecStart=|^ +(command|args): |docker run/.test(line)
+  );
+  assertEquals(starts.length, 4);
+  for (const line of starts) assert(line.includes("--download"), line);
+  const [compose, unit, page] = files;
+  assert(/^ +- models:\/models$/m.test(compose!) && /^CacheDirectory=llamasaur$/m.test(unit!));
+  assert(/name: models, mountPath: \/models/.test(page!) && /name: models, persistentVolumeClaim/.test(page!));
+  // The unit's ExecStart finds the program where the page puts it.
+  assert(/install -m 755 dist\/llamasaur \/usr\/local\/bin\//.test(page!));
+});
+
 test("docs/server.md names every route of /openapi.json", async () => {
   const handler = createHandler([{ role: "embed", model: "none.gguf" }]);
   const response = await handler.fetch(new Request("http://localhost/openapi.json"));
