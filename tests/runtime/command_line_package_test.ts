@@ -82,6 +82,26 @@ async function firstSteps(run: Run): Promise<void> {
   );
   assertDone(await run(["inspect", "all-minilm-l6-v2"]), /\narchitecture +bert/);
   assertDone(await run(["doctor"]), /\nok +self-test: 3 stored vectors/);
+  assertDone(
+    await run(["serve", "--embed", "all-minilm-l6-v2", "--print-config"]),
+    /"names": ?\[\s*"all-minilm-l6-v2"/,
+  );
+}
+
+/** A program that serves by `createHandler` of the package; it prints the status of a readiness probe. */
+function writeHandler(cwd: string, specifier: string): string {
+  const path = join(cwd, "handler.ts");
+  writeFileSync(
+    path,
+    `import { createHandler } from "${specifier}";
+const handler = createHandler([{ role: "embed", model: "all-minilm-l6-v2" }]);
+await handler.ready();
+const { status } = await handler.fetch(new Request("http://localhost/readyz"));
+await handler.close();
+console.log("readyz", status);
+`,
+  );
+  return path;
 }
 
 /** What `doctor` says of each thing that can be broken: the check that fails, and its remedy. */
@@ -138,6 +158,8 @@ test(
       const run: Run = (words, more) =>
         runChild(bun!, ["x", "llamasaur", ...words], { cwd, env: { ...env, ...more }, timeout: 60_000 });
       await firstSteps(run);
+      const handler = writeHandler(cwd, "llamasaur/serve");
+      assertDone(await runChild(bun!, [handler], { cwd, env, timeout: 60_000 }), /^readyz 200$/m);
       if (!slow) return;
       await brokenIn(waysOf(directory), run);
       truncateSync((await run(["models", "path", "all-minilm-l6-v2"])).stdout.trim(), 3_000_000);
@@ -163,6 +185,8 @@ test("npm:llamasaur on Deno pulls, embeds, ranks, inspects and examines itself",
     console.log(`the first deno run npm:llamasaur took ${seconds.toFixed(1)} s`);
     if (slow) assert(seconds < MOST_SECONDS, `${seconds} s`);
     await firstSteps(run);
+    const handler = ["run", "-A", "--quiet", writeHandler(cwd, "npm:llamasaur/serve")];
+    assertDone(await runChild(deno!, handler, { cwd, env, timeout: 60_000 }), /^readyz 200$/m);
     if (!slow) return;
     await brokenIn(waysOf(directory), run);
     const permitted = ["--allow-read", "--allow-env", "--allow-sys", "--allow-write", "--allow-net", "--allow-run"];

@@ -105,22 +105,24 @@ def message(call, *arguments):
         return str(error)
 
 
-def crowd(call, url, key):
-    many = [f"a text of several words, number {i}" for i in range(JOB["batch"])]
+MANY = [f"a text of several words, number {i}" for i in range(JOB["batch"])]
+
+
+def crowd(call, *arguments):
     with ThreadPoolExecutor(6) as pool:
-        return [job.result() for job in [pool.submit(status, call, url, key, "mini", many) for _ in range(6)]]
+        return [job.result() for job in [pool.submit(status, call, *arguments) for _ in range(6)]]
 
 
 def embedder(call):
     (url, closed, key) = (JOB["url"], JOB["closed"], JOB["key"])
-    too_many = [f"text {i}" for i in range(JOB["batch"] + 1)]
     return {
         **call(url, "any", "mini", TEXTS),
         "long": status(call, url, "any", "mini", [LONG]),
+        "refused": status(call, closed, key, "mini", [LONG]),
         "key": status(call, closed, "wrong", "mini", ["a"]),
         "name": status(call, closed, key, "nothing", ["a"]),
-        "many": status(call, closed, key, "mini", too_many),
-        "crowd": crowd(call, closed, key),
+        "many": status(call, closed, key, "mini", [*MANY, "one more"]),
+        "crowd": crowd(call, closed, key, "mini", MANY),
     }
 
 
@@ -131,6 +133,8 @@ def ranker(call):
         "long": status(call, url, "any", "ranker", LONG, DOCUMENTS),
         "key": status(call, closed, "wrong", "ranker", "a", DOCUMENTS),
         "name": status(call, closed, key, "nothing", "a", DOCUMENTS),
+        "many": status(call, closed, key, "ranker", "a", [*MANY, "one more"]),
+        "crowd": crowd(call, closed, key, "ranker", "a", MANY),
     }
 
 

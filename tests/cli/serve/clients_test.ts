@@ -33,6 +33,7 @@ const TEXTS = ["a cat", "a kitten sleeps", "the stock market fell"];
 const DOCUMENTS = ["one", "two words", "three whole words", "four words of it"];
 const LONG = "word ".repeat(400);
 const BATCH = 64;
+const MANY = Array.from({ length: BATCH }, (_, i) => `a text of several words, number ${i}`);
 
 interface Server {
   readonly url: string;
@@ -206,7 +207,7 @@ const RANKERS: readonly Ranker[] = [
     name: "@langchain/cohere",
     route: "/v2/rerank",
     rank: async ({ url, key }, model, query, documents) => {
-      const client = new CohereClientV2({ environment: url, token: key });
+      const client = new CohereClientV2({ environment: url, token: key, maxRetries: 0 });
       const compressor = new CohereRerank({ client: client, model, maxRetries: 0, topN: documents.length });
       const found = await compressor.rerank(documents, query);
       return found.map(({ index, relevanceScore }: Json) => ({ index, score: relevanceScore }));
@@ -229,6 +230,8 @@ interface Call {
   readonly route: string;
   readonly ask: (server: Server) => Promise<unknown>;
   readonly wanted: () => Promise<unknown> | unknown;
+  /** Other calls, and the statuses that they come to. */
+  readonly refused?: readonly (readonly [status: number, ask: (server: Server) => Promise<unknown>])[];
 }
 
 function modelsOf(name: string, Client: Json): Call[] {
@@ -240,11 +243,25 @@ function modelsOf(name: string, Client: Json): Call[] {
     route: "/v1/models",
     ask: async (server) => [await list(server), await retrieve(server)],
     wanted: () => [["mini", "ranker"], llama.info.fingerprint],
+    refused: [[404, (server) => client(server).models.retrieve("nothing")]],
   }];
 }
 
-function ollamaCall(route: string, ask: (client: Json) => Promise<unknown>, wanted: Call["wanted"]): Call {
-  return { name: "ollama", route, ask: ({ url, key }) => ask(new Ollama({ host: url, headers: bearer(key) })), wanted };
+function ollamaCall(
+  route: string,
+  ask: (client: Json) => Promise<unknown>,
+  wanted: Call["wanted"],
+  refused: readonly (readonly [status: number, ask: (client: Json) => Promise<unknown>])[] = [],
+): Call {
+  const by = (ask: (client: Json) => Promise<unknown>): Call["ask"] => ({ url, key }) =>
+    ask(new Ollama({ host: url, headers: bearer(key) }));
+  return { name: "ollama", route, ask: by(ask), wanted, refused: refused.map(([status, ask]) => [status, by(ask)]) };
+}
+
+async function rankByV1({ url, key }: Server, query: string, documents: string[], model = "ranker"): Promise<unknown> {
+  const client = new CohereClient({ environment: url, token: key });
+  const { results } = await client.rerank({ model, query, documents }, { maxRetries: 0 });
+  return results.map(({ index, relevanceScore }: Json) => ({ index, score: relevanceScore }));
 }
 
 const CALLS: readonly Call[] = [
@@ -257,21 +274,30 @@ const CALLS: readonly Call[] = [
       return [...Float32Array.from(embedding)];
     },
     async () => [...await llama.embed(TEXTS[0]!)],
+    [
+      [400, (client) => client.embeddings({ model: "mini", prompt: LONG })],
+      [404, (client) => client.embeddings({ model: "nothing", prompt: "a" })],
+    ],
   ),
-  ollamaCall("/api/show", async (client) => (await client.show({ model: "mini" })).capabilities, () => ["embedding"]),
+  ollamaCall(
+    "/api/show",
+    async (client) => (await client.show({ model: "mini" })).capabilities,
+    () => ["embedding"],
+    [[404, (client) => client.show({ model: "nothing" })]],
+  ),
   ollamaCall("/api/tags", async (client) => (await client.list()).models.map(({ name }: Json) => name), () => ["mini"]),
   ollamaCall("/api/ps", async (client) => (await client.ps()).models.map(({ name }: Json) => name), () => ["mini"]),
   ollamaCall("/api/version", async (client) => typeof (await client.version()).version, () => "string"),
   {
     name: "cohere-ai 8",
     route: "/v1/rerank",
-    ask: async ({ url, key }) => {
-      const client = new CohereClient({ environment: url, token: key });
-      const asked = { model: "ranker", query: "what is it", documents: DOCUMENTS };
-      const { results } = await client.rerank(asked, { maxRetries: 0 });
-      return results.map(({ index, relevanceScore }: Json) => ({ index, score: relevanceScore }));
-    },
+    ask: (server) => rankByV1(server, "what is it", DOCUMENTS),
     wanted: async () => (await ranker.rerank("what is it", DOCUMENTS)).map(({ index, score }) => ({ index, score })),
+    refused: [
+      [400, (server) => rankByV1(server, LONG, DOCUMENTS)],
+      [404, (server) => rankByV1(server, "a", DOCUMENTS, "nothing")],
+      [413, (server) => rankByV1(server, "a", [...MANY, "one more"])],
+    ],
   },
 ];
 
@@ -284,6 +310,11 @@ function statusOf(error: unknown): number | undefined {
     if (told.lastError) return statusOf(told.lastError);
   }
   return undefined;
+}
+
+/** What six calls at once come to: the queue has room for one alone. */
+async function statusesOf(call: () => Promise<unknown>): Promise<(number | undefined)[]> {
+  return await Promise.all(Array.from({ length: 6 }, () => statusFrom(call())));
 }
 
 async function statusFrom(work: Promise<unknown>): Promise<number | undefined> {
@@ -310,7 +341,8 @@ const closed = (key = KEY): Server => ({ url: strict.url, key });
 
 before(async () => {
   if (skip) return;
-  const limits = ["--strict-names", "--max-queue-tokens", "300", "--max-batch-size", String(BATCH)];
+  const limits = ["--strict-names", "--max-queue-tokens", "300", "--max-batch-size", String(BATCH)]
+    .concat("--truncate", "error");
   [server, strict, llama, ranker] = await Promise.all([
     TestServer.start(BOTH),
     TestServer.start([...BOTH, "--api-key-file", keys.path, ...limits]),
@@ -345,13 +377,14 @@ for (const { name, route, exact, long, nameless, splits, embed } of EMBEDDERS) {
     assertEquals(status, long === "cut" ? 200 : 400);
     if (long === "cut") assertEquals(await server.metric("llamasaur_truncated_total", "mini"), before + 1);
     const statuses = [
+      await statusFrom(embed(closed(), "mini", [LONG])),
       await statusFrom(embed(closed("wrong"), "mini", ["a"])),
       ...(nameless ? [] : [await statusFrom(embed(closed(), "nothing", ["a"]))]),
       await statusFrom(embed(closed(), "mini", Array.from({ length: BATCH + 1 }, (_, i) => `text ${i}`))),
     ];
-    assertEquals(statuses, [401, ...(nameless ? [] : [404]), splits ? 200 : nameless ? 422 : 413]);
-    const many = Array.from({ length: BATCH }, (_, i) => `a text of several words, number ${i}`);
-    const crowd = await Promise.all(Array.from({ length: 6 }, () => statusFrom(embed(closed(), "mini", many))));
+    const [tooLong, tooMany] = nameless ? [422, 422] : [400, 413];
+    assertEquals(statuses, [tooLong, 401, ...(nameless ? [] : [404]), splits ? 200 : tooMany]);
+    const crowd = await statusesOf(() => embed(closed(), "mini", MANY));
     // One that splits also waits for what retry-after says, whatever it was told of retries.
     assert(splits ? crowd.every((one) => one === 200) : crowd.includes(429) && crowd.includes(200), `${crowd}`);
     const usage = tokens === undefined ? "" : ", usage";
@@ -375,15 +408,18 @@ for (const { name, route, rank } of RANKERS) {
       await statusFrom(rank(closed(), "ranker", "a", Array.from({ length: BATCH + 1 }, (_, i) => `text ${i}`))),
     ];
     assertEquals(statuses, [400, 401, 404, 413]);
+    const crowd = await statusesOf(() => rank(closed(), "ranker", "a", MANY));
+    assert(crowd.includes(429) && crowd.includes(200), `${crowd}`);
     run(name, route);
-    told.set(name, [route, `order and scores, ${statuses}`]);
+    told.set(name, [route, `order and scores, ${statuses}, 429`]);
   });
 }
 
-for (const { name, route, ask, wanted } of CALLS) {
+for (const { name, route, ask, wanted, refused = [] } of CALLS) {
   test(`${name} asks ${route} and reads what it should`, { skip }, async () => {
     assertEquals(await ask(open()), await wanted());
     assertEquals(await statusFrom(ask(closed("wrong"))), 401);
+    for (const [status, call] of refused) assertEquals(await statusFrom(call(closed())), status);
     run(name, route);
   });
 }
@@ -404,7 +440,7 @@ test("docs/server.md says of every client and route whether it was run", { skip 
 
 test("the servers ended with nothing of the texts in their logs", { skip }, async () => {
   assertEquals([await server.end(), await strict.end()], noSignals ? [1, 1] : [0, 0]);
-  for (const text of [...TEXTS, ...DOCUMENTS.slice(1), "several words", KEY]) {
+  for (const text of [...TEXTS, ...DOCUMENTS.slice(1), "several words", LONG.slice(0, 20), KEY]) {
     assert(!server.log.includes(text) && !strict.log.includes(text), `${text} is in a log of ${RUNTIME}`);
   }
 });

@@ -110,6 +110,9 @@ test("createHandler() in a Hono app hears of a client that goes, and answers man
       Array.from({ length: 64 }, (_, i) => ask(`${url}/ai/v1/embeddings`, { input: `text ${i}` })),
     );
     assertEquals(answers.map(({ status }) => status), Array(64).fill(200));
+    // Deno.serve aborts the signal of every answered request: none of them counts as one whose client went.
+    assertMatch(String((await ask(`${url}/ai/metrics`)).body), /^te_request_success\{route="\/v1\/embeddings"\} 64$/m);
+    assertMatch(String((await ask(`${url}/ai/metrics`)).body), /^# TYPE llamasaur_cancelled_total counter\n(?!ll)/m);
     const gone = new AbortController();
     const before = llama.activity.sequences;
     const input = Array.from({ length: 400 }, (_, i) => `a text of some words that waits as number ${i}`);
@@ -122,6 +125,7 @@ test("createHandler() in a Hono app hears of a client that goes, and answers man
     while (llama.activity.sequences === before) await wait(1);
     gone.abort();
     assertEquals((await left).status, 499);
+    assertMatch(String((await ask(`${url}/ai/metrics`)).body), /^llamasaur_cancelled_total\{.*\} 1$/m);
     assert(llama.activity.sequences - before < 400);
   });
 });

@@ -21,7 +21,8 @@ let told: Json;
 const keys = keyFile(KEY);
 before(async () => {
   if ("lacks" in found) return;
-  const limits = ["--strict-names", "--max-queue-tokens", "300", "--max-batch-size", String(BATCH)];
+  const limits = ["--strict-names", "--max-queue-tokens", "300", "--max-batch-size", String(BATCH)]
+    .concat("--truncate", "error");
   [server, strict] = await Promise.all([
     TestServer.start(BOTH),
     TestServer.start([...BOTH, "--api-key-file", keys.path, ...limits]),
@@ -34,6 +35,7 @@ before(async () => {
   const { code, said } = await run(found.python, [script], JSON.stringify(job));
   assertEquals(code, 0, said);
   told = JSON.parse(said.trim().split("\n").at(-1)!);
+  for (const one of [server, strict]) one.keep([...TEXTS, ...DOCUMENTS, job.long, "a text of several words, number"]);
 });
 after(async () => {
   await server?.[Symbol.asyncDispose]();
@@ -55,13 +57,15 @@ function run(program: string, args: readonly string[], stdin = ""): Promise<{ co
 
 /** What a client that sends no name gets for a wrong one, and TEI's status for a batch that is too large. */
 const NAMELESS = { huggingface_hub: true } as Readonly<Record<string, boolean>>;
+/** A client that asks for texts to be cut, whatever the server does by itself. */
+const CUTTING = { voyageai: true } as Readonly<Record<string, boolean>>;
 /** Clients that hand on the digits or the bytes of a float32. */
 const EXACT = ["openai", "openai, float", "huggingface_hub", "ollama"];
 
 for (const name of ["openai", "openai, float", "langchain-openai", "huggingface_hub", "ollama", "voyageai"]) {
   test(`Python's ${name} embeds: vectors, order, usage, truncation, error classes`, { skip }, async () => {
     await using llama = await Llama.load(MODEL, { onLog: () => {} });
-    const { vectors, tokens, long, key, name: wrongName, many, crowd } = told[name];
+    const { vectors, tokens, long, refused, key, name: wrongName, many, crowd } = told[name];
     // One client sends text by text, and beside others a text's vector may differ in its last bits.
     const wanted = NAMELESS[name]
       ? await Promise.all(TEXTS.map((text) => llama.embed(text)))
@@ -77,8 +81,8 @@ for (const name of ["openai", "openai, float", "langchain-openai", "huggingface_
       assertEquals(tokens, (await llama.countTokens(TEXTS)).reduce((sum, count) => sum + count));
     }
     assertEquals(
-      [long, key, wrongName],
-      [200, 401, NAMELESS[name] ? 200 : 404],
+      [long, refused, key, wrongName],
+      [200, CUTTING[name] ? 200 : NAMELESS[name] ? 422 : 400, 401, NAMELESS[name] ? 200 : 404],
       JSON.stringify(told[name]).slice(-400),
     );
     assertEquals(many, NAMELESS[name] ? 200 : 413);
@@ -89,9 +93,10 @@ for (const name of ["openai", "openai, float", "langchain-openai", "huggingface_
 for (const name of ["cohere", "voyageai, rerank"]) {
   test(`Python's ${name} reranks: order, scores, error classes`, { skip }, async () => {
     await using llama = await Llama.load(RERANKER, { onLog: () => {} });
-    const { ranked, long, key, name: wrongName } = told[name];
+    const { ranked, long, key, name: wrongName, many, crowd } = told[name];
     assertEquals(ranked, (await llama.rerank("what is it", DOCUMENTS)).map(({ index, score }) => ({ index, score })));
-    assertEquals([long, key, wrongName], [400, 401, 404]);
+    assertEquals([long, key, wrongName, many], [400, 401, 404, 413]);
+    assert(crowd.includes(429) && crowd.includes(200), `${crowd}`);
   });
 }
 
