@@ -36,7 +36,7 @@ set_up "the library" deno run -A build/mod.ts
 set_up "a software GPU, where it can be had" bash scripts/vulkan.sh
 set_up "the models" bash scripts/download_models.sh minilm splade-tiny
 set_up "PostgreSQL with pgvector, where it can be had" bash scripts/postgres.sh get
-set_up "Python's hub client, where it can be had" . scripts/huggingface_hub.sh
+set_up "Python's hub client and readers of Parquet, where they can be had" . scripts/python.sh
 
 status=0
 deno task ok --examples --reports "$reports" </dev/null || status=$?

@@ -1,4 +1,4 @@
-// Finds a Python that has the packages of python_requirements.txt, or makes one where tests have their full size.
+// Finds a Python that has packages of python_requirements.txt, or makes one where tests have their full size.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -10,24 +10,27 @@ import { slow } from "./slow.ts";
 
 const REQUIREMENTS = join(ROOT, "tests", "support", "python_requirements.txt");
 
-/** The path of a Python that has them, or why there is none. */
-export function clientsPython(): { readonly python: string } | { readonly lacks: string } {
-  const given = process.env["LLAMASAUR_PYTHON"];
-  if (given !== undefined && runs(given)) return { python: given };
-  if (!slow) return { lacks: "Python's clients are part of `deno task slow`" };
+/**
+ * The path of a Python that has these modules, or why there is none. It is LLAMASAUR_PYTHON, or `python3`, which has some
+ * where scripts/test.sh runs the gate; in `deno task slow` it is one that has all packages of the requirements.
+ */
+export function pythonWith(...modules: readonly string[]): { readonly python: string } | { readonly lacks: string } {
+  const here = [process.env["LLAMASAUR_PYTHON"], "python3"].find((python) => python && runs(python, modules));
+  if (here) return { python: here };
+  const names = modules.join(", ");
+  if (!slow) return { lacks: `no Python with ${names}: \`deno task slow\` installs one` };
   const cache = cacheDirectory();
-  if (cache === undefined) return { lacks: "there is no cache directory for Python's clients" };
+  if (cache === undefined) return { lacks: `there is no cache directory for a Python with ${names}` };
   const key = createHash("sha256").update(readFileSync(REQUIREMENTS)).digest("hex").slice(0, 12);
   const folder = join(cache, "python", `clients-${key}`);
   const python = join(folder, "bin", "python");
-  if (existsSync(python) && runs(python)) return { python };
+  if (existsSync(python) && runs(python, modules)) return { python };
   const made = make(folder);
-  return made === "" && runs(python) ? { python } : { lacks: `Python's clients cannot be installed: ${made}` };
+  return made === "" && runs(python, modules) ? { python } : { lacks: `no Python with ${names} can be made: ${made}` };
 }
 
-function runs(python: string): boolean {
-  const imports = "import cohere, huggingface_hub, langchain_openai, numpy, ollama, openai, voyageai, schemathesis";
-  return spawnSync(python, ["-c", imports]).status === 0;
+function runs(python: string, modules: readonly string[]): boolean {
+  return spawnSync(python, ["-c", `import ${modules.join(", ")}`]).status === 0;
 }
 
 /** Makes a virtual environment; what went wrong, or "". A virtual environment knows its path, so it is made in its place. */

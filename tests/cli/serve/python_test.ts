@@ -6,10 +6,20 @@ import { dirname, join } from "node:path";
 import { Llama } from "../../../mod.ts";
 import { ROOT } from "../../support/child.ts";
 import { MODEL, noModel } from "../../support/program.ts";
-import { clientsPython } from "../../support/python.ts";
+import { pythonWith } from "../../support/python.ts";
 import { BOTH, type Json, KEY, keyFile, RERANKER, TestServer } from "../../support/server.ts";
 
-const found = noModel ? { lacks: noModel } : clientsPython();
+const MODULES = [
+  "cohere",
+  "huggingface_hub",
+  "langchain_openai",
+  "numpy",
+  "ollama",
+  "openai",
+  "voyageai",
+  "schemathesis",
+];
+const found = noModel ? { lacks: noModel } : pythonWith(...MODULES);
 const skip = "lacks" in found ? found.lacks : false;
 const TEXTS = ["a cat", "a kitten sleeps", "the stock market fell"];
 const DOCUMENTS = ["one", "two words", "three whole words", "four words of it"];
