@@ -5,6 +5,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { findPrebuilt } from "../build/prebuilt.ts";
 import { linkBeside } from "../build/shipped.ts";
+import { which } from "../build/toolchain.ts";
 import { packageRoot } from "../ffi/host/paths.ts";
 import { getArm64 } from "./arm64.ts";
 import { cross } from "./cross.ts";
@@ -89,15 +90,21 @@ async function folders(): Promise<string[]> {
 }
 
 /** Everything that there is, with the package's library in place of this machine's. */
-async function native({ platform }: Platform, library: string): Promise<Step[]> {
+async function native({ platform, arch }: Platform, library: string): Promise<Step[]> {
   const env = { LLAMASAUR_LIBRARY: library };
   const all = (await folders()).flatMap((folder) => [
     { name: `tests/${folder} on Deno`, command: [...DENO_TEST, `tests/${folder}`], env },
     { name: `tests/${folder} on Bun`, command: ["bun", "test", ...PATIENCE, `./tests/${folder}/`], env },
   ]);
   const parity = { name: "parity", command: ["deno", "run", "-A", "bench/parity.ts"], env };
-  if (platform !== "linux") return [...all, parity];
-  return [{ name: "old processors", command: [...DENO_TEST, "tests/packages/processors_test.ts"] }, ...all, parity];
+  if (platform !== "linux" || arch !== "x64") return [...all, parity];
+  const qemu = ["qemu-x86_64-static", "-cpu", "max", await which("bun") ?? "bun"]; // with AVX2, without AVX-512
+  return [
+    { name: "old processors", command: [...DENO_TEST, "tests/packages/processors_test.ts"] },
+    { name: "f32 vectors of qemu's max within 1e-6 of this machine's", command: [...COMPARE, ...qemu, ...VECTORS], env },
+    ...all,
+    parity,
+  ];
 }
 
 /** Tests that start no other process, which an emulated one could not. */
