@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { BuildError } from "../build/failure.ts";
 import { libraryFileName } from "../ffi/host/paths.ts";
 import { abi } from "../ffi/symbols.ts";
 import { LLAMA_VERSION } from "../ffi/version.ts";
@@ -91,10 +92,17 @@ compiler; there is nothing to import.
   };
 }
 
+/** A licence: whose it is, the file that has it, and which part of the file it is. */
+type Part = readonly [title: string, path: string, notice?: (text: string) => string];
+
 /** The licences of everything that the linker put into a whole library. */
 export async function licences(platform: Platform, { source, zig }: Crossed, root: string): Promise<string> {
-  const parts: [title: string, path: string][] = [
+  const cpu = join(source.directory, "ggml", "src", "ggml-cpu");
+  const parts: Part[] = [
     ...ownLicences(source, root),
+    // files of ggml's that have a notice of their own
+    ["llamafile's sgemm (ggml)", join(cpu, "llamafile", "sgemm.cpp"), headOf],
+    ["YaRN (ggml)", join(cpu, "ops.cpp"), aboveFunction("rope_yarn")],
     ["libc++ (LLVM)", join(zig.lib, "libcxx", "LICENSE.TXT")],
     ["libc++abi (LLVM)", join(zig.lib, "libcxxabi", "LICENSE.TXT")],
     ["libunwind (LLVM)", join(zig.lib, "libunwind", "LICENSE.TXT")],
@@ -109,16 +117,33 @@ export async function shimLicences({ source }: Shimmed, root: string): Promise<s
   return await texts(ownLicences(source, root));
 }
 
-function ownLicences(source: Source, root: string): [title: string, path: string][] {
+function ownLicences(source: Source, root: string): Part[] {
   return [["llamasaur", join(root, "LICENSE")], ["llama.cpp and ggml", join(source.directory, "LICENSE")]];
 }
 
-async function texts(parts: readonly (readonly [title: string, path: string])[]): Promise<string> {
-  const read = parts.map(async ([title, path]) => {
+async function texts(parts: readonly Part[]): Promise<string> {
+  const read = parts.map(async ([title, path, notice = (text) => text]) => {
     const line = "=".repeat(title.length);
-    return `${line}\n${title}\n${line}\n\n${(await readFile(path, "utf8")).trim()}\n`;
+    const text = notice(await readFile(path, "utf8")).trim();
+    if (text === "") throw new BuildError(`${path} has no notice of ${title} any more: look where it is now`);
+    return `${line}\n${title}\n${line}\n\n${text}\n`;
   });
   return (await Promise.all(read)).join("\n\n");
+}
+
+/** The comment at the head of a source; empty where there is none. */
+export function headOf(text: string): string {
+  return uncommented(/^(?:\/\/.*\r?\n)+/.exec(text)?.[0] ?? "");
+}
+
+/** The comment above a function of C; empty where there is none. */
+export function aboveFunction(name: string): (text: string) => string {
+  const pattern = new RegExp(`((?:^//.*\\r?\\n)+)static \\w+ ${name}\\(`, "m");
+  return (text) => uncommented(pattern.exec(text)?.[1] ?? "");
+}
+
+function uncommented(lines: string): string {
+  return lines.replace(/^\/\/ ?/gm, "");
 }
 
 /** The package that Deno's users from JSR import: it has the libraries as optional dependencies, and says where theirs is. */
