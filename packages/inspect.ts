@@ -4,6 +4,9 @@ import { BuildError } from "../build/failure.ts";
 import { run } from "../build/run.ts";
 import type { Target } from "./platforms.ts";
 
+/** Who has signed a library's code: nobody, nobody by name (which opens on the Mac as it is), or somebody. */
+export type Signature = "none" | "ad-hoc" | "identity";
+
 /** What is in a library. */
 export interface Facts {
   /** The names that it exports, in order. */
@@ -16,8 +19,8 @@ export interface Facts {
   readonly runpath?: string;
   /** The newest version of glibc that a symbol of it asks for, such as `2.17`; Linux alone. */
   readonly glibc?: string;
-  /** Whether it has a code signature; macOS alone. */
-  readonly signed?: boolean;
+  /** Who has signed its code; macOS alone. */
+  readonly signature?: Signature;
 }
 
 /**
@@ -73,13 +76,36 @@ async function readPe(library: string): Promise<Facts> {
 
 async function readMachO(library: string): Promise<Facts> {
   const dylibs = await output(["llvm-objdump", "--macho", "--dylibs-used", library]);
-  const headers = await output(["llvm-objdump", "--macho", "--private-headers", library]);
   const names = await output(["llvm-nm", "--extern-only", "--defined-only", "--format=just-symbols", library]);
   return {
     exports: all(names, /^_(\w+)$/gm).sort(),
     needed: all(dylibs, /^\s+(\S+) \(compat/gm),
-    signed: /LC_CODE_SIGNATURE/.test(headers),
+    signature: signatureOf(await readFile(library)),
   };
+}
+
+/**
+ * Reads the signature of a 64-bit Mach-O file, by the structures of Apple's <mach-o/loader.h> and <kern/cs_blobs.h>: a load
+ * command tells where it is, a code directory has its flags, and an identity has a message with its certificates besides.
+ */
+export function signatureOf(file: Uint8Array): Signature {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const [CODE_SIGNATURE, CODE_DIRECTORY, CERTIFICATES, ADHOC] = [0x1d, 0, 0x10000, 0x2];
+  let command = 32; // behind the header; its numbers are little-endian, the signature's big-endian
+  for (let left = view.getUint32(16, true); view.getUint32(command, true) !== CODE_SIGNATURE; left--) {
+    if (left <= 1) return "none";
+    command += view.getUint32(command + 4, true);
+  }
+  const start = view.getUint32(command + 8, true);
+  const blobs = Array.from({ length: view.getUint32(start + 8) }, (_, i) => start + 12 + 8 * i);
+  const blobOf = (type: number): number | undefined => {
+    const found = blobs.find((at) => view.getUint32(at) === type);
+    return found === undefined ? undefined : start + view.getUint32(found + 4);
+  };
+  const [directory, certificates] = [blobOf(CODE_DIRECTORY), blobOf(CERTIFICATES)];
+  if (directory === undefined) return "none";
+  const isSigned = certificates !== undefined && view.getUint32(certificates + 4) > 8; // an empty one may be there
+  return isSigned || !(view.getUint32(directory + 12) & ADHOC) ? "identity" : "ad-hoc";
 }
 
 /** Folders of the builder's machine that stand in the library, of those that are looked for. */

@@ -1,15 +1,16 @@
 // The library for Linux x64 on processors that lack what it needs, by qemu: it says so, and does not end the process.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { assertEquals } from "@std/assert";
-import { packageRoot } from "../../ffi/host/paths.ts";
+import { PLATFORMS } from "../../packages/platforms.ts";
 import { findProgram } from "../support/child.ts";
+import { lackingOf, libraryOf, skipWithout } from "../support/dist.ts";
 
-const LIBRARY = fileURLToPath(new URL("dist/linux-x64-gnu/libllamasaur.so", packageRoot()));
+const PACKAGE = PLATFORMS.find(({ name }) => name === "linux-x64-gnu")!;
+const LIBRARY = libraryOf(PACKAGE);
 const QEMU = findProgram("qemu-x86_64-static");
 
 const PROBE = `
@@ -34,8 +35,9 @@ const MISSING: readonly (readonly [cpu: string, names: string])[] = [
 ];
 
 test("the library for linux-x64-gnu names what an old processor lacks, and ends by no signal", {
-  skip: !existsSync(LIBRARY) ? "deno task prebuilt linux-x64-gnu makes it" : QEMU ? false : "it needs qemu-user-static",
+  skip: skipWithout(PACKAGE) || (QEMU ? false : "it needs qemu-user-static"),
 }, () => {
+  assertEquals(lackingOf(PACKAGE), undefined);
   const directory = mkdtempSync(join(tmpdir(), "llamasaur-"));
   try {
     const [source, probe] = [join(directory, "probe.c"), join(directory, "probe")];

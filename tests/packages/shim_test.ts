@@ -7,12 +7,13 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { convert } from "../../convert.ts";
 import { SHIM_PACKAGES } from "../../build/shipped.ts";
 import { libraryFileName } from "../../ffi/host/paths.ts";
-import { abi, SYMBOLS } from "../../ffi/symbols.ts";
+import { SYMBOLS } from "../../ffi/symbols.ts";
 import { inspect } from "../../packages/inspect.ts";
 import { SCOPE } from "../../packages/manifest.ts";
 import { type Shim, SHIMS } from "../../packages/platforms.ts";
 import { fixture, inDirectory } from "../support/checkpoint.ts";
 import { ROOT, runChild } from "../support/child.ts";
+import { folderOf, lackingOf, libraryOf, meant, skipWithout } from "../support/dist.ts";
 import { platformPackage } from "../support/npm_package.ts";
 import { type Packed, serveNpm } from "../support/npm_registry.ts";
 import { bun, deno, emptyHome, noEmbedding, npm } from "../support/packaging.ts";
@@ -25,14 +26,9 @@ const lavapipe = existsSync(ICDS) ? readdirSync(ICDS).find((name) => name.starts
 /** Of other libraries, what a shim may need: the C and C++ that its libllama needs, too. */
 const SYSTEM = /^(lib(c|m|gcc_s|stdc\+\+)\.so\.\d|ld-linux-(x86-64|aarch64)\.so\.\d)$/;
 
-const folderOf = ({ name }: Shim): string => join(ROOT, "dist", name);
-
 /** Why a shim cannot be tried, if so. */
 function lacking(shim: Shim): string | false {
-  if (process.platform !== "linux") return "it is read by tools of Linux";
-  const json = join(folderOf(shim), "package.json");
-  const current = existsSync(json) && JSON.parse(readFileSync(json, "utf8")).llamasaur.abi === abi();
-  return current ? false : `deno task prebuilt ${shim.name} makes it`;
+  return process.platform === "linux" ? skipWithout(shim) : "it is read by tools of Linux";
 }
 
 test("build --llama and the packages' list know the same shims", () => {
@@ -40,12 +36,13 @@ test("build --llama and the packages' list know the same shims", () => {
   assertEquals(SHIM_PACKAGES, names);
 });
 
-for (const shim of SHIMS) {
+for (const shim of meant(SHIMS)) {
   test(
     `${shim.name} needs the links beside it, and every name that it takes from there is in node-llama-cpp's`,
     { skip: lacking(shim), timeout: 600_000 },
     async () => {
-      const library = join(folderOf(shim), libraryFileName("linux"));
+      assertEquals(lackingOf(shim), undefined);
+      const library = libraryOf(shim);
       const facts = await inspect(shim, library);
       assertEquals(facts.exports, Object.keys(SYMBOLS).sort());
       const [beside, system] = [facts.needed.slice(0, 3), facts.needed.slice(3)];
@@ -63,7 +60,7 @@ for (const shim of SHIMS) {
   );
 }
 
-const here = SHIMS.find(({ platform, arch }) => platform === process.platform && arch === process.arch);
+const here = meant(SHIMS).find(({ platform, arch }) => platform === process.platform && arch === process.arch);
 const cannot = here === undefined
   ? "no shim is for this system"
   : lacking(here) || !npm

@@ -1,7 +1,7 @@
 // What the packaging tests share: a folder without anything in it, a cache that is warm, and what a user would write.
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { copyFile, mkdir, stat, utimes } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { assertEquals } from "@std/assert";
 import { type Plan, plan } from "../../build/plan.ts";
@@ -10,10 +10,12 @@ import { libraryFileName, targetName } from "../../ffi/host/paths.ts";
 import { findProgram, type Outcome, ROOT, runChild } from "./child.ts";
 import type { Packed } from "./npm_registry.ts";
 
-/** The small model of these tests, and the library of the checkout. */
+/** The small model of these tests. */
 export const MODEL: string = join(ROOT, "models", "all-minilm-l6-v2-q8_0.gguf");
-/** The library of the checkout. */
-export const LIBRARY: string = join(ROOT, "lib", targetName(), libraryFileName());
+/** The library that the checkout's build has put into lib/. */
+export const BUILT: string = join(ROOT, "lib", targetName(), libraryFileName());
+/** The library that the tests are about: that one, or the one that LLAMASAUR_LIBRARY names. */
+export const LIBRARY: string = resolve(process.env["LLAMASAUR_LIBRARY"] || BUILT);
 /** Deno, this one or on PATH. */
 export const deno: string | undefined = findProgram("deno");
 /** Bun, this one or on PATH. */

@@ -1,5 +1,6 @@
-// The packages of prebuilt libraries, made of the checkout's own library: what a release has, without a release's compiler.
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+// The packages of prebuilt libraries as a registry has them: the folder of dist/ for this machine where it is of now, else one
+// that is made of the checkout's own library. What a release has, also without a release's compiler.
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { assertEquals } from "@std/assert";
@@ -8,6 +9,7 @@ import { VERSION } from "../../ffi/version.ts";
 import { manifest, native } from "../../packages/manifest.ts";
 import { type Platform, PLATFORMS } from "../../packages/platforms.ts";
 import { runChild } from "./child.ts";
+import { folderOf, lackingOf } from "./dist.ts";
 import type { Packed } from "./npm_registry.ts";
 import { emptyHome, LIBRARY, npm } from "./packaging.ts";
 
@@ -18,10 +20,12 @@ export const here: Platform | undefined = PLATFORMS.find(({ platform, arch }) =>
 
 /** `@llamasaur/native` and a package for each platform; only this machine's has a library. */
 export async function prebuiltPackages(directory: string, version: string = VERSION): Promise<Packed[]> {
-  const own = await packed(directory, here!.name, {
-    "package.json": JSON.stringify(await manifest(here!, version, LIBRARY, {})),
-    LICENSES: "",
-  });
+  const own = version === VERSION && lackingOf(here!) === undefined
+    ? await packedFolder(directory, folderOf(here!))
+    : await packed(directory, here!.name, {
+      "package.json": JSON.stringify(await manifest(here!, version, LIBRARY, {})),
+      LICENSES: "",
+    });
   const others = PLATFORMS.filter((one) => one !== here).map(async (platform) => {
     const tarball = join(directory, `${platform.name}.tgz`);
     copyFileSync(own.tarball, tarball); // which nobody is to fetch
@@ -45,10 +49,15 @@ async function packed(directory: string, name: string, files: Readonly<Record<st
   mkdirSync(folder);
   for (const [path, content] of Object.entries(files)) writeFileSync(join(folder, path), content);
   if (name !== "native") copyFileSync(LIBRARY, join(folder, libraryFileName()));
+  return await packedFolder(directory, folder);
+}
+
+async function packedFolder(directory: string, folder: string): Promise<Packed> {
   const outcome = await runChild(npm!, ["pack", "--silent", "--pack-destination", directory], {
     cwd: folder,
     env: emptyHome(directory),
   });
   assertEquals(outcome.code, 0, outcome.stderr);
-  return { manifest: JSON.parse(files["package.json"]!), tarball: join(directory, outcome.stdout.trim()) };
+  const json = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  return { manifest: json, tarball: join(directory, outcome.stdout.trim()) };
 }

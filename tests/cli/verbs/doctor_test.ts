@@ -8,7 +8,7 @@ import type { Finding } from "../../../cli/doctor/finding.ts";
 import { LLAMA_VERSION } from "../../../ffi/version.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { HubServer } from "../../support/hub_server.ts";
-import { LIBRARY } from "../../support/packaging.ts";
+import { BUILT, LIBRARY } from "../../support/packaging.ts";
 import { type Given, MODEL, noModel, PROGRAM, runProgram, RUNTIME } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
 
@@ -70,7 +70,7 @@ test("llamasaur doctor finds all well, and tells of everything", { skip }, async
       ...["hub", "model", "self-test"],
     ]);
     const detail = (check: string) => found.get(check)!.details!;
-    assertEquals([detail("library").path, detail("library").llamaVersion], [LIBRARY, LLAMA_VERSION]);
+    assertEquals([detail("library").path, detail("library").llamaVersion], [BUILT, LLAMA_VERSION]);
     assertEquals([detail("hub").reachable, detail("model").architecture, detail("model").exact], [true, "bert", true]);
     assertMatch(
       found.get("self-test")!.message,
