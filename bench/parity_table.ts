@@ -31,6 +31,20 @@ export interface Parity {
   readonly types: readonly TypeRow[];
 }
 
+/**
+ * Holds f32 weights against what is noted of them: none may be more than twice as far from the original.
+ *
+ * @returns A line for each family that is, and for each that was not measured.
+ */
+export function fartherThanNoted(rows: readonly ParityRow[], noted: readonly ParityRow[]): string[] {
+  return noted.filter(({ weights }) => weights === "f32").flatMap(({ family, maxAbs }) => {
+    const row = rows.find((one) => one.family === family && one.weights === "f32");
+    if (row === undefined) return [`${family} with f32 weights was not measured`];
+    const within = row.maxAbs <= 2 * maxAbs; // not beyond, which NaN is not either
+    return within ? [] : [`${family} with f32 weights is off by ${row.maxAbs}, and ${maxAbs} is noted`];
+  });
+}
+
 /** Every figure in Markdown, those beyond their limit in bold, then what becomes of the families that were not measured. */
 export function parityTable(rows: readonly ParityRow[]): string {
   return [

@@ -23,6 +23,8 @@ export interface Step {
   readonly name: string;
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether it runs tests, of which one must pass at least: one that finds no library skips all. */
+  readonly tests?: boolean;
   /** What the output has when the emulator is at fault, now and then: the step is begun again. */
   readonly fault?: RegExp;
 }
@@ -40,7 +42,12 @@ export async function stepsOf(target: Target, library: string, cache: string): P
 }
 
 async function whole(platform: Platform, library: string, cache: string): Promise<Steps> {
-  const inspected = { name: "what a loader sees", command: [...DENO_TEST, "tests/packages/library_test.ts"] };
+  const inspected = {
+    name: "what a loader and npm see",
+    command: [...DENO_TEST, "tests/packages/library_test.ts"],
+    env: { LLAMASAUR_PACKAGE: platform.name },
+    tests: true,
+  };
   const say = (line: string): void => console.error(line);
   if (platform.platform === process.platform && platform.arch === process.arch) {
     return { how: "natively", steps: [inspected, ...await native(platform, library)] };
@@ -58,15 +65,15 @@ async function whole(platform: Platform, library: string, cache: string): Promis
 async function ofShim(shim: Shim, library: string, cache: string): Promise<Steps> {
   const say = (line: string): void => console.error(line);
   const tests = "tests/packages/shim_test.ts";
-  const env = { LLAMASAUR_SLOW: "1" };
+  const env = { LLAMASAUR_SLOW: "1", LLAMASAUR_PACKAGE: shim.name };
   const links = (name: LlamaPackage): Step => ({
     name: `every name that it takes is in ${name}'s`,
     command: ["deno", "run", "-A", "tests/packages/links.ts", library, name],
   });
   const tried = [
-    { name: "what a loader sees, and build --llama, on Deno", command: [...DENO_TEST, tests], env },
-    { name: "what a loader sees, and build --llama, on Bun", command: ["bun", "test", ...PATIENCE, `./${tests}`], env },
-  ];
+    { name: "what a loader sees, and build --llama, on Deno", command: [...DENO_TEST, tests] },
+    { name: "what a loader sees, and build --llama, on Bun", command: ["bun", "test", ...PATIENCE, `./${tests}`] },
+  ].map((step) => ({ ...step, env, tests: true }));
   if (shim.arch === process.arch) return { how: "natively", steps: [links("linux-x64-cuda"), ...tried] };
   const { deno, bun } = await getArm64(cache, say);
   const folder = join(cache, "prebuilt", `${shim.name}.beside`);
@@ -92,24 +99,43 @@ async function folders(): Promise<string[]> {
 /** Everything that there is, with the package's library in place of this machine's. */
 async function native({ platform, arch }: Platform, library: string): Promise<Step[]> {
   const env = { LLAMASAUR_LIBRARY: library };
+  const kernels = { name: KERNELS, command: ["deno", ...KERNEL_NAMES], env };
   const all = (await folders()).flatMap((folder) => [
-    { name: `tests/${folder} on Deno`, command: [...DENO_TEST, `tests/${folder}`], env },
-    { name: `tests/${folder} on Bun`, command: ["bun", "test", ...PATIENCE, `./tests/${folder}/`], env },
+    { name: `tests/${folder} on Deno`, command: [...DENO_TEST, `tests/${folder}`], env, tests: true },
+    { name: `tests/${folder} on Bun`, command: ["bun", "test", ...PATIENCE, `./tests/${folder}/`], env, tests: true },
   ]);
-  const parity = { name: "parity", command: ["deno", "run", "-A", "bench/parity.ts"], env };
-  if (platform !== "linux" || arch !== "x64") return [...all, parity];
-  const qemu = ["qemu-x86_64-static", "-cpu", "max", await which("bun") ?? "bun"]; // with AVX2, without AVX-512
+  const parity = { name: PARITY, command: ["deno", "run", "-A", "bench/parity.ts", "--as-noted"], env };
+  if (platform !== "linux" || arch !== "x64") return [kernels, ...all, parity];
+  const own = await which("bun") ?? "bun";
+  const qemu = ["qemu-x86_64-static", "-cpu", "max", own]; // with AVX2, without AVX-512
+  const old = "tests/packages/processors_test.ts";
   return [
-    { name: "old processors", command: [...DENO_TEST, "tests/packages/processors_test.ts"] },
-    { name: "f32 vectors of qemu's max within 1e-6 of this machine's", command: [...COMPARE, ...qemu, ...VECTORS], env },
+    { name: "old processors", command: [...DENO_TEST, old], env: { LLAMASAUR_PACKAGE: "linux-x64-gnu" }, tests: true },
+    kernels,
+    { name: WITHIN, command: [...COMPARE, own, ...VECTORS], env },
+    {
+      name: "f32 vectors of qemu's max within 1e-6 of this machine's",
+      command: [...COMPARE, ...qemu, ...VECTORS],
+      env,
+    },
     ...all,
     parity,
   ];
 }
 
 /** Tests that start no other process, which an emulated one could not. */
-const ALONE = ["models/tiny_bert", "models/roberta", "models/cross_encoder", "ffi/cpp/guard", "ffi/cpp/call_guard"];
+export const ALONE: readonly string[] = [
+  ...["tiny_bert", "roberta", "cross_encoder", "causal", "one_label", "silent", "windows", "code_points", "rules"]
+    .map((name) => `models/${name}`),
+  ...["ffi/cpp/guard", "ffi/cpp/call_guard"],
+];
+/** The same where llama.cpp's source is in the cache, which under wine it is not. */
+export const WITH_SOURCE: readonly string[] = [...ALONE, "models/vocabularies"];
 const RERANKER = "examples/reranker.ts";
+const KERNELS = "the kernels that it has to have";
+const KERNEL_NAMES = ["run", "-A", "tests/packages/kernel_names.ts"];
+const PARITY = "parity, and f32 as near as README says";
+const WITHIN = "f32 vectors within 1e-6 of this machine's";
 const VECTORS = ["tests/packages/vectors.ts", "models/all-minilm-l6-v2-f32.gguf"];
 const COMPARE = ["deno", "run", "-A", "tests/packages/vectors.ts", "--compare"];
 
@@ -127,7 +153,7 @@ async function onArm(
       name: `the kernels on ${cpu}`,
       command: ["deno", "run", "-A", "tests/packages/kernels.ts", ...program(cpu), product],
     })),
-    ...alone({ deno, bun }, ALONE, { LLAMASAUR_LIBRARY: library }),
+    ...alone({ deno, bun }, WITH_SOURCE, { LLAMASAUR_LIBRARY: library }),
   ];
 }
 
@@ -138,15 +164,17 @@ function alone(
   env: Readonly<Record<string, string>>,
 ): Step[] {
   return [
+    { name: KERNELS, command: [...deno, ...KERNEL_NAMES], env },
     { name: "the reranker on Deno", command: [...deno, "run", "-A", RERANKER], env },
     { name: "the reranker on Bun", command: [...bun, RERANKER], env },
     ...tests.map((name) => ({
       name: `tests/${name}_test.ts on Bun`,
       command: [...bun, "test", ...PATIENCE, `./tests/${name}_test.ts`],
       env,
+      tests: true,
     })),
     // the longest of them
-    { name: "f32 vectors within 1e-6 of this machine's", command: [...COMPARE, ...bun, ...VECTORS], env },
+    { name: WITHIN, command: [...COMPARE, ...bun, ...VECTORS], env },
   ];
 }
 

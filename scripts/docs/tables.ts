@@ -6,7 +6,7 @@ import { nameByClass, type Noted } from "../../bench/noted.ts";
 import type { Parity, ParityRow } from "../../bench/parity_table.ts";
 import type { Near } from "../../bench/parity_types.ts";
 import { STATUSES } from "../../bench/parity_statuses.ts";
-import { inWords, type Tried } from "../../packages/counts.ts";
+import { outcomeOf, type Tried } from "../../packages/counts.ts";
 import { PLATFORMS, SHIMS } from "../../packages/platforms.ts";
 import { catalogue } from "../../src/models/catalogue.ts";
 import { serveErrors, serveOptions } from "./serve_tables.ts";
@@ -173,11 +173,7 @@ function typeTable(parity: Parity): string {
 /** What `deno task prebuilt:test --write` has noted of each package. */
 function platformTable(noted: Readonly<Record<string, Tried>>): string {
   const rows = [...PLATFORMS, ...SHIMS].map(({ name, needs }) => {
-    const tried = noted[name];
-    const ran = tried === undefined || tried.how === "never run"
-      ? "compiled and looked at, never run"
-      : `${tried.how}: ${inWords(tried)}`;
-    return [`\`${name}\``, needs, ran];
+    return [`\`${name}\``, needs, outcomeOf(noted[name])];
   });
   return table(["prebuilt library", "needs", "what passed"], rows, 3);
 }

@@ -2,6 +2,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { classOf } from "../../bench/machine.ts";
 import { isOurs } from "../../bench/ours_peer.ts";
+import { fartherThanNoted, type ParityRow } from "../../bench/parity_table.ts";
 import type { Candidate } from "../../bench/peer.ts";
 import { accuracyOf, type Cell, type Measured, speedup, type WorkloadResult } from "../../bench/results.ts";
 import { treeOf } from "../../bench/resources.ts";
@@ -152,4 +153,18 @@ test("markdown() has every workload and the targets", () => {
 
 test("treeOf() begins with the process itself", { skip: process.platform !== "linux" }, () => {
   assertEquals(treeOf(process.pid)[0], process.pid);
+});
+
+test("fartherThanNoted() finds families whose f32 is more than twice as far off as noted, or was not measured", () => {
+  const row = (family: string, weights: string, maxAbs: number): ParityRow => ({
+    ...{ family, weights, maxAbs, rank: 1, beyond: [] },
+  });
+  const noted = [row("a", "f32", 3.1e-7), row("a", "q8_0", 0.005), row("b", "f32", 1e-7), row("c", "f32", 1e-7)];
+  const rows = [row("a", "f32", 6.2e-7), row("a", "q8_0", 0.5), row("b", "f32", 2e-7), row("c", "f32", 1e-7)];
+  assertEquals(fartherThanNoted(rows, noted), []);
+  assertEquals(fartherThanNoted([row("a", "f32", 1.8e-4), row("b", "f32", NaN)], noted), [
+    "a with f32 weights is off by 0.00018, and 3.1e-7 is noted",
+    "b with f32 weights is off by NaN, and 1e-7 is noted",
+    "c with f32 weights was not measured",
+  ]);
 });

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { execFile } from "node:child_process";
 import { join } from "node:path";
+import process from "node:process";
 import { promisify } from "node:util";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { build } from "../../../build/mod.ts";
@@ -11,6 +12,12 @@ import { findProgram } from "../../support/child.ts";
 import { assertExact } from "../../support/kernels_check.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
 
+/** What a library has on the processors that open it: on ARM the products stay with ggml, and Microsoft's compiler makes none. */
+const NAMES = process.platform === "win32"
+  ? /^(gelu,attention,f32,f16,bf16,q8_0,q4_0,.*)?$/
+  : ({ x64: /^gelu,attention,f32,f16,bf16,q8_0,q4_0,/, arm64: /^gelu,attention$/ } as Record<string, RegExp>)[
+    process.arch
+  ];
 const TEXTS = ["a cat", "the river is cold in winter", "seven", "a much longer text of words, words and more words"];
 
 // A program of C++ alone: the runtime that starts it makes no difference, so one of the two is enough.
@@ -40,7 +47,7 @@ test("load() uses the kernels with one thread a context, and not with kernels: f
     await using stock = await Llama.load(path, { kernels: false });
     await using threads = await Llama.load(path, { threads: 2 });
     assertEquals([stock.info.kernels, threads.info.kernels], [[], []]);
-    assertMatch(ours.info.kernels.join(), /^(gelu,attention(,f32,f16,bf16,q8_0,q4_0,.*)?)?$/);
+    assertMatch(ours.info.kernels.join(), NAMES ?? /^$/); // without one all works, and is less exact
     const [a, b] = [await ours.embed(TEXTS), await stock.embed(TEXTS)];
     // different sums, as far as there are kernels, of nearly the same numbers
     assertEquals(a.every((vector, i) => vector.join() === b[i]!.join()), ours.info.kernels.length === 0);
