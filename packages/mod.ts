@@ -82,6 +82,9 @@ async function main(): Promise<void> {
     allowPositionals: true,
   });
   const jobs = values.jobs === undefined ? undefined : Number(values.jobs);
+  if (jobs !== undefined && !(Number.isSafeInteger(jobs) && jobs > 0)) {
+    throw new BuildError(`--jobs is ${values.jobs}: give a whole number of 1 or more`);
+  }
   const cache = cacheDirectory();
   if (cache === undefined) throw new BuildError("the user cache is unknown: set XDG_CACHE_HOME or HOME");
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as { version: string };
