@@ -6,7 +6,6 @@ import { LibraryNotFoundError, LlamaError, STATUS } from "./errors.ts";
 import {
   buildCommand,
   isBundled,
-  isCheckout,
   isCompiled,
   libraryCachePath,
   libraryFileName,
@@ -77,12 +76,12 @@ export async function find(library?: string | URL): Promise<Found> {
   }
   // Last of all, so that a library that someone built goes before the one that everybody gets.
   if (places.length > 1) {
-    const { installCommand, packagedLibrary } = await import("./host/packaged.ts");
+    const { packagedLibrary } = await import("./host/packaged.ts");
     const packaged = await packagedLibrary(abi());
     places.push(packaged.skipped ? packaged : permitted(packaged.path));
     const native = attempts.open(places.at(-1)!);
     if (native) return found(native);
-    if (!isCheckout()) install = installCommand();
+    install = packaged.remedy;
   }
   if (attempts.mismatch) throw attempts.mismatch;
   // With nothing granted, Deno's own error (or question) about the permission is the clearest answer.
@@ -122,7 +121,7 @@ class Attempts {
   }
 
   /**
-   * @param install The command that gets the package, where one would be looked at.
+   * @param install The command that gets the package, where one does.
    * @param option What named the only place, if an option did.
    */
   failure(install: string | undefined, option: string | undefined): LibraryNotFoundError {
@@ -213,7 +212,7 @@ function start(path: string, adapter: Adapter): Native {
     throw new LlamaError(
       "version-mismatch",
       `Cannot use the library ${path}: it was compiled for a CPU with ${text(lacking)}, which this one lacks. ` +
-        `Build it on this machine, or with --portable: ${remedy}`,
+        `Build it on this machine: ${remedy}`,
       { remedy },
     );
   }

@@ -45,8 +45,8 @@ export function isCheckout(): boolean {
   return whole && root.protocol === "file:" && !root.pathname.split("/").includes("node_modules");
 }
 
-/** Whether this package is npm's, which scripts/pack.mjs made. */
-function isPacked(): boolean {
+/** Whether this package is npm's, which scripts/pack made. */
+export function isPacked(): boolean {
   return SELF.endsWith("/js/ffi/host/paths.js");
 }
 

@@ -8,6 +8,9 @@ type Query =
 interface FileSystem {
   readFileSync(path: string, encoding: "utf8"): string;
   statSync(path: string): { isFile(): boolean; isDirectory(): boolean };
+  openSync(path: string, flags: "r"): number;
+  readSync(file: number, buffer: Uint8Array): number;
+  closeSync(file: number): void;
 }
 interface DenoPermissions {
   readonly permissions: { querySync(descriptor: Query): { readonly state: string } };

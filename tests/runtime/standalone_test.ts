@@ -40,7 +40,9 @@ test("examples/reranker.ts compiled by Bun into one file finds the library by LL
     const missing = await run();
     assertEquals([missing.code, missing.stdout], [1, ""]);
     assertStringIncludes(missing.stderr, `  ${join(directory, libraryFileName())}: `);
+    assertStringIncludes(missing.stderr, "a compiled program cannot hold it: put the library beside it");
     assertStringIncludes(missing.stderr, "Build it with: bunx llamasaur-build");
+    assertEquals(/^Get it with/m.test(missing.stderr), false, missing.stderr); // no package would be looked at
     const named = await run({ LLAMASAUR_LIBRARY: LIBRARY });
     assertMatch(named.stdout, RANKED, named.stderr);
     copyFileSync(LIBRARY, join(directory, libraryFileName()));
