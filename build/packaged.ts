@@ -1,16 +1,17 @@
 /** Puts the library of npm's package into its place instead of compiling one: `--prebuilt`. */
+import { createHash } from "node:crypto";
 import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { installed, NATIVE, packagedLibrary, PACKAGES } from "../ffi/host/packaged.ts";
-import { libraryFileName, targetName } from "../ffi/host/paths.ts";
+import { installed, NATIVE, packagedLibrary, PACKAGES, packageTarget } from "../ffi/host/packaged.ts";
+import { libraryFileName } from "../ffi/host/paths.ts";
 import { abi } from "../ffi/symbols.ts";
 import { VERSION } from "../ffi/version.ts";
 import { BuildError } from "./failure.ts";
 import type { BuildOptions } from "./options.ts";
 import { run } from "./run.ts";
-import { publish } from "./workspace.ts";
+import { replace } from "./workspace.ts";
 
 /** What decides how a library is compiled, and so cannot be asked for of one that is there. */
 const EXCLUDED = ["portable", "jobs", "source", "llama", "debug", "clean", "target", "sanitize", "dryRun"] as const;
@@ -28,12 +29,14 @@ export async function installPackaged(destination: string, options: BuildOptions
     const flag = asked === undefined ? options.backend : asked === "dryRun" ? "dry-run" : asked;
     throw new BuildError(`--prebuilt and --${flag} exclude each other: nothing is compiled`);
   }
-  if (PACKAGES[targetName()] === undefined) {
-    throw new BuildError(`--prebuilt: no package has a library for ${targetName()}; without the flag it is compiled`);
+  const target = packageTarget();
+  const name = PACKAGES[target];
+  if (name === undefined) {
+    throw new BuildError(`--prebuilt: no package has a library for ${target}; without the flag it is compiled`);
   }
   const found = await packagedLibrary(abi());
   if (found.skipped === undefined) return await place(found.path, destination);
-  return await fetched(NATIVE, PACKAGES[targetName()]!, options.signal, (library) => place(library, destination));
+  return await fetched(NATIVE, name, options.signal, (library) => place(library, destination));
 }
 
 /**
@@ -51,15 +54,30 @@ export async function packageFile<T>(
   return await fetched(`${name}@${VERSION}`, name, signal, use);
 }
 
-/** Copies the library, unless one that was made otherwise is there. */
+/**
+ * Copies the library, unless one that somebody built is there. Its digest is noted in a file beside it: by that the library of
+ * an older package is known again, and replaced.
+ */
 async function place(library: string, destination: string): Promise<boolean> {
+  const note = `${destination}.prebuilt`;
+  const bytes = await readFile(library);
   const there = await readFile(destination).catch(() => undefined);
-  if (there?.equals(await readFile(library))) return false;
-  if (there !== undefined) {
-    throw new BuildError(`${destination} is another library, built here perhaps: remove it first, then run this again`);
+  const same = there?.equals(bytes) ?? false;
+  if (there !== undefined && !same) {
+    const noted = await readFile(note, "utf8").catch(() => "");
+    if (noted.trim() !== sha512(there)) {
+      throw new BuildError(
+        `${destination} is another library, built here perhaps: remove it first, then run this again`,
+      );
+    }
   }
-  await publish(library, destination);
-  return true;
+  if (!same) await replace(library, destination);
+  await writeFile(note, `${sha512(bytes)}\n`);
+  return !same;
+}
+
+function sha512(bytes: Uint8Array): string {
+  return createHash("sha512").update(bytes).digest("hex");
 }
 
 /** Has the runtime get a package in an empty folder, where no package.json of the user has a say, and uses its library. */

@@ -5,7 +5,7 @@ import { targetName } from "../ffi/host/paths.ts";
 import { BuildError } from "./failure.ts";
 import { packageFile } from "./packaged.ts";
 import type { Prebuilt } from "./prebuilt.ts";
-import { publish } from "./workspace.ts";
+import { replace } from "./workspace.ts";
 
 /** The packages by system and processor; packages/platforms.ts makes them. */
 export const SHIM_PACKAGES: Readonly<Record<string, string>> = {
@@ -33,7 +33,7 @@ export async function installShim(
   try {
     await packageFile(name, signal, async (library) => {
       for (const destination of destinations) {
-        await replace(library, destination);
+        await copy(library, destination);
         await linkBeside(destination, prebuilt);
       }
     });
@@ -43,12 +43,10 @@ export async function installShim(
   }
 }
 
-/** Copies a file unless it is there; two of npm's have the same time, and may be of one size. */
-async function replace(library: string, destination: string): Promise<void> {
+/** Copies a file unless its bytes are there. */
+async function copy(library: string, destination: string): Promise<void> {
   const there = await readFile(destination).catch(() => undefined);
-  if (there?.equals(await readFile(library))) return;
-  await rm(destination, { force: true });
-  await publish(library, destination);
+  if (!there?.equals(await readFile(library))) await replace(library, destination);
 }
 
 /** Makes the links that a shipped library needs beside it, in place of those of another llama.cpp; none for a compiled one. */

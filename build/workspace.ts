@@ -75,12 +75,20 @@ export async function discard(directory: string): Promise<void> {
 /**
  * Copies a library to where it is used; whoever opens it meanwhile gets the old one or the new one.
  *
- * @returns False when it was there already.
+ * @returns False when it was there already, which its size and time tell.
  */
 export async function publish(product: string, destination: string): Promise<boolean> {
   const from = await stat(product);
   const to = await stat(destination).catch(() => undefined);
   if (to && to.size === from.size && Math.abs(to.mtimeMs - from.mtimeMs) < SAME_TIME) return false;
+  await replace(product, destination);
+  return true;
+}
+
+/** Copies a library to where it is used, as `publish`, whatever is there: all files of npm's packages have one time. */
+export async function replace(product: string, destination: string): Promise<void> {
+  const from = await stat(product);
+  const there = await exists(destination);
   await mkdir(dirname(destination), { recursive: true });
   const partial = `${destination}.${randomUUID()}`;
   try {
@@ -89,8 +97,7 @@ export async function publish(product: string, destination: string): Promise<boo
     await rename(partial, destination);
   } catch (error) {
     await rm(partial, { force: true });
-    if ((error as NodeJS.ErrnoException).code !== "EPERM" || !to) throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EPERM" || !there) throw error;
     throw new BuildError(`${destination} cannot be replaced: a running program uses it`);
   }
-  return true;
 }

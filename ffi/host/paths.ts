@@ -62,14 +62,15 @@ export function isCompiled(): boolean {
 }
 
 /**
- * Where a build puts the library when the package is no working copy; undefined without a cache directory.
+ * Where a build puts the library when the package is no working copy; undefined without a cache directory. Each release has a
+ * place of its own: the C++ of the next one may differ where no symbol does.
  *
  * @param version llama.cpp's version.
  * @param abi The number of the symbol table.
  */
 export function libraryCachePath(version: string, abi: number): string | undefined {
   const cache = cacheDirectory();
-  return cache && join(cache, `${version}-${abi}`, "lib", targetName(), libraryFileName());
+  return cache && join(cache, `${VERSION}-${version}-${abi}`, "lib", targetName(), libraryFileName());
 }
 
 /**

@@ -17,7 +17,7 @@ import {
 } from "../../ffi/host/paths.ts";
 import { candidates, open } from "../../ffi/open.ts";
 import { abi, SYMBOLS } from "../../ffi/symbols.ts";
-import { LLAMA_VERSION } from "../../ffi/version.ts";
+import { LLAMA_VERSION, VERSION } from "../../ffi/version.ts";
 import { inDirectory } from "../support/checkpoint.ts";
 
 const FOREIGN = { linux: "libm.so.6", darwin: "/usr/lib/libSystem.B.dylib", win32: "kernel32.dll" }[
@@ -119,9 +119,9 @@ test("cacheDirectory() is where each system keeps caches, and undefined without 
   });
 });
 
-test("libraryCachePath() has the llama.cpp version and the table's number in it", async () => {
+test("libraryCachePath() has the release, the llama.cpp version and the table's number in it", async () => {
   await withEnv({ XDG_CACHE_HOME: "/xdg" }, () => {
-    const parts = [`${LLAMA_VERSION}-${abi()}`, "lib", targetName(), libraryFileName()];
+    const parts = [`${VERSION}-${LLAMA_VERSION}-${abi()}`, "lib", targetName(), libraryFileName()];
     assertEquals(libraryCachePath(LLAMA_VERSION, abi()), join("/xdg", "llamasaur", ...parts));
   });
 });
@@ -254,7 +254,7 @@ test("open() lists every place with its reason when the package has no library a
       error = await copy.open().then(() => undefined, (error) => error);
     });
     assertEquals(error?.name, "LibraryNotFoundError");
-    const cached = join(directory, "llamasaur", `${LLAMA_VERSION}-${abi()}`);
+    const cached = join(directory, "llamasaur", `${VERSION}-${LLAMA_VERSION}-${abi()}`);
     for (const [i, folder] of [undefined, directory, cached].entries()) {
       const path = folder ? join(folder, "lib", targetName(), libraryFileName()) : "$LLAMASAUR_LIBRARY";
       assert(error!.tried[i]!.startsWith(`${path}: `), error!.message);
