@@ -5,7 +5,7 @@
 import { affected, type Claim, end, type Ending } from "./claim.ts";
 import type { Computed, ComputedRow, FailedRow } from "./compute.ts";
 import { BinaryRows } from "./copy.ts";
-import { type Database, type Db, rowsOf, type Transaction } from "./database.ts";
+import { type Database, type Db, isRefusal, rowsOf, type Transaction } from "./database.ts";
 import { type Generation, type Key, RowSql } from "./generation.ts";
 import { reach } from "./points.ts";
 import { addJobs, type Boss, type NewJob } from "./queue.ts";
@@ -137,7 +137,14 @@ async function deleteChunks(
 
 /** Keeps why rows have no vectors, and takes away those of an earlier text. */
 async function writeFailures(db: Db, generation: Generation, failures: readonly FailedRow[]): Promise<void> {
-  await deleteChunks(db, generation, failures.map(({ key }) => ({ key, from: 0 })));
+  await rowsOf(db, "savepoint vectors");
+  try {
+    await deleteChunks(db, generation, failures.map(({ key }) => ({ key, from: 0 })));
+  } catch (error) {
+    // A row alone whose vector was refused: where to delete the old one is refused, too, that stays.
+    if (!isRefusal(error) || failures.some(({ code }) => code !== "refused")) throw error;
+    await rowsOf(db, "rollback to savepoint vectors");
+  }
   await rowsOf(
     db,
     `insert into llamasaur.failures as f (generation, key, fingerprint, chunk, text_sha256, code, message, attempts)

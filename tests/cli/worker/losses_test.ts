@@ -7,22 +7,22 @@ import { hasten } from "../../support/haste.ts";
 import { Bench, skip } from "../../support/worker.ts";
 
 test("a job that its database refuses three times is halved down to the one row", { skip }, async () => {
-  await using bench = await Bench.make(16);
+  await using bench = await Bench.make(4);
   const { base } = bench;
-  await base.rows("update docs set body = 'the poem that is refused' where id = 11");
+  await base.rows("update docs set id = 11, body = 'the poem that is refused' where id = 3");
   await bench.backfill();
   await base.rows("alter table docs_embeddings add constraint not_eleven check (key <> 11)");
   const said = await bench.work();
   assertEquals(await bench.failures(), ["11 refused"]);
-  assertEquals((await bench.vectors()).size, 15);
+  assertEquals((await bench.vectors()).size, 3);
   assertEquals(
     await base.rows("select ending, count(*) from llamasaur.attempts where ending <> 'done' group by 1 order by 1"),
     [
-      { ending: "halved", count: 5 }, // of 16, 8, 4, 2 rows and of the one
-      { ending: "refused", count: 15 },
+      { ending: "halved", count: 3 }, // of 4, 2 rows and of the one
+      { ending: "refused", count: 9 },
     ],
   );
-  assertStringIncludes(said, 'the database refused a job of 16 rows (SQLSTATE 23514, "not_eleven")');
+  assertStringIncludes(said, 'the database refused a job of 4 rows (SQLSTATE 23514, "not_eleven")');
   assert(!/poem|\b11\b/.test(said.replace(/\S+ texts\/s/, "")), said); // the rate may be 11
   assertMatch(
     await base.value("select message from llamasaur.failures"),
@@ -95,6 +95,12 @@ test("one row that a trigger refuses with the code of a wrong use stops no worke
   assertStringIncludes(stderr, "the database refused a job of 2 rows (SQLSTATE 42501)");
   const told = /^cannot look for the jobs of workers that died \(SQLSTATE 42501\): another worker has to; .*rights/gm;
   assertEquals(stderr.match(told)?.length, 1, stderr); // said, and once
+  await base.rows("create trigger d before delete on docs_embeddings for each row execute function refuse()");
+  await base.rows("update docs set body = null where id = 1");
+  await bench.backfill();
+  const undeleted = await bench.run("worker", words);
+  assertEquals(undeleted.code, 0, undeleted.stderr);
+  assertEquals([await bench.failures(), (await bench.vectors()).size], [["1 refused", "2 refused"], 1]);
 });
 
 test("a text on which the engine fails ends three workers with its job, three alone, and is then a failure", {
