@@ -109,11 +109,10 @@ test(
       }) as ReturnType<typeof work>;
     };
     try {
-      assertEquals((await bench.backfill("--shard", "2")).jobs, 3);
+      assertEquals((await bench.backfill()).jobs, 1);
       await bench.work();
       assertEquals((await bench.jobs())[0].rows, { source: 5, done: 5, failed: 0, missing: 0 });
-      assertEquals((await bench.backfill("--shard", "2")).rows, 0);
-      assert(used > 50, `${used} connections`);
+      assert(used > 30, `${used} connections`);
     } finally {
       Connections.prototype.use = use;
     }
