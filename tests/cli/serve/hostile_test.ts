@@ -178,7 +178,9 @@ for (
       {},
       /^HTTP\/1\.1 4(04|14|31) /,
     ],
-    // A socket that is closed in one direction looks like one that is closed in both: such a client counts as gone.
+    // A socket that is closed in one direction looks like one that is closed in both until something is written to it: such
+    // a client counts as gone. node:http answers it by httpAllowHalfOpen, and then hears of none that has gone; Bun.serve
+    // closes it. Work for those who went would be done to its end.
     ["a body and a closed side", [WHOLE], { half: true }, /^$|^HTTP\/1\.1 (200|400) /],
     ["half a body and a closed side", [WHOLE.slice(0, -5)], { half: true }, /^$|^HTTP\/1\.1 400 /],
   ] as const
