@@ -52,8 +52,11 @@ function project(files: Readonly<Record<string, string>>): void {
 }
 
 /** Runs the project's main.ts with what README promises to be enough, and looks that no other permission is used. */
-async function run(flags: readonly string[] = [], file = "main.ts", ffi = "--allow-ffi"): Promise<Outcome> {
-  const command = ["run", ffi, `--allow-import=${server.host}`, ...flags, file];
+async function run(
+  flags: readonly string[] = [],
+  { file = "main.ts", ffi = "--allow-ffi", hosts = [server.host] } = {},
+): Promise<Outcome> {
+  const command = ["run", ffi, `--allow-import=${hosts}`, ...flags, file];
   const outcome = await runChild(deno!, command, { cwd, env: { ...env, ...noted.env }, timeout: 60_000 });
   const granted = flags.includes("--allow-read") ? ["read"] : [];
   assertEquals(noted.besides("ffi", "import", ...granted), [], outcome.stderr);
@@ -84,7 +87,7 @@ async function libraryGot(): Promise<string> {
 test("an empty folder gives a vector at the first load with --allow-ffi, and with the one path", journey, async () => {
   project({ "main.ts": main });
   assertEmbedded(await run());
-  assertEmbedded(await run([], "main.ts", `--allow-ffi=${await libraryGot()}`));
+  assertEmbedded(await run([], { ffi: `--allow-ffi=${await libraryGot()}` }));
 });
 
 test("a package whose file is gone gives the command that mends it", journey, async () => {
@@ -111,7 +114,7 @@ test("a main module over HTTP gives a vector at the first load", journey, async 
   try {
     const host = `127.0.0.1:${(pages.address() as AddressInfo).port}`;
     project({});
-    assertEmbedded(await run([`--allow-import=${host},${server.host}`], `http://${host}/main.ts`));
+    assertEmbedded(await run([], { file: `http://${host}/main.ts`, hosts: [host, server.host] }));
   } finally {
     pages.closeAllConnections();
     pages.close();
