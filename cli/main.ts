@@ -71,7 +71,8 @@ export async function main([name = "--help", ...rest]: readonly string[]): Promi
   const [{ run }, { default: process }] = await Promise.all([import("./run.ts"), import("node:process")]);
   const verbs = new Map(Object.entries(VERBS).map(([verb, { load }]) => [verb, load]));
   const code = isHelp ? await run([of!, "--help"], verbs) : await run([name, ...rest], verbs);
-  if (code >= SIGNALLED) process.exit(code); // a read of stdin that waits would keep Deno alive
+  // A read of stdin that waits would keep Deno alive, also behind an error; what goes out is written there before it is returned.
+  if (code >= SIGNALLED || code !== 0 && "Deno" in globalThis) process.exit(code);
   process.exitCode = code;
 }
 

@@ -5,7 +5,7 @@ import { endingOf, EXIT, UsageError } from "./failure.ts";
 import { MODEL_OPTIONS } from "./model.ts";
 import { commandLine } from "./program.ts";
 import { quoted } from "./quote.ts";
-import { Interrupted, paint, Session, writeOut } from "./session.ts";
+import { Interrupted, paint, Session, writeError, writeOut } from "./session.ts";
 import { mayRead, variable } from "./values.ts";
 import type { Given, Shared, Verb, VerbOption } from "./verb.ts";
 
@@ -27,16 +27,12 @@ const QUIET: VerbOption = { flags: "--quiet", description: "say nothing but erro
  * @returns The exit code.
  */
 export async function run(words: readonly string[], verbs: Verbs): Promise<number> {
-  // A reader that has seen enough (`| head`) closes the pipe: that is no failure.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", ({ code, message }: NodeJS.ErrnoException) => {
-      if (code === "EPIPE") process.exit(EXIT.done);
-      if (stream === process.stdout) {
-        process.stderr.write(`${paint("error:", 31)} Cannot write to stdout: ${message}\n`);
-      }
-      process.exit(EXIT.failed);
-    });
-  }
+  process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === "EPIPE") process.exit(EXIT.done); // a reader that has seen enough (`| head`): that is no failure
+    writeError(`${paint("error:", 31)} Cannot write to stdout: ${message}\n`);
+    process.exit(EXIT.failed);
+  });
+  process.stderr.on("error", () => {}); // nobody hears it any more, and a job goes on without
   return await runVerb(words, verbs).catch((error) => tell(error, words));
 }
 
@@ -131,11 +127,11 @@ function argumentsOf(command: Command): string[] {
 function tell(error: unknown, words: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.done; // --help
-    process.stderr.write(`${paint("error:", 31)} ${error.message.replace(/^error: |\.$/g, "")}${helpOf(words)}\n`);
+    writeError(`${paint("error:", 31)} ${error.message.replace(/^error: |\.$/g, "")}${helpOf(words)}\n`);
     return EXIT.usage;
   }
   const { code, message } = endingOf(error, words);
-  process.stderr.write(`${paint("error:", 31)} ${message}\n`);
+  writeError(`${paint("error:", 31)} ${message}\n`);
   return code;
 }
 

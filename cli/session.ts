@@ -1,6 +1,7 @@
 /** Gives a verb its streams and its signal: data to stdout, all else to stderr; the first Ctrl-C asks, the second ends. */
 import process from "node:process";
 import { EXIT, Failure } from "./failure.ts";
+import { until } from "./pause.ts";
 import { ProgressLine, type Standing } from "./progress.ts";
 import { variable } from "./values.ts";
 
@@ -45,11 +46,13 @@ export class Session {
     for (const release of this.#release.splice(0)) release();
   }
 
-  /** Writes data to stdout, no faster than it is taken. */
+  /** Writes data to stdout, no faster than it is taken; a signal ends the wait for who takes none. */
   async write(text: string): Promise<void> {
     this.clear();
+    const { Deno: deno } = globalThis as { readonly Deno?: { readonly stdout: Writer } };
+    if (deno) return await until(writeAll(deno.stdout, text), this.signal);
     if (writeOut(text)) return;
-    await new Promise<void>((resolve) => process.stdout.once("drain", resolve));
+    await until(new Promise<void>((resolve) => process.stdout.once("drain", resolve)), this.signal);
   }
 
   /** Writes an object as one line of JSON. */
@@ -61,7 +64,7 @@ export class Session {
   say(line: string): void {
     if (this.quiet) return;
     this.clear();
-    process.stderr.write(`${line}\n`);
+    writeError(`${line}\n`);
   }
 
   /** Warns on stderr, unless it is to be quiet. */
@@ -88,7 +91,36 @@ export function writeOut(text: string): boolean {
   try {
     return process.stdout.write(text);
   } catch (error) { // on Deno; on Bun the stream tells of it
-    throw new Failure(`Cannot write to stdout: ${(error as Error).message}`, undefined, { cause: error });
+    throw unwritable(error);
+  }
+}
+
+/** Deno's stdout. */
+interface Writer {
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+/** Writes all of a text. On Deno `process.stdout` waits for the reader within its call, and no signal is heard meanwhile. */
+async function writeAll(stdout: Writer, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  try {
+    for (let at = 0; at < bytes.length;) at += await stdout.write(bytes.subarray(at));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EPIPE") process.exit(EXIT.done); // as for the stream's error
+    throw unwritable(error);
+  }
+}
+
+function unwritable(error: unknown): Failure {
+  return new Failure(`Cannot write to stdout: ${(error as Error).message}`, undefined, { cause: error });
+}
+
+/** Writes to stderr. Who has closed it (`2>&1 | head`) wants no more words; the work goes on. */
+export function writeError(text: string): void {
+  try {
+    process.stderr.write(text);
+  } catch { // on Deno; on Bun the stream tells of it
+    // there is nobody left to tell
   }
 }
 

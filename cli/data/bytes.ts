@@ -3,6 +3,7 @@ import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import process from "node:process";
+import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { Failure } from "../failure.ts";
 import { shown } from "../quote.ts";
@@ -51,14 +52,18 @@ async function* fileBytes(path: string): AsyncGenerator<Uint8Array, void, undefi
 }
 
 async function* unpacked(
-  stream: NodeJS.ReadableStream,
+  stream: Readable,
   onPacked?: (count: number) => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const gunzip = createGunzip();
   stream.on("error", (error) => gunzip.destroy(error));
-  for await (const chunk of stream.pipe(gunzip) as AsyncIterable<Uint8Array>) {
-    onPacked?.(gunzip.bytesWritten); // what was read may be far ahead of it
-    yield chunk;
+  try {
+    for await (const chunk of stream.pipe(gunzip) as AsyncIterable<Uint8Array>) {
+      onPacked?.(gunzip.bytesWritten); // what was read may be far ahead of it
+      yield chunk;
+    }
+  } finally {
+    stream.destroy(); // also where only its head was wanted
   }
 }
 
@@ -69,13 +74,20 @@ export class Digest {
   /** Bytes of a packed file that they were in. */
   packed = 0;
   readonly #hash: Hash = createHash("sha256");
+  readonly #onAdd: ((count: number) => void) | undefined;
   #hashed = 0;
   #chunks: Uint8Array[] = [];
+
+  /** @param onAdd Told how many bytes were read, as they are. */
+  constructor(onAdd?: (count: number) => void) {
+    this.#onAdd = onAdd;
+  }
 
   /** Takes bytes as they are read. */
   add(chunk: Uint8Array): void {
     this.#chunks.push(chunk);
     this.size += chunk.length;
+    this.#onAdd?.(chunk.length);
   }
 
   /** The hash of the first `offset` bytes; offsets of calls do not fall. */

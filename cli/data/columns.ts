@@ -66,15 +66,40 @@ export function fits(value: Value | undefined, { type, elements }: Column): bool
   return kind === type || type === "double" && kind === "int64";
 }
 
-function fitsElement(value: Value, { type, converted_type, logical_type }: SchemaElement): boolean {
+/** Of a Parquet input's column; a value of another input, such as a number of JSON, fits where it is kept as it is. */
+function fitsElement(value: Value, element: SchemaElement): boolean {
+  const { type, converted_type, logical_type } = element;
   if (value instanceof Moment) {
     return type === "INT96" || logical_type?.type === "TIMESTAMP" || converted_type?.startsWith("TIMESTAMP") === true;
   }
   if (value instanceof Day) return converted_type === "DATE";
   if (type === "BOOLEAN") return typeof value === "boolean";
-  if (type === "INT64") return typeof value === "bigint" || converted_type === "DECIMAL";
-  if (type === "INT32" || type === "FLOAT" || type === "DOUBLE") return typeof value === "number";
+  if (converted_type === "DECIMAL") return typeof value === "number";
+  const range = rangeOf(element);
+  if (range) return isWhole(value) && value >= range[0] && value <= range[1];
+  if (type === "INT64") return typeof value === "bigint";
+  if (type === "FLOAT") return typeof value === "number" && Object.is(Math.fround(value), value);
+  if (type === "INT32" || type === "DOUBLE") return typeof value === "number";
   return type === undefined ? typeof value === "object" : true;
+}
+
+/** The smallest and the largest of a column of whole numbers; undefined where they stand for something else, such as a time. */
+function rangeOf(
+  { type, converted_type, logical_type }: SchemaElement,
+): [number | bigint, number | bigint] | undefined {
+  if (type !== "INT32" && type !== "INT64") return undefined;
+  const marked = /^(U?)INT_(\d+)$/.exec(converted_type ?? "");
+  const plain = converted_type === undefined && logical_type === undefined;
+  if (!marked && !plain && logical_type?.type !== "INTEGER") return undefined;
+  const { bitWidth: bits, isSigned } = logical_type?.type === "INTEGER"
+    ? logical_type
+    : { bitWidth: marked ? Number(marked[2]) : type === "INT32" ? 32 : 64, isSigned: marked?.[1] !== "U" };
+  const half = 1n << BigInt(bits - 1);
+  return isSigned ? [-half, half - 1n] : [0, 2n * half - 1n];
+}
+
+function isWhole(value: Value): value is number | bigint {
+  return typeof value === "bigint" || kindOf(value) === "int64";
 }
 
 /** The schema element of a column without one. */
@@ -139,8 +164,11 @@ export function writable(elements: readonly SchemaElement[]): SchemaElement[] {
 }
 
 /** A value as the writer takes it. */
-export function writableValue(value: Value | undefined, { type }: Column): unknown {
+export function writableValue(value: Value | undefined, { type, elements }: Column): unknown {
   if (value === undefined || value === null) return null;
+  if (elements && isWhole(value) && rangeOf(elements[0]!)) {
+    return elements[0]!.type === "INT64" ? BigInt(value) : Number(value); // another input's may be the other
+  }
   if (type === "int64") return BigInt(value as number | bigint);
   if (type === "double") return Number(value);
   if (type === "json") return encoder.encode(jsonOf(value));

@@ -1,8 +1,8 @@
 /** Reads rows of CSV, whose first record names the fields. */
-import { type CsvError, type InfoCallback, parse, type Parser } from "csv-parse";
+import { type CastingContext, type CsvError, parse, type Parser } from "csv-parse";
 import { Failure, UsageError } from "../failure.ts";
 import { quoted, shown } from "../quote.ts";
-import { changed, type Digest, digested } from "./bytes.ts";
+import { changed, Digest, digested } from "./bytes.ts";
 import type { Input } from "./inputs.ts";
 import { joined } from "./lines.ts";
 import { badRow, type Reading, type Row, rowOf, type Stretch } from "./rows.ts";
@@ -10,14 +10,18 @@ import type { Rows } from "./text_rows.ts";
 
 /**
  * The rows of a CSV file. It is always parsed from its beginning: where a record begins cannot be told from within one.
- * Rows that end at `offset` or before are dropped.
+ * Rows that end at `offset` or before are dropped. What ends a record, its line break, is not of it: at the end of a file it may
+ * come later.
+ *
+ * @throws {Failure} where what was read has changed, or goes on in the record that was its last.
  */
 export async function* csvRows(input: Input, reading: Reading, stretch: Stretch, digest: Digest): Rows {
   const { offset, sha256 } = stretch;
   let rows: Row[] = [];
+  let longer: number | undefined;
   let checked = sha256 === undefined;
   const places = new Places();
-  const parser = parserOf((row) => rows.push(row), input.path, reading, places);
+  const { parser, finish } = parserOf(take, input.path, reading, places);
   const failed = new Promise<never>((_, reject) => {
     parser.on("error", (error) => {
       const { message } = error;
@@ -26,12 +30,20 @@ export async function* csvRows(input: Input, reading: Reading, stretch: Stretch,
   });
   failed.catch(() => {}); // thrown below
   parser.resume();
+  function take(row: Row, start: number): void {
+    if (row.end <= offset) return;
+    if (start < offset) longer ??= row.line;
+    rows.push(row);
+  }
   function taken(end: boolean): Row[] {
-    const fresh = rows.filter((row) => row.end > offset);
+    const fresh = rows;
     rows = [];
     if (!checked && (fresh.length > 0 || end)) {
       const found = digest.at(offset);
       if (found !== sha256 || digest.size < offset) throw changed(input.path, sha256!, found);
+      if (longer !== undefined) {
+        throw changed(input.path, `${offset} bytes, of which the last are of the record in line ${longer}`, "longer");
+      }
       checked = true;
     } else if (!checked) digest.advance(Math.min(offset, digest.size));
     return fresh;
@@ -42,8 +54,20 @@ export async function* csvRows(input: Input, reading: Reading, stretch: Stretch,
     if (fresh.length > 0) yield fresh;
   }
   await Promise.race([failed, new Promise<void>((resolve) => parser.end(() => resolve()))]);
+  finish(digest.size - places.begin);
   const fresh = taken(true);
   if (fresh.length > 0) yield fresh;
+}
+
+/**
+ * Looks at the names of a file's fields, and reads no further than it must.
+ *
+ * @throws {UsageError} as the rows would.
+ */
+export async function checkHead(input: Input, reading: Reading): Promise<void> {
+  const rows = csvRows(input, reading, { offset: 0, line: 0 }, new Digest());
+  await rows.next();
+  await rows.return();
 }
 
 /** The bytes behind the mark that some files begin with, told to `places`. */
@@ -82,23 +106,22 @@ class Places {
 
   /** Takes bytes before they are parsed. */
   add(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
+    if (chunk.length > 0) this.#chunks.push(chunk);
   }
 
-  /** The place of the record that ends behind so many bytes; those before it were passed. */
-  pass(end: number): Pick<Row, "line" | "end"> {
-    let line: number | undefined;
-    for (; this.#passed < end && this.#chunks.length > 0; this.#passed++) {
+  /** Where the next record begins, behind so many bytes and the line breaks that follow: empty lines are no records. */
+  next(end: number): { readonly line: number; readonly start: number } {
+    for (; this.#chunks.length > 0; this.#passed++) {
       const byte = this.#chunks[0]![this.#at]!;
       const breaks = byte === LF || byte === CR;
-      if (!breaks) line ??= this.#line; // empty lines before it are no records
-      else if (byte === CR || this.#last !== CR) this.#line++;
+      if (!breaks && this.#passed >= end) break;
+      if (breaks && (byte === CR || this.#last !== CR)) this.#line++;
       this.#last = byte;
       if (++this.#at < this.#chunks[0]!.length) continue;
       this.#chunks.shift();
       this.#at = 0;
     }
-    return { line: line ?? this.#line, end: end + this.begin };
+    return { line: this.#line, start: this.#passed };
   }
 }
 
@@ -113,33 +136,67 @@ const WRONG: Readonly<Record<string, string>> = {
 };
 
 /**
- * csv-parse, told to hand over records and what it skips in their order, as it meets them. It reads bytes as Latin-1, and
- * fields are made UTF-8 here: it would put U+FFFD where they are not.
+ * csv-parse, told to hand over records as it meets them. It reads bytes as Latin-1, and fields are made UTF-8 here: it would put
+ * U+FFFD where they are not. Of a record that it finds wrong it tells each thing that is, where it meets it, and not where the
+ * record ends: that is seen when the next one begins, or the file ends.
+ *
+ * @param take Told of a row, and of the byte where it begins.
  */
-function parserOf(take: (row: Row) => void, file: string, reading: Reading, places: Places): Parser {
+function parserOf(
+  take: (row: Row, start: number) => void,
+  file: string,
+  reading: Reading,
+  places: Places,
+): { readonly parser: Parser; readonly finish: (size: number) => void } {
   let names: readonly string[] | undefined;
-  return parse({
+  let record = { line: 1, start: 0 };
+  let end = 0; // of the last field
+  let isAhead = false; // whether a record was begun by what is wrong in its first field, which is still to come
+  let wrong: string | undefined;
+  /** Ends the record that is wrong, if there is one. */
+  function finish(size: number): void {
+    if (wrong === undefined) return;
+    const place = { line: record.line, end: size + places.begin };
+    take(badRow("malformed", `is no row of this CSV: ${wrong}`, place), record.start + places.begin);
+    wrong = undefined;
+  }
+  function begin(): void {
+    finish(end);
+    record = places.next(end);
+  }
+  const parser = parse({
     encoding: "latin1",
     skip_empty_lines: true,
     skip_records_with_error: true,
-    on_record: (record: readonly string[], { bytes }) => {
-      const place = places.pass(bytes);
-      const fields = record.map(decodedField).filter((field) => field !== undefined);
-      const whole = fields.length === record.length;
+    cast: (field, { bytes, index }) => {
+      if (index === 0 && !isAhead) begin();
+      [isAhead, end] = [false, bytes];
+      return field;
+    },
+    on_record: (texts: readonly string[]) => {
+      const place = { line: record.line, end: end + places.begin };
+      const fields = texts.map(decodedField).filter((field) => field !== undefined);
+      const whole = fields.length === texts.length;
       if (names) {
         const row = Object.fromEntries(names.map((name, i) => [name, fields[i]]));
-        take(whole ? rowOf(row, file, reading, place) : badRow("not-utf8", "is not UTF-8", place));
+        const made = whole ? rowOf(row, file, reading, place) : badRow("not-utf8", "is not UTF-8", place);
+        take(made, record.start + places.begin);
       } else if (whole) names = checkFields(fields, file, reading);
       else throw new Error("the line that names its fields is not UTF-8");
       return null;
     },
     on_skip: (error: CsvError | undefined) => {
-      const { bytes } = error as unknown as Pick<InfoCallback, "bytes">;
+      const { index } = error as unknown as Pick<CastingContext, "index">;
       const why = WRONG[error!.code] ?? error!.code;
       if (!names) throw new Error(`the line that names its fields is no row of CSV: ${why}`);
-      take(badRow("malformed", `is no row of this CSV: ${why}`, places.pass(bytes)));
+      if (index === 0 && !isAhead) {
+        begin();
+        isAhead = true;
+      }
+      wrong ??= why;
     },
   });
+  return { parser, finish };
 }
 
 /**

@@ -40,18 +40,18 @@ export const SUFFIXES = ".txt, .md, .jsonl, .csv, .parquet; text formats also .g
  *
  * @param given Paths, folders (all files below with a known suffix), globs, or `-`.
  * @param format What `--input-format` says, for all of them.
- * @param without Files and folders that are none, though they lie in a folder that is: the output's own.
+ * @param isNone Whether a file is none, though it lies in a folder that is: the output's own.
  */
 export async function findInputs(
   given: readonly string[],
   format: string | undefined,
-  without: readonly string[] = [],
+  isNone: (path: string) => boolean = () => false,
 ): Promise<Input[]> {
   const found = new Map<string, Input>(); // by where they are: ./a.txt and a.txt are one
   for (const path of given) {
     for (const input of await meant(path, format)) {
       const place = input.path === "-" ? "-" : resolve(input.path);
-      if (!liesIn(input.path, without) && !found.has(place)) found.set(place, input);
+      if (!isNone(input.path) && !found.has(place)) found.set(place, input);
     }
   }
   return [...found.values()].sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0);

@@ -104,6 +104,10 @@ export class ParquetFile {
   async close(): Promise<void> {
     await this.#file.close();
   }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
 }
 
 /** The error for a file of which hyparquet makes nothing. Beyond its own words are only the runtime's, of a place outside the bytes. */

@@ -80,6 +80,7 @@ export class Source {
   readonly #inputs: readonly Input[];
   readonly #reading: Reading;
   readonly #share: Share;
+  readonly #onAgain: (count: number) => void;
   #start: Position | undefined;
   #index: number;
   #current: Open | undefined;
@@ -88,8 +89,18 @@ export class Source {
   #held = 0;
   #waiting = false;
 
-  /** @param start Where to go on. */
-  constructor(inputs: readonly Input[], reading: Reading, start?: Position, share: Share = WHOLE) {
+  /**
+   * @param start Where to go on.
+   * @param onAgain Told of the bytes before that place, as they are read again.
+   */
+  constructor(
+    inputs: readonly Input[],
+    reading: Reading,
+    start?: Position,
+    share: Share = WHOLE,
+    onAgain: (count: number) => void = () => {},
+  ) {
+    this.#onAgain = onAgain;
     this.#inputs = inputs;
     this.#reading = reading;
     this.#share = share;
@@ -132,6 +143,19 @@ export class Source {
   /** Bytes of all inputs on the disk, about; undefined where nobody knows. */
   get bytes(): number | undefined {
     return this.#bytesBefore(this.#inputs.length);
+  }
+
+  /** Rows of all inputs; undefined where one of them must be read for that. */
+  async rows(): Promise<number | undefined> {
+    let sum = 0;
+    for (const [i, input] of this.#inputs.entries()) {
+      const share = await this.#share.of(input, i);
+      if (!share) continue;
+      const rows = input.format === "text" ? 1 : (await fixed(input)).rows;
+      if (rows === undefined) return undefined;
+      sum += Math.min(share.to ?? rows, rows) - (share.from ?? 0);
+    }
+    return sum;
   }
 
   #bytesBefore(count: number): number | undefined {
@@ -194,7 +218,10 @@ export class Source {
     if (!share) return undefined;
     const start = this.#start?.input === index ? this.#start : undefined;
     const [offset, line] = [start?.offset ?? 0, start?.line ?? 0];
-    const digest = new Digest();
+    const digest = new Digest((count) => {
+      const fresh = Math.max(0, digest.size - offset);
+      if (fresh < count) this.#onAgain(count - fresh);
+    });
     const { sha256: settled, rows: count } = await fixed(input);
     if (settled && start && settled !== start.sha256) throw changed(input.path, start.sha256, settled);
     const stretch = { offset, line, open: start?.open, sha256: start?.sha256, ...share };

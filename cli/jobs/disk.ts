@@ -10,6 +10,7 @@ import { shown } from "../quote.ts";
 export type Point =
   | "before header"
   | "after header"
+  | "before folder sync"
   | "before output"
   | "after output"
   | "before output sync"
@@ -29,16 +30,20 @@ export type Point =
   | "before complete"
   | "after complete";
 
-let watch: ((point: Point) => void) | undefined;
+let watch: ((point: Point, path?: string) => void) | undefined;
 
-/** Calls a function at each point from now on; tests end the process there, or throw what a full disk throws. */
-export function watchPoints(reached: (point: Point) => void): void {
+/**
+ * Calls a function at each point from now on; tests end the process there, or throw what a full disk throws.
+ *
+ * @param reached Told which point it is, and of which folder.
+ */
+export function watchPoints(reached: (point: Point, path?: string) => void): void {
   watch = reached;
 }
 
 /** Says that a point is reached. */
-export function reach(point: Point): void {
-  watch?.(point);
+export function reach(point: Point, path?: string): void {
+  watch?.(point, path);
 }
 
 /** A file that grows at its end. */
@@ -63,7 +68,10 @@ export class Appended {
           `Cannot go on: ${shown(path)} has ${there} bytes, and the job wrote ${size}; --restart begins anew`,
         );
       }
-      if (there > size) await told(path, () => file.truncate(size));
+      if (there > size) {
+        await told(path, () => file.truncate(size));
+        await told(path, () => file.sync()); // nothing may ever be appended, and what was cut must not come back
+      }
       return new Appended(path, file, size);
     } catch (error) {
       await file.close();
@@ -106,6 +114,7 @@ export async function move(from: string, to: string): Promise<void> {
 
 /** Waits until a folder's names are on the disk, where the system can do so. */
 export async function syncFolder(path: string): Promise<void> {
+  reach("before folder sync", path);
   const folder = await open(path === "" ? "." : path, "r").catch(() => undefined);
   await folder?.sync().catch(() => {});
   await folder?.close();
@@ -152,11 +161,14 @@ export async function told<T>(path: string, run: () => Promise<T>): Promise<T> {
 
 /** The error for what the system refuses; what Deno does not allow stays its own, which is told with the command that does. */
 function refused(what: string, path: string, error: unknown): Error {
-  const { name, message } = error as Error;
+  const { name } = error as Error;
   if (name === "NotCapable") return error as Error;
-  return new Failure(`Cannot ${what} ${shown(path)}: ${REASONS[codeOf(error)] ?? message}`, undefined, {
-    cause: error,
-  });
+  return new Failure(`Cannot ${what} ${shown(path)}: ${reasonOf(error)}`, undefined, { cause: error });
+}
+
+/** Why the system refused something, in words. */
+export function reasonOf(error: unknown): string {
+  return REASONS[codeOf(error)] ?? (error as Error).message;
 }
 
 /** The system's code of an error. Deno knows none of some, such as EFBIG, and has the system's number in its message. */

@@ -6,26 +6,24 @@ import { loadModel, modelName, type ModelOptions } from "../model.ts";
 import { until } from "../pause.ts";
 import { count, counted, duration } from "../progress.ts";
 import { commandLine } from "../program.ts";
-import { quoted, shown } from "../quote.ts";
+import { shown } from "../quote.ts";
 import { Interrupted, type Session } from "../session.ts";
 import { VERSION } from "../version.ts";
-import { checkKeepable, checkNames, type Column, columnsOf } from "../data/columns.ts";
+import type { Column } from "../data/columns.ts";
 import { type Input, isStream } from "../data/inputs.ts";
-import { JSONL_NAMES, jsonlEncoder } from "../data/jsonl_output.ts";
+import { jsonlEncoder } from "../data/jsonl_output.ts";
 import type { Encoder } from "../data/output.ts";
-import type { Row } from "../data/rows.ts";
 import { type Batch, Source } from "../data/source.ts";
 import { embedBatch, type Embedded, promptOf } from "./batch.ts";
+import { checkHeads, columnsFor } from "./columns.ts";
 import { exists } from "./disk.ts";
 import { type Header, type Journal, journalPath, readJournal, type Totals } from "./journal.ts";
-import { inputsOf, nameOf, verify, withoutOwn } from "./inputs.ts";
-import { lock } from "./lock.ts";
+import { inputsOf, nameOf, Rereading, verify, withoutOwn } from "./inputs.ts";
+import { type Lock, lock } from "./lock.ts";
 import { shareOf } from "./shards.ts";
 import { checkOutput, checkReplaceable, errorsPath, finishClosing, removeJob, Sink } from "./sink.ts";
 import { another, compareOptions, fixedOptions, type Settings } from "./settings.ts";
 
-/** Rows that decide the types of kept columns. */
-const TYPING_ROWS = 10_000;
 /** Of all rows: where more are cut, the remedy is told. */
 const MANY_CUT = 0.01;
 
@@ -39,12 +37,22 @@ export interface Request {
   readonly words: readonly string[];
 }
 
+/** A request that has the lock of its output. */
+interface Job extends Request {
+  readonly held: Lock;
+  /** Whether what an earlier job left is still to be removed; it is when everything that could be wrong was looked at. */
+  anew: boolean;
+}
+
 /** Everything that a run has, once the model is there. */
-interface Run extends Request {
+interface Run {
+  readonly settings: Settings;
   readonly session: Session;
   readonly llama: Llama;
   readonly source: Source;
   readonly columns: readonly Column[];
+  /** Rows of the inputs, where that is known before they are read. */
+  readonly total?: number | undefined;
 }
 
 /** Embeds. Returns the exit code. */
@@ -56,11 +64,12 @@ export async function embed(asked: Request, session: Session): Promise<number> {
   const stream = inputs.find(isStream);
   if (stream) session.say(`${nameOf(stream)} cannot be read twice: if this is stopped, it begins anew`);
   const held = await lock(output, { say: (line) => session.say(line), signal: session.signal });
+  const job: Job = { ...request, held, anew: request.restart };
   try {
-    return await embedToFile(request, inputs, session);
+    return await embedToFile(job, inputs, session);
   } catch (error) {
     session.clear(true);
-    throw session.signal.aborted ? await stopped(request, output, stream !== undefined, session) : error;
+    throw session.signal.aborted ? await stopped(job, output, stream !== undefined, session) : error;
   } finally {
     await held.release();
   }
@@ -68,16 +77,16 @@ export async function embed(asked: Request, session: Session): Promise<number> {
 
 /** What is told after a signal: how far the job is, and the command that goes on, or begins anew what cannot be read twice. */
 async function stopped(
-  { words }: Request,
+  { words, anew }: Job,
   output: string,
-  anew: boolean,
+  isStream: boolean,
   { signal }: Session,
 ): Promise<Interrupted> {
-  const { last } = await readJournal(output) ?? {};
+  const { last } = anew ? {} : await readJournal(output) ?? {}; // which would be the earlier job's
   const given = words.filter((word) => word !== "--restart");
-  const command = commandLine(anew && last ? [...given, "--restart"] : given);
+  const command = commandLine(anew || isStream && last ? [...given, "--restart"] : given);
   const { code } = signal.reason as Interrupted;
-  const next = anew ? "To begin anew" : "To go on";
+  const next = isStream ? "To begin anew" : "To go on";
   const done = last?.totals.rows ?? 0;
   const told = `stopped; ${counted(done, "text")} ${done === 1 ? "is" : "are"} done. ${next}:`;
   return new Interrupted(`${told}\n\n  ${command}\n`, code);
@@ -89,10 +98,11 @@ async function embedToStdout(request: Request, inputs: readonly Input[], session
   const model = modelName(request.model);
   const source = new Source(inputs, settings.reading, undefined, shareOf(settings.shard, inputs));
   try {
+    await checkHeads(inputs, settings.reading, session.signal);
     const columns = await columnsFor(settings, source, inputs, session);
     await using llama = await openModel(model, request, session);
     const encoder = jsonlEncoder(columns, llama.fingerprint(settings.embed), settings.encoding);
-    const run: Run = { ...request, session, llama, source, columns };
+    const run: Run = { settings, session, llama, source, columns };
     const decoder = new TextDecoder();
     const totals = { rows: 0, skipped: 0, truncated: 0 };
     await eachGroup(run, undefined, totals, async (_, { rows, skipped, truncated }) => {
@@ -110,44 +120,36 @@ async function embedToStdout(request: Request, inputs: readonly Input[], session
   }
 }
 
-async function embedToFile(request: Request, inputs: readonly Input[], session: Session): Promise<number> {
-  const { settings, restart } = request;
+async function embedToFile(job: Job, inputs: readonly Input[], session: Session): Promise<number> {
+  const { settings, held } = job;
   const output = settings.output!;
-  if (restart) {
-    await checkReplaceable(output);
-    await removeJob(output, journalPath(output));
-  }
-  const before = await readJournal(output);
-  if (before === undefined && !restart && await exists(output)) {
-    throw new Failure(`Cannot write ${shown(output)}: it is there, and no job made it; --restart replaces it`);
-  }
-  if (before) compareOptions(settings, before.header.options, before.last?.totals.skipped ?? 0);
-  const stream = inputs.find(isStream);
-  if (before?.last && stream) {
-    throw new Failure(
-      `Cannot go on with ${shown(output)}: it reads ${nameOf(stream)}, which is gone; --restart begins anew`,
-    );
-  }
-  const model = modelName(request.model, before?.header.model);
+  const before = await journalOf(job, inputs);
+  const model = modelName(job.model, before?.header.model);
   const sizes = before?.header.sizes ?? (settings.shard && inputs.map(({ size = 0 }) => size));
   const share = shareOf(settings.shard, inputs, sizes);
-  const source = new Source(inputs, settings.reading, before?.last?.position, share);
+  const again = new Rereading(before, inputs, session);
+  const source = new Source(inputs, settings.reading, before?.last?.position, share, again.add);
   try {
     // What of this is wrong use is told before the model is loaded.
+    const rest = before?.closing ? [] : inputs.slice(before?.last?.position?.input);
+    await checkHeads(rest, settings.reading, session.signal);
     const columns = before?.header.columns ?? await columnsFor(settings, source, inputs, session);
-    await using llama = await openModel(model, request, session);
+    await using llama = await openModel(model, job, session);
     const fingerprint = llama.fingerprint(settings.embed);
     if (before && before.header.fingerprint !== fingerprint) {
       throw another(output, "fingerprint (model and options)", before.header.fingerprint, fingerprint);
     }
-    await verify(output, before, inputs, session);
+    await verify(output, before, inputs, again, session.signal);
+    await held.check();
     if (before?.complete) await checkOutput(settings, before.closing!);
-    if (before?.complete) return await tellComplete(request, before.complete.totals, session);
-    if (before?.closing) return await tellComplete(request, await finishClosing(settings, before), session);
-    const header = before?.header ?? headerOf(settings, model, llama, columns, sizes, source.bytes);
+    if (before?.complete) return await tellComplete(job, before.complete.totals, session);
+    if (before?.closing) return await tellComplete(job, await finishClosing(settings, before), session);
+    const header = before?.header ?? await headerOf(job, model, llama, columns, sizes, source);
+    if (job.anew) await removeJob(output, journalPath(output));
+    job.anew = false;
     const sink = await Sink.open(settings, await encoderFor(settings, header), header, before);
     try {
-      return await runJob({ ...request, session, llama, source, columns }, sink, before);
+      return await runJob(job, { settings, session, llama, source, columns, total: header.rows }, sink, before);
     } finally {
       await sink.close();
     }
@@ -156,13 +158,45 @@ async function embedToFile(request: Request, inputs: readonly Input[], session: 
   }
 }
 
+/**
+ * The journal of the job that is to go on; undefined where one begins.
+ *
+ * @throws {Failure} where there is something that this command must not go on with.
+ */
+async function journalOf({ settings, anew }: Job, inputs: readonly Input[]): Promise<Journal | undefined> {
+  const output = settings.output!;
+  if (anew) {
+    await checkReplaceable(output);
+    return undefined;
+  }
+  const before = await readJournal(output);
+  if (before === undefined && await exists(output)) {
+    throw new Failure(`Cannot write ${shown(output)}: it is there, and no job made it; --restart replaces it`);
+  }
+  if (before) compareOptions(settings, before.header.options, before.last?.totals.skipped ?? 0);
+  const stream = inputs.find(isStream);
+  if (!before?.last || !stream) return before;
+  throw new Failure(
+    `Cannot go on with ${shown(output)}: it reads ${nameOf(stream)}, which is gone; --restart begins anew`,
+  );
+}
+
 /** Runs what is left of a job. */
-async function runJob(run: Run, sink: Sink, before: Journal | undefined): Promise<number> {
-  const { session, settings, llama, json } = run;
+async function runJob(
+  { json, held }: Job,
+  run: Run,
+  sink: Sink,
+  before: Journal | undefined,
+): Promise<number> {
+  const { session, settings, llama } = run;
   if (before?.last) session.say(`going on after ${counted(sink.totals.rows, "text")}`);
   const start = performance.now();
   const done = sink.totals;
-  await eachGroup(run, before, sink.totals, (batch, embedded) => sink.write(batch, embedded));
+  await eachGroup(run, before, sink.totals, async (batch, embedded) => {
+    await held.check();
+    await sink.write(batch, embedded);
+  });
+  await held.check();
   await sink.finish();
   session.clear(true);
   const { rows, tokens, skipped } = sink.totals;
@@ -200,7 +234,7 @@ async function eachGroup(
   totals: { readonly rows: number; readonly skipped: number },
   write: (batch: Batch, embedded: Embedded) => Promise<void>,
 ): Promise<void> {
-  const { source, settings, session } = run;
+  const { source, settings, session, total } = run;
   const { bytes } = source;
   const [rowsBefore, readBefore] = [totals.rows + totals.skipped, before?.last?.read ?? 0];
   let [rows, tokens, read] = [rowsBefore, 0, readBefore];
@@ -210,7 +244,7 @@ async function eachGroup(
       const share = (batch.read ?? 0) - read;
       session.progress("texts", {
         done: rows + done,
-        total: undefined,
+        total,
         part: bytes === undefined ? undefined : (read + share * done / batch.rows.length) / bytes,
         tokens: tokens + tokensDone,
         before: rowsBefore,
@@ -223,7 +257,7 @@ async function eachGroup(
   using collector = await Collector.open();
   let next = taken(source, settings);
   for (let end = false; !end;) {
-    const batch = await until(next, session.signal);
+    const batch = await until(next, session.signal).catch(whileRunning);
     end = batch.end;
     if (!end) next = taken(source, settings);
     await embedGroup(batch);
@@ -231,56 +265,15 @@ async function eachGroup(
   }
 }
 
+/** What is wrong with an input that could not be looked at before, such as a pipe, is no wrong use any more: work was done. */
+function whileRunning(error: unknown): never {
+  throw error instanceof UsageError ? new Failure(error.message, EXIT.failed, { cause: error }) : error;
+}
+
 function taken(source: Source, { groupRows }: Settings): Promise<Batch> {
   const batch = source.take(groupRows);
   batch.catch(() => {}); // thrown when its turn comes
   return batch;
-}
-
-/** The columns of the output: of a Parquet input's schema, else of the first rows. */
-async function columnsFor(
-  { reading, format, groupRows }: Settings,
-  source: Source,
-  inputs: readonly Input[],
-  session: Session,
-): Promise<Column[]> {
-  const { id, keep } = reading;
-  const own = format === "parquet" ? (await import("../data/parquet_output.ts")).PARQUET_NAMES : JSONL_NAMES;
-  if (keep !== "all") checkNames(keep, own);
-  const [first] = inputs;
-  let columns: Column[];
-  if (first!.format === "parquet") {
-    const { ParquetFile } = await import("../data/parquet_rows.ts");
-    const file = await ParquetFile.open(first!.path);
-    file.wanted(reading);
-    const names = keep === "all" ? file.names.filter((name) => name !== id) : keep;
-    const [of, ...others] = [id, ...names].map((name) => {
-      return name === undefined ? { name: "id", type: "string" as const } : { name, elements: file.elementsOf(name) };
-    });
-    await file.close();
-    for (const { name, elements = [] } of [of!, ...others]) checkKeepable(name, elements);
-    columns = [{ ...of!, name: "id" }, ...others];
-  } else {
-    const typed = format === "parquet" || keep === "all";
-    // What the first line of a CSV file lacks is wrong use, and told before the model is loaded.
-    const wanted = typed ? TYPING_ROWS : keep.length > 0 ? groupRows : first!.format === "csv" ? 1 : 0;
-    const rows = wanted > 0 ? await until(source.peek(wanted), session.signal) : [];
-    if (keep !== "all") tellOfUnknown(session, keep, rows);
-    columns = typed ? columnsOf(rows, keep) : ["id", ...keep].map((name) => ({ name, type: "json" }));
-  }
-  checkNames(columns.slice(1).map(({ name }) => name), own);
-  return columns;
-}
-
-/** Warns of kept names that no row has: in JSON a field may come later, and a wrong name would be told by nobody. */
-function tellOfUnknown(session: Session, keep: readonly string[], rows: readonly Row[]): void {
-  const good = rows.filter(({ problem }) => problem === undefined);
-  const unknown = good.length === 0 ? [] : keep.filter((name) => good.every(({ kept }) => kept[name] === undefined));
-  if (unknown.length === 0) return;
-  const first = good.length === 1
-    ? "the first row has no field"
-    : `none of the first ${count(good.length)} rows has a field`;
-  session.warn(`--keep: ${first} ${unknown.map((name) => quoted(name)).join(", ")}`);
 }
 
 async function encoderFor({ format, encoding }: Settings, header: Header): Promise<Encoder> {
@@ -296,14 +289,16 @@ async function encoderFor({ format, encoding }: Settings, header: Header): Promi
   });
 }
 
-function headerOf(
-  settings: Settings,
+async function headerOf(
+  { settings, model: { library } }: Request,
   model: string,
   llama: Llama,
   columns: readonly Column[],
   sizes: readonly number[] | undefined,
-  bytes: number | undefined,
-): Header {
+  source: Source,
+): Promise<Header> {
+  const { describeLibrary } = await import("@llamasaur/llamasaur");
+  const { llamaVersion } = await describeLibrary({ library });
   return {
     kind: "job",
     version: 1,
@@ -311,9 +306,10 @@ function headerOf(
     fingerprint: llama.fingerprint(settings.embed),
     dimensions: settings.embed.dimensions ?? llama.info.dimensions,
     options: fixedOptions(settings),
-    versions: { llamasaur: VERSION },
+    versions: { llamasaur: VERSION, "llama.cpp": llamaVersion },
     columns,
-    bytes,
+    bytes: source.bytes,
+    rows: await source.rows(),
     sizes,
   };
 }

@@ -1,13 +1,28 @@
 /** Finds the inputs of a job, and compares them with what was read of them before. */
+import { resolve } from "node:path";
 import { UsageError } from "../failure.ts";
 import { shown } from "../quote.ts";
+import { size as sizeOf } from "../layout.ts";
 import type { Session } from "../session.ts";
 import { findInputs, type Input, liesIn, SUFFIXES } from "../data/inputs.ts";
 import { verifyFinished } from "../data/source.ts";
 import { exists } from "./disk.ts";
 import { type Journal, journalPath } from "./journal.ts";
 import { another, type Settings } from "./settings.ts";
-import { ownPaths } from "./sink.ts";
+import { lockPath } from "./lock.ts";
+import { errorsPath, partPath } from "./sink.ts";
+
+/** Whether a path is of what a job writes: none of it is an input of the job. */
+function isOwn(output: string | undefined, path: string): boolean {
+  if (output === undefined) return false;
+  return isOfLock(output, path) || liesIn(path, [output, journalPath(output), partPath(output), errorsPath(output)]);
+}
+
+/** Whether a path is of the lock, which a process that was killed leaves behind wherever it was. */
+function isOfLock(output: string, path: string): boolean {
+  const lock = resolve(lockPath(output));
+  return path !== "-" && (resolve(path) === lock || resolve(path).startsWith(`${lock}.`));
+}
 
 /**
  * Leaves out what the job itself wrote: a shell's `*.jsonl` has it, too, when the command is given again.
@@ -16,18 +31,17 @@ import { ownPaths } from "./sink.ts";
  */
 export async function withoutOwn(settings: Settings): Promise<Settings> {
   const { output } = settings;
-  const own = output === undefined ? [] : ownPaths(output);
-  const inputs = settings.inputs.filter((path) => !liesIn(path, own));
-  const dropped = settings.inputs.find((path) => !inputs.includes(path));
-  if (dropped === undefined) return settings;
-  if (inputs.length + settings.texts.length > 0 && await exists(journalPath(output!))) return { ...settings, inputs };
+  const inputs = settings.inputs.filter((path) => !isOwn(output, path));
+  const dropped = settings.inputs.find((path) => isOwn(output, path) && !isOfLock(output!, path));
+  if (inputs.length === settings.inputs.length) return settings;
+  const hasMore = inputs.length + settings.texts.length > 0;
+  if (dropped === undefined || hasMore && await exists(journalPath(output!))) return { ...settings, inputs };
   throw new UsageError(`Cannot read ${shown(dropped)} and write it: give another -o`);
 }
 
 /** The inputs, those of `--text` first; checked against what is asked of their fields. */
 export async function inputsOf({ inputs, texts, inputFormat, output, reading, shard }: Settings): Promise<Input[]> {
-  const own = output === undefined ? [] : ownPaths(output);
-  const found = await findInputs(inputs, inputFormat, own);
+  const found = await findInputs(inputs, inputFormat, (path) => isOwn(output, path));
   const given = { path: "text", format: "given", gzip: false, size: undefined, texts } as const;
   const all: Input[] = texts.length > 0 ? [given, ...found] : found;
   if (all.length === 0) {
@@ -55,30 +69,54 @@ export function nameOf({ path }: Input): string {
   return path === "-" ? "stdin" : shown(path);
 }
 
+/** Tells of what is read again: inputs that had ended, and of the one that was being read what lies before its next row. */
+export class Rereading {
+  /** The inputs that had ended. */
+  readonly ended: readonly Input[];
+  readonly #total: number;
+  readonly #session: Session;
+  #done = 0;
+
+  constructor(before: Journal | undefined, inputs: readonly Input[], session: Session) {
+    const { last, finished = new Map(), complete } = before ?? {};
+    const { input = 0, offset = 0 } = last?.position ?? {};
+    const ended = !last ? [] : inputs.filter(({ path }, i) => (complete || i < input) && finished.has(path));
+    const isBytes = ({ format }: Input): boolean => !["parquet", "given"].includes(format); // those are known otherwise
+    const sizes = ended.filter(isBytes).map(({ path }) => finished.get(path)!.size);
+    const underWay = complete ? undefined : inputs[input];
+    if (underWay && isBytes(underWay)) sizes.push(offset);
+    [this.ended, this.#session] = [ended, session];
+    this.#total = sizes.reduce((sum, size) => sum + size, 0);
+  }
+
+  /** Says how much it is, if it is anything. */
+  begin(): void {
+    if (this.#total > 0) this.#session.say(`reading again what was read: ${sizeOf(this.#total)}`);
+  }
+
+  /** Counts bytes. */
+  readonly add = (count: number): void => {
+    this.#done += count;
+    this.#session.progress("MB", { done: this.#done / 1e6, total: this.#total / 1e6 });
+    if (this.#done >= this.#total) this.#session.clear(true); // what is told next are texts
+  };
+}
+
 /** Reads again what was read, and refuses to go on if it has changed. What is read now may have grown. */
 export async function verify(
   output: string,
   before: Journal | undefined,
   inputs: readonly Input[],
-  session: Session,
+  again: Rereading,
+  signal: AbortSignal,
 ): Promise<void> {
-  const { last, finished = new Map(), complete } = before ?? {};
-  if (!last) return;
-  checkInputs(output, before!, inputs);
-  const { position } = last;
-  const again = inputs.filter((_, i) => complete || i < (position?.input ?? 0)).filter(({ path }) =>
-    finished.has(path)
-  );
-  const total = again.reduce((sum, { path }) => sum + finished.get(path)!.size, 0);
-  if (total > 0) session.say(`reading again what was read: ${(total / 1e6).toFixed(1)} MB`);
-  let done = 0;
-  for (const input of again) {
-    session.signal.throwIfAborted();
-    await verifyFinished(input, finished.get(input.path)!, before?.header.sizes === undefined, (size) => {
-      session.progress("MB", { done: (done += size) / 1e6, total: total / 1e6 });
-    });
+  if (!before?.last) return;
+  checkInputs(output, before, inputs);
+  again.begin();
+  for (const input of again.ended) {
+    signal.throwIfAborted();
+    await verifyFinished(input, before.finished.get(input.path)!, before.header.sizes === undefined, again.add);
   }
-  session.clear(true);
 }
 
 /** Refuses inputs that are others than those that were read: the names alone tell of a file that is gone, or new. */

@@ -27,6 +27,8 @@ export interface Header {
   readonly columns: readonly Column[];
   /** Bytes of the inputs at the start of the job; undefined where nobody knows. */
   readonly bytes?: number | undefined;
+  /** Rows of the inputs at the start of the job; undefined where nobody knows before they are read. */
+  readonly rows?: number | undefined;
   /** Sizes of the inputs, of which this job has a share. */
   readonly sizes?: readonly number[] | undefined;
 }

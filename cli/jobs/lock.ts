@@ -7,14 +7,14 @@
  * while. Its owner touches it.
  */
 import { randomUUID } from "node:crypto";
-import { link, readFile, readlink, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { link, lstat, readFile, readlink, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../failure.ts";
 import { shown } from "../quote.ts";
-import { told } from "./disk.ts";
+import { reasonOf, told } from "./disk.ts";
 
 /** Durations in milliseconds; tests use shorter ones. */
 export interface LockTimes {
@@ -30,8 +30,10 @@ export interface LockTimes {
 
 const TIMES: LockTimes = { touch: 10_000, stale: 60_000, staleContainer: 25_000, poll: 1_000 };
 
-/** Milliseconds after which the guard of {@linkcode takeAway} was left behind, and between two tries. */
-const [GUARD_LEFT, GUARD_POLL] = [10_000, 20];
+/** Milliseconds after which the guard of {@linkcode takeAway} was left behind. */
+const GUARD_LEFT = 10_000;
+/** Between two tries, where a lock or its guard goes as it is looked at. */
+const RETRY = 20;
 
 /** What the file says of its owner. */
 interface Owner {
@@ -46,39 +48,96 @@ interface Owner {
 
 /** A lock that is held. */
 export interface Lock {
+  /**
+   * Looks that the lock is still this process's. One that slept for longer than a lock may be left alone has lost it, and
+   * may write no more.
+   *
+   * @throws {Failure} where it is another's, or gone.
+   */
+  check(): Promise<void>;
   release(): Promise<void>;
+}
+
+/** Where the lock of an output is; what is beside it while it changes hands has this name with a dot and more. */
+export function lockPath(output: string): string {
+  return `${output}.lock`;
 }
 
 /**
  * Takes the lock of an output.
  *
  * @param say Told when it must wait.
- * @throws {Failure} where another process has it.
+ * @throws {Failure} where another process has it, or nobody can tell.
  */
 export async function lock(
   output: string,
   { say, signal, times = TIMES }: { say: (line: string) => void; signal: AbortSignal; times?: LockTimes },
 ): Promise<Lock> {
-  const path = `${output}.lock`;
+  const path = lockPath(output);
   const mine: Owner = { ...await identity(process.pid), pid: process.pid, token: randomUUID() };
   while (!await told(output, () => acquire(path, mine))) { // who asked for the output knows of no lock
-    const text = await readFile(path, "utf8").catch(() => undefined);
-    if (text === undefined) continue; // given back meanwhile
+    signal.throwIfAborted();
+    const text = await textOf(path, output);
+    if (text === undefined) { // given back meanwhile
+      await sleep(RETRY);
+      continue;
+    }
     const stale = await isStale(path, ownerOf(text), mine, { say, signal, times });
     if (!stale) {
       throw new Failure(`Cannot work on ${shown(output)}: process ${ownerOf(text)?.pid ?? "?"} does (${shown(path)})`);
     }
-    await takeAway(path, text);
+    await told(path, () => takeAway(path, text));
   }
-  const timer = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), times.touch);
+  return held(output, path, mine, times);
+}
+
+/** A lock that was taken: its file is touched as long as it has this process's token. */
+function held(output: string, path: string, mine: Owner, times: LockTimes): Lock {
+  const isMine = (text: string): boolean => ownerOf(text)?.token === mine.token;
+  const timer = setInterval(() => {
+    void readFile(path, "utf8").then(async (text) => {
+      if (isMine(text)) await utimes(path, new Date(), new Date());
+    }).catch(() => {});
+  }, times.touch);
   timer.unref();
   return {
+    async check() {
+      const text = await textOf(path, output) ?? "";
+      if (isMine(text)) return;
+      const now = text === "" ? "is gone" : `is of process ${ownerOf(text)?.pid ?? "?"} now`;
+      throw new Failure(
+        `Cannot go on with ${shown(output)}: ${
+          shown(path)
+        } ${now}; it was removed, or this process was held up for too long`,
+      );
+    },
     async release() {
       clearInterval(timer);
       const text = await readFile(path, "utf8").catch(() => "");
-      if (ownerOf(text)?.token === mine.token) await rm(path, { force: true });
+      if (isMine(text)) await rm(path, { force: true });
     },
   };
+}
+
+/**
+ * What a lock says; undefined where there is none.
+ *
+ * @throws {Failure} where it cannot be read, or is no file of its own: to wait for such a one would have no end.
+ */
+async function textOf(path: string, output: string): Promise<string | undefined> {
+  const why = await lstat(path).then(async (found) => {
+    return found.isFile() ? { text: await readFile(path, "utf8") } : "it is no file";
+  }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return { text: undefined };
+    if (error.name === "NotCapable") throw error;
+    return reasonOf(error);
+  });
+  if (typeof why === "object") return why.text;
+  throw new Failure(
+    `Cannot tell which process works on ${shown(output)}: ${
+      shown(path)
+    } cannot be read (${why}); if none does, remove it`,
+  );
 }
 
 /** Makes the file with everything in it at once: a link fails where there is one. */
@@ -92,7 +151,10 @@ async function acquire(path: string, mine: Owner): Promise<boolean> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") return false;
     if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes(code ?? "")) throw error;
-    return await writeFile(path, `${JSON.stringify(mine)}\n`, { flag: "wx" }).then(() => true, () => false); // no links here
+    return await writeFile(path, `${JSON.stringify(mine)}\n`, { flag: "wx" }).then(() => true, (refused) => { // no links here
+      if (refused.code === "EEXIST") return false;
+      throw refused;
+    });
   } finally {
     await rm(beside, { force: true }).catch(() => {}); // a read-only disk refuses that, too; it was told above
   }
@@ -155,9 +217,9 @@ async function takeAway(path: string, text: string): Promise<void> {
   try {
     await writeFile(guard, "", { flag: "wx" });
   } catch {
-    const age = await stat(guard).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0);
+    const age = await lstat(guard).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0);
     if (age > GUARD_LEFT) await rm(guard, { force: true }); // its process was killed within it
-    return await sleep(GUARD_POLL);
+    return await sleep(RETRY);
   }
   try {
     if (await readFile(path, "utf8").catch(() => undefined) === text) await rm(path, { force: true });

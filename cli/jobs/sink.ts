@@ -8,8 +8,8 @@ import type { Value } from "../data/rows.ts";
 import type { Batch } from "../data/source.ts";
 import { shown } from "../quote.ts";
 import type { Embedded } from "./batch.ts";
-import { Appended, exists, move, reach, remove, sizeOf, syncFolder } from "./disk.ts";
-import { type Closing, type Header, type Journal, journalPath, JournalWriter, type Totals } from "./journal.ts";
+import { Appended, exists, move, reach, remove, sizeOf, syncFolder, told } from "./disk.ts";
+import { type Closing, type Header, type Journal, JournalWriter, type Totals } from "./journal.ts";
 import type { Settings } from "./settings.ts";
 
 const NONE: Totals = { rows: 0, skipped: 0, truncated: 0, tokens: 0, seconds: 0 };
@@ -23,11 +23,6 @@ export function partPath(output: string): string {
 /** Where a job tells of the rows that it left out. */
 export function errorsPath(output: string): string {
   return `${output}.errors.jsonl`;
-}
-
-/** Everything that a job writes: none of it is an input of it. */
-export function ownPaths(output: string): string[] {
-  return [output, journalPath(output), partPath(output), errorsPath(output)];
 }
 
 /** The output of a job. */
@@ -51,9 +46,11 @@ export class Sink {
     encoder: Encoder,
     journal: JournalWriter,
     file: Appended,
+    errors: Appended | undefined,
     before: Journal | undefined,
   ) {
     [this.#settings, this.#encoder, this.#journal, this.#file] = [settings, encoder, journal, file];
+    this.#errors = errors;
     this.#output = settings.output!;
     this.totals = before?.last?.totals ?? NONE;
     this.#secondsBefore = this.totals.seconds;
@@ -71,20 +68,23 @@ export class Sink {
     before: Journal | undefined,
   ): Promise<Sink> {
     const output = settings.output!;
-    const errors = errorsPath(output);
     reach("before header");
-    if (!before?.last?.errors) await remove(errors, { force: true });
-    const journal = await JournalWriter.open(output, before?.size ?? 0);
+    const opened: { close(): Promise<void> }[] = [];
+    const kept = <T extends { close(): Promise<void> }>(file: T): T => (opened.push(file), file);
     try {
+      const journal = kept(await JournalWriter.open(output, before?.size ?? 0));
+      const errors = await openErrors(output, before);
+      if (errors) kept(errors);
       const { index = 0, bytes = 0 } = before?.last?.part ?? {};
       if (settings.format === "parquet") await mkdir(partPath(output), { recursive: true });
-      const file = await Appended.open(fileOf(settings, index), bytes);
+      const file = kept(await Appended.open(fileOf(settings, index), bytes));
       if (before === undefined) await journal.write(header);
+      if (settings.format === "parquet") await syncFolder(partPath(output));
       await syncFolder(dirname(output));
       reach("after header");
-      return new Sink(settings, encoder, journal, file, before);
+      return new Sink(settings, encoder, journal, file, errors, before);
     } catch (error) {
-      await journal.close();
+      for (const file of opened) await file.close();
       throw error;
     }
   }
@@ -174,11 +174,13 @@ export class Sink {
   }
 
   async #writeErrors(skipped: Embedded["skipped"]): Promise<void> {
-    this.#errors ??= await Appended.open(errorsPath(this.#output), this.#errorsSize);
+    const isNew = this.#errors === undefined;
+    this.#errors ??= await Appended.open(errorsPath(this.#output), 0);
     const lines = skipped.map((one) => `${jsonOf(one as unknown as Value)}\n`).join("");
     await this.#errors.append(new TextEncoder().encode(lines));
     reach("before errors sync");
     await this.#errors.sync();
+    if (isNew) await syncFolder(dirname(this.#output));
     reach("after errors sync");
     this.#errorsSize = this.#errors.size;
   }
@@ -213,6 +215,15 @@ export async function checkOutput({ output, format }: Settings, { parts }: Closi
         "--restart makes it anew",
     );
   }
+}
+
+/** Opens the errors file, cut to what the last checkpoint has of it; where that is nothing, there is none. */
+async function openErrors(output: string, before: Journal | undefined): Promise<Appended | undefined> {
+  const path = errorsPath(output);
+  const size = before?.last?.errors ?? 0;
+  if (size > 0) return await Appended.open(path, size);
+  await told(path, () => remove(path, { force: true }));
+  return undefined;
 }
 
 async function complete(settings: Settings, journal: JournalWriter, closing: Closing, totals: Totals): Promise<void> {

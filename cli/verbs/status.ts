@@ -32,7 +32,8 @@ async function run({ args: [given = ""], options }: Given<StatusOptions>, sessio
   const { header, last, complete } = journal;
   const { rows = 0, skipped = 0, truncated = 0, tokens = 0, seconds = 0 } = complete?.totals ?? last?.totals ?? {};
   const rate = seconds > 0 ? rows / seconds : 0;
-  // How many rows there are nobody knows before they are read: the part is of the inputs' bytes.
+  // How many rows there are nobody knows of lines before they are read: the part is of the inputs' bytes.
+  const total = complete ? rows + skipped : header.rows;
   const part = complete ? 1 : header.bytes ? Math.min(1, (last?.read ?? 0) / header.bytes) : undefined;
   const { model, fingerprint } = header;
   if (options.json) {
@@ -47,7 +48,7 @@ async function run({ args: [given = ""], options }: Given<StatusOptions>, sessio
       tokens,
       seconds,
     };
-    await session.json({ ...all, rate, part: part ?? null });
+    await session.json({ ...all, rate, total: total ?? null, part: part ?? null });
     return;
   }
   const done = complete
@@ -56,7 +57,7 @@ async function run({ args: [given = ""], options }: Given<StatusOptions>, sessio
     ? "not complete"
     : `${Math.floor(part * 100)} % of the inputs`;
   const numbers = [
-    counted(rows, "row"),
+    complete || total === undefined ? counted(rows, "row") : `${count(rows)} of ${counted(total, "row")}`,
     counted(tokens, "token"),
     ...(skipped > 0 ? [`${count(skipped)} skipped`] : []),
     ...(truncated > 0 ? [`${count(truncated)} cut`] : []),

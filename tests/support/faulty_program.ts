@@ -1,5 +1,6 @@
 // Runs llamasaur's command line, and ends it at a moment between two states of the disk: LLAMASAUR_TEST_POINT is
-// "POINT:TIMES:WHAT", where WHAT is `kill` or the code of an error that the disk would give. The texts of each embed call
+// "POINT:TIMES:WHAT", where WHAT is `kill`, `SIGINT`, `lock` (another process takes the lock, the file LLAMASAUR_TEST_LOCK) or the code of
+// an error that the disk would give. LLAMASAUR_TEST_LOADING=1 is a Ctrl-C while the model loads. The texts of each embed call
 // are counted in the file LLAMASAUR_TEST_COUNT: what a restart computes again can be told from it, and the call whose number
 // is LLAMASAUR_TEST_LOST fails as where llama.cpp is lost. The call whose number is LLAMASAUR_TEST_STUCK does not end: it
 // says in that file that it is stuck, and when it is told to stop. LLAMASAUR_TEST_MEMORY is a file that gets the most memory
@@ -21,6 +22,10 @@ watchPoints((reached: Point) => {
     process.kill(process.pid, "SIGKILL");
     for (;;); // the signal comes in a moment, and nothing may happen before
   }
+  if (what === "SIGINT") return void process.kill(process.pid, what);
+  if (what === "lock") {
+    return writeFileSync(process.env["LLAMASAUR_TEST_LOCK"]!, JSON.stringify({ pid: 1, boot: "x", token: "x" }));
+  }
   throw Object.assign(new Error(`${what}: made by a test`), { code: what });
 });
 
@@ -34,6 +39,16 @@ if (count !== undefined) {
     if (--callsToStuck === 0) return stuck(count, options!.signal!);
     return embedDetailed.call(this, input, options);
   } as typeof embedDetailed;
+}
+
+if (process.env["LLAMASAUR_TEST_LOADING"]) {
+  const { load } = Llama;
+  Llama.load = async (model, options) => {
+    const heard = new Promise((resolve) => options!.signal!.addEventListener("abort", resolve));
+    process.kill(process.pid, "SIGINT");
+    await heard;
+    return await load.call(Llama, model, options);
+  };
 }
 
 const heldFile = process.env["LLAMASAUR_TEST_HELD"];

@@ -45,6 +45,10 @@ export interface Given {
   readonly timeout?: number;
   /** Closes its stdout at the first words. */
   readonly closeStdout?: boolean;
+  /** Closes its stderr at the first words. */
+  readonly closeStderr?: boolean;
+  /** Takes none of its stdout until it has ended. */
+  readonly holdStdout?: boolean;
   /** Hears that it was started. */
   readonly onStart?: (kill: (signal: NodeJS.Signals) => void) => void;
   /** Hears what it says on stderr, as it does. */
@@ -95,12 +99,17 @@ export function runProgram(args: readonly string[], given: Given = {}): Promise<
       if (child.exitCode === null && child.pid !== undefined) process.kill(child.pid, signal);
     };
     let [stdout, stderr] = ["", ""];
-    child.stdout.setEncoding("utf8").on("data", (text) => {
-      stdout += text;
-      if (given.closeStdout) child.stdout.destroy();
-    });
+    const take = (): void => {
+      child.stdout.setEncoding("utf8").on("data", (text) => {
+        stdout += text;
+        if (given.closeStdout) child.stdout.destroy();
+      });
+    };
+    if (given.holdStdout) child.on("exit", take);
+    else take();
     child.stderr.setEncoding("utf8").on("data", (text) => {
       stderr += text;
+      if (given.closeStderr) child.stderr.destroy();
       onStderr?.(stderr, kill);
     });
     child.stdin.on("error", () => {}); // it need not read all, or anything

@@ -24,9 +24,9 @@ async function rowsOf(content: string | Uint8Array): Promise<(readonly [number, 
 
 test("a CSV file is read the same with a mark at its beginning, with CRLF, and without a line break at its end", async () => {
   const plain = 'n,text\n1,"one\nand ä"\n2,"say ""two"""';
-  const rows = [[2, "one\nand ä", 22], [4, 'say "two"', 37]] as const;
+  const rows = [[2, "one\nand ä", 21], [4, 'say "two"', 37]] as const;
   assertEquals(await rowsOf(plain), rows.map((row) => [...row]));
-  assertEquals(await rowsOf(`\ufeff${plain}\n`), [[2, "one\nand ä", 25], [4, 'say "two"', 41]]);
+  assertEquals(await rowsOf(`\ufeff${plain}\n`), [[2, "one\nand ä", 24], [4, 'say "two"', 40]]);
   assertEquals((await rowsOf(plain.replaceAll("\n", "\r\n"))).map(([line, text]) => [line, text]), [
     [2, "one\r\nand ä"],
     [4, 'say "two"'],
@@ -42,9 +42,9 @@ test("a CSV file is read the same with a mark at its beginning, with CRLF, and w
 
 test("a row of CSV that is not UTF-8 is told, and so is what is wrong with quotes, without the words of the row", async () => {
   assertEquals(await rowsOf(Buffer.from("text\nfine\nf\xefn\nfine\n", "latin1")), [
-    [2, "fine", 10],
-    [3, "is not UTF-8", 14],
-    [4, "fine", 19],
+    [2, "fine", 9],
+    [3, "is not UTF-8", 13],
+    [4, "fine", 18],
   ]);
   const wrong = (why: string) => `is no row of this CSV: ${why}`;
   assertEquals((await rowsOf('text\nse"cret\nfine\n')).map(([, text]) => text), [
@@ -65,6 +65,61 @@ test("a row of CSV that is not UTF-8 is told, and so is what is wrong with quote
     Failure,
     "in.csv: the line that names its fields is not UTF-8",
   );
+});
+
+test("a record of CSV with wrong quotes is one row, and moves neither the lines nor the places of those behind it", async () => {
+  const wrong = "is no row of this CSV: a quote stands within a field that does not begin with one";
+  assertEquals(await rowsOf('text\none\n\ns"e"cr"et\ntwo\n\nthr"ee'), [
+    [2, "one", 8],
+    [4, wrong, 19],
+    [5, "two", 23],
+    [7, wrong, 31],
+  ]);
+});
+
+/** The lines of the rows that are read in two goes, the second one after the file has become another. */
+async function grown(first: string, then: string, taken: number): Promise<number[]> {
+  let lines: number[] = [];
+  await inDirectory(async (directory) => {
+    const path = join(directory, "in.csv");
+    writeFileSync(path, first);
+    const reading = { field: "text", id: undefined, keep: [] };
+    const source = new Source(await findInputs([path], undefined), reading);
+    const { position } = await source.take(taken);
+    await source.close();
+    writeFileSync(path, then);
+    const again = new Source(await findInputs([path], undefined), reading, position);
+    try {
+      lines = (await again.take(100)).rows.map(({ row }) => row.line);
+    } finally {
+      await again.close();
+    }
+  });
+  return lines;
+}
+
+test("a CSV file that has grown goes on behind its last record, whose line break may come later", async () => {
+  for (const end of ["\n", "\r\n"]) {
+    const first = ["text", "one", '"two"'].join(end);
+    for (const begin of ["", "\ufeff"]) {
+      assertEquals(await grown(`${begin}${first}`, `${begin}${first}${end}three${end}`, 100), [4]);
+      assertEquals(await grown(`${begin}${first}${end}`, `${begin}${first}${end}${end}three`, 100), [5]);
+      assertEquals(await grown(`${begin}${first}`, `${begin}${first}${end}`, 100), []);
+      assertEquals(await grown(`${begin}${first}`, `${begin}${first}`, 100), []);
+    }
+  }
+  const refused = (first: string, then: string) => assertRejects(() => grown(first, then, 100), Failure, "has changed");
+  await refused("text\none\ntwo", "text\none\ntwo more\n");
+  await refused('text\none\n"two', 'text\none\n"two\nlines"\n');
+  await refused("text,n\none,1\ntwo", "text,n\none,1\ntwo,2\n");
+  await refused("text\none\ntwo\n", "text\none\nTwo\nthree\n");
+});
+
+test("a CSV file is gone on with between a row and one with wrong quotes", async () => {
+  const text = 'text\none\ns"e"cret\ntwo\n';
+  for (const [taken, lines] of [[1, [3, 4]], [2, [4]], [3, []]] as const) {
+    assertEquals(await grown(text, text, taken), [...lines]);
+  }
 });
 
 test("a CSV file whose first line lacks a field that is read, or has it twice, is refused with the names that it has", async () => {

@@ -15,7 +15,10 @@ test("findInputs() has each file once, whatever it is called", async () => {
     const [a, b] = [withSlashes(path("in/a.txt")), withSlashes(path("in/b.txt"))];
     const found = await findInputs([a, `${directory}/in/./a.txt`, path("in"), path("in/*.txt"), "-", "-"], undefined);
     assertEquals(found.map(({ path }) => path), ["-", a, b]);
-    assertEquals((await findInputs([path("in")], undefined, [path("in/b.txt")])).map(({ path }) => path), [a]);
+    assertEquals(
+      (await findInputs([path("in")], undefined, (one) => one.endsWith("in/b.txt"))).map(({ path }) => path),
+      [a],
+    );
     await assertRejects(() => findInputs([path("in/*.md")], undefined), UsageError, "there is no such file");
     await assertRejects(() => findInputs([path("in/*.bin")], undefined), UsageError, "with a suffix of .txt");
   });

@@ -1,11 +1,19 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import process from "node:process";
+import { gzipSync } from "node:zlib";
+import { join } from "@std/path";
+import { parquetReadObjects } from "hyparquet";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { findInputs } from "../../../cli/data/inputs.ts";
+import { Source } from "../../../cli/data/source.ts";
+import { readJournal } from "../../../cli/jobs/journal.ts";
+import { inDirectory } from "../../support/checkpoint.ts";
 import { runChild } from "../../support/child.ts";
 import { assertEnded, inPlace, parsed } from "../../support/embed_place.ts";
 import { writeJsonl } from "../../support/jobs.ts";
-import { noFullDisk, noSignals, programOn, RUNTIME } from "../../support/program.ts";
+import { noFullDisk, noSignals, programOn, RUNTIME, wasKilled } from "../../support/program.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
 
 test("embed of a folder that has its own output reads none of it, also when it goes on", { skip }, async () => {
@@ -25,6 +33,126 @@ test("embed of a folder that has its own output reads none of it, also when it g
     }
   });
 });
+
+test("embed of a folder reads no lock that a killed process left there", { skip }, async () => {
+  await inPlace(async ({ embed, write, path, lines }) => {
+    write("in/a.txt", "one\ntwo\n");
+    for (const point of ["before header", "before output"]) { // without a journal, and with one
+      for (const given of ["in", "in/*"]) {
+        const words = [given, "-o", "in/out.jsonl", "--input-format", "txt"];
+        await embed(words, { faulty: true, env: { LLAMASAUR_TEST_POINT: `${point}:1:kill` } });
+        assert(existsSync(path("in/out.jsonl.lock")));
+        write("in/out.jsonl.lock.1234", "left between two steps of its taking");
+        assertEnded(await embed(words), 0);
+        assertEquals(lines("in/out.jsonl").map(({ id }) => id), ["in/a.txt:1", "in/a.txt:2"]);
+        for (const name of [".lock.1234", "", ".job"]) rmSync(path(`in/out.jsonl${name}`));
+      }
+    }
+    write("b.txt.lock.1234", "x"); // as a shell's glob gives it
+    assertEnded(
+      await embed(["in/a.txt", "b.txt.lock.1234", "-o", "b.txt", "--format", "jsonl", "--input-format", "txt"]),
+      0,
+    );
+  });
+});
+
+for (const name of ["in.txt", "in.csv", "in.txt.gz", "in.csv.gz"]) {
+  test(`embed that goes on in ${name} tells how much of it is read again`, { skip }, async () => {
+    await inPlace(async ({ embed, write, lines, path }) => {
+      const text = `text\n${"a long line of some text\n".repeat(99)}`;
+      write(`folder/${name}`, name.endsWith(".gz") ? gzipSync(text) : text);
+      write("folder/a.txt", "before\n");
+      const words = ["folder", "-o", "out.jsonl", "--checkpoint", "10"];
+      const stop = { faulty: true, env: { LLAMASAUR_TEST_POINT: "before output:6:kill" } };
+      assert(wasKilled(await embed(words, stop)));
+      const { last } = (await readJournal(path("out.jsonl")))!;
+      const ended = await embed(words);
+      assertEnded(ended, 0);
+      const bytes = last!.position!.offset + "before\n".length;
+      assertMatch(ended.stderr, /^reading again what was read: 1\.\d kB\ngoing on after 50 texts\n/);
+      assertStringIncludes(ended.stderr, `: ${(bytes / 1000).toFixed(1)} kB\n`);
+      assertEquals(lines("out.jsonl").length, name.includes("csv") ? 100 : 101);
+    });
+  });
+}
+
+test("Source tells of each byte before its place once, as it reads them again", async () => {
+  await inDirectory(async (directory) => {
+    const reading = { field: "text", id: undefined, keep: [] };
+    for (const name of ["in.txt", "in.csv", "in.txt.gz"]) {
+      const text = `text\n${"a long line of some text\n".repeat(20_000)}`;
+      writeFileSync(join(directory, name), name.endsWith(".gz") ? gzipSync(text) : text);
+      const inputs = await findInputs([join(directory, name)], undefined);
+      const first = new Source(inputs, reading);
+      const { position } = await first.take(15_000);
+      await first.close();
+      const told: number[] = [];
+      const again = new Source(inputs, reading, position, undefined, (count) => void told.push(count));
+      await again.take(1);
+      assert(told.length > 3, "in steps"); // for who waits for 100 GB
+      assertEquals(told.reduce((sum, count) => sum + count, 0), position!.offset);
+      await again.close();
+    }
+  });
+});
+
+test(
+  "embed looks at the head of every file before the model is loaded, also of those behind the first",
+  { skip },
+  async () => {
+    await inPlace(async ({ embed, write, path }) => {
+      write("in/a.csv", "text,n\none,1\n");
+      write("in/b.jsonl", '{"n":1}\n'); // that is a row's
+      const [c, d] = [["c.csv", "text;n\none;1\n"], ["d.parquet", written({ body: ["one"] })]] as const;
+      for (const [name, content] of [c, d]) {
+        write(`in/${name}`, content);
+        for (const output of [[], ["-o", "out.jsonl"]]) {
+          const words = ["in", "--on-error", "skip", "--model", "none.gguf", ...output];
+          const ended = await embed(words);
+          assertEnded(ended, 2); // 3 if a model was looked for
+          assertMatch(
+            ended.stderr,
+            /Cannot read in\/(c\.csv|d\.parquet): (its first line has no field|it has no column) "text"/,
+          );
+        }
+        rmSync(path(`in/${name}`));
+      }
+    });
+  },
+);
+
+test(
+  "embed of Parquet and JSONL together takes whole numbers of both, and what does not fit is a misfit",
+  { skip },
+  async () => {
+    await inPlace(async ({ embed, write, lines, path }) => {
+      const n = [1n, 2n ** 60n + 1n];
+      write("a.parquet", written({ text: ["one", "two"], n, m: n }));
+      const rows = ["3", "9007199254740993", "1e3", "0.5", '"4"', "9223372036854775808", "-0"];
+      write("b.jsonl", rows.map((value, i) => `{"text":"${i}","n":${value},"m":${i}}\n`).join(""));
+      const words = ["a.parquet", "b.jsonl", "--id", "n", "--keep", "m", "--on-error", "skip"];
+      const fits = ["1", "1152921504606846977", "3", "9007199254740993", "1000"];
+      assertEnded(await embed([...words, "-o", "out.parquet"]), 4);
+      const found = await parquetReadObjects({ file: readFileSync(path("out.parquet")).buffer as ArrayBuffer });
+      assertEquals(found.map(({ id }) => String(id)), fits);
+      assertEquals(found.map(({ m }) => m), [...n, 0n, 1n, 2n]);
+      assertEquals(
+        lines("out.parquet.errors.jsonl").map(({ code, line }) => [code, line]),
+        [4, 5, 6, 7].map((line) => ["misfit", line]),
+      );
+      // A line of JSON has no types that its rows must fit.
+      assertEnded(await embed([...words, "-o", "out.jsonl"]), 0);
+      const ids = readFileSync(path("out.jsonl"), "utf8").matchAll(/^\{"id":([^,]+),/gm);
+      assertEquals([...ids].map(([, id]) => id), [...fits, "0.5", '"4"', "9223372036854775808", "0"]);
+    });
+  },
+);
+
+/** A Parquet file of these columns. */
+function written(columns: Readonly<Record<string, readonly unknown[]>>): Uint8Array {
+  const columnData = Object.entries(columns).map(([name, data]) => ({ name, data: [...data] }));
+  return new Uint8Array(parquetWriteBuffer({ columnData }));
+}
 
 test("embed refuses an output that is an input; the shell's *.jsonl has it when the command is given again", {
   skip,
@@ -109,6 +237,12 @@ test("embed reads a pipe that has a path, and says that it cannot be read twice"
     const job = await embed(["pipe", "--input-format", "txt", "-o", "out.jsonl"]);
     assertEnded(job, 0);
     assertStringIncludes(job.stderr, "pipe cannot be read twice: if this is stopped, it begins anew");
+    // Its head can be looked at once only: when work was done, what is wrong with it is a failure.
+    writeFileSync(path("a.csv"), "one,text\n1,one\n");
+    await fill();
+    const wrong = await embed(["a.csv", "pipe", "--input-format", "csv", "--checkpoint", "1"]);
+    assertEnded(wrong, 1);
+    assertStringIncludes(wrong.stderr, 'Cannot read pipe: its first line has no field "text"');
   });
 });
 

@@ -1,12 +1,16 @@
 import { test } from "node:test";
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { join } from "@std/path";
 import { Failure } from "../../../cli/failure.ts";
 import { lock, type LockTimes } from "../../../cli/jobs/lock.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
+import { assertEnded, inPlace } from "../../support/embed_place.ts";
+import { writeJsonl } from "../../support/jobs.ts";
+import { libraryMissing as skip } from "../../support/references.ts";
 
+const windows = process.platform === "win32" && "no links";
 const TIMES: LockTimes = { touch: 20, stale: 300, staleContainer: 100, poll: 20 };
 
 function taking(output: string, told: string[] = []) {
@@ -79,6 +83,39 @@ test("lock() where start times cannot be seen takes over from a live process id 
   });
 });
 
+test("lock() of a lock that is no file says so, and waits for nothing", { skip: windows }, async () => {
+  await inDirectory(async (directory) => {
+    const [folder, linked] = [join(directory, "folder.jsonl"), join(directory, "linked.jsonl")];
+    mkdirSync(`${folder}.lock`);
+    symlinkSync(join(directory, "none"), `${linked}.lock`);
+    for (const output of [folder, linked]) {
+      const { message } = await assertRejects(() => taking(output), Failure);
+      const told = `Cannot tell which process works on ${output}: ${output}.lock cannot be read (it is no file)`;
+      assertEquals(message, `${told}; if none does, remove it`);
+    }
+  });
+});
+
+test("check() of a lock that another has meanwhile refuses to go on, and touches that one no more", async () => {
+  await inDirectory(async (directory) => {
+    const output = join(directory, "out.jsonl");
+    const held = await taking(output);
+    await held.check();
+    writeFileSync(`${output}.lock`, JSON.stringify({ pid: 1, boot: "another", token: "x" }));
+    const before = new Date(Date.now() - 60_000);
+    utimesSync(`${output}.lock`, before, before);
+    await assertRejects(() => held.check(), Failure, "out.jsonl.lock is of process 1 now; it was removed, or this");
+    await new Promise((resolve) => setTimeout(resolve, 10 * TIMES.touch));
+    assertEquals(statSync(`${output}.lock`).mtimeMs, before.getTime());
+    await held.release();
+    assert(existsSync(`${output}.lock`));
+    const lost = await taking(join(directory, "lost.jsonl"));
+    rmSync(join(directory, "lost.jsonl.lock"));
+    await assertRejects(() => lost.check(), Failure, "lost.jsonl.lock is gone");
+    await lost.release();
+  });
+});
+
 test("lock() of many at once lets one in", async () => {
   await inDirectory(async (directory) => {
     const output = join(directory, "out.jsonl");
@@ -87,6 +124,25 @@ test("lock() of many at once lets one in", async () => {
     const results = await Promise.allSettled(Array.from({ length: 20 }, () => taking(output)));
     assertEquals(results.filter(({ status }) => status === "fulfilled").length, 1);
     for (const result of results) if (result.status === "fulfilled") await result.value.release();
+  });
+});
+
+test("embed that has lost its lock writes no more, and leaves the other's lock alone", { skip }, async () => {
+  await inPlace(async ({ embed, path, write, lines }) => {
+    writeJsonl(path("in.jsonl"), 300, 4);
+    const words = ["in.jsonl", "-o", "out.jsonl", "--checkpoint", "50"];
+    const env = { LLAMASAUR_TEST_POINT: "after journal sync:3:lock", LLAMASAUR_TEST_LOCK: path("out.jsonl.lock") };
+    const ended = await embed(words, { faulty: true, env });
+    assertEnded(ended, 1);
+    assertStringIncludes(ended.stderr, "Cannot go on with out.jsonl: out.jsonl.lock is of process 1 now");
+    assertEquals(lines("out.jsonl.part").length, 100); // the header and two checkpoints were before
+    assertEquals(JSON.parse(readFileSync(path("out.jsonl.lock"), "utf8")).pid, 1);
+    write(
+      "out.jsonl.lock",
+      JSON.stringify({ ...await owner(path("other.jsonl")), pid: 4_194_300, start: "1", token: "x" }),
+    );
+    assertEnded(await embed(words), 0);
+    assertEquals(lines("out.jsonl").length, 300);
   });
 });
 

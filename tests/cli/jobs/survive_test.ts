@@ -19,6 +19,7 @@ import { slow } from "../../support/slow.ts";
 const POINTS: readonly Point[] = [
   "before header",
   "half journal",
+  "before folder sync",
   "after header",
   "before output",
   "after output",

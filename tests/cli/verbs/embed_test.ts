@@ -6,6 +6,8 @@ import process from "node:process";
 import { gzipSync } from "node:zlib";
 import { parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { parquetWriteBuffer } from "hyparquet-writer";
+import { VERSION } from "../../../cli/version.ts";
+import { LLAMA_VERSION } from "../../../ffi/version.ts";
 import { Llama } from "../../../mod.ts";
 import { assertEnded, inPlace, parsed } from "../../support/embed_place.ts";
 import { writeJsonl } from "../../support/jobs.ts";
@@ -89,6 +91,8 @@ test(
         found.rows.map(({ embedding }) => embedding),
         lines("out.jsonl").map(({ embedding }) => [...new Float32Array(embedding)]),
       );
+      const versions = JSON.parse(found.metadata["llamasaur.versions"]!);
+      assertEquals(versions, { llamasaur: VERSION, "llama.cpp": LLAMA_VERSION });
       const { "llamasaur.fingerprint": fingerprint, "llamasaur.dimensions": dimensions, "llamasaur.model": model } =
         found.metadata;
       assertEquals([fingerprint, dimensions, model], [lines("out.jsonl")[0]!["fingerprint"], "64", "tiny.gguf"]);
@@ -373,19 +377,21 @@ test(
   "embed refuses to go on in a line that had not ended when it was read, and takes its line break",
   { skip },
   async () => {
-    await inPlace(async ({ embed, write, lines, path }) => {
-      write("in.txt", "one\ntwo");
-      const stop = { faulty: true, env: { LLAMASAUR_TEST_POINT: "before closing:1:kill" } };
-      const words = ["in.txt", "-o", "out.jsonl"];
-      await embed(words, stop);
-      write("in.txt", "one\ntwo and more\n");
-      const ended = await embed(words);
-      assertEnded(ended, 1);
-      assertStringIncludes(ended.stderr, "what was read of in.txt has changed");
-      write("in.txt", "one\ntwo\nthree");
-      assertEnded(await embed(words), 0);
-      assertEquals(lines("out.jsonl").map(({ id }) => id), ["in.txt:1", "in.txt:2", "in.txt:3"]);
-      rmSync(path("out.jsonl"));
+    await inPlace(async ({ embed, write, lines }) => {
+      for (const name of ["in.txt", "in.csv"]) {
+        write(name, "text\none\ntwo");
+        const stop = { faulty: true, env: { LLAMASAUR_TEST_POINT: "before closing:1:kill" } };
+        const words = [name, "-o", `${name}.jsonl`];
+        await embed(words, stop);
+        write(name, "text\none\ntwo and more\n");
+        const ended = await embed(words);
+        assertEnded(ended, 1);
+        assertStringIncludes(ended.stderr, `what was read of ${name} has changed`);
+        write(name, "text\none\ntwo\nthree");
+        assertEnded(await embed(words), 0);
+        const ids = [1, 2, 3, 4].slice(name === "in.csv" ? 1 : 0).map((line) => `${name}:${line}`);
+        assertEquals(lines(`${name}.jsonl`).map(({ id }) => id), ids);
+      }
     });
   },
 );

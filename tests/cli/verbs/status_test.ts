@@ -1,10 +1,12 @@
 import { test } from "node:test";
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
-import { writeJsonl } from "../../support/jobs.ts";
-import { MODEL, noModel, runProgram } from "../../support/program.ts";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { inPlace } from "../../support/embed_place.ts";
+import { randomTexts, writeJsonl } from "../../support/jobs.ts";
+import { MODEL, noModel, runProgram, wasKilled } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
 
 test(
@@ -22,17 +24,39 @@ test(
       const whole = JSON.parse((await runProgram(["status", output, "--json"])).stdout);
       const folder = await runProgram(["status", `${output}/`, "--json"]); // as a folder of parts may be given
       assertEquals(JSON.parse(folder.stdout), whole);
-      assertEquals([whole.complete, whole.rows, whole.part, whole.skipped], [true, 60, 1, 0]);
+      assertEquals([whole.complete, whole.rows, whole.total, whole.part, whole.skipped], [true, 60, 60, 1, 0]);
       // As a kill leaves it: the header and the first checkpoint.
       const lines = readFileSync(`${output}.job`, "utf8").split("\n");
       writeFileSync(`${output}.job`, `${lines.slice(0, 2).join("\n")}\n{"kind":"checkp`);
       const half = JSON.parse((await runProgram(["status", output, "--json"])).stdout);
       assertEquals(
-        [half.complete, half.rows, half.part > 0.2 && half.part < 0.5],
-        [false, 20, true],
+        [half.complete, half.rows, half.total, half.part > 0.2 && half.part < 0.5],
+        [false, 20, null, true], // of lines nobody knows how many there are
         JSON.stringify(half),
       );
       assertMatch((await runProgram(["status", output])).stdout, /^3\d % of the inputs: 20 rows/);
+    });
+  },
+);
+
+test(
+  "llamasaur status tells the rows of Parquet before they are read, and those of a shard",
+  { skip: libraryMissing },
+  async () => {
+    await inPlace(async ({ embed, path, write }) => {
+      const columnData = [{ name: "text", data: randomTexts(50, 2) }];
+      write("in/a.parquet", new Uint8Array(parquetWriteBuffer({ columnData, rowGroupSize: 10 })));
+      write("in/b.md", "a text");
+      for (const [more, total] of [[[], 51], [["--shard", "1/2"], 20]] as const) {
+        const env = { LLAMASAUR_TEST_POINT: "after journal sync:2:kill" }; // behind the first checkpoint
+        const words = ["in", "-o", `out${more.length}.jsonl`, "--checkpoint", "10", ...more];
+        assert(wasKilled(await embed(words, { faulty: true, env })));
+        const { stdout } = await runProgram(["status", path(`out${more.length}.jsonl`), "--json"]);
+        const { rows, total: told } = JSON.parse(stdout);
+        assertEquals([rows, told], [10, total]);
+        const text = await runProgram(["status", path(`out${more.length}.jsonl`)]);
+        assertStringIncludes(text.stdout, ` of the inputs: 10 of ${total} rows, `);
+      }
     });
   },
 );

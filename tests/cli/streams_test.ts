@@ -1,0 +1,60 @@
+import { test } from "node:test";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { existsSync, readFileSync } from "node:fs";
+import { assertEnded, inPlace } from "../support/embed_place.ts";
+import { writeJsonl } from "../support/jobs.ts";
+import { noSignals } from "../support/program.ts";
+import { libraryMissing as skip } from "../support/references.ts";
+
+test("embed whose stderr is closed goes on to its end, and its exit code is the same", { skip }, async () => {
+  await inPlace(async ({ embed, lines, write }) => {
+    write("in.jsonl", '{"text":"one"}\nno JSON\n{"text":"two"}\n');
+    const words = ["in.jsonl", "-", "-o", "out.jsonl", "--on-error", "skip", "--checkpoint", "1"];
+    const ended = await embed(words, { closeStderr: true, stdin: "three\n" });
+    assertEnded(ended, 4);
+    assertEquals(lines("out.jsonl").map(({ id }) => id), ["-:1", "in.jsonl:1", "in.jsonl:3"]);
+    const failed = await embed(["-", "-o", "stop.jsonl", "--input-format", "jsonl"], {
+      closeStderr: true,
+      stdin: "no JSON\n",
+    });
+    assertEnded(failed, 1);
+  });
+});
+
+test("embed of stdin that fails ends, though more may come", { skip }, async () => {
+  await inPlace(async ({ embed }) => {
+    const stdinBegin = '{"text":"one"}\nno JSON\n{"text":"two"}\n';
+    for (const more of [["-o", "out.jsonl"], []]) {
+      const words = ["-", "--input-format", "jsonl", "--checkpoint", "1", ...more];
+      const ended = await embed(words, { stdin: "open", stdinBegin });
+      assertEnded(ended, 1);
+      assertStringIncludes(ended.stderr, "Cannot embed -:2: it is no JSON");
+      assertEquals(ended.stdout.split("\n").length, more.length > 0 ? 1 : 2);
+    }
+  });
+});
+
+test("embed to a reader that takes nothing ends at the first signal", { skip: skip || noSignals }, async () => {
+  await inPlace(async ({ embed, path }) => {
+    writeJsonl(path("in.jsonl"), 30_000, 8);
+    const count = path("count");
+    const env = { LLAMASAUR_TEST_COUNT: count };
+    const ended = await embed(["in.jsonl", "--checkpoint", "50"], {
+      faulty: true,
+      env,
+      holdStdout: true,
+      onStart: (kill) => {
+        let calls = ""; // once there are no more of them it waits
+        const timer = setInterval(() => {
+          const now = existsSync(count) ? readFileSync(count, "utf8") : "";
+          const waits = now !== "" && now === calls;
+          calls = now;
+          if (!waits) return;
+          clearInterval(timer);
+          kill("SIGTERM");
+        }, 1000);
+      },
+    });
+    assertEnded(ended, 143);
+  });
+});
