@@ -135,6 +135,25 @@ test("UNPACKERS give nothing for a page without bytes, whatever stands for it", 
   assertEquals(UNPACKERS["LZ4_RAW"]!(new Uint8Array([16, 7]), 1), new Uint8Array([7]));
 });
 
+test("fits() takes of another input what a column of Parquet keeps as it is, and nothing else", () => {
+  const INTEGER = (bitWidth: number, isSigned: boolean) => ({ logical_type: { type: "INTEGER", bitWidth, isSigned } });
+  const rows: readonly (readonly [type: string, more: object, fit: readonly Value[], misfit: readonly Value[]])[] = [
+    ["INT64", {}, [1, -(2 ** 53) + 1, 2n ** 63n - 1n], [0.5, -0, 2 ** 53, 2n ** 63n, "1", true]],
+    ["INT64", { converted_type: "UINT_64" }, [0, 2n ** 64n - 1n], [-1, 2n ** 64n]],
+    ["INT64", { converted_type: "TIMESTAMP_MICROS" }, [new Moment(1n, 6)], [1]],
+    ["INT32", {}, [-(2 ** 31), 5n], [2 ** 31, 1.5]],
+    ["INT32", { converted_type: "INT_8" }, [-128], [128]],
+    ["INT32", INTEGER(32, false), [2 ** 32 - 1], [-1]],
+    ["FLOAT", {}, [0.5, NaN], [0.1, 1n]],
+    ["DOUBLE", {}, [0.1], [2n ** 53n + 1n]],
+  ];
+  for (const [type, more, fit, misfit] of rows) {
+    const column = { name: "n", elements: [{ name: "n", type, ...more } as SchemaElement] };
+    for (const value of fit) assertEquals(fits(value, column), true, `${value} in ${type}`);
+    for (const value of misfit) assertEquals(fits(value, column), false, `${value} in ${type}`);
+  }
+});
+
 test("fits() takes a time of INT96, and checkKeepable() refuses what would not be kept as it is", () => {
   assertEquals(fits(new Moment(1n, 9), { name: "n", elements: [{ name: "n", type: "INT96" }] }), true);
   const of = (more: Partial<SchemaElement>) => () => checkKeepable("n", [{ name: "n", type: "BYTE_ARRAY", ...more }]);

@@ -31,6 +31,15 @@ test("embed --restart that ends before it begins leaves the earlier job, and pri
     assertStringIncludes(again.stderr, "going on after 20 texts");
     assertEquals(readFileSync(path("out.jsonl"), "utf8"), before);
     assertEquals(lines("out.jsonl").length, 60);
+    // Between the two jobs there is none, and the output is the earlier one's.
+    const between = { LLAMASAUR_TEST_POINT: "before header:1:kill" };
+    assert(wasKilled(await embed([...words, "--restart"], { faulty: true, env: between })));
+    assertEquals(readFileSync(path("out.jsonl"), "utf8"), before);
+    const refused = await embed(words);
+    assertEnded(refused, 1);
+    assertStringIncludes(refused.stderr, "no job made it; --restart replaces it");
+    assertEnded(await embed([...words, "--restart"]), 0);
+    assertEquals(readFileSync(path("out.jsonl"), "utf8"), before);
   });
 });
 
