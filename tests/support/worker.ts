@@ -32,9 +32,20 @@ export async function runVerb(words: readonly string[]): Promise<VerbEnded> {
       return true;
     }) as typeof process.stdout.write;
   }
+  // On Deno data goes by Deno.stdout: see cli/session.ts.
+  const { Deno: deno } = globalThis as { Deno?: { stdout: { write: (bytes: Uint8Array) => Promise<number> } } };
+  const decoder = new TextDecoder();
+  const write = deno?.stdout.write;
+  if (deno) {
+    deno.stdout.write = (bytes) => {
+      said.stdout += decoder.decode(bytes, { stream: true });
+      return Promise.resolve(bytes.length);
+    };
+  }
   try {
     return { code: await run(words, VERBS), ...said };
   } finally {
+    if (deno) deno.stdout.write = write!;
     for (const [i, stream] of streams.entries()) {
       process[stream].write = writes[i]!;
       process[stream].removeAllListeners("error");
