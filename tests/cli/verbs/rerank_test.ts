@@ -27,6 +27,7 @@ const RESULT = {
   index: "number",
   score: "number",
   logit: "number",
+  tokens: "number",
   truncated: "boolean",
   text: "string",
 };
@@ -51,10 +52,10 @@ test("llamasaur rerank --json gives what rerank() gives, of lines, JSONL and --t
       const { results, ...rest } = JSON.parse(stdout);
       assertEquals(typesOf({ ...rest, results }), KEYS);
       assertEquals([rest.reranker, rest.documents, rest.fingerprint], ["cosine", 3, llama.info.fingerprint]);
-      for (const [i, { index, document, score, logit, truncated }] of expected.entries()) {
+      for (const [i, { index, document, score, logit, tokens, truncated }] of expected.entries()) {
         const { id, ...found } = results[i];
         assertEquals(typesOf(results[i]), RESULT);
-        assertEquals(found, { index, score, logit, truncated, text: document });
+        assertEquals(found, { index, score, logit, tokens, truncated, text: document });
         assertStringIncludes(id, `:${index + 1}`);
       }
       assertEquals(results.length, 2);
