@@ -43,7 +43,8 @@ test("rerank() with windows finds what is in the middle of a long document", {
   await using llama = await Llama.load(modelPath(MINILM), { contextSize: 48 });
   const filler = "The committee met on Tuesday and discussed the budget of the coming year at length. ".repeat(40);
   // 0.51 to 0.34: farther above than q8_0 rounds, which on ARM was 0.004
-  const fruit = "Bananas are yellow fruit, lemons are yellow fruit, and mangos are yellow fruit, too. Yellow fruit is yellow.";
+  const fruit =
+    "Bananas are yellow fruit, lemons are yellow fruit, and mangos are yellow fruit, too. Yellow fruit is yellow.";
   const hidden = `${filler} ${fruit} ${filler}`;
   const documents = [hidden, "A yellow car drives through the rain."];
   const scores = async (truncate: "end" | "start" | "windows") => {
