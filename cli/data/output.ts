@@ -18,13 +18,13 @@ export interface Encoder {
    * A group of rows.
    *
    * @param offset Where in the file it begins.
-   * @returns Its bytes, each of which hold until the next is taken, and what the end of the file must know of it: JSON.
+   * @returns Its bytes, each of which hold until the next is taken, and what the end of the file must know of it.
    */
-  group(rows: readonly OutputRow[], offset: number): { readonly bytes: Iterable<Uint8Array>; readonly note?: unknown };
+  group(rows: readonly OutputRow[], offset: number): { readonly bytes: Iterable<Uint8Array>; readonly note?: string };
   /**
    * What ends a file.
    *
    * @param notes Of all its groups.
    */
-  end(notes: readonly unknown[], offset: number): Uint8Array;
+  end(notes: readonly string[], offset: number): Uint8Array;
 }

@@ -71,17 +71,40 @@ export function parquetEncoder(columns: readonly Column[], metadata: Readonly<Re
       yield written;
       yield* vectors.bytes;
     }
-    return { bytes: all(), note: toJson(note) };
+    return { bytes: all(), note: JSON.stringify(toJson(note)) };
   }
 
-  function end(notes: readonly unknown[], offset: number): Uint8Array {
+  function end(notes: readonly string[], offset: number): Uint8Array {
     const { parquet, bytes } = writerAt(offset, schema.map(annotated));
-    parquet.row_groups = notes.map((note) => fromJson(note) as ParquetWriter["row_groups"][number]);
-    parquet.num_rows = parquet.row_groups.reduce((sum, { num_rows }) => sum + num_rows, 0n);
+    parquet.row_groups = new Lazy(notes.length, (i) => fromJson(JSON.parse(notes[i]!)) as Group);
+    for (const { num_rows } of parquet.row_groups) parquet.num_rows += num_rows;
     void parquet.finish();
     return bytes();
   }
   return { group, end };
+}
+
+type Group = ParquetWriter["row_groups"][number];
+
+/**
+ * An array that makes each element anew when it is gone through. The writer maps the row groups to what it writes, and goes
+ * through that: objects of thousands of them would be a quarter of a job's memory.
+ */
+class Lazy<Element> extends Array<Element> {
+  readonly #make: (index: number) => Element;
+
+  constructor(length: number, make: (index: number) => Element) {
+    super(length);
+    this.#make = make;
+  }
+
+  override map<To>(to: (element: Element, index: number, all: Element[]) => To): To[] {
+    return new Lazy(this.length, (i) => to(this.#make(i), i, this));
+  }
+
+  override *[Symbol.iterator](): ArrayIterator<Element> {
+    for (let i = 0; i < this.length; i++) yield this.#make(i);
+  }
 }
 
 /** An element as the footer has it: JSON is marked in the old way, too, which would make the writer encode it once more. */

@@ -58,7 +58,7 @@ export interface Checkpoint {
   /** Of the output: its index of parts, and bytes and rows of that part. */
   readonly part: { readonly index: number; readonly bytes: number; readonly rows: number };
   /** What the end of the part must know of this group. */
-  readonly note?: unknown;
+  readonly note?: string | undefined;
   /** Bytes of the errors file. */
   readonly errors: number;
   /** Bytes of the inputs that were read. */
@@ -87,7 +87,7 @@ export interface Journal {
   /** Of all checkpoints; an input that grew after it had ended is there with its last size. */
   readonly finished: ReadonlyMap<string, Finished>;
   /** Of the part that is not ended. */
-  readonly notes: readonly unknown[];
+  readonly notes: readonly string[];
   /** Bytes of each part that has ended; the last one's are of the last checkpoint. */
   readonly closing: Closing | undefined;
   readonly complete: Complete | undefined;
@@ -106,7 +106,7 @@ export async function readJournal(output: string): Promise<Journal | undefined> 
   if (await sizeOf(path) === undefined) return undefined;
   let header: Header | undefined;
   let last: Checkpoint | undefined;
-  let notes: unknown[] = [];
+  let notes: string[] = [];
   const finished = new Map<string, Finished>();
   let [closing, complete]: [Closing | undefined, Complete | undefined] = [undefined, undefined];
   const size = await eachLine(path, (line) => {

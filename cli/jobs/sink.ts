@@ -39,7 +39,7 @@ export class Sink {
   #errors: Appended | undefined;
   #errorsSize: number;
   #part: { index: number; rows: number };
-  #notes: unknown[];
+  #notes: string[];
 
   private constructor(
     settings: Settings,
@@ -93,7 +93,7 @@ export class Sink {
   async write(batch: Batch, { rows, skipped, truncated, tokens }: Embedded): Promise<void> {
     if (this.#partIsFull(rows.length)) await this.#nextPart();
     reach("before output");
-    const notes: unknown[] = [];
+    const notes: string[] = [];
     const { slice = rows.length } = this.#encoder;
     for (let i = 0; i < rows.length; i += slice) {
       const some = rows.slice(i, i + slice);

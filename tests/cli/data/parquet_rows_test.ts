@@ -58,7 +58,7 @@ function encoded(column: Column, values: readonly (Value | undefined)[]): Uint8A
   const rest = { id: "0", embedding: new Float32Array(2), tokens: 1, truncated: false };
   const { bytes, note } = encoder.group(values.map((one) => ({ ...rest, kept: { [column.name]: one } })), 0);
   const group = Buffer.concat([...bytes].map((part) => part.slice()));
-  return Buffer.concat([group, encoder.end([note], group.length)]);
+  return Buffer.concat([group, encoder.end([note!], group.length)]);
 }
 
 /** What is read of the column "n" of a file of two rows. */

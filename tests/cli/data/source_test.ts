@@ -20,7 +20,7 @@ function writeParquet(path: string): void {
   const encoder = parquetEncoder([{ name: "id", type: "string" }, { name: "text", type: "string" }], {});
   const texts = randomTexts(ROWS, 3);
   const parts: Uint8Array[] = [];
-  const notes: unknown[] = [];
+  const notes: string[] = [];
   let size = 0;
   const add = (bytes: Uint8Array): void => {
     parts.push(bytes);
@@ -32,7 +32,7 @@ function writeParquet(path: string): void {
     });
     const { bytes, note } = encoder.group(rows, size);
     for (const one of bytes) add(one.slice());
-    notes.push(note);
+    notes.push(note!);
   }
   add(encoder.end(notes, size));
   writeFileSync(path, Buffer.concat(parts));
