@@ -42,9 +42,9 @@ async function runVerb(words: readonly string[], verbs: Verbs): Promise<number> 
   if (load === undefined) {
     const wrong = name.startsWith("-") ? `Cannot read ${quoted(name)} before a verb` : `Cannot run ${quoted(name)}`;
     throw new UsageError(
-      `${wrong}: ${meant(name, verbs)}the verbs are ${
-        [...verbs.keys()].join(", ")
-      }; llamasaur --help tells what they do`,
+      `${wrong}: ${meant(name, verbs)}the verbs are ${[...verbs.keys()].join(", ")}; ${
+        commandLine(["--help"])
+      } tells what they do`,
     );
   }
   const { verb } = await load();

@@ -5,6 +5,9 @@ import { until } from "./pause.ts";
 import { ProgressLine, type Standing } from "./progress.ts";
 import { variable } from "./values.ts";
 
+/** Milliseconds in which a signal is the first one again: a script runner sends on what its group had already. */
+const ECHO = 200;
+
 /** Names of the signals that end the program, with their exit codes. */
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
 
@@ -21,6 +24,7 @@ export class Session {
   readonly #stop = new AbortController();
   readonly #release: (() => void)[] = [];
   #line: ProgressLine | undefined;
+  #heardAt = 0;
 
   /** @param quiet Whether to say nothing but errors. */
   constructor(quiet: boolean) {
@@ -32,7 +36,9 @@ export class Session {
   listen(): void {
     for (const [name, code] of Object.entries(SIGNALS)) {
       const heard = (): void => {
-        if (this.signal.aborted) process.exit(code); // the second one: at once
+        if (this.signal.aborted && performance.now() - this.#heardAt > ECHO) process.exit(code); // the second one: at once
+        if (this.signal.aborted) return;
+        this.#heardAt = performance.now();
         this.#stop.abort(new Interrupted("", code));
       };
       process.on(name, heard);

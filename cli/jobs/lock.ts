@@ -84,7 +84,8 @@ export async function lock(
     }
     const stale = await isStale(path, ownerOf(text), mine, { say, signal, times });
     if (!stale) {
-      throw new Failure(`Cannot work on ${shown(output)}: process ${ownerOf(text)?.pid ?? "?"} does (${shown(path)})`);
+      const owner = `process ${ownerOf(text)?.pid ?? "?"} does (${shown(path)})`;
+      throw new Failure(`Cannot work on ${shown(output)}: ${owner}; let it end, stop it, or give another -o`);
     }
     await told(path, () => takeAway(path, text));
   }

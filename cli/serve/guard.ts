@@ -67,10 +67,10 @@ export class Guard {
   checkKey(request: Asked, path: string): void {
     const open = OPEN.includes(path) || path === "/metrics" && this.#loopback;
     if (this.#digests.length > 0 && !open && !this.#hasKey(request)) {
-      throw new Problem(
-        "unauthorized",
-        "Cannot answer without a key: send it as Authorization: Bearer KEY or x-api-key",
-      );
+      const why = request.headers.has("authorization") || request.headers.has("x-api-key")
+        ? "with this key: it is none of the server's; send one of them"
+        : "without a key: send it";
+      throw new Problem("unauthorized", `Cannot answer ${why} as Authorization: Bearer KEY or x-api-key`);
     }
   }
 

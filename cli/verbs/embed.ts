@@ -44,7 +44,7 @@ export const verb: Verb<EmbedOptions> = {
   shared: ["model", "json"],
   options: [
     { flags: "-o, --output <path>", description: "a .jsonl or .parquet file; without it JSONL goes to stdout" },
-    { flags: "--text <text>", description: "a text, instead of a file; repeatable", read: collected },
+    { flags: "--text <text>", description: "a text, beside those of files; repeatable", read: collected },
     { flags: "--field <name>", description: "the field of the text", default: "text" },
     { flags: "--id <name>", description: "the field of the id, else FILE:LINE" },
     { flags: "--keep <names>", description: "fields to keep, with commas, or all", read: names("--keep") },

@@ -26,7 +26,7 @@ export const verb: Verb<RerankOptions> = {
   description: "Ranks texts by how well they answer a query, best first: those of files, of - for stdin, or of --text.",
   shared: ["model", "json"],
   options: [
-    { flags: "--text <text>", description: "a text, instead of a file; repeatable", read: collected },
+    { flags: "--text <text>", description: "a text, beside those of files; repeatable", read: collected },
     { flags: "--top <count>", description: "how many of the best", read: integer("--top", 1) },
     { flags: "--field <name>", description: "the field of the text", default: "text" },
     {

@@ -7,6 +7,7 @@ import { loadModel, modelName } from "../model.ts";
 import { count, duration } from "../progress.ts";
 import { quoted } from "../quote.ts";
 import type { Session } from "../session.ts";
+import { commandLine } from "../program.ts";
 import {
   checkRights,
   checkSize,
@@ -225,7 +226,7 @@ async function enqueue(
   const seconds = (performance.now() - start) / 1000;
   session.say(
     `${count(rows)} of ${count(scanned)} rows are enqueued in ${count(jobs)} jobs (${duration(seconds)})` +
-      (rows > 0 ? "; llamasaur worker computes them" : ""),
+      (rows > 0 ? `; ${commandLine(["worker"])} computes them` : ""),
   );
   const { source, target, fingerprint } = generation;
   if (json) await session.json({ source, target, fingerprint, scanned, rows, jobs, seconds });

@@ -3,6 +3,7 @@ import { EXIT, Failure, UsageError } from "../failure.ts";
 import { count, duration } from "../progress.ts";
 import { quoted } from "../quote.ts";
 import type { Session } from "../session.ts";
+import { commandLine } from "../program.ts";
 import { findTable } from "./catalogue.ts";
 import { Database, type Db, isOfDatabase, name, outside, rowsOf, told } from "./database.ts";
 import { type Generation, generations, type Key } from "./generation.ts";
@@ -58,7 +59,7 @@ async function choose(db: Db, { into, fingerprint }: JobsOptions): Promise<Gener
     throw new UsageError(`Cannot take --into ${quoted(into)}: there is no such table`);
   }
   throw new UsageError(
-    "Cannot find a generation: llamasaur backfill makes one, --into and --fingerprint choose among them",
+    `Cannot find a generation: ${commandLine(["backfill"])} makes one, --into and --fingerprint choose among them`,
   );
 }
 

@@ -1,5 +1,6 @@
 /** Reads the rows of a job that still have no vectors. */
 import { UsageError } from "../failure.ts";
+import { commandLine } from "../program.ts";
 import { type Db, isRefusal, rowsOf, told } from "./database.ts";
 import { type Key, RowSql } from "./generation.ts";
 import type { Claim } from "./claim.ts";
@@ -45,7 +46,7 @@ export async function rowsOfJob(db: Db, claim: Claim, part: "all" | "keys" = "al
 function unreadable({ generation: { source }, where }: Claim, error: unknown): UsageError {
   const remedy = where === undefined
     ? "docs/worker.md lists the rights that are needed"
-    : "the --where of its backfill is SQL, and may be what is wrong: llamasaur jobs cancel ends the jobs";
+    : `the --where of its backfill is SQL, and may be what is wrong: ${commandLine(["jobs", "cancel"])} ends the jobs`;
   return new UsageError(
     `Cannot read the rows of a job of ${source}: the database refused it (${told(error)}); ${remedy}`,
     {

@@ -1,6 +1,7 @@
 /** Knows which generations a worker's models are for, and which of them has a job that is ready. */
 import type { Llama } from "@llamasaur/llamasaur";
 import { UsageError } from "../failure.ts";
+import { commandLine } from "../program.ts";
 import {
   checkRights,
   checkSize,
@@ -43,6 +44,18 @@ export class Serving {
   /** How many generations have a model here. */
   get count(): number {
     return [...this.#known.values()].filter((llama) => llama !== undefined).length;
+  }
+
+  /** Says why there is no generation for these models. */
+  async whyIdle(db: Db): Promise<string> {
+    const all = await generations(db);
+    const ours = all.filter((one) => this.#models.some((llama) => isOf(llama, one)));
+    if (ours.some(({ paused }) => paused)) {
+      return `the jobs of these models are paused: ${commandLine(["jobs", "resume"])} lets them go on`;
+    }
+    if (ours.length > 0) return "all jobs of these models have ended";
+    const others = all.map(({ model, fingerprint }) => `${model} (${fingerprint})`).join(", ");
+    return `there are no jobs of these models' fingerprints${others && `, but of ${others}`}`;
   }
 
   /**
@@ -89,7 +102,7 @@ export async function checkMade(db: Db): Promise<void> {
   const lacks = await unmade(db);
   if (lacks === undefined) return await checkRights(db, ownRights());
   throw new UsageError(
-    `Cannot work: this database has no schema ${lacks}; llamasaur backfill makes it and enqueues the jobs`,
+    `Cannot work: this database has no schema ${lacks}; ${commandLine(["backfill"])} makes it and enqueues the jobs`,
   );
 }
 
@@ -116,5 +129,7 @@ export async function check(db: Db, generation: Generation): Promise<void> {
 async function found(db: Db, table: string): Promise<Table> {
   const one = await findTable(db, table);
   if (one) return one;
-  throw new UsageError(`Cannot work on ${table}: it is not there any more; llamasaur jobs cancel ends its jobs`);
+  throw new UsageError(
+    `Cannot work on ${table}: it is not there any more; ${commandLine(["jobs", "cancel"])} ends its jobs`,
+  );
 }

@@ -8,6 +8,7 @@ import { loadModel, modelName } from "../model.ts";
 import { pause } from "../pause.ts";
 import { count, duration } from "../progress.ts";
 import type { Session } from "../session.ts";
+import { commandLine } from "../program.ts";
 import { type Claim, claim, end, type Ending, giveBack, MOST_TRIES, note, touch } from "./claim.ts";
 import { compute, type Computed } from "./compute.ts";
 import { codeOf, Database, isOfDatabase, isPassing, isRefusal, outside, told } from "./database.ts";
@@ -59,7 +60,9 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
     const measures = new Measures(models, patience);
     const worker = new Worker({ options, database, boss, serving, patience, measures, session, hard, collector });
     await using _listener = await serveMeasures(options, measures, session);
-    if (serving.count === 0) say("there are no jobs of these models' fingerprints yet; waiting");
+    if (serving.count === 0) {
+      say(await patience.until(() => serving.whyIdle(database)) + (options.stopWhenEmpty ? "" : "; waiting"));
+    }
     await worker.run();
     say(worker.summary);
   } catch (error) {
@@ -347,7 +350,9 @@ class Worker {
     if (failures.length > 0) {
       const codes = Map.groupBy(failures, ({ code }) => code).entries().map(([code, of]) => `${of.length} ${code}`);
       session.say(
-        `${count(failures.length)} rows failed: ${codes.toArray().join(", ")}; llamasaur jobs failures lists them`,
+        `${count(failures.length)} rows failed: ${codes.toArray().join(", ")}; ${
+          commandLine(["jobs", "failures"])
+        } lists them`,
       );
     }
   }

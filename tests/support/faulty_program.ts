@@ -47,6 +47,8 @@ if (process.env["LLAMASAUR_TEST_LOADING"]) {
     const heard = new Promise((resolve) => options!.signal!.addEventListener("abort", resolve));
     process.kill(process.pid, "SIGINT");
     await heard;
+    process.kill(process.pid, "SIGINT"); // as a script runner does, whose group had the signal
+    await new Promise((resolve) => setTimeout(resolve, 20));
     return await load.call(Llama, model, options);
   };
 }

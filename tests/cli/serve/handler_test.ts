@@ -134,6 +134,10 @@ test("createHandler() lets in by Host, Origin, key and loopback what the table s
   }
   assertEquals((await ask(handlers[1]!, "/metrics")).status, 200);
   assertEquals((await ask(handlers[2]!, "/metrics")).status, 401);
+  for (const [headers, why] of [[{}, "without a key"], [{ "x-api-key": "another" }, "with this key"]] as const) {
+    const { body } = await ask(handlers[1]!, "/v1/models", { headers });
+    assertStringIncludes(body.error.message, `Cannot answer ${why}: `);
+  }
   for (
     const [authorization, key, status] of [
       ["", KEY, 200],

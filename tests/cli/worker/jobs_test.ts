@@ -97,6 +97,9 @@ test("jobs pause keeps workers from a generation until resume, and cancel ends i
   await bench.backfill("--dimensions", "8", "--into", "small");
   await bench.jobs("pause", "--into", "docs_embeddings");
   await bench.work();
+  await bench.jobs("pause");
+  const { stderr } = await bench.run("worker", ["--model", bench.model, "--stop-when-empty"]);
+  assertStringIncludes(stderr, "the jobs of these models are paused: llamasaur jobs resume lets them go on\n");
   assertEquals(await base.rows("select (select count(*) from docs_embeddings) a, (select count(*) from small) b"), [{
     a: 0,
     b: 20,

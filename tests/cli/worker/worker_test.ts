@@ -123,7 +123,8 @@ test("workers take jobs of their own fingerprint, two generations at once", { sk
   await bench.backfill("--dimensions", "8", "--into", "small", "--shard", "7");
   const other = bench.file("other.gguf");
   withNaN(bench.model, other, "▁star");
-  const { code } = await bench.run("worker", ["--model", other, "--stop-when-empty"]);
+  const { code, stderr } = await bench.run("worker", ["--model", other, "--stop-when-empty"]);
+  assertMatch(stderr, /there are no jobs of these models' fingerprints, but of \S+ \(\w+\), \S+ \(\w+\)$/m);
   assertEquals([code, await bench.base.value("select count(*) from llamasaur.attempts")], [0, 0]);
   await bench.work("--model", other);
   assertEquals([(await bench.vectors()).size, (await bench.vectors("small")).get(20)!.length], [20, 8]);
