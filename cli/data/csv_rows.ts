@@ -11,8 +11,9 @@ import type { Rows } from "./text_rows.ts";
 /**
  * The rows of a CSV file. It is always parsed from its beginning: where a record begins cannot be told from within one.
  * Rows that end at `offset` or before are dropped. What ends a record, its line break, is not of it: at the end of a file it may
- * come later.
+ * come later, or the second half of it.
  *
+ * @throws {UsageError} where no line names the fields, or none those that are read.
  * @throws {Failure} where what was read has changed, or goes on in the record that was its last.
  */
 export async function* csvRows(input: Input, reading: Reading, stretch: Stretch, digest: Digest): Rows {
@@ -21,7 +22,7 @@ export async function* csvRows(input: Input, reading: Reading, stretch: Stretch,
   let longer: number | undefined;
   let checked = sha256 === undefined;
   const places = new Places();
-  const { parser, finish } = parserOf(take, input.path, reading, places);
+  const { parser, finish, hasHead } = parserOf(take, input.path, reading, places);
   const failed = new Promise<never>((_, reject) => {
     parser.on("error", (error) => {
       const { message } = error;
@@ -56,6 +57,9 @@ export async function* csvRows(input: Input, reading: Reading, stretch: Stretch,
   await Promise.race([failed, new Promise<void>((resolve) => parser.end(() => resolve()))]);
   finish(digest.size - places.begin);
   const fresh = taken(true);
+  if (!hasHead()) {
+    throw new UsageError(`Cannot read ${shown(input.path)}: it is empty, and the first line of CSV names its fields`);
+  }
   if (fresh.length > 0) yield fresh;
 }
 
@@ -138,7 +142,9 @@ const WRONG: Readonly<Record<string, string>> = {
 /**
  * csv-parse, told to hand over records as it meets them. It reads bytes as Latin-1, and fields are made UTF-8 here: it would put
  * U+FFFD where they are not. Of a record that it finds wrong it tells each thing that is, where it meets it, and not where the
- * record ends: that is seen when the next one begins, or the file ends.
+ * record ends: that is seen when the next one begins, or the file ends. Each kind of line break ends a record wherever it
+ * stands outside quotes: csv-parse by itself would take the first one of a file for the only kind, and a file that was cut
+ * within CRLF, or to which another program appended, would be read otherwise than it is meant.
  *
  * @param take Told of a row, and of the byte where it begins.
  */
@@ -147,7 +153,7 @@ function parserOf(
   file: string,
   reading: Reading,
   places: Places,
-): { readonly parser: Parser; readonly finish: (size: number) => void } {
+): { readonly parser: Parser; readonly finish: (size: number) => void; readonly hasHead: () => boolean } {
   let names: readonly string[] | undefined;
   let record = { line: 1, start: 0 };
   let end = 0; // of the last field
@@ -166,6 +172,7 @@ function parserOf(
   }
   const parser = parse({
     encoding: "latin1",
+    record_delimiter: ["\r\n", "\n", "\r"],
     skip_empty_lines: true,
     skip_records_with_error: true,
     cast: (field, { bytes, index }) => {
@@ -196,7 +203,7 @@ function parserOf(
       wrong ??= why;
     },
   });
-  return { parser, finish };
+  return { parser, finish, hasHead: () => names !== undefined };
 }
 
 /**
@@ -205,8 +212,10 @@ function parserOf(
  * @throws {UsageError} where one of those that are read is not there, or more than once: nobody knows which is meant.
  */
 function checkFields(names: readonly string[], file: string, { field, id, keep }: Reading): readonly string[] {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   for (const name of [field, ...(id === undefined ? [] : [id]), ...(keep === "all" ? names : keep)]) {
-    const count = names.filter((one) => one === name).length;
+    const count = counts.get(name) ?? 0;
     if (count === 1) continue;
     const told = count > 1
       ? `${count} fields ${quoted(name)}`

@@ -97,6 +97,39 @@ test("Source tells of each byte before its place once, as it reads them again", 
 });
 
 test(
+  "embed of a CSV file that was cut within CRLF and grew gives the bytes of an undisturbed job",
+  { skip },
+  async () => {
+    await inPlace(async ({ embed, write, path }) => {
+      for (const [i, begin] of ["text,k\r\nalpha,1\r\nbeta,2\r", 'k,text\r\n1,"alpha"\r\n2,"beta"\r'].entries()) {
+        const words = ["in.csv", "--keep", "k", "--on-error", "skip", "-o"];
+        const output = `${i}.jsonl`;
+        write("in.csv", begin);
+        const stop = { faulty: true, env: { LLAMASAUR_TEST_POINT: "before closing:1:kill" } };
+        assert(wasKilled(await embed([...words, output], stop)));
+        write("in.csv", `${begin}\ngamma,3\r\n`);
+        assertEnded(await embed([...words, output]), 0);
+        assertEnded(await embed([...words, "fresh.jsonl", "--restart"]), 0);
+        const [grown, fresh] = [output, "fresh.jsonl"].map((name) => readFileSync(path(name), "utf8"));
+        assertEquals(parsed(grown!).map(({ k }) => k), i === 0 ? ["1", "2", "3"] : ["1", "2", "gamma"]);
+        assertEquals(grown, fresh);
+      }
+    });
+  },
+);
+
+test("embed of an empty CSV file is wrong use, before the model is loaded", { skip }, async () => {
+  await inPlace(async ({ embed, write }) => {
+    for (const content of ["", "\ufeff", "\r\n"]) {
+      write("in.csv", content);
+      const ended = await embed(["in.csv", "-o", "out.jsonl", "--model", "none.gguf"]);
+      assertEnded(ended, 2);
+      assertStringIncludes(ended.stderr, "Cannot read in.csv: it is empty, and the first line of CSV names its fields");
+    }
+  });
+});
+
+test(
   "embed looks at the head of every file before the model is loaded, also of those behind the first",
   { skip },
   async () => {
