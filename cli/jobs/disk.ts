@@ -148,6 +148,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: "the file is larger than the system allows",
   EIO: "the disk failed",
   ENOENT: "there is no such folder; make it first",
+  EISDIR: "it is a folder; move it away, or give another -o",
+  ERR_FS_EISDIR: "it is a folder; move it away, or give another -o",
 };
 
 /** Does something to a file, and says in words why it could not. */
@@ -160,7 +162,7 @@ export async function told<T>(path: string, run: () => Promise<T>): Promise<T> {
 }
 
 /** The error for what the system refuses; what Deno does not allow stays its own, which is told with the command that does. */
-function refused(what: string, path: string, error: unknown): Error {
+export function refused(what: string, path: string, error: unknown): Error {
   const { name } = error as Error;
   if (name === "NotCapable") return error as Error;
   return new Failure(`Cannot ${what} ${shown(path)}: ${reasonOf(error)}`, undefined, { cause: error });

@@ -10,7 +10,7 @@ import { Failure } from "../failure.ts";
 import { shown } from "../quote.ts";
 import type { Column } from "../data/columns.ts";
 import type { Finished, Position } from "../data/source.ts";
-import { Appended, reach, sizeOf } from "./disk.ts";
+import { Appended, reach, refused, sizeOf } from "./disk.ts";
 
 /** The first line: everything that must be the same for the job to go on. */
 export interface Header {
@@ -100,7 +100,11 @@ export function journalPath(output: string): string {
   return `${output}.job`;
 }
 
-/** Reads the journal of an output; undefined where there is none, or nothing in it. */
+/**
+ * Reads the journal of an output; undefined where there is none, or nothing in it.
+ *
+ * @throws {Failure} where it cannot be read, or a line is not as this program writes it.
+ */
 export async function readJournal(output: string): Promise<Journal | undefined> {
   const path = journalPath(output);
   if (await sizeOf(path) === undefined) return undefined;
@@ -110,7 +114,8 @@ export async function readJournal(output: string): Promise<Journal | undefined> 
   const finished = new Map<string, Finished>();
   let [closing, complete]: [Closing | undefined, Complete | undefined] = [undefined, undefined];
   const size = await eachLine(path, (line) => {
-    if (line.kind === "job") header = line;
+    if (header === undefined) header = headerIn(line, path);
+    else if (!isLater(line)) throw damaged(path);
     else if (line.kind === "closing") closing = line;
     else if (line.kind === "complete") complete = line;
     else {
@@ -121,28 +126,76 @@ export async function readJournal(output: string): Promise<Journal | undefined> 
     }
   });
   if (header === undefined) return undefined;
-  if (header.version !== 1) {
-    throw new Failure(
-      `Cannot go on: ${shown(path)} is of version ${header.version}, this program knows 1; --restart begins anew`,
-    );
-  }
   return { header, last, finished, notes, closing, complete, size };
 }
 
+/** The first line. */
+function headerIn(line: unknown, path: string): Header {
+  const { kind, version } = fieldsOf(line);
+  if (kind !== "job" || typeof version !== "number") throw damaged(path);
+  if (version !== 1) {
+    throw new Failure(
+      `Cannot go on: ${shown(path)} is of version ${version}, this program knows 1; --restart begins anew`,
+    );
+  }
+  if (!isHeader(line)) throw damaged(path);
+  return line;
+}
+
+function isHeader(line: unknown): line is Header {
+  const { model, fingerprint, dimensions, options, versions, columns, sizes, bytes, rows } = fieldsOf(line);
+  return [model, fingerprint].every((one) => typeof one === "string") &&
+    areNumbers([dimensions, bytes ?? 0, rows ?? 0, sizes ?? []]) &&
+    [options, versions].every(isObject) && Array.isArray(columns) && columns.every(isObject);
+}
+
+function isLater(line: unknown): line is Checkpoint | Closing | Complete {
+  const { kind, totals, parts, position, finished, end, part, errors, read } = fieldsOf(line);
+  if (kind === "closing") return Array.isArray(parts) && areNumbers([parts]);
+  const { rows, skipped, truncated, tokens, seconds } = fieldsOf(totals);
+  if (!areNumbers([rows, skipped, truncated, tokens, seconds])) return false;
+  if (kind !== "checkpoint") return kind === "complete";
+  const { index, bytes, rows: partRows } = fieldsOf(part);
+  const { input, path, offset, line: number, sha256 } = fieldsOf(position);
+  const isPosition = [path, sha256].every((one) => typeof one === "string") && areNumbers([input, offset, number]);
+  return areNumbers([index, bytes, partRows, errors, read ?? 0]) && typeof end === "boolean" &&
+    (position === undefined || isPosition) && Array.isArray(finished) && finished.every(isFinished);
+}
+
+function isFinished(value: unknown): value is Finished {
+  const { path, size, sha256 } = fieldsOf(value);
+  return typeof path === "string" && typeof size === "number" && typeof sha256 === "string";
+}
+
+/** Whether all are numbers, or lists of numbers. */
+function areNumbers(values: readonly unknown[]): boolean {
+  return values.flat().every((value) => typeof value === "number");
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The fields of an object; none of what is no object. */
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return isObject(value) ? value : {};
+}
+
+function damaged(path: string): Failure {
+  return new Failure(`Cannot read ${shown(path)}: a line is damaged; --restart begins anew`);
+}
+
 /** Calls a function with each line, and gives the bytes of all of them: without a last one that is torn. */
-async function eachLine(path: string, take: (line: Line) => void): Promise<number> {
+async function eachLine(path: string, take: (line: unknown) => void): Promise<number> {
   let size = 0;
   let torn: string | undefined;
   const length = (await sizeOf(path))!;
-  const stream = createReadStream(path, "utf8");
-  for await (const text of createInterface({ input: stream, crlfDelay: Infinity })) {
-    if (torn !== undefined) {
-      throw new Failure(`Cannot read ${shown(path)}: a line in its middle is damaged; --restart begins anew`);
-    }
+  for await (const text of linesOf(path)) {
+    if (torn !== undefined) throw damaged(path);
     const bytes = Buffer.byteLength(text) + 1;
-    let line: Line | undefined;
+    let line: unknown;
     try {
-      line = size + bytes <= length ? JSON.parse(text) as Line : undefined; // without its line break it is torn
+      line = size + bytes <= length ? JSON.parse(text) : undefined; // without its line break it is torn
     } catch {
       line = undefined;
     }
@@ -153,6 +206,14 @@ async function eachLine(path: string, take: (line: Line) => void): Promise<numbe
     }
   }
   return size;
+}
+
+async function* linesOf(path: string): AsyncGenerator<string, void, undefined> {
+  try {
+    yield* createInterface({ input: createReadStream(path, "utf8"), crlfDelay: Infinity });
+  } catch (error) {
+    throw refused("read", path, error);
+  }
 }
 
 /** Writes a journal. */

@@ -301,7 +301,7 @@ export async function checkReplaceable(output: string): Promise<void> {
 
 /** Removes everything of a job but the output, the journal first: without it nothing is taken for a job. */
 export async function removeJob(output: string, journal: string): Promise<void> {
-  await remove(journal, { force: true });
+  await told(journal, () => remove(journal, { force: true }));
   await remove(partPath(output), { recursive: true, force: true });
   await remove(errorsPath(output), { force: true });
 }
