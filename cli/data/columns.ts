@@ -2,9 +2,9 @@
 import type { SchemaElement } from "hyparquet";
 import { UsageError } from "../failure.ts";
 import { quoted } from "../quote.ts";
-import { jsonOf, JsonText } from "./json.ts";
-import { Day, Moment } from "./moments.ts";
+import { jsonOf } from "./json.ts";
 import type { Row, Value } from "./rows.ts";
+import { EXACT_DIGITS, shapeOf } from "./shapes.ts";
 
 /** A type of JSON's and CSV's values. */
 export type PlainType = "boolean" | "int64" | "double" | "string" | "json";
@@ -61,45 +61,9 @@ export function checkNames(kept: readonly string[], own: readonly string[]): voi
 /** Whether a value can stand in a column. */
 export function fits(value: Value | undefined, { type, elements }: Column): boolean {
   if (value === undefined || value === null || type === "json") return true;
-  if (elements) return fitsElement(value, elements[0]!);
+  if (elements) return shapeOf(elements).fits(value);
   const kind = kindOf(value);
   return kind === type || type === "double" && kind === "int64";
-}
-
-/** Of a Parquet input's column; a value of another input, such as a number of JSON, fits where it is kept as it is. */
-function fitsElement(value: Value, element: SchemaElement): boolean {
-  const { type, converted_type, logical_type } = element;
-  if (value instanceof Moment) {
-    return type === "INT96" || logical_type?.type === "TIMESTAMP" || converted_type?.startsWith("TIMESTAMP") === true;
-  }
-  if (value instanceof Day) return converted_type === "DATE";
-  if (type === "BOOLEAN") return typeof value === "boolean";
-  if (converted_type === "DECIMAL") return typeof value === "number";
-  const range = rangeOf(element);
-  if (range) return isWhole(value) && value >= range[0] && value <= range[1];
-  if (type === "INT64") return typeof value === "bigint";
-  if (type === "FLOAT") return typeof value === "number" && Object.is(Math.fround(value), value);
-  if (type === "INT32" || type === "DOUBLE") return typeof value === "number";
-  return type === undefined ? typeof value === "object" : true;
-}
-
-/** The smallest and the largest of a column of whole numbers; undefined where they stand for something else, such as a time. */
-function rangeOf(
-  { type, converted_type, logical_type }: SchemaElement,
-): [number | bigint, number | bigint] | undefined {
-  if (type !== "INT32" && type !== "INT64") return undefined;
-  const marked = /^(U?)INT_(\d+)$/.exec(converted_type ?? "");
-  const plain = converted_type === undefined && logical_type === undefined;
-  if (!marked && !plain && logical_type?.type !== "INTEGER") return undefined;
-  const { bitWidth: bits, isSigned } = logical_type?.type === "INTEGER"
-    ? logical_type
-    : { bitWidth: marked ? Number(marked[2]) : type === "INT32" ? 32 : 64, isSigned: marked?.[1] !== "U" };
-  const half = 1n << BigInt(bits - 1);
-  return isSigned ? [-half, half - 1n] : [0, 2n * half - 1n];
-}
-
-function isWhole(value: Value): value is number | bigint {
-  return typeof value === "bigint" || kindOf(value) === "int64";
 }
 
 /** The schema element of a column without one. */
@@ -112,8 +76,6 @@ export function elementOf(name: string, type: PlainType): SchemaElement {
   return { ...element, type: "BYTE_ARRAY", logical_type, ...(type === "string" && { converted_type: "UTF8" }) };
 }
 
-/** Digits of a decimal that a double holds whatever they are. */
-const EXACT_DIGITS = 15;
 /** Types of Parquet that cannot be read, or not written as they were. */
 const UNKNOWN_TYPES: ReadonlySet<string | undefined> = new Set([
   "INTERVAL",
@@ -166,20 +128,9 @@ export function writable(elements: readonly SchemaElement[]): SchemaElement[] {
 /** A value as the writer takes it. */
 export function writableValue(value: Value | undefined, { type, elements }: Column): unknown {
   if (value === undefined || value === null) return null;
-  if (elements && isWhole(value) && rangeOf(elements[0]!)) {
-    return elements[0]!.type === "INT64" ? BigInt(value) : Number(value); // another input's may be the other
-  }
+  if (elements) return shapeOf(elements).written(value);
   if (type === "int64") return BigInt(value as number | bigint);
   if (type === "double") return Number(value);
   if (type === "json") return encoder.encode(jsonOf(value));
-  return type === undefined ? plain(value) : value;
-}
-
-function plain(value: Value): unknown {
-  if (value instanceof Moment) return value.value;
-  if (value instanceof Day) return value.days;
-  if (value instanceof JsonText) return value.bytes;
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
-  if (Array.isArray(value)) return value.map(plain);
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one as Value)]));
+  return value;
 }

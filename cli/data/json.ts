@@ -1,4 +1,5 @@
 /** Reads and writes JSON without loss: whole numbers beyond 2^53 stay what they are. */
+import { Counted } from "./moments.ts";
 import type { Value } from "./rows.ts";
 
 /** A digit run that a double may not hold. */
@@ -40,7 +41,7 @@ export function jsonOf(value: Value): string {
   if (typeof value === "bigint") return value.toString();
   if (typeof value === "number") return Number.isFinite(value) ? JSON.stringify(value) : "null";
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (value instanceof JsonText) return jsonOf(value.value);
+  if (value instanceof JsonText || value instanceof Counted) return jsonOf(value.value);
   if (value instanceof Uint8Array) return JSON.stringify(base64(value));
   if (ArrayBuffer.isView(value)) return jsonOf(Array.from(value as unknown as ArrayLike<number>));
   if (Array.isArray(value)) {

@@ -37,3 +37,17 @@ export class Day {
     return new Date(this.days * DAY).toISOString().slice(0, 10);
   }
 }
+
+/** A whole number of Parquet that stands for something else, such as a time of the day: a number of another input is none. */
+export class Counted {
+  readonly value: number | bigint;
+
+  constructor(value: number | bigint) {
+    this.value = value;
+  }
+
+  /** The number alone. */
+  toJSON(): number {
+    return Number(this.value);
+  }
+}

@@ -15,6 +15,7 @@ import type { Input } from "./inputs.ts";
 import { JsonText } from "./json.ts";
 import { Day, Moment } from "./moments.ts";
 import { type Reading, type Row, rowOf, type Stretch, type Value } from "./rows.ts";
+import { shapeOf, textOf } from "./shapes.ts";
 import type { Rows } from "./text_rows.ts";
 
 type Elements = FileMetaData["schema"];
@@ -85,7 +86,7 @@ export class ParquetFile {
   /** The rows from one to another. */
   async rows(columns: readonly string[], rowStart: number, rowEnd: number): Promise<Record<string, Value>[]> {
     try {
-      return await parquetReadObjects({
+      const rows = await parquetReadObjects({
         file: this.#buffer,
         metadata: this.#metadata,
         columns: [...columns],
@@ -96,6 +97,12 @@ export class ParquetFile {
         geoparquet: false,
         parsers: PARSERS,
       });
+      for (const name of columns) {
+        const { read } = shapeOf(this.elementsOf(name));
+        if (!read) continue;
+        for (const row of rows) row[name] = row[name] === undefined || row[name] === null ? null : read(row[name]);
+      }
+      return rows;
     } catch (error) {
       throw unreadable(this.#path, error);
     }
@@ -159,18 +166,6 @@ export async function* parquetRows(input: Input, reading: Reading, stretch: Stre
     }
   } finally {
     await file.close();
-  }
-}
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** A text, also where the schema does not say that it is one; bytes that are no UTF-8 stay what they are. */
-function textOf(value: Value | undefined): Value | undefined {
-  if (!(value instanceof Uint8Array)) return value;
-  try {
-    return decoder.decode(value);
-  } catch {
-    return value;
   }
 }
 

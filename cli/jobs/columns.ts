@@ -12,6 +12,7 @@ import type { Settings } from "./settings.ts";
 
 /** Rows that decide the types of kept columns. */
 const TYPING_ROWS = 10_000;
+const JSON_TYPE = { type: "json" } as const;
 
 /**
  * Looks that files whose head names their fields have those that are read, and that what is kept of Parquet can be kept.
@@ -55,14 +56,16 @@ export async function columnsFor(
     const { ParquetFile } = await import("../data/parquet_rows.ts");
     await using file = await ParquetFile.open(first!.path);
     const names = keptOf(reading, file.names);
-    const ofId = id === undefined ? { type: "string" as const } : { elements: file.elementsOf(names.shift()!) };
-    columns = [{ name: "id", ...ofId }, ...names.map((name) => ({ name, elements: file.elementsOf(name) }))];
+    // A line of JSON takes any value.
+    const typeOf = (name: string) => format === "parquet" ? { elements: file.elementsOf(name) } : JSON_TYPE;
+    const ofId = id === undefined ? { type: "string" as const } : typeOf(names.shift()!);
+    columns = [{ name: "id", ...ofId }, ...names.map((name) => ({ name, ...typeOf(name) }))];
   } else {
     // What the first line of a CSV file lacks is wrong use, and told before the model is loaded: also of stdin.
     const wanted = typed ? TYPING_ROWS : keep.length > 0 ? groupRows : first!.format === "csv" ? 1 : 0;
     const rows = wanted > 0 ? await until(source.peek(wanted), session.signal) : [];
     if (keep !== "all") tellOfUnknown(session, keep, rows);
-    columns = typed ? columnsOf(rows, keep) : ["id", ...keep].map((name) => ({ name, type: "json" }));
+    columns = typed ? columnsOf(rows, keep) : ["id", ...keep].map((name) => ({ name, ...JSON_TYPE }));
   }
   checkNames(columns.slice(1).map(({ name }) => name), own);
   return columns;
