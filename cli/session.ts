@@ -1,7 +1,7 @@
 /** Gives a verb its streams and its signal: data to stdout, all else to stderr; the first Ctrl-C asks, the second ends. */
 import process from "node:process";
 import { EXIT, Failure } from "./failure.ts";
-import { until } from "./pause.ts";
+import { pause, until } from "./pause.ts";
 import { ProgressLine, type Standing } from "./progress.ts";
 import { variable } from "./values.ts";
 
@@ -56,7 +56,7 @@ export class Session {
   async write(text: string): Promise<void> {
     this.clear();
     const { Deno: deno } = globalThis as { readonly Deno?: { readonly stdout: Writer } };
-    if (deno) return await until(writeAll(deno.stdout, text), this.signal);
+    if (deno) return await until(writeAll(deno.stdout, text, this.signal), this.signal);
     if (writeOut(text)) return;
     await until(new Promise<void>((resolve) => process.stdout.once("drain", resolve)), this.signal);
   }
@@ -106,15 +106,49 @@ interface Writer {
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/** Writes all of a text. On Deno `process.stdout` waits for the reader within its call, and no signal is heard meanwhile. */
-async function writeAll(stdout: Writer, text: string): Promise<void> {
+/**
+ * Writes all of a text. On Deno `process.stdout` waits for the reader within its call, and no signal is heard meanwhile. A stdout
+ * that another program has made non-blocking takes nothing while it is full: then this asks again, until the signal comes.
+ */
+async function writeAll(stdout: Writer, text: string, signal: AbortSignal): Promise<void> {
   const bytes = new TextEncoder().encode(text);
-  try {
-    for (let at = 0; at < bytes.length;) at += await stdout.write(bytes.subarray(at));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EPIPE") process.exit(EXIT.done); // as for the stream's error
-    throw unwritable(error);
+  for (let at = 0; at < bytes.length && !signal.aborted;) {
+    const piece = bytes.subarray(at, pieceEnd(bytes, at));
+    try {
+      at += await stdout.write(piece);
+    } catch (error) {
+      const { code, name } = error as NodeJS.ErrnoException;
+      if (code === "EPIPE") process.exit(EXIT.done); // as for the stream's error
+      const isFull = code === "EAGAIN" || name === "WouldBlock";
+      if (!isFull || !isUntouched(piece)) throw unwritable(error);
+      await pause(FULL, signal);
+    }
   }
+}
+
+/** Milliseconds until a full stdout is asked again. */
+const FULL = 10;
+/** Bytes that a pipe takes together or not at all: POSIX says 512, Linux 4096. */
+const ATOMIC = process.platform === "linux" ? 4096 : 512;
+/** Bytes that Deno keeps back of a line without its break; more go straight to the system. */
+const KEPT_BACK = 1024;
+const LF = 10;
+
+/**
+ * Where what is written at once ends. Deno buffers what is behind a part that was taken, and tells only that the buffer cannot
+ * be emptied: what it has of the rest nobody knows, and a second try would repeat it. Whole lines that a pipe takes together
+ * have no such rest, and neither has a long part of a line.
+ */
+function pieceEnd(bytes: Uint8Array, at: number): number {
+  const last = bytes.subarray(at, at + ATOMIC).lastIndexOf(LF);
+  if (last >= 0) return at + last + 1;
+  const next = bytes.indexOf(LF, at);
+  return next < 0 ? bytes.length : next;
+}
+
+/** Whether nothing of a piece was taken, where a full stdout refused it. */
+function isUntouched(piece: Uint8Array): boolean {
+  return piece.at(-1) === LF ? piece.length <= ATOMIC : piece.length >= KEPT_BACK;
 }
 
 function unwritable(error: unknown): Failure {

@@ -1,9 +1,15 @@
 import { test } from "node:test";
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import process from "node:process";
+import { join } from "@std/path";
+import { ROOT, startOf } from "../support/child.ts";
 import { assertEnded, inPlace } from "../support/embed_place.ts";
 import { writeJsonl } from "../support/jobs.ts";
-import { noSignals } from "../support/program.ts";
+import { noSignals, programOn, RUNTIME } from "../support/program.ts";
+import { pythonWith } from "../support/python.ts";
 import { libraryMissing as skip } from "../support/references.ts";
 
 test("embed whose stderr is closed goes on to its end, and its exit code is the same", { skip }, async () => {
@@ -58,3 +64,37 @@ test("embed to a reader that takes nothing ends at the first signal", { skip: sk
     assertEnded(ended, 143);
   });
 });
+
+const found = process.platform === "linux" ? pythonWith("fcntl") : { lacks: "the size of a pipe is set on Linux only" };
+
+test(
+  "embed to a stdout that does not block waits while it is full, and a signal ends the wait",
+  { skip: skip || ("lacks" in found && found.lacks) },
+  async () => {
+    await inPlace(async ({ embed, path, write }) => {
+      const { python } = found as { readonly python: string };
+      // Lines that a pipe takes together, and longer ones.
+      const rows = Array.from(
+        { length: 200 },
+        (_, i) => ({ text: `text ${i}`, k: "x".repeat(i % 3 === 0 ? 9000 : i) }),
+      );
+      write("in.jsonl", rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+      const words = ["embed", "in.jsonl", "--keep", "k", "--checkpoint", "50"];
+      const run = async (signal: string) => {
+        const command = [...startOf(RUNTIME), ...programOn(RUNTIME).slice(1), ...words];
+        const child = spawn(python, [join(ROOT, "tests", "support", "nonblocking.py"), signal, ...command], {
+          cwd: path("."),
+          env: { ...process.env, LLAMASAUR_MODEL: "tiny.gguf" },
+          stdio: ["ignore", "pipe", "pipe"],
+        });
+        const code = new Promise<number | null>((resolve) => child.on("close", resolve));
+        const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+        return { code: await code, signal: null, stdout, stderr };
+      };
+      const whole = await run("none");
+      assertEnded(whole, 0);
+      assertEquals(whole.stdout, (await embed(words.slice(1))).stdout);
+      assertEnded(await run("SIGTERM"), 143);
+    });
+  },
+);
