@@ -65,13 +65,17 @@ async function place(library: string, destination: string): Promise<boolean> {
   const same = there?.equals(bytes) ?? false;
   if (there !== undefined && !same) {
     const noted = await readFile(note, "utf8").catch(() => "");
-    if (noted.trim() !== sha512(there)) {
+    if (!noted.split("\n").includes(sha512(there))) {
       throw new BuildError(
         `${destination} is another library, built here perhaps: remove it first, then run this again`,
       );
     }
   }
-  if (!same) await replace(library, destination);
+  if (!same) {
+    const both = [...(there === undefined ? [] : [there]), bytes]; // so that either is known if this process ends between
+    await writeFile(note, both.map((one) => `${sha512(one)}\n`).join(""));
+    await replace(library, destination);
+  }
   await writeFile(note, `${sha512(bytes)}\n`);
   return !same;
 }

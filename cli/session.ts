@@ -5,7 +5,7 @@ import { pause, until } from "./pause.ts";
 import { ProgressLine, type Standing } from "./progress.ts";
 import { variable } from "./values.ts";
 
-/** Milliseconds in which a signal is the first one again: a script runner sends on what its group had already. */
+/** Milliseconds in which a Ctrl-C is the first one again: a script runner sends on what its group had already. */
 const ECHO = 200;
 
 /** Names of the signals that end the program, with their exit codes. */
@@ -36,8 +36,10 @@ export class Session {
   listen(): void {
     for (const [name, code] of Object.entries(SIGNALS)) {
       const heard = (): void => {
-        if (this.signal.aborted && performance.now() - this.#heardAt > ECHO) process.exit(code); // the second one: at once
-        if (this.signal.aborted) return;
+        if (this.signal.aborted) {
+          if (name === "SIGINT" && performance.now() - this.#heardAt < ECHO) return;
+          process.exit(code); // the second one: at once
+        }
         this.#heardAt = performance.now();
         this.#stop.abort(new Interrupted("", code));
       };

@@ -41,7 +41,9 @@ export async function serve(flags: ServeFlags, session: Session, words: readonly
       session.signal.addEventListener("abort", () => resolve(), { once: true });
       if (session.signal.aborted) resolve();
     });
-    const ready = settings.lazy ? Promise.resolve() : handler.ready();
+    const ready = settings.lazy ? Promise.resolve() : handler.ready().catch((error) => {
+      throw withShares(error, settings);
+    });
     await Promise.race([ready, stopped]);
     ready.catch(() => {}); // should it fail after the signal
     if (!session.signal.aborted) session.say(banner(settings, listener.port, handler.names()));
@@ -50,6 +52,16 @@ export async function serve(flags: ServeFlags, session: Session, words: readonly
     await end(handler, listener, settings);
     log.write();
   }
+}
+
+/** The error of a model that has no room in its share, with what the limit of all is: the error knows of one model. */
+function withShares(error: unknown, { memoryLimit, models }: Settings): unknown {
+  const refused = (error as { readonly memoryLimit?: number } | undefined)?.memoryLimit;
+  if (!(error instanceof Error) || refused === undefined || memoryLimit === undefined || refused >= memoryLimit) {
+    return error;
+  }
+  const all = `--memory-limit, ${memoryLimit} bytes, is of all ${models.length} models, and this is one's share`;
+  return new Failure(`${error.message}; ${all}`, EXIT.failed, { cause: error });
 }
 
 /** The handler; what it refuses are flags, such as an origin that is none. */

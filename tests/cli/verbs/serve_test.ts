@@ -168,6 +168,11 @@ for (
       2,
       "dimensions: it must be an integer from 1 to 384, is 385",
     ],
+    [
+      ["--port", "0", "--memory-limit", "60MB", "--embed", `${MODEL}=a`, "--embed", `${MODEL}=b`],
+      1,
+      "; --memory-limit, 60000000 bytes, is of all 2 models, and this is one's share",
+    ],
     [["--embed", MODEL, "--cors", "*"], 2, "without a key"],
     [["--embed", MODEL, "--cors", "page.example"], 2, 'Cannot allow the origin "page.example"'],
     [["--embed", MODEL, "--allow-host", "http://x"], 2, 'Cannot allow the host "http://x"'],
