@@ -62,6 +62,8 @@ export function checkNames(kept: readonly string[], own: readonly string[]): voi
 export function fits(value: Value | undefined, { type, elements }: Column): boolean {
   if (value === undefined || value === null || type === "json") return true;
   if (elements) return shapeOf(elements).fits(value);
+  if (typeof value === "string") return type === "string" && value.isWellFormed();
+  if (type === "double" && typeof value === "bigint") return BigInt(Number(value)) === value;
   const kind = kindOf(value);
   return kind === type || type === "double" && kind === "int64";
 }

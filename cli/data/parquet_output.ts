@@ -46,7 +46,11 @@ export function parquetEncoder(columns: readonly Column[], metadata: Readonly<Re
 
   function group(rows: readonly OutputRow[], offset: number): ReturnType<Encoder["group"]> {
     const { parquet, bytes } = writerAt(offset, schema);
-    const data = (name: string, values: unknown[]) => ({ name, data: values, offsetIndex: false });
+    const data = (name: string, values: unknown[]) => {
+      // The writer's dictionary would make -0 of 0 or the other way round, whichever comes later.
+      const plain = values.some(hasNegativeZero) ? { encoding: "PLAIN" as const } : {};
+      return { name, data: values, offsetIndex: false, ...plain };
+    };
     void parquet.write({
       columnData: [
         ...columns.map((column, i) => {
@@ -110,6 +114,11 @@ class Lazy<Element> extends Array<Element> {
 /** An element as the footer has it: JSON is marked in the old way, too, which would make the writer encode it once more. */
 function annotated(element: SchemaElement): SchemaElement {
   return element.logical_type?.type === "JSON" ? { ...element, converted_type: "JSON" } : element;
+}
+
+function hasNegativeZero(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return Object.is(value, -0);
+  return (Array.isArray(value) ? value : Object.values(value)).some(hasNegativeZero);
 }
 
 /** The elements of a column under another name: an id's. */

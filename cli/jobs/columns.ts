@@ -65,7 +65,8 @@ export async function columnsFor(
     const wanted = typed ? TYPING_ROWS : keep.length > 0 ? groupRows : first!.format === "csv" ? 1 : 0;
     const rows = wanted > 0 ? await until(source.peek(wanted), session.signal) : [];
     if (keep !== "all") tellOfUnknown(session, keep, rows);
-    columns = typed ? columnsOf(rows, keep) : ["id", ...keep].map((name) => ({ name, ...JSON_TYPE }));
+    const found = typed ? columnsOf(rows, keep) : ["id", ...keep].map((name) => ({ name }));
+    columns = format === "parquet" ? found : found.map(({ name }) => ({ name, ...JSON_TYPE }));
   }
   checkNames(columns.slice(1).map(({ name }) => name), own);
   return columns;
