@@ -87,7 +87,7 @@ export async function lock(
       const owner = `process ${ownerOf(text)?.pid ?? "?"} does (${shown(path)})`;
       throw new Failure(`Cannot work on ${shown(output)}: ${owner}; let it end, stop it, or give another -o`);
     }
-    await told(path, () => takeAway(path, text));
+    await takeAway(path, text);
   }
   return held(output, path, mine, times);
 }
@@ -219,13 +219,13 @@ async function takeAway(path: string, text: string): Promise<void> {
     await writeFile(guard, "", { flag: "wx" });
   } catch {
     const age = await lstat(guard).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0);
-    if (age > GUARD_LEFT) await rm(guard, { force: true }); // its process was killed within it
+    if (age > GUARD_LEFT) await told(guard, () => rm(guard, { force: true })); // its process was killed within it
     return await sleep(RETRY);
   }
   try {
-    if (await readFile(path, "utf8").catch(() => undefined) === text) await rm(path, { force: true });
+    if (await readFile(path, "utf8").catch(() => undefined) === text) await told(path, () => rm(path, { force: true }));
   } finally {
-    await rm(guard, { force: true });
+    await told(guard, () => rm(guard, { force: true }));
   }
 }
 

@@ -96,6 +96,19 @@ test("lock() of a lock that is no file says so, and waits for nothing", { skip: 
   });
 });
 
+test("lock() that cannot take a stale lock away names the file that is in the way", async () => {
+  await inDirectory(async (directory) => {
+    const output = join(directory, "out.jsonl");
+    writeFileSync(`${output}.lock`, JSON.stringify({ ...await owner(output), pid: 2 ** 22 + 1, start: "1" }));
+    mkdirSync(`${output}.lock.taking`);
+    const before = new Date(Date.now() - 60_000);
+    utimesSync(`${output}.lock.taking`, before, before);
+    const { message } = await assertRejects(() => taking(output), Failure);
+    assertStringIncludes(message, `${output}.lock.taking: `);
+    assert(!message.includes(`${output}.lock: `), message);
+  });
+});
+
 test("check() of a lock that another has meanwhile refuses to go on, and touches that one no more", async () => {
   await inDirectory(async (directory) => {
     const output = join(directory, "out.jsonl");
