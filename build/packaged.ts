@@ -1,8 +1,8 @@
 /** Puts the library of npm's package into its place instead of compiling one: `--prebuilt`. */
 import { createHash } from "node:crypto";
-import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { installed, NATIVE, packagedLibrary, PACKAGES, packageTarget } from "../ffi/host/packaged.ts";
 import { libraryFileName } from "../ffi/host/paths.ts";
@@ -73,6 +73,7 @@ async function place(library: string, destination: string): Promise<boolean> {
   }
   if (!same) {
     const both = [...(there === undefined ? [] : [there]), bytes]; // so that either is known if this process ends between
+    await mkdir(dirname(note), { recursive: true });
     await writeFile(note, both.map((one) => `${sha512(one)}\n`).join(""));
     await replace(library, destination);
   }
