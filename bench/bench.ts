@@ -14,6 +14,8 @@ export interface Bench {
   /** Seconds that a contender's turns in one workload may take together. */
   readonly budget: number;
   readonly rounds: number;
+  /** Whether programs that are compiled here are for any processor with AVX2, not for this very one. */
+  readonly portable: boolean;
   /** A folder for jobs and vectors. */
   readonly scratch: string;
 }

@@ -13,12 +13,17 @@ const YES_NO = "4443,1904"; // the tokens for "yes" and "no" of gemma3-270m, whi
 
 let program = "";
 
-/** The program, built when its sources have changed; kept apart from what other checkouts build meanwhile. */
-export async function ceilingProgram(): Promise<string> {
+/**
+ * The program, built when its sources have changed; kept apart from what other checkouts build meanwhile.
+ *
+ * @param portable For any processor with AVX2, not for this very one.
+ */
+export async function ceilingProgram(portable = false): Promise<string> {
   const hash = createHash("sha256").update(LLAMA_VERSION);
   for (const source of SOURCES) hash.update(readFileSync(join(ROOT, source)));
-  const directory = await madeOnce(`ceiling-${hash.digest("hex").slice(0, 12)}`, async (directory) => {
-    const { path } = await build({ target: "ceiling" });
+  const kind = portable ? "ceiling-portable" : "ceiling";
+  const directory = await madeOnce(`${kind}-${hash.digest("hex").slice(0, 12)}`, async (directory) => {
+    const { path } = await build({ target: "ceiling", portable });
     copyFileSync(path, join(directory, "ceiling"));
   });
   program = join(directory, "ceiling");
@@ -29,8 +34,8 @@ export async function ceilingProgram(): Promise<string> {
 export const CEILING: Peer = {
   name: "ceiling",
   kinds: ["embed", "rerank"],
-  async prepare(): Promise<void> {
-    await ceilingProgram();
+  async prepare(portable): Promise<void> {
+    await ceilingProgram(portable);
   },
   candidates,
   model: modelFor,

@@ -26,6 +26,8 @@ export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly instructions: string;
+  /** What programs were kept from seeing of it, so that nobody takes these figures for those of such a processor. */
+  readonly hidden?: string;
   readonly system: string;
   readonly versions: string;
   /** Of the last minute, when the benchmark began: what else is running. */

@@ -6,6 +6,8 @@
 //                        "before, Deno" and "before, Bun", in the settings of Deno and Bun, and how fast we are against them
 //   --rounds N           turns of each contender at most (default: 5; full: 9)
 //   --budget SECONDS     that a contender's turns in one workload may take together (default: 6; full: 12)
+//   --class AVX2         as on a processor with AVX2 alone: wider instructions are hidden from each program, and what is
+//                        compiled here is compiled without them (Linux on x64 with CPUID faulting; bench/hidden.ts)
 //   --write              keeps the paragraphs and an overview of the others in bench/results, in files of this processor's
 //                        class, for `deno task docs`
 //   --out DIR            for results.json, results.md and chart.svg (default: bench-results/DATE)
@@ -19,6 +21,7 @@ import { parseArgs } from "node:util";
 import { type Bench, say } from "./bench.ts";
 import { CEILING } from "./ceiling_peer.ts";
 import { drawChart } from "./chart.ts";
+import { type Hidden, hideProcessor, machineSeen } from "./hidden.ts";
 import { commitOf, describeMachine, knownClassOf } from "./machine.ts";
 import { ROOT } from "./models.ts";
 import { before, OURS } from "./ours_peer.ts";
@@ -43,11 +46,14 @@ interface Options {
   readonly out: string;
   readonly write: boolean;
   readonly against: string | undefined;
+  /** The class of processors that this machine is measured as, if it is another one than its own. */
+  readonly class: string | undefined;
 }
 
 async function main(): Promise<void> {
   const { bench, options } = parseOptions();
-  const machine = describeMachine();
+  const hidden = options.class === undefined ? undefined : await hideProcessor(options.class);
+  const machine = hidden ? machineSeen(describeMachine()) : describeMachine();
   const date = new Date().toISOString().slice(0, 19);
   const out = options.out || join(ROOT, "bench-results", date.replaceAll(":", "-"));
   mkdirSync(out, { recursive: true });
@@ -56,7 +62,8 @@ async function main(): Promise<void> {
   const chosen = all.filter(({ name }) =>
     options.contenders.length === 0 || options.contenders.some((word) => fits(name, word))
   );
-  const reasons = await prepared(all, chosen);
+  const reasons = await prepared(all, chosen, bench.portable);
+  Object.assign(process.env, hidden?.environment); // what was compiled needed no hiding
   if (options.against !== undefined) say(`before is ${commitOf(options.against)} in ${options.against}`);
   const results: Results = { date, commit: commitOf(ROOT), size: bench.size, machine, workloads };
   try {
@@ -77,7 +84,7 @@ async function main(): Promise<void> {
   }
   writeFileSync(join(out, "results.md"), markdown(results));
   console.log(markdown({ ...results, workloads: [] }, workloads));
-  if (options.write) keepForPages(results, bench.rounds);
+  if (options.write) keepForPages(results, bench.rounds, hidden);
   try {
     drawChart(results, join(out, "chart.svg"));
   } catch (error) {
@@ -87,9 +94,11 @@ async function main(): Promise<void> {
 }
 
 /** Keeps what docs/speed.md shows. */
-function keepForPages({ workloads, machine, size }: Results, rounds: number): void {
+function keepForPages({ workloads, machine, size }: Results, rounds: number, hidden: Hidden | undefined): void {
   const method = `at most ${rounds} rounds in turns, ${size} size, medians, ratios of the same round`;
-  const command = `deno task bench${size === "full" ? " --full" : ""} --write`;
+  const command = `deno task bench${size === "full" ? " --full" : ""}${
+    hidden ? ` --class ${hidden.class}` : ""
+  } --write`;
   const paragraphs = workloads.find(({ name }) => name === "paragraphs");
   if (paragraphs) keepByClass("paragraphs", machine, noted(command, machine, method, speedFigures(paragraphs)));
   const others = workloads.filter((one) => one !== paragraphs);
@@ -99,7 +108,11 @@ function keepForPages({ workloads, machine, size }: Results, rounds: number): vo
 }
 
 /** Installs what is missing, and tells why something cannot be had. */
-async function prepared(all: readonly Peer[], chosen: readonly Peer[]): Promise<Map<string, string>> {
+async function prepared(
+  all: readonly Peer[],
+  chosen: readonly Peer[],
+  portable: boolean,
+): Promise<Map<string, string>> {
   const reasons = new Map<string, string>();
   for (const peer of all) {
     if (!chosen.includes(peer) && !CHEAP_TRUTHS.includes(peer.name)) {
@@ -107,7 +120,7 @@ async function prepared(all: readonly Peer[], chosen: readonly Peer[]): Promise<
       continue;
     }
     try {
-      await peer.prepare();
+      await peer.prepare(portable);
     } catch (error) {
       reasons.set(peer.name, (error as Error).message);
       say(`${peer.name} cannot be had: ${(error as Error).message}`);
@@ -162,9 +175,13 @@ function parseOptions(): { bench: Bench; options: Options } {
       out: { type: "string", default: "" },
       write: { type: "boolean", default: false },
       against: { type: "string" },
+      class: { type: "string" },
     },
   });
   if (values.smoke && values.full) throw new RangeError("--smoke and --full exclude each other");
+  if (values.class !== undefined && values.against !== undefined) {
+    throw new RangeError("--class and --against exclude each other: the other version's library is for this processor");
+  }
   const workloads = listOf(values.workloads) as WorkloadName[];
   for (const name of workloads) {
     if (!WORKLOADS.includes(name)) throw new RangeError(`--workloads has "${name}": use some of ${WORKLOADS.join()}`);
@@ -175,9 +192,10 @@ function parseOptions(): { bench: Bench; options: Options } {
   if (!(budget > 0)) throw new RangeError("--budget must be more than 0 seconds");
   const scratch = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
   const size = values.full ? "full" : "smoke";
-  const bench: Bench = { size, cores: availableParallelism(), budget, rounds, scratch };
-  const { out, write, against } = values;
-  return { bench, options: { workloads, contenders: listOf(values.contenders), out, write, against } };
+  const portable = values.class !== undefined;
+  const bench: Bench = { size, cores: availableParallelism(), budget, rounds, portable, scratch };
+  const { out, write, against, class: asClass } = values;
+  return { bench, options: { workloads, contenders: listOf(values.contenders), out, write, against, class: asClass } };
 }
 
 function listOf(value: string): string[] {

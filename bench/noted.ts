@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { knownClassOf, type Machine, type ProcessorClass } from "./machine.ts";
 import type { Parity } from "./parity_table.ts";
+import { processorWords } from "./report.ts";
 
 /** A table and where its figures come from. */
 export interface Noted {
@@ -31,7 +32,7 @@ export function noted(command: string, machine: Machine, method: string, { colum
   return {
     command,
     noted: new Date().toISOString().slice(0, 10),
-    machine: `${machine.cpu} (${machine.instructions}), ${machine.cores} cores, ${machine.system}`,
+    machine: `${processorWords(machine)}, ${machine.cores} cores, ${machine.system}`,
     versions: machine.versions,
     method,
     columns,

@@ -64,9 +64,10 @@ export interface Peer {
   /**
    * Installs or builds what it needs.
    *
+   * @param portable What is compiled here has to run on any processor with AVX2, not on this very one.
    * @throws {Error} It cannot be had here; the message says why.
    */
-  prepare(): Promise<void>;
+  prepare(portable?: boolean): Promise<void>;
   /** How it could be set up; none: it does not take part. The search runs them all. */
   candidates(workload: string, cores: number): readonly Candidate[];
   /** What goes into `Job.model`. */

@@ -3,8 +3,13 @@ import type { Machine } from "./machine.ts";
 
 /** One line on where this ran. */
 export function machineLine(machine: Machine): string {
-  const { cpu, cores, instructions, system, versions, load } = machine;
-  return `${cpu}, ${cores} cores (${instructions}), ${system}; ${versions}; load ${load.toFixed(1)} at the start`;
+  const { cores, system, versions, load } = machine;
+  return `${processorWords(machine)}, ${cores} cores, ${system}; ${versions}; load ${load.toFixed(1)} at the start`;
+}
+
+/** A processor, its instructions, and what of it was hidden. */
+export function processorWords({ cpu, instructions, hidden }: Machine): string {
+  return `${cpu} (${instructions}${hidden === undefined ? "" : `; ${hidden}`})`;
 }
 
 /** A Markdown table, whose first columns are words. */

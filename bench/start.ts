@@ -21,7 +21,7 @@ export async function measureStart(bench: Bench, names: ReadonlySet<string>): Pr
   writeFileSync(texts, `${TEXT}\n`);
   const commands = new Map<string, readonly string[]>();
   // with as many threads as we give to one context: its pass is short
-  commands.set("ceiling", [await ceilingProgram(), model, texts, "--packs", "256", "--first"]);
+  commands.set("ceiling", [await ceilingProgram(bench.portable), model, texts, "--packs", "256", "--first"]);
   for (const { name, command } of RUNTIMES) {
     if (!names.has(name)) continue;
     commands.set(`${name}, empty script`, [...command, script("ours_first.ts")]);

@@ -15,7 +15,8 @@ let program = "";
 export const LLAMA_CRAB: Peer = {
   name: "llama_crab",
   kinds: ["embed"],
-  async prepare(): Promise<void> {
+  async prepare(portable): Promise<void> {
+    if (portable) throw new Error("its build script compiles llama.cpp for this very processor");
     const directory = await madeOnce(keyed("llama-crab", "llama_crab/Cargo.toml", "llama_crab/main.rs"), build);
     program = join(directory, "llama-crab-contender");
   },

@@ -10,8 +10,8 @@ let program = "";
 export const LLAMA_SERVER: Peer = {
   name: "llama-server",
   kinds: ["embed", "rerank"],
-  async prepare(): Promise<void> {
-    program = await buildServer();
+  async prepare(portable): Promise<void> {
+    program = await buildServer(portable);
   },
   candidates,
   model: modelFor,

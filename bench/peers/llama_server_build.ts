@@ -35,20 +35,25 @@ const NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16";
 /**
  * Builds the server in the user's cache, unless it is there; minutes.
  *
+ * @param portable For any processor with AVX2, not for this very one.
  * @returns The program's path.
  * @throws {Error} The source cannot be had, or cmake or the compiler failed: with their last words.
  */
-export async function buildServer(): Promise<string> {
+export async function buildServer(portable = false): Promise<string> {
   const cache = cacheDirectory()!; // benchCache() says so if it is unknown
   const { platform, arch } = process;
   const flags: Flags = {
     backend: defaultBackend({ platform, arch }),
     platform,
     arch,
-    portable: false,
+    portable,
     debug: false,
   };
-  const [generator, compilers, cpu] = await Promise.all([generatorHere(), compilerVersions(undefined), processor()]);
+  const [generator, compilers, cpu] = await Promise.all([
+    generatorHere(),
+    compilerVersions(undefined),
+    portable ? "" : processor(),
+  ]);
   const settings = [
     ...cmakeArguments(flags),
     ...(arch === "x64" && platform === "linux" ? [`-DCMAKE_C_FLAGS=${NO_AMX}`, `-DCMAKE_CXX_FLAGS=${NO_AMX}`] : []),

@@ -51,6 +51,10 @@ def load():
         file = "onnx/model_quantized.onnx" if job["type"] == "q8" else "onnx/model_O2.onnx"
         options = {"file_name": file, "provider": "CPUExecutionProvider", "session_options": session}
     if backend == "openvino":
+        import openvino
+
+        if job["type"].upper() not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise RuntimeError(f"this processor does not compute in {job['type']}")  # else it computes in fp32
         config = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32"}.get(job["type"], job["type"]),
             "INFERENCE_NUM_THREADS": settings["threads"],

@@ -63,12 +63,15 @@ def openvino_sessions():
     """The same of one compiled model with a stream for each."""
     import openvino
 
+    core = openvino.Core()
+    if job["type"].upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise RuntimeError(f"this processor does not compute in {job['type']}")  # else it computes in fp32
     config = {
         "INFERENCE_PRECISION_HINT": {"fp32": "f32"}.get(job["type"], job["type"]),
         "INFERENCE_NUM_THREADS": settings["threads"] * settings["sessions"],
         "NUM_STREAMS": settings["sessions"],
     }
-    model = openvino.Core().compile_model(file(), "CPU", config)
+    model = core.compile_model(file(), "CPU", config)
     names = [node.any_name for node in model.inputs]
 
     def session():

@@ -31,6 +31,7 @@ const bench: Bench = {
   cores: availableParallelism(),
   budget: PATIENCE,
   rounds: 1,
+  portable: false,
   scratch,
 };
 try {
