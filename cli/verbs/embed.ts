@@ -99,7 +99,7 @@ export const verb: Verb<EmbedOptions> = {
   ],
   examples: [
     'embed --model all-minilm-l6-v2 --text "a cat" --text "a car"',
-    "embed README.md --model all-minilm-l6-v2 -o vectors.jsonl",
+    "embed texts.jsonl --model all-minilm-l6-v2 -o vectors.jsonl",
   ],
   run,
 };
@@ -121,15 +121,37 @@ function settingsOf(inputs: readonly string[], options: EmbedOptions): Settings 
     throw new UsageError("Cannot take --prompt and --input-type together: one of them says what is before each text");
   }
   const format = formatOf(output, options);
-  const { encoding = "float" } = options;
-  if (format === "parquet" && options.encoding) {
-    throw new UsageError("Cannot take --encoding with Parquet: it is for JSONL");
+  checkApplies(format, options);
+  if (partRows < rowGroup) {
+    const given = options.rowGroup === undefined ? ", the default" : "";
+    throw new UsageError(
+      `Cannot take --part-rows ${partRows} with --row-group ${rowGroup}${given}: a part has whole row groups; ` +
+        `give --row-group ${partRows} or less, too`,
+    );
   }
+  const { encoding = "float" } = options;
   const reading = { field, id, keep: keptOf(keep) };
   const { inputType, prompt, dimensions, normalize, truncate } = options;
   const embed = { inputType, prompt, dimensions, normalize, truncate };
   const groupRows = format === "parquet" ? rowGroup : checkpoint;
   return { inputs, texts, inputFormat, reading, embed, output, format, encoding, onError, groupRows, partRows, shard };
+}
+
+/** Refuses options that the output's format has no use for. */
+function checkApplies(format: "jsonl" | "parquet", options: EmbedOptions): void {
+  const { output, restart, encoding, checkpoint, rowGroup, partRows } = options;
+  const parquet = format === "parquet";
+  const [name, wrong] = parquet ? ["Parquet", "JSONL"] : ["JSONL", "Parquet"];
+  const refused: readonly (readonly [string, unknown, string])[] = parquet
+    ? [["--encoding", encoding, "leave it out"], ["--checkpoint", checkpoint, `give --row-group ${checkpoint}`]]
+    : [["--row-group", rowGroup, `give --checkpoint ${rowGroup}`], ["--part-rows", partRows, "leave it out"]];
+  for (const [option, value, remedy] of refused) {
+    if (value === undefined) continue;
+    throw new UsageError(`Cannot take ${option} ${value} with ${name}: it is for ${wrong}; ${remedy}`);
+  }
+  if (output === undefined && restart) {
+    throw new UsageError("Cannot take --restart without -o: what goes to stdout is no job; leave it out, or give -o");
+  }
 }
 
 /** The fields that are kept, each once. */

@@ -29,6 +29,7 @@ export async function jobs(action: string, options: JobsOptions, session: Sessio
     else if (action === "failures") await tellFailures(database, chosen, options, session);
     else if (action === "retry") {
       const keys = keysOf(chosen, options); // all of them, before anything is changed
+      await checkFailed(database, keys, options);
       const deed = (tools: Tools, one: Generation) => retry(tools, one, keys.get(one));
       await tellOf("enqueued", await withBoss(database, chosen, session, deed), options, session);
     } else if (action === "cancel") {
@@ -188,6 +189,36 @@ async function retry(
 /** The keys that were typed, as each generation has them. */
 function keysOf(chosen: readonly Generation[], { key }: JobsOptions): ReadonlyMap<Generation, readonly Key[]> {
   return new Map(key && chosen.map((generation) => [generation, key.map((one) => keyOf(generation, one))]));
+}
+
+/**
+ * Looks that each key that was typed has failed in some generation.
+ *
+ * @throws {Failure} saying how many have not. Keys are in no message.
+ */
+async function checkFailed(
+  db: Db,
+  keys: ReadonlyMap<Generation, readonly Key[]>,
+  { key: given = [] }: JobsOptions,
+): Promise<void> {
+  const lacking = new Set(given.keys());
+  for (const [{ id }, typed] of keys) {
+    const rows = await rowsOf<{ key: Key }>(
+      db,
+      `select key from llamasaur.failures where generation = $1
+         and to_jsonb(key) in (select jsonb_array_elements($2::jsonb))`,
+      ...[id, JSON.stringify(typed)],
+    );
+    const failed = new Set(rows.map(({ key }) => JSON.stringify(key)));
+    for (const [i, one] of typed.entries()) if (failed.has(JSON.stringify(one))) lacking.delete(i);
+  }
+  if (lacking.size === 0) return;
+  const told = given.length === 1 ? "this row has" : `${lacking.size} of these ${given.length} rows have`;
+  throw new Failure(
+    `Cannot retry by --key: ${told} not failed, and nothing was enqueued; ${
+      commandLine(["jobs", "failures"])
+    } lists those that have`,
+  );
 }
 
 /** A key as it was typed: its value; of a key of several columns a list in JSON, or values with commas. */

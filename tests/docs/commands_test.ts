@@ -24,7 +24,7 @@ function elsewhere(command: string): string | undefined {
 
 /** Commands that make what others read, by its name. */
 const MAKES: Readonly<Record<string, string>> = {
-  "vectors.jsonl": "embed README.md --model all-minilm-l6-v2 -o vectors.jsonl",
+  "vectors.jsonl": "embed texts.jsonl --model all-minilm-l6-v2 -o vectors.jsonl",
   "minilm-f32.gguf": "convert all-MiniLM-L6-v2 minilm-f32.gguf",
 };
 

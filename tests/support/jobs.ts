@@ -28,6 +28,12 @@ export async function promptedModel(
   return path;
 }
 
+/** The options that make groups of so many rows, and of Parquet parts. */
+export function groupsOf(format: "jsonl" | "parquet", rows: number, partRows?: number): string[] {
+  if (format === "jsonl") return ["--checkpoint", `${rows}`];
+  return ["--row-group", `${rows}`, ...partRows === undefined ? [] : ["--part-rows", `${partRows}`]];
+}
+
 /** Texts of one to forty words, most of them short. */
 export function randomTexts(count: number, seed: number): string[] {
   const draw = randomIntegers(seed);

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
-import { tinyModel, writeJsonl } from "../../support/jobs.ts";
+import { groupsOf, tinyModel, writeJsonl } from "../../support/jobs.ts";
 import { runProgram } from "../../support/program.ts";
 import { pythonWith } from "../../support/python.ts";
 import { libraryMissing } from "../../support/references.ts";
@@ -41,11 +41,10 @@ test(
     await inDirectory(async (directory) => {
       await tinyModel(directory);
       writeJsonl(join(directory, "in.jsonl"), 250, 3);
-      for (const output of ["out.parquet", "out.jsonl"]) {
-        const words = ["in.jsonl", "--model", "tiny.gguf", "-o", output, "--keep", "n,name", "--encoding", "base64"];
-        const sizes = ["--row-group", "100", "--checkpoint", "100"];
-        const given = output.endsWith(".parquet") ? words.slice(0, -2) : words;
-        const { code, stderr } = await runProgram(["embed", ...given, ...sizes], { cwd: directory });
+      for (const format of ["parquet", "jsonl"] as const) {
+        const words = ["in.jsonl", "--model", "tiny.gguf", "-o", `out.${format}`, "--keep", "n,name"];
+        const more = [...groupsOf(format, 100), ...format === "jsonl" ? ["--encoding", "base64"] : []];
+        const { code, stderr } = await runProgram(["embed", ...words, ...more], { cwd: directory });
         assertEquals(code, 0, stderr);
       }
       const { stdout, stderr } = spawnSync(PYTHON, ["-c", READ, join(directory, "out.parquet")], { encoding: "utf8" });

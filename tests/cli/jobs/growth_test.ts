@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
-import { tinyModel, writeJsonl } from "../../support/jobs.ts";
+import { groupsOf, tinyModel, writeJsonl } from "../../support/jobs.ts";
 import { MODEL, noModel, runProgram } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
 import { slow } from "../../support/slow.ts";
@@ -35,10 +35,10 @@ async function job(
 const GROUPS = slow ? 2000 : 60;
 
 test(`a checkpoint of an embed job writes as much after ${GROUPS} groups as after ten`, { skip }, async () => {
-  for (const format of ["jsonl", "parquet"]) {
+  for (const format of ["jsonl", "parquet"] as const) {
     await inDirectory(async (directory) => {
       await tinyModel(directory);
-      const words = ["--format", format, "--checkpoint", "3", "--row-group", "3", "--part-rows", "30"];
+      const words = ["--format", format, ...groupsOf(format, 3, 30)];
       const { lines } = await job(directory, 3 * GROUPS, words);
       const checkpoints = lines.filter((line) => line.includes('"checkpoint"')).map(({ length }) => length);
       assertEquals(checkpoints.length, GROUPS);
@@ -49,12 +49,12 @@ test(`a checkpoint of an embed job writes as much after ${GROUPS} groups as afte
 });
 
 test("an embed job holds no vectors of the last group while it computes the next", { skip }, async () => {
-  for (const format of ["jsonl", "parquet"]) {
+  for (const format of ["jsonl", "parquet"] as const) {
     await inDirectory(async (directory) => {
       await tinyModel(directory);
       writeJsonl(join(directory, "in.jsonl"), 200, 5);
       const held = join(directory, "held");
-      const words = ["in.jsonl", "-o", "out", "--format", format, "--checkpoint", "20", "--row-group", "20"];
+      const words = ["in.jsonl", "-o", "out", "--format", format, ...groupsOf(format, 20)];
       const { code, stderr } = await runProgram(["embed", ...words, "--model", "tiny.gguf"], {
         cwd: directory,
         faulty: true,
@@ -74,18 +74,14 @@ test("an embed job holds no vectors of the last group while it computes the next
 const skipMemory = skip || !slow || noModel;
 
 for (
-  const [what, words] of [["groups as they are", []], ["2,000 groups", [
-    "--checkpoint",
-    "50",
-    "--row-group",
-    "50",
-  ]]] as const
+  const [what, group] of [["groups as they are", undefined], ["2,000 groups", 50]] as const
 ) {
   test(`an embed job of 100,000 rows, ${what}, takes at most 1.2 times the memory of 10,000`, {
     skip: skipMemory,
   }, async () => {
-    for (const format of ["jsonl", "parquet"]) {
+    for (const format of ["jsonl", "parquet"] as const) {
       await inDirectory(async (directory) => {
+        const words = group === undefined ? [] : groupsOf(format, group);
         const few = await job(directory, 10_000, ["--format", format, ...words], MODEL);
         const many = await job(directory, 100_000, ["--format", format, ...words], MODEL);
         const [before, after] = [few.peak, many.peak].map((bytes) => `${(bytes / 1e6).toFixed(0)} MB`);

@@ -12,15 +12,15 @@ import { readJournal } from "../../../cli/jobs/journal.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { runChild } from "../../support/child.ts";
 import { assertEnded, inPlace, parsed } from "../../support/embed_place.ts";
-import { writeJsonl } from "../../support/jobs.ts";
+import { groupsOf, writeJsonl } from "../../support/jobs.ts";
 import { noFullDisk, noSignals, programOn, RUNTIME, wasKilled } from "../../support/program.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
 
 test("embed of a folder that has its own output reads none of it, also when it goes on", { skip }, async () => {
   await inPlace(async ({ embed, write, path }) => {
     write("in/a.txt", "one\ntwo\n");
-    for (const format of ["jsonl", "parquet"]) {
-      const words = ["in", "-o", `in/out.${format}`, "--checkpoint", "1", "--row-group", "1", "--part-rows", "1"];
+    for (const format of ["jsonl", "parquet"] as const) {
+      const words = ["in", "-o", `in/out.${format}`, ...groupsOf(format, 1, 1)];
       const stop = { faulty: true, env: { LLAMASAUR_TEST_POINT: "before closing:1:kill" } };
       await embed(words, stop);
       assert(existsSync(path(`in/out.${format}.part`)));

@@ -8,7 +8,7 @@ import type { Point } from "../../../cli/jobs/disk.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
 import { readJournal } from "../../../cli/jobs/journal.ts";
-import { countedTexts, tinyModel, writeJsonl } from "../../support/jobs.ts";
+import { countedTexts, groupsOf, tinyModel, writeJsonl } from "../../support/jobs.ts";
 import { type Ended, runProgram, RUNTIME, type Runtime, wasKilled } from "../../support/program.ts";
 import { randomIntegers } from "../../support/random.ts";
 import { slow } from "../../support/slow.ts";
@@ -64,10 +64,9 @@ function start(
   more: Parameters<typeof runProgram>[1] = {},
 ): Promise<Ended> {
   const { directory, group, format, timeout } = job;
-  const size = format === "jsonl" ? ["--checkpoint", `${group}`] : ["--row-group", `${group}`];
   const path = join(directory, `${output}.${format}`); // whole: under wine Bun opens no folder "."
-  const words = ["embed", "in.jsonl", "--model", "tiny.gguf", "-o", path, "--keep", "n,name", ...size];
-  return runProgram([...words, "--on-error", "skip", "--part-rows", `${4 * group}`], {
+  const words = ["embed", "in.jsonl", "--model", "tiny.gguf", "-o", path, "--keep", "n,name"];
+  return runProgram([...words, "--on-error", "skip", ...groupsOf(format, group, 4 * group)], {
     cwd: directory,
     faulty: true,
     runtime,

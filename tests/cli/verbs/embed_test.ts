@@ -308,7 +308,28 @@ for (
     [["tiny.gguf"], "Cannot tell the format of tiny.gguf"],
     [["--text", "a", "-o", "out.csv"], 'Cannot tell the format of "out.csv"'],
     [["--text", "a", "--format", "parquet"], "Cannot write Parquet to stdout"],
-    [["--text", "a", "-o", "a.parquet", "--encoding", "base64"], "it is for JSONL"],
+    [
+      ["--text", "a", "-o", "a.parquet", "--encoding", "base64"],
+      "--encoding base64 with Parquet: it is for JSONL; leave it out",
+    ],
+    [
+      ["--text", "a", "-o", "a.parquet", "--checkpoint", "7"],
+      "--checkpoint 7 with Parquet: it is for JSONL; give --row-group 7",
+    ],
+    [
+      ["--text", "a", "-o", "a.jsonl", "--row-group", "7"],
+      "--row-group 7 with JSONL: it is for Parquet; give --checkpoint 7",
+    ],
+    [["--text", "a", "--part-rows", "7"], "--part-rows 7 with JSONL: it is for Parquet; leave it out"],
+    [["--text", "a", "--restart"], "--restart without -o: what goes to stdout is no job"],
+    [
+      ["--text", "a", "-o", "a.parquet", "--part-rows", "7"],
+      "--part-rows 7 with --row-group 10000, the default: a part has whole",
+    ],
+    [
+      ["--text", "a", "-o", "a.parquet", "--row-group", "8", "--part-rows", "7"],
+      "--part-rows 7 with --row-group 8: a part has whole row groups; give --row-group 7 or less, too",
+    ],
     [["--text", "a", "--id", "n"], "its texts have no fields"],
     [["--text", "a", "--shard", "3/2"], "it must be I/N with I from 1 to N"],
     [["--text", "a", "--truncate", "middle"], "Allowed choices are end, start, error"],

@@ -50,6 +50,14 @@ test("jobs failures lists them, retry takes them out and enqueues them, --key on
   assertEquals(stdout, "16\tempty: it has no text\n4\tempty: it has no text\n9\tempty: it has no text\n");
   const last = await bench.jobs("failures");
   assertEquals([last.key, last.code, last.attempts, last.target], [["9"], "empty", 1, '"public"."docs_embeddings"']);
+  for (
+    const [keys, told] of [[["3"], "this row has not failed"], [["9", "3"], "1 of these 2 rows have not"]] as const
+  ) {
+    const { code, stderr } = await bench.run("jobs", ["retry", ...keys.flatMap((key) => ["--key", key])]);
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(stderr, told);
+    assertEquals(await base.value("select count(*) from llamasaur.failures"), 3);
+  }
   assertEquals(await bench.jobs("retry", "--key", "9"), { enqueued: 1 });
   await bench.work();
   assertEquals(await base.value("select attempts from llamasaur.failures where key = array['9']"), 1);
