@@ -33,6 +33,7 @@ const TEXTS = ["a cat", "a kitten sleeps", "the stock market fell"];
 const DOCUMENTS = ["one", "two words", "three whole words", "four words of it"];
 const LONG = "word ".repeat(400);
 const BATCH = 64;
+const LARGE = "word ".repeat(20_000);
 const MANY = Array.from({ length: BATCH }, (_, i) => `a text of several words, number ${i}`);
 
 interface Server {
@@ -338,11 +339,12 @@ function run(name: string, route: string): void {
 }
 const open = (): Server => ({ url: server.url, key: "any" });
 const closed = (key = KEY): Server => ({ url: strict.url, key });
+const lost = (): Server => ({ url: `${strict.url}/nothing`, key: KEY });
 
 before(async () => {
   if (skip) return;
   const limits = ["--strict-names", "--max-queue-tokens", "300", "--max-batch-size", String(BATCH)]
-    .concat("--truncate", "error");
+    .concat("--truncate", "error", "--max-body", "50KB");
   [server, strict, llama, ranker] = await Promise.all([
     TestServer.start(BOTH),
     TestServer.start([...BOTH, "--api-key-file", keys.path, ...limits]),
@@ -379,11 +381,13 @@ for (const { name, route, exact, long, nameless, splits, embed } of EMBEDDERS) {
     const statuses = [
       await statusFrom(embed(closed(), "mini", [LONG])),
       await statusFrom(embed(closed("wrong"), "mini", ["a"])),
-      ...(nameless ? [] : [await statusFrom(embed(closed(), "nothing", ["a"]))]),
-      await statusFrom(embed(closed(), "mini", Array.from({ length: BATCH + 1 }, (_, i) => `text ${i}`))),
+      // Who sends no name may have a wrong address.
+      await statusFrom(nameless ? embed(lost(), "", ["a"]) : embed(closed(), "nothing", ["a"])),
+      await statusFrom(embed(closed(), "mini", [LARGE])),
     ];
-    const [tooLong, tooMany] = nameless ? [422, 422] : [400, 413];
-    assertEquals(statuses, [tooLong, 401, ...(nameless ? [] : [404]), splits ? 200 : tooMany]);
+    assertEquals(statuses, [nameless ? 422 : 400, 401, 404, 413]);
+    const many = await statusFrom(embed(closed(), "mini", [...MANY, "one more"]));
+    assertEquals(many, splits ? 200 : nameless ? 422 : 413);
     const crowd = await statusesOf(() => embed(closed(), "mini", MANY));
     // One that splits also waits for what retry-after says, whatever it was told of retries.
     assert(splits ? crowd.every((one) => one === 200) : crowd.includes(429) && crowd.includes(200), `${crowd}`);

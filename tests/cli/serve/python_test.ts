@@ -32,14 +32,14 @@ const keys = keyFile(KEY);
 before(async () => {
   if ("lacks" in found) return;
   const limits = ["--strict-names", "--max-queue-tokens", "300", "--max-batch-size", String(BATCH)]
-    .concat("--truncate", "error");
+    .concat("--truncate", "error", "--max-body", "50KB");
   [server, strict] = await Promise.all([
     TestServer.start(BOTH),
     TestServer.start([...BOTH, "--api-key-file", keys.path, ...limits]),
   ]);
   const job = {
     ...{ url: server.url, closed: strict.url, key: KEY, batch: BATCH },
-    ...{ texts: TEXTS, documents: DOCUMENTS, long: "word ".repeat(400) },
+    ...{ texts: TEXTS, documents: DOCUMENTS, long: "word ".repeat(400), large: "word ".repeat(20_000) },
   };
   const script = join(ROOT, "tests", "support", "python_clients.py");
   const { code, said } = await run(found.python, [script], JSON.stringify(job));
@@ -65,19 +65,17 @@ function run(program: string, args: readonly string[], stdin = ""): Promise<{ co
   });
 }
 
-/** What a client that sends no name gets for a wrong one, and TEI's status for a batch that is too large. */
-const NAMELESS = { huggingface_hub: true } as Readonly<Record<string, boolean>>;
-/** A client that asks for texts to be cut, whatever the server does by itself. */
-const CUTTING = { voyageai: true } as Readonly<Record<string, boolean>>;
+/** A client that sends no name and one text at a time, through a route of TEI, which has a status of its own. */
+const OF_TEI = "huggingface_hub";
 /** Clients that hand on the digits or the bytes of a float32. */
 const EXACT = ["openai", "openai, float", "huggingface_hub", "ollama"];
 
 for (const name of ["openai", "openai, float", "langchain-openai", "huggingface_hub", "ollama", "voyageai"]) {
   test(`Python's ${name} embeds: vectors, order, usage, truncation, error classes`, { skip }, async () => {
     await using llama = await Llama.load(MODEL, { onLog: () => {} });
-    const { vectors, tokens, long, refused, key, name: wrongName, many, crowd } = told[name];
+    const { vectors, tokens, long, refused, key, nothing, large, many, crowd } = told[name];
     // One client sends text by text, and beside others a text's vector may differ in its last bits.
-    const wanted = NAMELESS[name]
+    const wanted = name === OF_TEI
       ? await Promise.all(TEXTS.map((text) => llama.embed(text)))
       : await llama.embed(TEXTS);
     let largest = 0;
@@ -86,26 +84,25 @@ for (const name of ["openai", "openai, float", "langchain-openai", "huggingface_
       for (let j = 0; j < 384; j++) largest = Math.max(largest, Math.abs(Math.fround(vector[j]) - wanted[i]![j]!));
     }
     assertEquals(vectors.length, TEXTS.length);
-    assert(EXACT.includes(name) && !NAMELESS[name] ? largest === 0 : largest <= 1e-6, `off by ${largest}`);
+    assert(EXACT.includes(name) && name !== OF_TEI ? largest === 0 : largest <= 1e-6, `off by ${largest}`);
     if (tokens !== undefined) {
       assertEquals(tokens, (await llama.countTokens(TEXTS)).reduce((sum, count) => sum + count));
     }
     assertEquals(
-      [long, refused, key, wrongName],
-      [200, CUTTING[name] ? 200 : NAMELESS[name] ? 422 : 400, 401, NAMELESS[name] ? 200 : 404],
+      [long, refused, key, nothing, large, many],
+      name === OF_TEI ? [200, 422, 401, 404, 413, 200] : [200, 400, 401, 404, 413, 413],
       JSON.stringify(told[name]).slice(-400),
     );
-    assertEquals(many, NAMELESS[name] ? 200 : 413);
-    if (!NAMELESS[name]) assert(crowd.includes(429) && crowd.includes(200), `${crowd}`);
+    assert(crowd.includes(429) && crowd.includes(200), `${crowd}`);
   });
 }
 
 for (const name of ["cohere", "voyageai, rerank"]) {
   test(`Python's ${name} reranks: order, scores, error classes`, { skip }, async () => {
     await using llama = await Llama.load(RERANKER, { onLog: () => {} });
-    const { ranked, long, key, name: wrongName, many, crowd } = told[name];
+    const { ranked, long, key, nothing, large, many, crowd } = told[name];
     assertEquals(ranked, (await llama.rerank("what is it", DOCUMENTS)).map(({ index, score }) => ({ index, score })));
-    assertEquals([long, key, wrongName, many], [400, 401, 404, 413]);
+    assertEquals([long, key, nothing, large, many], [400, 401, 404, 413, 413]);
     assert(crowd.includes(429) && crowd.includes(200), `${crowd}`);
   });
 }
