@@ -46,6 +46,15 @@ export class Session {
       process.on(name, heard);
       this.#release.push(() => process.off(name, heard));
     }
+    this.#outliveFileLimit();
+  }
+
+  /** Deno would be ended by a write beyond `ulimit -f`; where somebody hears the signal, the write fails with EFBIG, as on Bun. */
+  #outliveFileLimit(): void {
+    if (process.platform === "win32") return;
+    const heard = (): void => {};
+    process.on("SIGXFSZ", heard);
+    this.#release.push(() => process.off("SIGXFSZ", heard));
   }
 
   /** Hears no signals any more, so that the process can end. */

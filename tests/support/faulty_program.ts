@@ -1,11 +1,13 @@
 // Runs llamasaur's command line, and ends it at a moment between two states of the disk: LLAMASAUR_TEST_POINT is
-// "POINT:TIMES:WHAT", where WHAT is `kill`, `SIGINT`, `lock` (another process takes the lock, the file LLAMASAUR_TEST_LOCK) or the code of
+// "POINT:TIMES:WHAT", where WHAT is `kill`, `SIGINT`, `lock` (another process takes the lock, the file LLAMASAUR_TEST_LOCK), `limit` (the
+// system lets this process write no file beyond LLAMASAUR_TEST_LIMIT bytes any more; by prlimit of util-linux) or the code of
 // an error that the disk would give. LLAMASAUR_TEST_LOADING=1 is a Ctrl-C while the model loads. The texts of each embed call
 // are counted in the file LLAMASAUR_TEST_COUNT: what a restart computes again can be told from it, and the call whose number
 // is LLAMASAUR_TEST_LOST fails as where llama.cpp is lost. The call whose number is LLAMASAUR_TEST_STUCK does not end: it
 // says in that file that it is stuck, and when it is told to stop. LLAMASAUR_TEST_MEMORY is a file that gets the most memory
 // that the process had, in kB. LLAMASAUR_TEST_HELD is one that gets a line a call: whether vectors of the call before are
 // held while it computes; Deno needs --v8-flags=--expose-gc for that.
+import { spawnSync } from "node:child_process";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { type Point, watchPoints } from "../../cli/jobs/disk.ts";
@@ -25,6 +27,11 @@ watchPoints((reached: Point) => {
   if (what === "SIGINT") return void process.kill(process.pid, what);
   if (what === "lock") {
     return writeFileSync(process.env["LLAMASAUR_TEST_LOCK"]!, JSON.stringify({ pid: 1, boot: "x", token: "x" }));
+  }
+  if (what === "limit") {
+    // Not from the start: Deno's caches of modules are files, too.
+    const words = ["--pid", `${process.pid}`, `--fsize=${process.env["LLAMASAUR_TEST_LIMIT"]}`];
+    return void spawnSync("prlimit", words, { stdio: "inherit" });
   }
   throw Object.assign(new Error(`${what}: made by a test`), { code: what });
 });

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import process from "node:process";
 import { gzipSync } from "node:zlib";
@@ -454,6 +455,25 @@ test("embed with a full or read-only disk is exit code 1, and the last checkpoin
     const dev = await embed(["in.jsonl", "-o", "/proc/none.jsonl"]);
     assertEnded(dev, 1);
     assertStringIncludes(dev.stderr, "Cannot write /proc/none.jsonl");
+  });
+});
+
+const noLimit = spawnSync("prlimit", ["--version"]).status === 0 ? false : "there is no prlimit";
+
+test("embed beyond the system's limit of a file is exit code 1, and the last checkpoint stays good", {
+  skip: skip || noLimit,
+}, async () => {
+  await inPlace(async ({ embed, path, lines }) => {
+    writeJsonl(path("in.jsonl"), 400, 6);
+    const words = ["in.jsonl", "-o", "out.jsonl", "--checkpoint", "50"];
+    const env = { LLAMASAUR_TEST_POINT: "before output:3:limit", LLAMASAUR_TEST_LIMIT: "100000" }; // the third ends behind it
+    const ended = await embed(words, { faulty: true, env });
+    assertEnded(ended, 1);
+    assertStringIncludes(ended.stderr, "Cannot write out.jsonl.part: the file is larger than the system allows");
+    const again = await embed(words);
+    assertEnded(again, 0);
+    assertStringIncludes(again.stderr, "going on after 100 texts");
+    assertEquals(lines("out.jsonl").length, 400);
   });
 });
 
