@@ -6,7 +6,8 @@
 //   --smoke       2000 titles, 100,000 planned rows, one round
 //   --write       keeps the figures in bench/results/worker.json and worker-targets.json, for `deno task docs`
 // The database is on the same machine (scripts/postgres.sh), and its processor time is told apart. Each contender is a
-// process of its own, from start to end, with the model's load. Prints tables of Markdown.
+// process of its own, from start to end, with the model's load. Two workers and one of two contexts are compared over the same
+// jobs, at least 64 of them. Prints tables of Markdown.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -29,6 +30,9 @@ const MODEL = join(ROOT, "models", "all-minilm-l6-v2-q8_0.gguf");
 const MOST_DIFFERENT = 5000;
 const TICKS = 100; // of /proc, a second
 const IDLE_SECONDS = 20;
+const SHARD = 256; // rows a job, if nothing else is said
+// One of two workers is idle at the end for a job at most: of 64, half of one is 1.6 % of the time that all take.
+const LEAST_JOBS = 64;
 
 interface Spent {
   readonly seconds: number;
@@ -159,18 +163,20 @@ async function compare(kind: string, texts: readonly string[]): Promise<Compared
   const directory = mkdtempSync(join(tmpdir(), "llamasaur-bench-"));
   writeFileSync(join(directory, "in.jsonl"), texts.map((text) => JSON.stringify({ text })).join("\n") + "\n");
   await fill(texts);
-  const again = async (): Promise<void> => {
+  const again = async (...args: string[]): Promise<void> => {
     await base.rows("drop table if exists docs_embeddings");
     await base.rows("drop schema if exists llamasaur, llamasaur_queue cascade");
-    await timed(verb("backfill", ...BACKFILL));
+    await timed(verb("backfill", ...BACKFILL, ...args));
   };
+  const small = ["--shard", `${Math.min(SHARD, Math.ceil(texts.length / LEAST_JOBS))}`];
   const work = (...args: string[]) => verb("worker", "--stop-when-empty", ...args);
   const contenders: Record<string, () => Promise<Spent>> = {
     "embedStream": () => timed(wordsOf("bench/micro/jobs_engine.ts", [MODEL, join(directory, "in.jsonl")])),
     "a worker": () => again().then(() => timed(work())),
     "a worker, --concurrency 2": () => again().then(() => timed(work("--concurrency", "2"))),
-    "two workers of a context": () => again().then(() => timed(work("--contexts", "1"), work("--contexts", "1"))),
-    "a worker of two contexts": () => again().then(() => timed(work("--contexts", "2"))),
+    "two workers of a context": () =>
+      again(...small).then(() => timed(work("--contexts", "1"), work("--contexts", "1"))),
+    "a worker of two contexts": () => again(...small).then(() => timed(work("--contexts", "2"))),
   };
   const spent = new Map<string, Spent[]>(Object.keys(contenders).map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {
