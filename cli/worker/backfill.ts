@@ -29,16 +29,7 @@ import { type EmbedSettings, type Generation, keepGeneration } from "./generatio
 import { estimate } from "./estimate.ts";
 import { plan, type Planned, type Transact } from "./plan.ts";
 import { type Boss, makeQueue, startBoss } from "./queue.ts";
-import {
-  checkTarget,
-  findTarget,
-  makeSchema,
-  makeTarget,
-  ownRights,
-  readAndWrite,
-  type Target,
-  unmade,
-} from "./schema.ts";
+import { checkTarget, findTarget, makeSchema, makeTarget, readAndWrite, type Target, unmade } from "./schema.ts";
 import type { BackfillOptions } from "./settings.ts";
 
 /** What is asked for, found in the catalogue. */
@@ -146,7 +137,7 @@ async function find(db: Db, { table, key, text, into }: Asked, word: VectorType[
     throw new UsageError("Cannot write the vectors into the table itself: give another --into");
   }
   const type = await vectorType(db, word);
-  await checkRights(db, [...await rightsFor(db, source, target), ...toName([...keys, type])]);
+  await checkRights(db, await rightsFor(db, source, target, toName([...keys, type])));
   return { source, key: keys, text: texts, target, type };
 }
 
@@ -175,13 +166,14 @@ async function checkKey(db: Db, source: Table, key: readonly Column[]): Promise<
 }
 
 /** The rights of planning: to read the source, to make what is not there, to write what is. */
-async function rightsFor(db: Db, source: Table, target: Target): Promise<Right[]> {
-  const made = await unmade(db) === undefined;
-  return [
+async function rightsFor(db: Db, source: Table, target: Target, toNameTypes: readonly Right[]): Promise<Right[]> {
+  const onTables = [
     ...toRead(source),
     ...(target.table ? readAndWrite(target.sql) : [{ kind: "schema", on: name(target.schema), to: "create" } as const]),
-    ...(made ? ownRights() : [await rightInDatabase(db, "create")]),
+    ...toNameTypes,
   ];
+  const made = await unmade(db, onTables) === undefined; // tells of all that is lacking, if the schema is there
+  return [...onTables, ...(made ? [] : [await rightInDatabase(db, "create")])];
 }
 
 /** What the model makes of the options. */

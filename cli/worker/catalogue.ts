@@ -126,17 +126,32 @@ export async function uniqueOrder(
   return found?.names;
 }
 
+/** Which pgvector the database has, and in which schema. */
+async function findVector(db: Db): Promise<{ readonly version: string; readonly schema: string } | undefined> {
+  const [found] = await rowsOf<{ version: string; schema: string }>(
+    db,
+    `select e.extversion as version, n.nspname as schema
+     from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'vector'`,
+  );
+  return found;
+}
+
+/** The rights of every worker, whatever its tables are: to name a vector, and to make the table that vectors arrive in. */
+export async function toWrite(db: Db): Promise<Right[]> {
+  const found = await findVector(db);
+  const vectors = found && found.schema !== "pg_catalog"
+    ? [{ kind: "schema", on: name(found.schema), to: "usage" } as const]
+    : [];
+  return [...vectors, await rightInDatabase(db, "temporary")];
+}
+
 /**
  * The type of the embeddings.
  *
  * @throws {Failure} Exit code 3 with the line to run, where pgvector is missing or older than 0.7.
  */
 export async function vectorType(db: Db, word: VectorType["word"]): Promise<VectorType> {
-  const [found] = await rowsOf<{ version: string; schema: string }>(
-    db,
-    `select e.extversion as version, n.nspname as schema
-     from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'vector'`,
-  );
+  const found = await findVector(db);
   if (found === undefined) {
     throw new Failure(
       "Cannot store vectors: this database has no pgvector. Somebody with the right to do so runs:\n\n  create extension vector;\n",
@@ -194,9 +209,10 @@ export function toName(types: readonly (Pick<Column, "typeSchema"> | VectorType)
 /**
  * Checks rights.
  *
+ * @param then What the error says behind its list, if something.
  * @throws {UsageError} listing those that are lacking, as lines that give them.
  */
-export async function checkRights(db: Db, rights: readonly Right[]): Promise<void> {
+export async function checkRights(db: Db, rights: readonly Right[], then?: string): Promise<void> {
   const lacking = await rowsOf<{ kind: string; on: string; to: string; role: string }>(
     db,
     `select r.*, current_user as role from jsonb_to_recordset($1::jsonb) r(kind text, "on" text, "to" text)
@@ -211,6 +227,8 @@ export async function checkRights(db: Db, rights: readonly Right[]): Promise<voi
   if (lacking.length === 0) return;
   const lines = new Set(lacking.map(({ kind, on, to, role }) => `  grant ${to} on ${kind} ${on} to ${name(role)};`));
   throw new UsageError(
-    `Cannot begin: rights are lacking. Somebody with the right to do so runs:\n\n${[...lines].join("\n")}\n`,
+    `Cannot begin: rights are lacking. Somebody with the right to do so runs:\n\n${[...lines].join("\n")}\n${
+      then ? `\n${then}` : ""
+    }`,
   );
 }

@@ -109,16 +109,23 @@ async function isThere(db: Db, schema: string): Promise<boolean> {
   return found!.yes;
 }
 
-/** Which schema is still to be made, ours or pg-boss's; undefined when both are there. @throws {UsageError} as `isOurs` does. */
-export async function unmade(db: Db): Promise<string | undefined> {
-  if (!await isOurs(db)) return "llamasaur";
+/**
+ * Which schema is still to be made, ours or pg-boss's; undefined when both are there.
+ *
+ * @param more Rights that are needed beside those on the schemas: all that are lacking are told at once.
+ * @param then What the error says behind its list, if something.
+ * @throws {UsageError} listing the rights that are lacking, or when another version of this program made the schema.
+ */
+export async function unmade(db: Db, more: readonly Right[] = [], then?: string): Promise<string | undefined> {
+  if (!await isOurs(db, more, then)) return "llamasaur";
   return await isThere(db, QUEUE_SCHEMA) ? undefined : QUEUE_SCHEMA;
 }
 
-/** Whether the schema `llamasaur` is there, and may be used. @throws {UsageError} when another version of this program made it. */
-async function isOurs(db: Db): Promise<boolean> {
+/** Whether the schema `llamasaur` is there, and may be used. @throws {UsageError} as `unmade` does. */
+async function isOurs(db: Db, more: readonly Right[], then?: string): Promise<boolean> {
   if (!await isThere(db, "llamasaur")) return false;
-  await checkRights(db, ownRights(["llamasaur"]));
+  const schemas = await isThere(db, QUEUE_SCHEMA) ? ["llamasaur", QUEUE_SCHEMA] : ["llamasaur"];
+  await checkRights(db, [...ownRights(schemas), ...more], then);
   const [made] = await rowsOf<{ version: number }>(db, "select version from llamasaur.version");
   if (made === undefined || made.version === VERSION) return true;
   throw new UsageError(

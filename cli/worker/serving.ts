@@ -8,10 +8,11 @@ import {
   columnOf,
   columnsOf,
   findTable,
-  rightInDatabase,
+  type Right,
   type Table,
   toName,
   toRead,
+  toWrite,
   vectorType,
 } from "./catalogue.ts";
 import { type Db, name, rowsOf } from "./database.ts";
@@ -72,13 +73,17 @@ export class Serving {
          exists (select from llamasaur.jobs j where j.generation = g.id and j.ended_at is null) as open
        from llamasaur.generations g where g.paused_at is null order by random()`,
     );
+    const found = new Map<number, Llama | undefined>();
+    const served: Generation[] = [];
     for (const { id, open } of all) {
       if (!open || this.#known.has(id)) continue; // the tables of one that is finished may be gone
       const [generation] = await generations(db, "id = $1", id);
       const llama = this.#models.find((one) => isOf(one, generation!));
-      if (llama) await check(db, generation!);
-      this.#known.set(id, llama);
+      if (llama) served.push(generation!);
+      found.set(id, llama);
     }
+    if (served.length > 0) await check(db, served);
+    for (const [id, llama] of found) this.#known.set(id, llama);
     const ours = all.filter(({ id }) => this.#known.get(id) !== undefined);
     const first = ours.find(({ ready }) => ready);
     const open = ours.some(({ open }) => open);
@@ -97,17 +102,29 @@ function isOf(llama: Llama, { options, fingerprint }: Generation): boolean {
   }
 }
 
-/** Checks that the schemas were made, and may be used. */
-export async function checkMade(db: Db): Promise<void> {
-  const lacks = await unmade(db);
-  if (lacks === undefined) return await checkRights(db, ownRights());
+/**
+ * Checks that the schemas were made, and may be used.
+ *
+ * @param more Rights that are needed beside those on the schemas.
+ */
+export async function checkMade(db: Db, more: readonly Right[] = []): Promise<void> {
+  const then = "Those on the tables of its vectors are looked at next: llamasaur.generations names them.";
+  const lacks = await unmade(db, more, then);
+  if (lacks === undefined) return;
   throw new UsageError(
     `Cannot work: this database has no schema ${lacks}; ${commandLine(["backfill"])} makes it and enqueues the jobs`,
   );
 }
 
-/** Checks that a generation can be worked on, so that no job is taken in vain. */
-export async function check(db: Db, generation: Generation): Promise<void> {
+/** Checks that generations can be worked on, so that no job is taken in vain. Of rights, all that are lacking are told at once. */
+export async function check(db: Db, all: readonly Generation[]): Promise<void> {
+  const rights: Right[] = [];
+  for (const generation of all) rights.push(...await rightsFor(db, generation));
+  await checkRights(db, [...rights, ...ownRights(), ...await toWrite(db)]);
+}
+
+/** Checks that tables and columns of a generation are as they must be. @returns The rights that it takes. */
+async function rightsFor(db: Db, generation: Generation): Promise<Right[]> {
   const { source, target, key, text, type, dimensions } = generation;
   const [from, to] = [await found(db, source), await found(db, target)];
   const columns = await columnsOf(db, from);
@@ -116,14 +133,12 @@ export async function check(db: Db, generation: Generation): Promise<void> {
   const vectors = await vectorType(db, type.endsWith("halfvec") ? "halfvec" : "vector");
   checkSize(dimensions, vectors.word);
   await checkTarget(db, to, keys, vectors, dimensions);
-  await checkRights(db, [
+  return [
     ...toRead(from),
     { kind: "schema", on: name(to.schema), to: "usage" },
     ...readAndWrite(target),
     ...toName([...keys, vectors]),
-    ...ownRights(),
-    await rightInDatabase(db, "temporary"),
-  ]);
+  ];
 }
 
 async function found(db: Db, table: string): Promise<Table> {

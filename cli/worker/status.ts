@@ -1,5 +1,5 @@
 /** Tells how far generations are: jobs, rows, rate and what is left, each of one snapshot. */
-import { checkRights, findTable, toRead } from "./catalogue.ts";
+import { checkRights, findTable, type Right, toRead } from "./catalogue.ts";
 import { type Db, rowsOf } from "./database.ts";
 import { type Generation, RowSql } from "./generation.ts";
 import { deadQueue } from "./queue.ts";
@@ -75,11 +75,13 @@ export async function statusOf(db: Db, generation: Generation, withRows: boolean
 
 /** The rows, or which table is not there: a snapshot in which a statement failed could tell nothing more. */
 async function rowsOrGone(db: Db, generation: Generation): Promise<Pick<Status, "rows" | "gone">> {
+  const rights: Right[] = [];
   for (const word of [generation.source, generation.target]) {
     const table = await findTable(db, word);
     if (table === undefined) return { gone: word };
-    await checkRights(db, toRead(table));
+    rights.push(...toRead(table));
   }
+  await checkRights(db, rights);
   return { rows: await countRows(db, generation) };
 }
 

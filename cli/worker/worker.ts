@@ -9,6 +9,7 @@ import { pause } from "../pause.ts";
 import { count, duration } from "../progress.ts";
 import type { Session } from "../session.ts";
 import { commandLine } from "../program.ts";
+import { toWrite } from "./catalogue.ts";
 import { type Claim, claim, end, type Ending, giveBack, MOST_TRIES, note, touch } from "./claim.ts";
 import { compute, type Computed } from "./compute.ts";
 import { codeOf, Database, isOfDatabase, isPassing, isRefusal, outside, told } from "./database.ts";
@@ -52,7 +53,7 @@ export async function work(options: WorkerOptions, session: Session): Promise<vo
   );
   let boss: Boss | undefined;
   try {
-    await patience.until(() => checkMade(database));
+    await patience.until(async () => checkMade(database, await toWrite(database)));
     for (const name of names) models.push(await loadModel(name, { ...options, model: name }, session));
     const serving = new Serving(models);
     await patience.until(() => serving.look(database));
@@ -283,7 +284,7 @@ class Worker {
     } catch (error) {
       if (!isRefusal(error) || outcome.ending === "halved") throw error; // no smaller job would help
       // A trigger or a policy has the same codes for a single row; what is wrong for every job is told by name.
-      if (OF_SETUP.test(codeOf(error))) await patience.until(() => check(database, claim.generation));
+      if (OF_SETUP.test(codeOf(error))) await patience.until(() => check(database, [claim.generation]));
       session.say(`the database refused a job of ${count(claim.rows)} rows (${told(error)})`);
       return "refused";
     }
