@@ -36,8 +36,11 @@ struct Format {
     void (*pack_panel)(const char * weights, size_t row_bytes, int64_t rows, int64_t numbers, int32_t * panel, float * scales);
     // by a tile's height, up to ROWS
     void (*const * multiply)(const Tile & tile, const int32_t * panel, const float * scales, int64_t blocks);
+    // the same of a panel and the one behind it, whose columns come behind; null where that is no faster. Without scales.
+    void (*const * multiply_pair)(const Tile & tile, const int32_t * panels, int64_t blocks);
 };
 typedef void (*Multiply)(const Tile &, const int32_t *, const float *, int64_t);
+typedef void (*MultiplyPair)(const Tile &, const int32_t *, int64_t);
 
 const int WORDS_AHEAD = WORDS;  // words of a panel in memory that are fetched before their time
 
@@ -115,21 +118,29 @@ void multiply_by_panels(const Matrices & m, const Format & format, saur::Scratch
     }
     scratch.hold(m.x_of, (const void *) format.pack_row);
 
-    auto * space  = m.in_panels ? nullptr : scratch.get<int32_t>(saur::Scratch::PANEL, blocks * WORDS * WIDTH);
-    auto * widths = scratch.get<float>(saur::Scratch::PANEL_SCALES, 2 * blocks * WIDTH);
-    for (int64_t c = 0; c < m.columns; c += WIDTH) {
-        const int64_t   some  = m.columns - c < WIDTH ? m.columns - c : WIDTH;
+    const int64_t panel_words = blocks * WORDS * WIDTH;
+    auto *        space       = m.in_panels ? nullptr : scratch.get<int32_t>(saur::Scratch::PANEL, (format.multiply_pair ? 2 : 1) * panel_words);
+    auto *        widths      = scratch.get<float>(saur::Scratch::PANEL_SCALES, 2 * blocks * WIDTH);
+    for (int64_t c = 0, panels; c < m.columns; c += panels * WIDTH) {
+        panels                = format.multiply_pair && m.columns - c > WIDTH ? 2 : 1;
         const char *    from  = m.weights + (size_t) c * m.weights_stride;
         const int32_t * panel = m.in_panels ? (const int32_t *) from : space;
         const float *   by    = m.in_panels ? m.scales + c * blocks : widths;
-        if (!m.in_panels) {
-            format.pack_panel(from, m.weights_stride, some, m.numbers, space, widths);
+        for (int64_t p = 0; p < panels && !m.in_panels; p++) {
+            const int64_t some = m.columns - c - p * WIDTH;
+            format.pack_panel(from + (size_t) (p * WIDTH) * m.weights_stride, m.weights_stride, some < WIDTH ? some : WIDTH,
+                              m.numbers, space + p * panel_words, widths);
         }
         for (int64_t t = 0; t < tiles; t++) {
             const int64_t row = first(t), height = first(t + 1) - row;
-            float         block[ROWS * WIDTH];
+            float         block[2 * ROWS * WIDTH];
             const Tile    tile = { words + row * blocks * WORDS, scales + 2 * row * blocks, block, WIDTH, WIDTH };
-            format.multiply[height](tile, panel, by, blocks);
+            if (panels == 2) {
+                format.multiply_pair[height](tile, panel, blocks);
+                finish(m, block + ROWS * WIDTH, row, height, c + WIDTH);
+            } else {
+                format.multiply[height](tile, panel, by, blocks);
+            }
             finish(m, block, row, height, c);
         }
     }
