@@ -5,7 +5,7 @@ import { type Asked, askedOf } from "./asked.ts";
 import { type Body, readBody } from "./body.ts";
 import { Exchange, Gone, type Limits } from "./exchange.ts";
 import { Guard } from "./guard.ts";
-import { entryOf, type LogEntry } from "./log.ts";
+import { entryOf, harmless, type LogEntry } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { Models } from "./models.ts";
 import { addOllama } from "./ollama.ts";
@@ -14,7 +14,7 @@ import { addOperations } from "./operations.ts";
 import { checkHandlerOptions, type HandlerOptions, STANDARD } from "./options.ts";
 import { familyOf, Problem, problemAnswer, problemOf } from "./problem.ts";
 import { addRerank } from "./rerank.ts";
-import { NO_ROUTE, Routes, type Run } from "./routes.ts";
+import { noRoute, Routes, type Run } from "./routes.ts";
 import { type ModelOptions, type Passes, ServedModel } from "./served_model.ts";
 import { addTei } from "./tei.ts";
 
@@ -81,29 +81,30 @@ class Server {
   readonly #routes: Routes;
   readonly #limits: Limits;
   readonly #end = new AbortController();
-  readonly #onLog: ((entry: LogEntry) => void) | undefined;
+  readonly #log: (entry: LogEntry) => void;
   readonly #running = new Set<Promise<unknown>>();
   #draining = false;
 
   constructor(models: readonly ModelOptions[], options: HandlerOptions) {
     const { strictNames = STANDARD.strictNames, truncate = STANDARD.truncate } = options;
     const { maxQueueTokens = STANDARD.maxQueueTokens, maxBody = STANDARD.maxBody } = options;
-    const { maxBatchSize, timeout, keepAlive, onLog } = options;
-    this.#onLog = onLog;
+    const { maxBatchSize, timeout, keepAlive } = options;
+    const log = harmless(options.onLog);
+    this.#log = log;
     this.#guard = new Guard(options);
     const keep = {
       keepAlive,
       maxQueueTokens,
       onChange: (model: ServedModel, loaded: boolean, milliseconds: number) => {
         this.#metrics.changed(model, loaded);
-        onLog?.({
+        log({
           event: loaded ? "load" : "unload",
           model: model.name,
           ...(loaded && { ms: Math.round(milliseconds) }),
         });
       },
       onFailure: (model: ServedModel, error: unknown) => {
-        onLog?.({ event: "error", model: model.name, message: shortly(error) });
+        log({ event: "error", model: model.name, message: shortly(error) });
       },
       onPasses: (model: ServedModel, passes: Passes) => this.#metrics.passed(model, passes),
     };
@@ -114,7 +115,7 @@ class Server {
     addOpenAI(this.#routes, this.#models);
     addRerank(this.#routes, this.#models);
     addTei(this.#routes, this.#models, this.#limits);
-    addOllama(this.#routes, this.#models, (message) => onLog?.({ event: "note", message }));
+    addOllama(this.#routes, this.#models, (message) => log({ event: "note", message }));
     addOperations(this.#routes, this.#metrics, () => this.#isReady());
   }
 
@@ -190,7 +191,7 @@ class Server {
       answer = gone ? new Answer(null, {}, 499) : problemAnswer(failure, exchange.family);
     }
     this.#metrics.ended(exchange, answer.status);
-    if (!QUIET.includes(route)) this.#onLog?.(entryOf(exchange, id, answer.status, failure?.kind));
+    if (!QUIET.includes(route)) this.#log(entryOf(exchange, id, answer.status, failure?.kind));
     return withHeaders(answer, { "x-request-id": id });
   };
 
@@ -200,13 +201,13 @@ class Server {
       return new Problem("method_not_allowed", `Cannot ${method.slice(0, 20)} this: it takes ${allow}`, { allow });
     }
     const near = nearTo(path).find((one) => this.#routes.methods(one).length > 0);
-    return new Problem("not_found", near === undefined ? NO_ROUTE : NO_ROUTE.replace(": ", `: do you mean ${near}? `));
+    return noRoute(near);
   }
 
   /** Logs what is the server's own trouble: its answer says no more than that the log does. */
   #logFault({ kind }: Problem, error: unknown, id: string, route: string): void {
     if (kind !== "internal" && kind !== "no_memory") return;
-    this.#onLog?.({ event: "error", id, route, message: shortly(error) });
+    this.#log({ event: "error", id, route, message: shortly(error) });
   }
 
   /** Counts, logs and answers a request that reaches no route. */
@@ -219,7 +220,7 @@ class Server {
     const exchange = new Exchange(asked, route, familyOf(path), this.#limits);
     this.#logFault(problem, error, id, route);
     this.#metrics.ended(exchange, answer.status);
-    this.#onLog?.(entryOf(exchange, id, answer.status, problem.kind));
+    this.#log(entryOf(exchange, id, answer.status, problem.kind));
     return withHeaders(answer, { "x-request-id": id });
   }
 }

@@ -27,6 +27,24 @@ export interface LogEntry {
   readonly message?: string;
 }
 
+/** A program's function for the log. What it throws is the program's own fault: that is told once, and costs nobody an answer. */
+export function harmless(onLog: ((entry: LogEntry) => unknown) | undefined): (entry: LogEntry) => void {
+  let isTold = false;
+  const tell = (error: unknown): void => {
+    if (isTold) return;
+    isTold = true;
+    console.warn("llamasaur: onLog failed (told once):", error);
+  };
+  return (entry) => {
+    try {
+      const logged = onLog?.(entry);
+      if (logged instanceof Promise) logged.catch(tell);
+    } catch (error) {
+      tell(error);
+    }
+  };
+}
+
 /** The line of a request. */
 export function entryOf(exchange: Exchange, id: string, status: number, problem: string | undefined): LogEntry {
   const { asked, route, model, texts, counted, cancelled } = exchange;

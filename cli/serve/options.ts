@@ -21,7 +21,10 @@ export interface HandlerOptions extends GuardOptions {
   readonly timeout?: number | undefined;
   /** Milliseconds without work after which a model is unloaded, at most 2,147,483,647. Default: never. */
   readonly keepAlive?: number | undefined;
-  /** Hears of each request, and of models that are loaded and unloaded. There is no text of a request in it. */
+  /**
+   * Hears of each request, and of models that are loaded and unloaded. There is no text of a request in it. What it throws is
+   * told by `console.warn` once, and changes nothing else.
+   */
   readonly onLog?: ((entry: LogEntry) => void) | undefined;
 }
 

@@ -48,8 +48,11 @@ interface Turn {
 /** What Hono gets in place of an answer, which is in the turn: it would make a `Response` of each. */
 const ANSWERED = new Response(null);
 
-/** What a path that leads nowhere is told. */
-export const NO_ROUTE = "Cannot find this route: /openapi.json lists what there is";
+/** What a path that leads nowhere is told, and which one may be meant. */
+export function noRoute(near?: string): Problem {
+  const hint = near === undefined ? "" : `do you mean ${near}? `;
+  return new Problem("not_found", `Cannot find this route: ${hint}/openapi.json lists what there is`);
+}
 
 /** The routes of a server. */
 export class Routes {
@@ -94,7 +97,7 @@ export class Routes {
   async answer(asked: Asked, url: URL): Promise<Answer> {
     const turn: Turn = { asked };
     await this.app.fetch({ method: asked.method, url: url.href } as Request, turn);
-    if (turn.answer === undefined) throw new Problem("not_found", NO_ROUTE);
+    if (turn.answer === undefined) throw noRoute();
     return turn.answer;
   }
 

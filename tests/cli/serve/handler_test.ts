@@ -444,3 +444,30 @@ test(
     });
   },
 );
+
+test("an onLog that throws or rejects is told of once, and costs nobody an answer", { skip }, async () => {
+  const { warn } = console;
+  const warned: unknown[][] = [];
+  console.warn = (...words) => void warned.push(words);
+  try {
+    const failing: NonNullable<HandlerOptions["onLog"]>[] = [
+      () => {
+        throw new Error("the log is full");
+      },
+      () => Promise.reject(new Error("the log is full")) as unknown as void,
+    ];
+    for (const [i, onLog] of failing.entries()) {
+      await withHandler([EMBED], { onLog }, async (handler) => {
+        await handler.ready();
+        assertEquals((await ask(handler, "/v1/embeddings", { body: { input: "a" } })).status, 200);
+        assertEquals((await ask(handler, "/v1/embeddings", { body: { input: 1 } })).status, 400);
+        assertEquals((await ask(handler, "/nothing")).status, 404);
+      });
+      const ours = warned.filter(([words]) => /onLog failed/.test(String(words)));
+      assertEquals(ours.length, i + 1);
+      assertMatch(String(ours[i]![1]), /the log is full/);
+    }
+  } finally {
+    console.warn = warn;
+  }
+});
