@@ -4,7 +4,7 @@ import { UsageError } from "../failure.ts";
 import { quoted } from "../quote.ts";
 import { jsonOf } from "./json.ts";
 import type { Row, Value } from "./rows.ts";
-import { EXACT_DIGITS, shapeOf } from "./shapes.ts";
+import { EXACT_DIGITS, isWritable, shapeOf } from "./shapes.ts";
 
 /** A type of JSON's and CSV's values. */
 export type PlainType = "boolean" | "int64" | "double" | "string" | "json";
@@ -103,6 +103,19 @@ export function checkKeepable(name: string, elements: readonly SchemaElement[]):
       : `its type is ${type}, which is not read`;
     throw new UsageError(`Cannot keep ${quoted(name)}: ${why}; name the other fields in --keep`);
   }
+}
+
+/**
+ * Refuses a column of a Parquet input that cannot be written to Parquet, whatever its values: also null would fail.
+ *
+ * @throws {UsageError} naming the column.
+ */
+export function checkWritable(name: string, elements: readonly SchemaElement[]): void {
+  if (isWritable(elements)) return;
+  throw new UsageError(
+    `Cannot keep ${quoted(name)} in Parquet: it has lists or maps in a layout that is not written; ` +
+      "name the other fields in --keep, or write JSONL",
+  );
 }
 
 /** A Parquet input's elements as the writer takes them; null may stand in every column. */

@@ -14,6 +14,7 @@ import { quoted, shown } from "../quote.ts";
 import type { Input } from "./inputs.ts";
 import { JsonText } from "./json.ts";
 import { Day, Moment } from "./moments.ts";
+import { withUsualLists } from "./old_lists.ts";
 import { type Reading, type Row, rowOf, type Stretch, type Value } from "./rows.ts";
 import { shapeOf, textOf } from "./shapes.ts";
 import type { Rows } from "./text_rows.ts";
@@ -37,7 +38,7 @@ export class ParquetFile {
     try {
       const { size } = await file.stat();
       const buffer = { byteLength: size, slice: (start: number, end: number = size) => read(file, start, end) };
-      const metadata = await parquetMetadataAsync(buffer, { geoparquet: false });
+      const metadata = withUsualLists(await parquetMetadataAsync(buffer, { geoparquet: false }));
       return new ParquetFile(file, buffer, path, metadata);
     } catch (error) {
       await file.close();

@@ -65,17 +65,45 @@ const itself = (value: Value): unknown => value;
 const shape = (fits: Shape["fits"], written: Shape["written"] = itself): Shape => ({ fits, written });
 const NOTHING = shape(() => false);
 
-/** Of lists and maps only the usual layouts: the writer fails at a repeated element elsewhere. */
-function ofNode(node: Node): Shape {
-  const { element: { repetition_type, converted_type, num_children }, children } = node;
-  if (repetition_type === "REPEATED") return NOTHING;
-  if (!num_children) return ofLeaf(node.element);
+/** Whether the writer can write such a column: it fails at a repeated element outside the usual layouts of lists and maps. */
+export function isWritable(elements: readonly SchemaElement[]): boolean {
+  const every = (node: Node): boolean => layoutOf(node) !== undefined && partsOf(node).every(every);
+  return every(treeOf(elements));
+}
+
+type Layout = "leaf" | "list" | "map" | "struct";
+
+/** How values are laid out below an element; undefined where it is none of the usual ways. */
+function layoutOf({ element: { repetition_type, converted_type, num_children }, children }: Node): Layout | undefined {
+  if (repetition_type === "REPEATED") return undefined;
+  if (!num_children) return "leaf";
+  if (converted_type !== "LIST" && converted_type !== "MAP") return "struct";
   const [inner] = children as [Node];
-  const repeated = children.length === 1 && inner.element.repetition_type === "REPEATED";
-  if (converted_type === "LIST") return repeated && inner.children.length === 1 ? ofList(inner.children[0]!) : NOTHING;
-  if (converted_type !== "MAP") return ofStruct(children);
-  const names = inner.children.map(({ element }) => element.name);
-  return repeated && names.join() === "key,value" ? ofMap(inner.children as [Node, Node]) : NOTHING;
+  if (children.length !== 1 || inner.element.repetition_type !== "REPEATED") return undefined;
+  if (converted_type === "LIST") return inner.children.length === 1 ? "list" : undefined;
+  return inner.children.map(({ element }) => element.name).join() === "key,value" ? "map" : undefined;
+}
+
+/** The nodes of the values within one: those of a list or map are below its repeated group. */
+function partsOf(node: Node): readonly Node[] {
+  const layout = layoutOf(node);
+  return layout === "list" || layout === "map" ? node.children[0]!.children : node.children;
+}
+
+function ofNode(node: Node): Shape {
+  const parts = partsOf(node);
+  switch (layoutOf(node)) {
+    case "leaf":
+      return ofLeaf(node.element);
+    case "list":
+      return ofList(parts[0]!);
+    case "map":
+      return ofMap(parts as readonly [Node, Node]);
+    case "struct":
+      return ofStruct(parts);
+    default:
+      return NOTHING;
+  }
 }
 
 /** Whether a value may stand in a place of a list, map or struct. */

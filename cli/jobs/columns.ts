@@ -3,7 +3,7 @@ import { count } from "../progress.ts";
 import { quoted } from "../quote.ts";
 import { until } from "../pause.ts";
 import type { Session } from "../session.ts";
-import { checkKeepable, checkNames, type Column, columnsOf } from "../data/columns.ts";
+import { checkKeepable, checkNames, checkWritable, type Column, columnsOf } from "../data/columns.ts";
 import { type Input, isStream } from "../data/inputs.ts";
 import { JSONL_NAMES } from "../data/jsonl_output.ts";
 import type { Reading, Row } from "../data/rows.ts";
@@ -56,6 +56,7 @@ export async function columnsFor(
     const { ParquetFile } = await import("../data/parquet_rows.ts");
     await using file = await ParquetFile.open(first!.path);
     const names = keptOf(reading, file.names);
+    if (format === "parquet") { for (const name of names) checkWritable(name, file.elementsOf(name)); }
     // A line of JSON takes any value.
     const typeOf = (name: string) => format === "parquet" ? { elements: file.elementsOf(name) } : JSON_TYPE;
     const ofId = id === undefined ? { type: "string" as const } : typeOf(names.shift()!);
