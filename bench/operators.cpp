@@ -173,6 +173,8 @@ const Work WORKS[] = {
     { "query", { 7 } },
 };
 
+const uintptr_t LINE = 64;
+
 // Memory of a layer, and the buffer that says of tensors that they are a model's weights.
 struct Layer {
     Layer() : c(ggml_init({ 256u << 20, nullptr, false })), buffer(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), 64)) {
@@ -184,8 +186,20 @@ struct Layer {
     }
     Layer(const Layer &) = delete;
 
+    // On a cache line's boundary, where the buffers of a model and of its graph have nearly all of theirs.
+    void * place(size_t bytes) const {
+        const auto at = (uintptr_t) ggml_new_buffer(c, bytes + LINE);
+        return (void *) ((at + LINE - 1) / LINE * LINE);
+    }
+    ggml_tensor * empty(ggml_type type, int64_t n0, int64_t n1, int64_t n2) const {
+        ggml_set_no_alloc(c, true);
+        ggml_tensor * t = ggml_new_tensor_3d(c, type, n0, n1, n2);
+        ggml_set_no_alloc(c, false);
+        t->data = place(ggml_nbytes(t));
+        return t;
+    }
     ggml_tensor * tensor(ggml_type type, int64_t n0, int64_t n1, int64_t n2 = 1) const {
-        ggml_tensor *      t = ggml_new_tensor_3d(c, type, n0, n1, n2);
+        ggml_tensor *      t = empty(type, n0, n1, n2);
         std::vector<float> v((size_t) ggml_nelements(t));
         for (size_t i = 0; i < v.size(); i++) {
             v[i] = (float) ((int) (i * 2654435761u >> 16 & 0xffff) - 32768) / 32768;
@@ -204,7 +218,7 @@ struct Layer {
     }
     ggml_tensor * mask(const Work & work) const {
         const int64_t n    = work.rows();
-        ggml_tensor * mask = ggml_new_tensor_2d(c, GGML_TYPE_F16, n, n);
+        ggml_tensor * mask = empty(GGML_TYPE_F16, n, n, 1);
         auto *        out  = (ggml_fp16_t *) mask->data;
         std::fill_n(out, n * n, ggml_fp32_to_fp16(-INFINITY));
         int64_t from = 0;
@@ -249,12 +263,13 @@ std::vector<Part> parts_of(const Layer & layer, const Work & work, ggml_type typ
     };
 }
 
-double seconds_of(const Kernels * kernels, const saur::KernelOptions & options, ggml_context * c, const Part & part) {
-    ggml_cgraph * graph = ggml_new_graph(c);
+double seconds_of(const Kernels * kernels, const saur::KernelOptions & options, const Layer & layer, const Part & part) {
+    ggml_cgraph * graph = ggml_new_graph(layer.c);
     const ggml_tensor * largest = *std::max_element(part.ops.begin(), part.ops.end(),
                                                     [](auto * a, auto * b) { return ggml_nbytes(a) < ggml_nbytes(b); });
+    void * const results = layer.place(ggml_nbytes(largest));
     for (ggml_tensor * op : part.ops) {
-        op->data = largest->data;  // as in a pass, where results share memory, so that they stay in the cache
+        op->data = results;  // as in a pass, where results share memory, so that they stay in the cache
         ggml_build_forward_expand(graph, op);
     }
     saur::Scratch scratch;
@@ -278,7 +293,7 @@ void profile(const Kernels * kernels, const std::vector<Peak> & peaks, const Wor
     std::vector<double>       seconds;
     double                    sum = 0;
     for (const Part & part : parts) {
-        seconds.push_back(seconds_of(kernels, options, layer.c, part));
+        seconds.push_back(seconds_of(kernels, options, layer, part));
         sum += seconds.back();
     }
     for (size_t i = 0; i < parts.size(); i++) {

@@ -9,7 +9,8 @@
 // rounds    activations to bf16, as bf16-inl.h
 // sums      32-bit floats, pair by pair from 0 on, in the same order whatever is in the rows beside
 // measured  MiniLM bf16, Xeon (Emerald Rapids), texts a second of processor time: 226, and 298 with panels in place and joined
-//           operators; 0.93 of it without fetching activations two tiles ahead (bench/experiments.md)
+//           operators. Then 1.07 to 1.12 times as many with activations loaded as a stream and not fetched ahead, the weights to
+//           come fetched, and the block before finished in between (bench/experiments.md)
 #pragma once
 
 #define WITH_AMX __attribute__((target("amx-tile,amx-bf16,avx512bf16")))
@@ -58,40 +59,142 @@ class WholeTiles {
     TileConfig before;
 };
 
-const int64_t TILE_BYTES = TALL * 64, AHEAD = 2 * TILE_BYTES;
+const int64_t TILE_BYTES = TALL * 64;
 
-// R times 16 rows by P panels; `x` has a row's tiles after another, `out` gets 16 rows of 16 floats for each tile.
+// What the other units do while the matrix unit multiplies, a little in each step of it. Lines of the weights that come next are
+// fetched into the second cache. And the block before becomes numbers of the result: `finish(m, at, count)` of a Block does that
+// with `count` rows of its tiles from the `at`-th on, all of one tile.
+template <class Block> class Meanwhile {
+  public:
+    // `steps`: of one block; `bytes`: of its weights
+    Meanwhile(const Matrices & m, int64_t steps, int64_t bytes) : m(m), steps(steps), bytes(bytes) {}
+
+    void fetch_from(const char * weights) { line = weights, last = weights ? weights + bytes : weights; }
+    // The block has been multiplied, the one before it is done.
+    void take(const Block & block) {
+        rest();
+        before = block, at = 0, rows = block.rows(), some = (rows + steps - 1) / steps;
+    }
+    void step() {
+        for (int i = 0; i < LINES && line < last; i++, line += 64) {
+            __builtin_prefetch(line, 0, 2);
+        }
+        if (at < rows) {
+            finish(some);
+        }
+    }
+    void rest() {
+        while (at < rows) {
+            finish(TALL);
+        }
+    }
+
+  private:
+    static const int LINES = 4;  // a step: with 256 rows, all weights of the next block before its turn
+    // Out of the loop, which would hold it once for each kind of product.
+    __attribute__((noinline)) void finish(int64_t count) {
+        const int64_t in_tile = TALL - at % TALL, n = count < in_tile ? count : in_tile;
+        before.finish(m, at, n);
+        at += n;
+    }
+
+    const Matrices & m;
+    const int64_t    steps, bytes;
+    const char *     line = nullptr, * last = nullptr;
+    Block            before = {};
+    int64_t          at = 0, rows = 0, some = 0;
+};
+
+// Some rows of a tile go to their place, as many as there are.
+inline void finish_tile_rows(const Matrices & m, const float * numbers, int64_t row, int64_t rows, int64_t column) {
+    const int64_t there = m.rows - row < rows ? m.rows - row : rows;
+    if (there > 0 && column < m.columns) {
+        finish(m, numbers, row, there, column);
+    }
+}
+
+// The weights of a product, two panels at a time: in their own place, or made in each pass. A tensor of a model begins at a
+// multiple of 32 bytes, and a row of a tile that lies across two cache lines is loaded twice: such panels are copied into `space`
+// first, unless they are used once or twice.
+class PanelPairs {
+  public:
+    PanelPairs(const Matrices & m, int64_t tiles, int64_t panel_bytes, saur::Scratch & scratch)
+        : m(m), panel_bytes(panel_bytes), copied(m.in_panels && (uintptr_t) m.weights % 64 != 0 && tiles > 2),
+          space(copied || !m.in_panels ? scratch.get<char>(saur::Scratch::PANEL, 2 * panel_bytes) : nullptr) {}
+
+    // Two panels of columns from `column` on, or the last one. `pack(rows, count, p)` makes the p-th, if they are in none, at place(p).
+    template <class Pack> const char * at(int64_t column, int wide, Pack pack) const {
+        const char * from = m.weights + (size_t) column * m.weights_stride;
+        if (m.in_panels && !copied) {
+            return from;
+        }
+        for (int p = 0; p < wide; p++, from += WIDTH * m.weights_stride) {
+            const int64_t rest = m.columns - column - p * WIDTH;
+            if (copied) {
+                memcpy(place(p), from, (size_t) panel_bytes);
+            } else {
+                pack(from, rest < WIDTH ? rest : WIDTH, p);
+            }
+        }
+        return space;
+    }
+    char * place(int p) const { return space + p * panel_bytes; }
+    // What is to be fetched; NULL: what makes panels fetches by itself.
+    const char * next(int64_t column) const {
+        return m.in_panels ? m.weights + (size_t) (column + 2 * WIDTH) * m.weights_stride : nullptr;
+    }
+
+  private:
+    const Matrices & m;
+    const int64_t    panel_bytes;
+    const bool       copied;
+    char * const     space;
+};
+
+// Sums of up to 2 x 2 tiles.
+struct FloatTiles {
+    float (*sums)[TALL * WIDTH];
+    int64_t row, column;
+    int     high, wide;  // in tiles
+
+    int64_t rows() const { return high * wide * TALL; }
+    void    finish(const Matrices & m, int64_t at, int64_t count) const {
+        const int64_t tile = at / TALL, r = at % TALL;
+        finish_tile_rows(m, sums[tile] + r * WIDTH, row + tile / wide * TALL + r, count, column + tile % wide * WIDTH);
+    }
+};
+
+// R times 16 rows by P panels; `x` has a row's tiles after another, `out` gets 16 rows of 16 floats for each tile, row by row. The
+// panels stay in the first cache, through which activations stream.
 template <int R, int P>
-WITH_AMX void multiply_tiles(const char * x, const int32_t * panels, int64_t blocks, float (*out)[TALL * WIDTH]) {
+WITH_AMX void multiply_tiles(const char * x, const char * panels, int64_t blocks, float (*out)[TALL * WIDTH],
+                             Meanwhile<FloatTiles> & meanwhile) {
     const char * next   = x + blocks * TILE_BYTES;
-    const char * first  = (const char *) panels;
-    const char * second = first + blocks * TILE_BYTES;
+    const char * second = panels + blocks * TILE_BYTES;
     _tile_zero(0);
     if (P > 1) _tile_zero(1);
     if (R > 1) _tile_zero(2);
     if (R > 1 && P > 1) _tile_zero(3);
     for (int64_t b = 0; b < blocks * TILE_BYTES; b += TILE_BYTES) {
-        for (int i = 0; i < TALL; i++) {
-            __builtin_prefetch(x + b + AHEAD + i * 64);
-            if (R > 1) __builtin_prefetch(next + b + AHEAD + i * 64);
-        }
-        _tile_loadd(4, x + b, 64);
-        _tile_loadd(6, first + b, 64);
+        _tile_stream_loadd(4, x + b, 64);
+        _tile_loadd(6, panels + b, 64);
         _tile_dpbf16ps(0, 4, 6);
         if (P > 1) {
             _tile_loadd(7, second + b, 64);
             _tile_dpbf16ps(1, 4, 7);
         }
         if (R > 1) {
-            _tile_loadd(5, next + b, 64);
+            _tile_stream_loadd(5, next + b, 64);
             _tile_dpbf16ps(2, 5, 6);
             if (P > 1) _tile_dpbf16ps(3, 5, 7);
         }
+        meanwhile.step();
     }
     _tile_stored(0, out[0], 64);
     if (P > 1) _tile_stored(1, out[1], 64);
-    if (R > 1) _tile_stored(2, out[2], 64);
+    if (R > 1) _tile_stored(2, out[P], 64);
     if (R > 1 && P > 1) _tile_stored(3, out[3], 64);
+    settle();
 }
 
 // Sixteen rows of activations, or as many as there are, become tiles, one for each 32 numbers.
@@ -114,31 +217,26 @@ WITH_AMX void multiply_by_amx(const Matrices & m, saur::Scratch & scratch) {
     }
     scratch.hold(m.x_of, (const void *) pack_rows_amx);
 
-    alignas(64) float out[4][TALL * WIDTH];
-    auto * space = m.in_panels ? nullptr : (int32_t *) scratch.get(saur::Scratch::PANEL, (size_t) (2 * panel_bytes));
+    alignas(64) float     sums[2][4][TALL * WIDTH];  // of this block and the one before
+    int                   turn = 0;
+    const PanelPairs      pairs(m, tiles, panel_bytes, scratch);
+    Meanwhile<FloatTiles> meanwhile(m, blocks, 2 * panel_bytes);
     for (int64_t c = 0; c < m.columns; c += 2 * WIDTH) {
-        const bool      two    = m.columns - c > WIDTH;
-        const int32_t * panels = m.in_panels ? (const int32_t *) (m.weights + (size_t) c * m.weights_stride) : space;
-        for (int p = 0; !m.in_panels && p < (two ? 2 : 1); p++) {
-            const int64_t from = c + p * WIDTH, some = m.columns - from < WIDTH ? m.columns - from : WIDTH;
-            pack_panel_bf16(m.weights + (size_t) from * m.weights_stride, m.weights_stride, some, m.numbers,
-                            space + p * panel_bytes / sizeof(int32_t), nullptr);
-        }
-        for (int64_t t = 0; t < tiles; t += 2) {
-            const bool pair     = t + 1 < tiles;
-            const auto multiply = pair ? (two ? multiply_tiles<2, 2> : multiply_tiles<2, 1>)
-                                       : (two ? multiply_tiles<1, 2> : multiply_tiles<1, 1>);
+        const int    wide   = m.columns - c > WIDTH ? 2 : 1;
+        const char * panels = pairs.at(c, wide, [&](const char * rows, int64_t count, int p) {
+            pack_panel_bf16(rows, m.weights_stride, count, m.numbers, (int32_t *) pairs.place(p), nullptr);
+        });
+        meanwhile.fetch_from(pairs.next(c));
+        for (int64_t t = 0; t < tiles; t += 2, turn ^= 1) {
+            const int  high     = t + 1 < tiles ? 2 : 1;
+            const auto multiply = high == 2 ? (wide == 2 ? multiply_tiles<2, 2> : multiply_tiles<2, 1>)
+                                            : (wide == 2 ? multiply_tiles<1, 2> : multiply_tiles<1, 1>);
             settle();
-            multiply(x + t * panel_bytes, panels, blocks, out);
-            settle();
-            for (int i = 0; i < 4; i++) {
-                const int64_t row = (t + i / 2) * TALL, column = c + i % 2 * WIDTH;
-                if (row < m.rows && column < m.columns) {
-                    finish(m, out[i], row, m.rows - row < TALL ? m.rows - row : TALL, column);
-                }
-            }
+            multiply(x + t * panel_bytes, panels, blocks, sums[turn], meanwhile);
+            meanwhile.take({ sums[turn], t * TALL, c, high, wide });
         }
     }
+    meanwhile.rest();
 }
 
 WITH_AMX void product_amx(const saur::Product & product, saur::Scratch & scratch) {

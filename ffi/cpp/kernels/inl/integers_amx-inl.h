@@ -5,15 +5,15 @@
 // layout    a number is 16 bits, 256 high + low, two bytes with a sign each. A matrix tile has 16 rows of 64 bytes:
 //             activations  16 rows of 64 numbers' high bytes, then their low ones
 //             weights      of a panel's 16 columns, four numbers' high bytes to a word, 16 words; then their low ones
-//             sums         high by high, and both kinds of high by low, of 16 rows by 16 columns; of two tiles of rows at once
+//             sums         high by high, both kinds of high by low, and low by low, of 16 rows by 16 columns; of two panels at once
 //           Quantised weights become panels in each pass and stay as they are in memory; 16-bit floats become panels in their own
 //           place, once, with a float a row beside
 // rounds    activations and weights to 16 bits, by the largest number of a row, of quantised weights by the largest that its scales
 //           allow. Over random shapes a result is off by 4e-5 (with leasts 7e-5), as by integers-inl.h
 // sums      a whole row exactly, in 32-bit integers: no order shows
-// measured  MiniLM, 60 paragraphs, processor time, Xeon with AMX, of bf16's speed: f16 .43 -> .71, q8_0 .47 -> .69, q4_k_m .44 -> .68,
-//           q6_k .44 -> .70, q4_0 .47 -> .70. Without low by low (three products of four) f16 was .76 of it and six times as far
-//           off. A product of bf16 is one where these are two, so .85 is out of reach at 16 bits.
+// measured  MiniLM, 60 paragraphs, processor time, Xeon with AMX, of bf16's speed: f16 .43 -> .71 by four products of bytes, .84 by 16
+//           rows and two panels at once (1.17 times as many texts); q8_0 .47 -> .69 -> .78, q4_k_m .44 -> .68 -> .70. Without low by
+//           low (three products of four) f16 was six times as far off. A product of bf16 is one where these are two.
 #pragma once
 
 #define WITH_AMX_INT8 __attribute__((target("amx-tile,amx-int8")))
@@ -183,65 +183,73 @@ void pack_blocks_as_bytes(const char * weights, size_t row_bytes, int64_t rows, 
 
 typedef void (*PackAsBytes)(const char *, size_t, int64_t, int64_t, char *, float *);
 
-// R times 16 rows by a panel; `out` gets the sums of high by high, of high by low, and of low by low, of each tile.
-template <int R> WITH_AMX_INT8 void multiply_bytes(const char * x, const char * panel, int64_t blocks, int32_t (*out)[TALL * WIDTH]) {
-    const char * next = x + blocks * 2 * TILE_BYTES;
+// Sums of 16 rows by up to two panels: of each tile those of high by high, of high by low either way, and of low by low.
+struct ByteTiles {
+    const int32_t (*sums)[TALL * WIDTH];
+    int64_t       row, column;
+    int           wide;  // in tiles
+    const float * by_row;
+    const float * by_column;
+
+    int64_t rows() const { return wide * TALL; }
+    void    finish(const Matrices & m, int64_t at, int64_t count) const {
+        const int64_t tile = at / TALL, r = at % TALL;
+        const auto    part = [&](int kind, int64_t i) { return __builtin_convertvector(load(sums[3 * tile + kind] + i * WIDTH), Floats); };
+        const Floats  by = load(by_column + tile * WIDTH);
+        alignas(64) float numbers[TALL * WIDTH];
+        for (int64_t i = r; i < r + count; i++) {
+            const Floats sum = part(0, i) * 65536.0f + (part(1, i) * 256.0f + part(2, i));
+            store(numbers + (i - r) * WIDTH, sum * (by * by_row[i]));
+        }
+        finish_tile_rows(m, numbers, row + r, count, column + tile * WIDTH);
+    }
+};
+
+// Sixteen rows by P panels. A tile of weights is loaded again where it is wanted again: the panels are in the first cache, and all
+// other tiles hold sums.
+template <int P>
+WITH_AMX_INT8 void multiply_bytes(const char * x, const char * panels, int64_t blocks, int32_t (*out)[TALL * WIDTH],
+                                  Meanwhile<ByteTiles> & meanwhile) {
+    const char * second = panels + blocks * 2 * TILE_BYTES;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
-    _tile_zero(3);
-    _tile_zero(4);
-    _tile_zero(5);
-    for (int64_t b = 0; b < blocks * 2 * TILE_BYTES; b += 2 * TILE_BYTES) {
-        for (int i = 0; i < 2 * TALL; i++) {
-            __builtin_prefetch(x + b + AHEAD + i * 64);
-            if (R > 1) __builtin_prefetch(next + b + AHEAD + i * 64);
-        }
-        _tile_loadd(6, panel + b, 64);
-        _tile_loadd(7, x + b, 64);
-        _tile_dpbssd(0, 7, 6);
-        _tile_loadd(7, x + b + TILE_BYTES, 64);
-        _tile_dpbssd(1, 7, 6);
-        if (R > 1) {
-            _tile_loadd(7, next + b, 64);
-            _tile_dpbssd(3, 7, 6);
-            _tile_loadd(7, next + b + TILE_BYTES, 64);
-            _tile_dpbssd(4, 7, 6);
-            _tile_loadd(6, panel + b + TILE_BYTES, 64);
-            _tile_dpbssd(5, 7, 6);
-            _tile_loadd(7, x + b, 64);
-            _tile_dpbssd(1, 7, 6);
-            _tile_loadd(7, next + b, 64);
-            _tile_dpbssd(4, 7, 6);
-            _tile_loadd(7, x + b + TILE_BYTES, 64);
-            _tile_dpbssd(2, 7, 6);
-        } else {
-            _tile_loadd(6, panel + b + TILE_BYTES, 64);
-            _tile_dpbssd(2, 7, 6);
-            _tile_loadd(7, x + b, 64);
-            _tile_dpbssd(3, 7, 6);
-        }
+    if (P > 1) {
+        _tile_zero(3);
+        _tile_zero(4);
+        _tile_zero(5);
     }
+#define BY_WEIGHTS(sums, from)  \
+    _tile_loadd(7, (from), 64); \
+    _tile_dpbssd(sums, 6, 7)
+    for (int64_t b = 0; b < blocks * 2 * TILE_BYTES; b += 2 * TILE_BYTES) {
+        const char *high = panels + b, *low = high + TILE_BYTES, *second_high = second + b, *second_low = second_high + TILE_BYTES;
+        _tile_stream_loadd(6, x + b, 64);
+        BY_WEIGHTS(0, high);
+        BY_WEIGHTS(1, low);
+        if (P > 1) {
+            BY_WEIGHTS(3, second_high);
+            BY_WEIGHTS(4, second_low);
+        }
+        _tile_stream_loadd(6, x + b + TILE_BYTES, 64);
+        BY_WEIGHTS(1, high);
+        BY_WEIGHTS(2, low);
+        if (P > 1) {
+            BY_WEIGHTS(4, second_high);
+            BY_WEIGHTS(5, second_low);
+        }
+        meanwhile.step();
+    }
+#undef BY_WEIGHTS
     _tile_stored(0, out[0], 64);
     _tile_stored(1, out[1], 64);
     _tile_stored(2, out[2], 64);
-    _tile_stored(3, out[3], 64);
-    if (R > 1) {
+    if (P > 1) {
+        _tile_stored(3, out[3], 64);
         _tile_stored(4, out[4], 64);
         _tile_stored(5, out[5], 64);
     }
-}
-
-// The numbers of a tile of the result; of a tile alone there are two sums of high by low.
-inline void join_bytes(const int32_t * high, const int32_t * middle, const int32_t * low, const int32_t * other, const float * rows,
-                       const float * columns, float * out) {
-    const Floats by = load(columns);
-    for (int r = 0; r < TALL; r++) {
-        const Ints   mixed = load(middle + r * WIDTH) + (other ? load(other + r * WIDTH) : Ints{});
-        const Floats h = __builtin_convertvector(load(high + r * WIDTH), Floats), m = __builtin_convertvector(mixed, Floats);
-        const Floats sum = h * 65536.0f + (m * 256.0f + __builtin_convertvector(load(low + r * WIDTH), Floats));
-        store(out + r * WIDTH, sum * (by * rows[r]));
-    }
+    settle();
 }
 
 WITH_AMX_INT8 void multiply_by_bytes(const Matrices & m, PackAsBytes pack, saur::Scratch & scratch) {
@@ -255,28 +263,25 @@ WITH_AMX_INT8 void multiply_by_bytes(const Matrices & m, PackAsBytes pack, saur:
     }
     scratch.hold(m.x_of, (const void *) pack_rows_as_bytes);
 
-    alignas(64) int32_t sums[6][TALL * WIDTH];
-    alignas(64) float   out[TALL * WIDTH], widths[WIDTH];
-    auto * space = m.in_panels ? nullptr : scratch.get<char>(saur::Scratch::PANEL, tile_bytes);
-    for (int64_t c = 0; c < m.columns; c += WIDTH) {
-        const char *  from  = m.weights + (size_t) c * m.weights_stride;
-        const char *  panel = m.in_panels ? from : space;
-        const float * by    = m.in_panels ? m.scales + c : widths;
-        if (!m.in_panels) {
-            pack(from, m.weights_stride, m.columns - c < WIDTH ? m.columns - c : WIDTH, m.numbers, space, widths);
-        }
-        for (int64_t t = 0; t < tiles; t += 2) {
-            const bool pair = t + 1 < tiles;
+    alignas(64) int32_t  sums[2][6][TALL * WIDTH];  // of this block and the one before
+    alignas(64) float    widths[2][2 * WIDTH];      // of these panels and the two before
+    int                  turn = 0;
+    const PanelPairs     pairs(m, tiles, tile_bytes, scratch);
+    Meanwhile<ByteTiles> meanwhile(m, blocks, 2 * tile_bytes);
+    for (int64_t c = 0; c < m.columns; c += 2 * WIDTH) {
+        const int    wide   = m.columns - c > WIDTH ? 2 : 1;
+        float *      width  = widths[c / (2 * WIDTH) % 2];
+        const char * panels = pairs.at(c, wide, [&](const char * rows, int64_t count, int p) {
+            pack(rows, m.weights_stride, count, m.numbers, pairs.place(p), width + p * WIDTH);
+        });
+        meanwhile.fetch_from(pairs.next(c));
+        for (int64_t t = 0; t < tiles; t++, turn ^= 1) {
             settle();
-            (pair ? multiply_bytes<2> : multiply_bytes<1>)(x + t * tile_bytes, panel, blocks, sums);
-            settle();
-            for (int64_t i = 0; i < (pair ? 2 : 1); i++) {
-                const int64_t row = (t + i) * TALL;
-                join_bytes(sums[3 * i], sums[3 * i + 1], sums[3 * i + 2], pair ? nullptr : sums[3], scales + row, by, out);
-                finish(m, out, row, m.rows - row < TALL ? m.rows - row : TALL, c);
-            }
+            (wide == 2 ? multiply_bytes<2> : multiply_bytes<1>)(x + t * tile_bytes, panels, blocks, sums[turn], meanwhile);
+            meanwhile.take({ sums[turn], t * TALL, c, wide, scales + t * TALL, m.in_panels ? m.scales + c : width });
         }
     }
+    meanwhile.rest();
 }
 
 template <PackAsBytes PACK> WITH_AMX_INT8 void product_by_bytes(const saur::Product & product, saur::Scratch & scratch) {
