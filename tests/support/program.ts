@@ -126,6 +126,7 @@ export function runProgram(args: readonly string[], given: Given = {}): Promise<
   });
 }
 
-function environment(): Record<string, string | undefined> {
+/** The variables that the program is run with: those of this process, but for what would change what it does. */
+export function environment(): Record<string, string | undefined> {
   return { ...process.env, NO_COLOR: "1", ...Object.fromEntries(UNSET.map((name) => [name, undefined])) };
 }
