@@ -3,7 +3,7 @@
 //   --slow          runs what `deno task slow` does instead: what takes longer than the gate may
 //   --reports DIR   leaves the runtimes' JUnit reports and summary.txt there, instead of printing the summary
 //   STEP            runs only the steps whose names begin so: `deno task ok fmt lint`
-// Steps of one stage run side by side, as many as there are cores. What one prints is shown as a whole when it has ended.
+// Steps of one stage run side by side, as many as there are cores and one that waits for most of its time. What one prints is shown as a whole when it has ended.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -19,6 +19,8 @@ import { type Counts, junitCounts, sum, summary, summaryCounts } from "./junit.t
 interface Step {
   readonly name: string;
   readonly run: () => Promise<Ended>;
+  /** It waits more than it computes, and runs beside as many others as there are cores. */
+  readonly waits?: boolean;
 }
 
 interface Ended {
@@ -35,6 +37,8 @@ const BUN_TIMEOUT = "--timeout=1800000"; // ms a test: the soak of `slow` takes 
 const DOCUMENTED = ["src", "ffi", "build"];
 /** Tests of speed: nothing may run beside them. Those that only bound a time leave room for a neighbour. */
 const TIMED = ["tests/src/pace_test.ts"];
+/** Tests that wait half of their time: for heartbeats, for a database that comes back. */
+const WAITING = "tests/cli/worker/";
 /** Steps that take long enough to be announced. */
 const LONG = /^(deno|bun) test|^torture/;
 let minutes = 20; // a step that takes longer hangs
@@ -43,9 +47,11 @@ let minutes = 20; // a step that takes longer hangs
 function gate(reports: string, examples: boolean): Step[][] {
   const entries = Object.values<string>(JSON.parse(readFileSync("deno.json", "utf8")).exports);
   const documented = [...entries.filter((path) => !path.slice(2).includes("/")), ...DOCUMENTED].filter(existsSync);
-  const files = testFiles().filter((file) => !TIMED.includes(file));
+  const [waiting, others] = [true, false].map((waits) =>
+    testFiles().filter((file) => !TIMED.includes(file) && file.startsWith(WAITING) === waits)
+  ) as [string[], string[]];
   // A runtime's tests in one piece left a core idle for a minute, while the longer runtime ended.
-  const halves = [0, 1].map((half) => files.filter((_, i) => i % 2 === half)) as [string[], string[]];
+  const halves = [0, 1].map((half) => others.filter((_, i) => i % 2 === half)) as [string[], string[]];
   const names = examples ? exampleNames() : [];
   return [
     [{ name: "library", run: library }],
@@ -60,6 +66,8 @@ function gate(reports: string, examples: boolean): Step[][] {
       check("publish of cli", "bash", "-c", "cd cli && deno publish --dry-run --allow-dirty"),
     ],
     [
+      { ...denoTests("deno test of the worker", reports, waiting), waits: true },
+      { ...bunTests("bun test of the worker", reports, waiting), waits: true },
       counted("torture", "shown if it fails", "deno", "run", "-A", "tests/torture/mod.ts", "--ci"),
       denoTests("deno test (first half)", reports, ["--doc", ...halves[0], ...documented]),
       denoTests("deno test (second half)", reports, halves[1]),
@@ -188,16 +196,16 @@ async function tell({ name, run }: Step): Promise<Ended> {
   return ended;
 }
 
-/** Runs a stage's steps, as many at once as there are cores. */
+/** Runs a stage's steps, as many at once as there are cores, and beside them one after the other those that wait. */
 async function runStage(steps: readonly Step[]): Promise<Ended[]> {
   if (steps.some(({ name }) => LONG.test(name))) console.log(`-- ${steps.map(({ name }) => name).join(" and ")}`);
-  const results: Ended[] = [];
-  let next = 0;
-  async function work(): Promise<void> {
-    for (let i = next++; i < steps.length; i = next++) results[i] = await tell(steps[i]!);
+  const results = new Map<Step, Ended>();
+  async function work(left: Step[]): Promise<void> {
+    for (let step = left.shift(); step; step = left.shift()) results.set(step, await tell(step));
   }
-  await Promise.all(Array.from({ length: Math.min(steps.length, availableParallelism()) }, work));
-  return results;
+  const [waiting, others] = [steps.filter(({ waits }) => waits), steps.filter(({ waits }) => !waits)];
+  await Promise.all([work(waiting), ...Array.from({ length: availableParallelism() }, () => work(others))]);
+  return steps.map((step) => results.get(step)!);
 }
 
 async function main(): Promise<number> {
