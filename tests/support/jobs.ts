@@ -9,10 +9,15 @@ const WORDS = "the a quick brown fox jumps over lazy dog river mountain science 
   " ",
 );
 
-/** Makes the tiny model in a folder. */
+let tiny: Uint8Array | undefined;
+
+/** Makes the tiny model in a folder; it is converted once. */
 export async function tinyModel(directory: string): Promise<string> {
   const path = join(directory, "tiny.gguf");
-  await convert(fixture("tiny_bert"), path);
+  if (tiny === undefined) {
+    await convert(fixture("tiny_bert"), path);
+    tiny = readFileSync(path);
+  } else writeFileSync(path, tiny);
   return path;
 }
 

@@ -3,12 +3,13 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { parseCommandLine } from "../../../build/cli.ts";
 import { verb } from "../../../cli/verbs/build.ts";
 import { runProgram } from "../../support/program.ts";
+import { runHere } from "../../support/run_here.ts";
 
 test("llamasaur build passes its flags on, and --dry-run prints commands alone", async () => {
   const { code, stdout, stderr } = await runProgram(["build", "--portable", "--jobs", "3", "--dry-run"]);
   assertEquals([code, stderr], [0, ""]);
   for (const word of ["-DGGML_NATIVE=OFF", "--parallel 3", "\ncp "]) assertStringIncludes(stdout, word);
-  const { path, built, commands } = JSON.parse((await runProgram(["build", "--dry-run", "--json"])).stdout);
+  const { path, built, commands } = JSON.parse((await runHere(["build", "--dry-run", "--json"])).stdout);
   assertEquals([built, commands.some((line: string) => line.startsWith("cp ") && line.includes(path))], [false, true]);
 });
 
@@ -27,7 +28,7 @@ test("llamasaur build of two backends, of none and with a wrong number is exit c
       [["--jobs", "0"], "--jobs"],
     ] as const
   ) {
-    const { code, stdout, stderr } = await runProgram(["build", ...words, "--dry-run"]);
+    const { code, stdout, stderr } = await runHere(["build", ...words, "--dry-run"]);
     assertEquals([code, stdout], [2, ""], stderr);
     assertStringIncludes(stderr, told);
   }

@@ -9,18 +9,32 @@ import { LLAMA_VERSION } from "../../../ffi/version.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { HubServer } from "../../support/hub_server.ts";
 import { BUILT, LIBRARY } from "../../support/packaging.ts";
-import { type Given, MODEL, noModel, PROGRAM, runProgram, RUNTIME } from "../../support/program.ts";
+import { type Ended, type Given, MODEL, noModel, PROGRAM, runProgram, RUNTIME } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
+import { type GivenHere, runHere } from "../../support/run_here.ts";
 
 const skip = libraryMissing || noModel;
 const windows = process.platform === "win32"; // remedies are PowerShell's there
 
-/** What `doctor --json` finds, by check, and its exit code. Each trouble has the one command that mends it. */
-async function findings(
-  args: readonly string[],
-  given: Given,
-): Promise<{ code: number | null; text: string; found: Map<string, Finding> }> {
-  const { code, stdout, stderr } = await runProgram(["doctor", "--json", ...args], given);
+/** What `doctor` found, by check, and its exit code. */
+interface Found {
+  readonly code: number | null;
+  readonly text: string;
+  readonly found: Map<string, Finding>;
+}
+
+/** What `doctor --json` finds, as a program. */
+async function findings(args: readonly string[], given: Given): Promise<Found> {
+  return foundBy(await runProgram(["doctor", "--json", ...args], given));
+}
+
+/** The same within this process: where the library is not what it is about. */
+async function findingsHere(args: readonly string[], given: GivenHere): Promise<Found> {
+  return foundBy(await runHere(["doctor", "--json", ...args], given));
+}
+
+/** Each trouble has the one command that mends it. */
+function foundBy({ code, stdout, stderr }: Ended): Found {
   assert(stdout !== "", stderr);
   const report = JSON.parse(stdout) as { ok: boolean; findings: Finding[] };
   assertEquals(report.ok, code === 0, stdout);
@@ -76,7 +90,7 @@ test("llamasaur doctor finds all well, and tells of everything", { skip }, async
       found.get("self-test")!.message,
       /^3 stored vectors, max abs \S+ in f32 \(at most 0\.00001\), \S+ in q8_0/,
     );
-    const { code: again, stdout, stderr } = await runProgram(["doctor", "--model", MODEL], given);
+    const { code: again, stdout, stderr } = await runHere(["doctor", "--model", MODEL], given);
     assertEquals([again, stderr], [0, "all is well\n"]);
     for (
       const words of [
@@ -99,13 +113,13 @@ test("llamasaur doctor finds all well, and tells of everything", { skip }, async
 
 test("llamasaur doctor without a model and a hub fails nothing, and says what gets one", { skip }, async () => {
   await inEmptyHome(async (env) => {
-    const { code, found } = await findings([], { env });
+    const { code, found } = await findingsHere([], { env });
     assertEquals([code, found.get("hub")!.state, found.get("model")!.state], [0, "note", "note"]);
     assertEquals(found.get("model")!.remedy, `${PROGRAM} pull all-minilm-l6-v2`);
     assertMatch(found.get("hub")!.message, /^offline: http:\/\/127\.0\.0\.1:1 cannot be reached \(.+\)/);
-    const { found: offline } = await findings([], { env: { ...env, HF_HUB_OFFLINE: "1" } });
+    const { found: offline } = await findingsHere([], { env: { ...env, HF_HUB_OFFLINE: "1" } });
     assertEquals(offline.get("hub")!.remedy, windows ? "Remove-Item env:HF_HUB_OFFLINE" : "unset HF_HUB_OFFLINE");
-    const secret = await findings([], { env: { ...env, HF_ENDPOINT: "http://user:pass-word@127.0.0.1:1" } });
+    const secret = await findingsHere([], { env: { ...env, HF_ENDPOINT: "http://user:pass-word@127.0.0.1:1" } });
     assertEquals(secret.found.get("hub")!.state, "warning");
     assert(!secret.text.includes("pass-word"), secret.text);
   });
@@ -161,21 +175,21 @@ test("llamasaur doctor of a model that is cut short has the command that gets it
   await using hub = await HubServer.start({ "owner/repo/model.gguf": whole });
   await inEmptyHome(async (env) => {
     const name = "hf:owner/repo/model.gguf";
-    const path = (await runProgram(["pull", name], { env: { ...env, HF_ENDPOINT: hub.endpoint } })).stdout.trim();
+    const path = (await runHere(["pull", name], { env: { ...env, HF_ENDPOINT: hub.endpoint } })).stdout.trim();
     writeFileSync(path, whole.subarray(0, 2_000_000));
-    const { code, found } = await findings(["--model", name], { env });
+    const { code, found } = await findingsHere(["--model", name], { env });
     assertEquals([code, failed(found)], [1, ["model"]]);
     assertStringIncludes(found.get("model")!.message, "cut off");
     const remedy = `${PROGRAM} models rm ${name} --yes && ${PROGRAM} pull ${name}`;
     assertEquals(found.get("model")!.remedy, remedy);
-    const embedded = await runProgram(["embed", "--text", "a", "--model", name], { env });
+    const embedded = await runHere(["embed", "--text", "a", "--model", name], { env });
     assertEquals(embedded.code, 1);
     assertStringIncludes(embedded.stderr, `cut off or damaged. To get it again:\n\n  ${remedy}\n`);
     assertEquals(found.get("self-test")!.state, "ok");
     writeFileSync(path, whole); // a good model is not what keeps it from being loaded
-    const { found: kept } = await findings(["--model", name, "--memory-limit", "1MB"], { env });
+    const { found: kept } = await findingsHere(["--model", name, "--memory-limit", "1MB"], { env });
     assertEquals([failed(kept), kept.get("model")!.remedy], [["model"], `${PROGRAM} doctor --json --model ${name}`]);
-    const { found: none } = await findings(["--model", "bge-m3"], { env });
+    const { found: none } = await findingsHere(["--model", "bge-m3"], { env });
     assertEquals([failed(none), none.get("model")!.remedy], [["model"], `${PROGRAM} pull bge-m3`]);
   });
 });
@@ -184,7 +198,7 @@ test("llamasaur doctor of a cache that cannot be written names another", { skip 
   await inEmptyHome(async (env, directory) => {
     const file = join(directory, "file");
     writeFileSync(file, "");
-    const { code, found } = await findings([], {
+    const { code, found } = await findingsHere([], {
       env: { ...env, LOCALAPPDATA: directory, HF_HUB_CACHE: join(file, "hub") },
     });
     assertEquals([code, failed(found)], [1, ["models' cache"]]);

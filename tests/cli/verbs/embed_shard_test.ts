@@ -23,12 +23,12 @@ function writeInputs({ path, write }: Place): void {
 
 test("embed --shard divides inputs so that the union of all shards is the rows without it", { skip }, async () => {
   await inPlace(async (place) => {
-    const { embed, lines } = place;
+    const { embedHere, lines } = place;
     writeInputs(place);
-    assertEnded(await embed(["in", "-o", "whole.jsonl"]), 0);
+    assertEnded(await embedHere(["in", "-o", "whole.jsonl"]), 0);
     const shards: Line[] = [];
     for (const i of [1, 2, 3]) {
-      assertEnded(await embed(["in", "-o", `shard-${i}.jsonl`, "--shard", `${i}/3`, "--checkpoint", "20"]), 0);
+      assertEnded(await embedHere(["in", "-o", `shard-${i}.jsonl`, "--shard", `${i}/3`, "--checkpoint", "20"]), 0);
       shards.push(...lines(`shard-${i}.jsonl`));
     }
     const byId = (a: Line, b: Line) => String(a.id) < String(b.id) ? -1 : 1;
@@ -38,7 +38,7 @@ test("embed --shard divides inputs so that the union of all shards is the rows w
       Math.max(...embedding.map((x, j) => Math.abs(x - expected[i]!.embedding[j]!)))
     );
     assert(Math.max(...off) <= 1e-6, `the vectors are ${Math.max(...off)} off`);
-    const ended = await embed(["in/c.csv", "-o", "c.jsonl", "--shard", "1/2"]);
+    const ended = await embedHere(["in/c.csv", "-o", "c.jsonl", "--shard", "1/2"]);
     assertEnded(ended, 2);
     assertStringIncludes(ended.stderr, "Cannot take a shard of in/c.csv");
   });
@@ -48,10 +48,10 @@ test("embed --shard that is killed in each group goes on to the same bytes, also
   skip,
 }, async () => {
   await inPlace(async (place) => {
-    const { embed, path } = place;
+    const { embed, embedHere, path } = place;
     writeInputs(place);
     const words = (output: string) => ["in", "-o", output, "--shard", "2/3", "--checkpoint", "20"];
-    assertEnded(await embed(words("whole.jsonl")), 0);
+    assertEnded(await embedHere(words("whole.jsonl")), 0);
     const kill = { faulty: true, env: { LLAMASAUR_TEST_POINT: "before output:2:kill" } };
     let [kills, ended] = [0, await embed(words("killed.jsonl"), kill)];
     for (; wasKilled(ended); kills++, ended = await embed(words("killed.jsonl"), kill)) {

@@ -46,7 +46,7 @@ test(
   "embed ends at once at the second Ctrl-C, while the first waits for a call that does not end",
   { skip },
   async () => {
-    await inPlace(async ({ embed, path, lines }) => {
+    await inPlace(async ({ embed, embedHere, path, lines }) => {
       writeJsonl(path("in.jsonl"), 200, 8);
       const words = ["in.jsonl", "-o", "out.jsonl", "--checkpoint", "50"];
       const said = (): string => existsSync(path("count")) ? readFileSync(path("count"), "utf8") : "";
@@ -70,7 +70,7 @@ test(
       assertEnded(ended, 130);
       assertEquals(ended.stderr, ""); // not even the command that goes on
       assert(existsSync(path("out.jsonl.lock")), "nothing was tidied up");
-      const again = await embed(words);
+      const again = await embedHere(words);
       assertEnded(again, 0);
       assertStringIncludes(again.stderr, "going on after 100 texts");
       assertEquals(lines("out.jsonl").length, 200);

@@ -7,6 +7,7 @@ import { ROOT } from "../../support/child.ts";
 import { readGguf } from "../../support/gguf_reader.ts";
 import { MODEL, noModel, runProgram } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
+import { runHere } from "../../support/run_here.ts";
 
 const skip = libraryMissing || noModel;
 const env = { LLAMASAUR_MODELS: join(ROOT, "models") };
@@ -34,7 +35,7 @@ test("llamasaur inspect --json describes a model by its file or its name", { ski
   assertEquals([about.model, about.path, about.prompts], [MODEL, MODEL, null]);
   assertEquals(about.specialTokens.bos, { id: 101, piece: "[CLS]" });
   assertEquals(about.around, { before: ["[CLS]"], after: ["[SEP]"] });
-  const { code, stdout, stderr } = await runProgram(["inspect", "--json"], {
+  const { code, stdout, stderr } = await runHere(["inspect", "--json"], {
     env: { ...env, LLAMASAUR_MODEL: "all-minilm-l6-v2" },
   });
   assertEquals([code, stderr], [0, ""]);
@@ -43,7 +44,7 @@ test("llamasaur inspect --json describes a model by its file or its name", { ski
 
 test("llamasaur inspect tells the memory of more texts, and lists tensors", { skip }, async () => {
   const args = ["inspect", MODEL, "--texts", "5000", "--tokens", "10", "--tensors"];
-  const { memory, tensors } = JSON.parse((await runProgram([...args, "--json"])).stdout);
+  const { memory, tensors } = JSON.parse((await runHere([...args, "--json"])).stdout);
   assertEquals([memory.texts, memory.tokens, memory.total], [
     5000,
     10,
@@ -51,7 +52,7 @@ test("llamasaur inspect tells the memory of more texts, and lists tensors", { sk
   ]);
   assert(memory.outputs >= 5000 * 384 * 4, `${memory.outputs}`);
   assertEquals(tensors.map(({ name }: { name: string }) => name), [...readGguf(MODEL).tensors.keys()]);
-  const { code, stdout, stderr } = await runProgram(args);
+  const { code, stdout, stderr } = await runHere(args);
   assertEquals([code, stderr], [0, ""]);
   assertMatch(stdout, /\ntoken_embd\.weight +30522 x 384 +q8_0 +12\.5 MB\n/);
   assertStringIncludes(stdout, " for 5,000 texts of 10 tokens: weights ");
@@ -61,13 +62,13 @@ test(
   "llamasaur inspect says how a reranker ranks, its labels, and what it lacks",
   { skip: libraryMissing },
   async () => {
-    const ranker = JSON.parse((await runProgram(["inspect", family("xlm_roberta_reranker"), "--json"])).stdout);
+    const ranker = JSON.parse((await runHere(["inspect", family("xlm_roberta_reranker"), "--json"])).stdout);
     assertEquals([ranker.reranker, ranker.labels, ranker.pooling], ["cross-encoder", ["LABEL_0"], "rank"]);
-    const asked = JSON.parse((await runProgram(["inspect", family("bge_gemma_reranker"), "--json"])).stdout);
+    const asked = JSON.parse((await runHere(["inspect", family("bge_gemma_reranker"), "--json"])).stdout);
     assertEquals([asked.reranker, asked.exact], ["yes-no", false]);
     assertEquals(asked.around, { before: ["<bos>"], after: [] });
     assertEquals(asked.warnings, asked.exactness.lacks);
-    const { stdout } = await runProgram(["inspect", family("bge_gemma_reranker")]);
+    const { stdout } = await runHere(["inspect", family("bge_gemma_reranker")]);
     assertStringIncludes(stdout, "\nlacks         Bge_Gemma_Model has no template for pairs");
   },
 );
@@ -86,7 +87,7 @@ test("llamasaur inspect of no model is exit code 2, of one that is not there 3, 
         ...libraryMissing ? [] : [[[cut], 1, "the file is cut off or damaged"] as const],
       ] as const
     ) {
-      const { code, stdout, stderr } = await runProgram(["inspect", ...words], { env });
+      const { code, stdout, stderr } = await runHere(["inspect", ...words], { env });
       assertEquals([code, stdout], [exit, ""], stderr);
       assertStringIncludes(stderr, told);
     }

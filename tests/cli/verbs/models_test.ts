@@ -7,28 +7,36 @@ import { inDirectory } from "../../support/checkpoint.ts";
 import { ROOT } from "../../support/child.ts";
 import { HubServer } from "../../support/hub_server.ts";
 import { canLink } from "../../support/lend.ts";
-import { PROGRAM, runProgram } from "../../support/program.ts";
+import { type Ended, PROGRAM, runProgram } from "../../support/program.ts";
+import { runHere } from "../../support/run_here.ts";
 
 const FILE = readFileSync(join(ROOT, "tests", "fixtures", "families", "bert_mean.gguf"));
 const NAME = "hf:owner/repo/model.gguf";
 
-/** Runs with a hub that has a model, which was pulled; a function runs `models …`. */
-async function withModel(
-  run: (models: (...words: string[]) => ReturnType<typeof runProgram>, path: string, folder: string) => Promise<void>,
-): Promise<void> {
+/** A model that was pulled from a hub, and a folder of models. */
+interface Pulled {
+  readonly path: string;
+  readonly folder: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Runs `models …` within this process. */
+  models(...words: string[]): Promise<Ended>;
+}
+
+/** Runs with a hub that has a model, which was pulled. */
+async function withModel(run: (pulled: Pulled) => Promise<void>): Promise<void> {
   await using hub = await HubServer.start({ "owner/repo/model.gguf": FILE });
   await inDirectory(async (directory) => {
     const folder = join(directory, "folder");
     mkdirSync(folder);
     const env = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: join(directory, "hub"), LLAMASAUR_MODELS: folder };
-    const pulled = await runProgram(["pull", NAME], { env });
-    await run((...words) => runProgram(["models", ...words], { env }), pulled.stdout.trim(), folder);
+    const path = (await runHere(["pull", NAME], { env })).stdout.trim();
+    await run({ path, folder, env, models: (...words) => runHere(["models", ...words], { env }) });
   });
 }
 
 test("llamasaur models lists what is here and the catalogue, with size, type, verified or not, and where", async () => {
-  await withModel(async (models, path) => {
-    const { code, stdout, stderr } = await models();
+  await withModel(async ({ path, env, models }) => {
+    const { code, stdout, stderr } = await runProgram(["models"], { env });
     assertEquals([code, stderr], [
       0,
       `1 here, ${Math.round(FILE.length / 1000)} kB; ${PROGRAM} pull MODEL gets another one\n`,
@@ -69,7 +77,7 @@ test(
   "llamasaur models verify tells wrong bytes with what mends them, and exit code 1",
   { skip: !canLink },
   async () => {
-    await withModel(async (models, path, folder) => {
+    await withModel(async ({ path, folder, models }) => {
       const right = await models("verify");
       assertEquals([right.code, right.stderr], [0, ""]);
       assertMatch(right.stdout, /^right {2}\S+model\.gguf {2}[0-9a-f]{64}\n$/);
@@ -94,8 +102,8 @@ test(
 );
 
 test("llamasaur models rm removes with --yes, and does not where it cannot ask", async () => {
-  await withModel(async (models, path) => {
-    const asked = await models("rm", NAME);
+  await withModel(async ({ path, env, models }) => {
+    const asked = await runProgram(["models", "rm", NAME], { env });
     assertEquals([asked.code, asked.stdout, existsSync(path)], [2, "", true]);
     assertStringIncludes(asked.stderr, "give --yes");
     const none = await models("rm", "bge-m3", "--yes");
@@ -121,7 +129,7 @@ test("llamasaur models tells of wrong use, and of a model that is not here", asy
         [["verify", "bge-m3"], 3, "pull bge-m3"],
       ] as const
     ) {
-      const { code, stdout, stderr } = await runProgram(["models", ...words], { env });
+      const { code, stdout, stderr } = await runHere(["models", ...words], { env });
       assertEquals([code, stdout], [exit, ""], `${words.join(" ")}: ${stderr}`);
       assertStringIncludes(stderr, told);
     }

@@ -5,6 +5,7 @@ import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { ggufOf, HubServer } from "../../support/hub_server.ts";
 import { PROGRAM, runProgram } from "../../support/program.ts";
+import { runHere } from "../../support/run_here.ts";
 
 const MODEL = ggufOf(100_000);
 const NAME = "hf:owner/repo/model.gguf";
@@ -19,7 +20,7 @@ test("llamasaur pull gets a model and prints its path, and the second time asks 
     assertEquals(path.startsWith(cache), true, path);
     assertEquals(new Uint8Array(readFileSync(path)), MODEL);
     hub.log.length = 0;
-    const again = await runProgram(["pull", NAME, "--json"], { env });
+    const again = await runHere(["pull", NAME, "--json"], { env });
     assertEquals([again.code, again.stderr], [0, ""]);
     assertEquals(JSON.parse(again.stdout), { model: NAME, path, size: MODEL.length });
     assertEquals(hub.log, []);
@@ -43,7 +44,7 @@ test("llamasaur pull tells what is wrong, with its exit code", async () => {
       }],
     ] as const;
     for (const [words, exit, told, more] of cases) {
-      const { code, stdout, stderr } = await runProgram(words, { env: { ...env, ...more } });
+      const { code, stdout, stderr } = await runHere(words, { env: { ...env, ...more } });
       assertEquals([code, stdout], [exit, ""], `${words.join(" ")}: ${stderr}`);
       assertStringIncludes(stderr, told);
     }

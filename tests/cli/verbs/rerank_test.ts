@@ -8,6 +8,7 @@ import { fixture, inDirectory } from "../../support/checkpoint.ts";
 import { promptedModel, randomTexts } from "../../support/jobs.ts";
 import { MODEL, noModel, runProgram } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
+import { runHere } from "../../support/run_here.ts";
 
 const skip = libraryMissing || noModel;
 const env = { LLAMASAUR_MODEL: MODEL };
@@ -44,10 +45,10 @@ test("llamasaur rerank --json gives what rerank() gives, of lines, JSONL and --t
     writeFileSync(join(cwd, "b.jsonl"), TEXTS.map((body) => JSON.stringify({ body })).join("\n"));
     const given = [["a.txt"], ["b.jsonl", "--field", "body"], TEXTS.flatMap((text) => ["--text", text]), ["-"]];
     for (const words of given) {
-      const { code, stdout, stderr } = await runProgram(
-        ["rerank", "yellow fruit", ...words, "--top", "2", "--json"],
-        { cwd, env, stdin: TEXTS.join("\n") },
-      );
+      const all = ["rerank", "yellow fruit", ...words, "--top", "2", "--json"];
+      const { code, stdout, stderr } = words[0] === "-"
+        ? await runProgram(all, { cwd, env, stdin: TEXTS.join("\n") })
+        : await runHere(all, { cwd, env });
       assertEquals([code, stderr], [0, ""]);
       const { results, ...rest } = JSON.parse(stdout);
       assertEquals(typesOf({ ...rest, results }), KEYS);
@@ -72,7 +73,8 @@ test("llamasaur rerank prints scores and texts, best first, and tells what was c
   assertEquals(stdout.split("\n").length, 5);
   const told = "1 of 4 texts was cut at 256 tokens; --truncate windows reads them whole";
   assertStringIncludes(stderr, told);
-  const best = await runProgram(["rerank", "yellow fruit", "-", "--top", "1"], { env, stdin }); // which was not cut
+  const texts = [...TEXTS, long].flatMap((text) => ["--text", text]);
+  const best = await runHere(["rerank", "yellow fruit", ...texts, "--top", "1"], { env }); // which was not cut
   assertEquals(best.stdout.split("\n").length, 2);
   assertStringIncludes(best.stderr, told);
 });
@@ -101,7 +103,7 @@ test("llamasaur rerank ranks by --truncate, --instruction and --label as rerank(
       const [name, value] = Object.entries(options)[0]!;
       assert(JSON.stringify(scores(plain)) !== JSON.stringify(scores(expected)), `${name} says something`);
       const words = ["a river", ...documents.flatMap((text) => ["--text", text]), `--${name}`, value, "--json"];
-      const { code, stdout, stderr } = await runProgram(["rerank", ...words, "--model", model], { cwd });
+      const { code, stdout, stderr } = await runHere(["rerank", ...words, "--model", model], { cwd });
       assertEquals(code, 0, stderr);
       assertEquals(scores(JSON.parse(stdout).results), scores(expected), name);
     }
@@ -121,7 +123,7 @@ test("llamasaur rerank names what is wrong, with its exit code", { skip }, async
       [["q", "--text", "a", "--label", "x"], 2, "no labels"],
     ] as const;
     for (const [words, exit, told] of cases) {
-      const { code, stdout, stderr } = await runProgram(["rerank", ...words], { cwd, env });
+      const { code, stdout, stderr } = await runHere(["rerank", ...words], { cwd, env });
       assertEquals([code, stdout], [exit, ""], stderr);
       assert(stderr.includes(told), stderr);
     }

@@ -7,7 +7,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { Llama } from "../../../mod.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { ROOT } from "../../support/child.ts";
-import { MODEL, noModel, runProgram } from "../../support/program.ts";
+import { MODEL, noModel } from "../../support/program.ts";
+import { runHere } from "../../support/run_here.ts";
 import { type Json, RERANKER, TestServer } from "../../support/server.ts";
 
 const skip = noModel;
@@ -150,18 +151,18 @@ test(
     for (const [memoryLimit, code] of [[whole + 1, 1], [2 * whole, 0]] as const) {
       await withConfig({ ...own, memoryLimit }, async (args) => {
         if (code === 0) return await (await TestServer.start(args))[Symbol.asyncDispose]();
-        const { code: ended, stderr } = await runProgram(["serve", "--port", "0", ...args]);
+        const { code: ended, stderr } = await runHere(["serve", "--port", "0", ...args]);
         assertEquals(ended, code);
         assertMatch(stderr, /within memoryLimit/);
       });
     }
     await withConfig({ ...models, memoryLimit: 1e6 }, async (args) => {
-      const { code, stderr } = await runProgram(["serve", "--port", "0", ...args]);
+      const { code, stderr } = await runHere(["serve", "--port", "0", ...args]);
       assertEquals(code, 1);
       assertMatch(stderr, /memory/i);
     });
     await withConfig({ embed: [{ ...models.embed[0], contexts: 3 }], ...{ rerank: models.rerank } }, async (args) => {
-      const { stdout } = await runProgram(["serve", "--print-config", ...args]);
+      const { stdout } = await runHere(["serve", "--print-config", ...args]);
       const [mini, ranker] = JSON.parse(stdout).models;
       assertEquals(mini.contexts, 3);
       assert(ranker.contexts >= 1 && ranker.contexts <= Math.max(1, Math.floor(navigator.hardwareConcurrency / 2)));

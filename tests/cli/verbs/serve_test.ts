@@ -7,12 +7,13 @@ import { join } from "@std/path";
 import { verb } from "../../../cli/verbs/serve.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { MODEL, noModel, noSignals, PROGRAM, runProgram } from "../../support/program.ts";
+import { runHere } from "../../support/run_here.ts";
 import { BOTH, type Json, KEY, keyFile, TestServer } from "../../support/server.ts";
 
 const skip = noModel;
 
 async function settled(args: readonly string[], env: Record<string, string> = {}): Promise<Json> {
-  const { code, stdout, stderr } = await runProgram(["serve", "--print-config", ...args], { env });
+  const { code, stdout, stderr } = await runHere(["serve", "--print-config", ...args], { env });
   assertEquals(code, 0, stderr);
   return JSON.parse(stdout);
 }
@@ -146,7 +147,7 @@ test("serve reads --config, whose models have settings of their own, and a flag 
       ] as const
     ) {
       writeFileSync(path, typeof wrong === "string" ? wrong : JSON.stringify(wrong));
-      const { code, stderr } = await runProgram(["serve", "--config", path]);
+      const { code, stderr } = await runHere(["serve", "--config", path]);
       assertEquals(code, 2);
       assertStringIncludes(stderr, told);
     }
@@ -183,7 +184,7 @@ for (
     skip: args.some((word) => word.startsWith(MODEL)) && skip,
   }, async () => {
     const env = { HF_HOME: "/none", LLAMASAUR_MODELS: "/none" };
-    const ended = await runProgram(["serve", ...args], { env });
+    const ended = await runHere(["serve", ...args], { env });
     assertEquals([ended.code, ended.stdout], [code, ""], ended.stderr);
     assertStringIncludes(ended.stderr, told);
   });

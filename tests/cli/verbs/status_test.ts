@@ -1,40 +1,38 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "@std/path";
-import { inDirectory } from "../../support/checkpoint.ts";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { inPlace } from "../../support/embed_place.ts";
 import { randomTexts, writeJsonl } from "../../support/jobs.ts";
-import { MODEL, noModel, runProgram, wasKilled } from "../../support/program.ts";
+import { runProgram, wasKilled } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
+import { runHere } from "../../support/run_here.ts";
 
 test(
   "llamasaur status tells of a complete job and of one that was stopped",
-  { skip: libraryMissing || noModel },
+  { skip: libraryMissing },
   async () => {
-    await inDirectory(async (directory) => {
-      const [input, output] = ["in.jsonl", "out.jsonl"].map((name) => join(directory, name)) as [string, string];
-      writeJsonl(input, 60, 1);
-      const words = ["embed", input, "-o", output, "--model", MODEL, "--checkpoint", "20"];
-      assertEquals((await runProgram(words)).code, 0);
+    await inPlace(async ({ embedHere, path }) => {
+      const output = path("out.jsonl");
+      writeJsonl(path("in.jsonl"), 60, 1);
+      assertEquals((await embedHere(["in.jsonl", "-o", "out.jsonl", "--checkpoint", "20"])).code, 0);
       const { code, stdout } = await runProgram(["status", output]);
       assertEquals(code, 0);
       assertMatch(stdout, /^complete: 60 rows, [\d,]+ tokens, .* rows\/s\nmodel .*, fingerprint [0-9a-f]{16}\n$/);
-      const whole = JSON.parse((await runProgram(["status", output, "--json"])).stdout);
-      const folder = await runProgram(["status", `${output}/`, "--json"]); // as a folder of parts may be given
+      const whole = JSON.parse((await runHere(["status", output, "--json"])).stdout);
+      const folder = await runHere(["status", `${output}/`, "--json"]); // as a folder of parts may be given
       assertEquals(JSON.parse(folder.stdout), whole);
       assertEquals([whole.complete, whole.rows, whole.total, whole.part, whole.skipped], [true, 60, 60, 1, 0]);
       // As a kill leaves it: the header and the first checkpoint.
       const lines = readFileSync(`${output}.job`, "utf8").split("\n");
       writeFileSync(`${output}.job`, `${lines.slice(0, 2).join("\n")}\n{"kind":"checkp`);
-      const half = JSON.parse((await runProgram(["status", output, "--json"])).stdout);
+      const half = JSON.parse((await runHere(["status", output, "--json"])).stdout);
       assertEquals(
         [half.complete, half.rows, half.total, half.part > 0.2 && half.part < 0.5],
         [false, 20, null, true], // of lines nobody knows how many there are
         JSON.stringify(half),
       );
-      assertMatch((await runProgram(["status", output])).stdout, /^3\d % of the inputs: 20 rows/);
+      assertMatch((await runHere(["status", output])).stdout, /^3\d % of the inputs: 20 rows/);
     });
   },
 );
@@ -51,10 +49,10 @@ test(
         const env = { LLAMASAUR_TEST_POINT: "after journal sync:2:kill" }; // behind the first checkpoint
         const words = ["in", "-o", `out${more.length}.jsonl`, "--checkpoint", "10", ...more];
         assert(wasKilled(await embed(words, { faulty: true, env })));
-        const { stdout } = await runProgram(["status", path(`out${more.length}.jsonl`), "--json"]);
+        const { stdout } = await runHere(["status", path(`out${more.length}.jsonl`), "--json"]);
         const { rows, total: told } = JSON.parse(stdout);
         assertEquals([rows, told], [10, total]);
-        const text = await runProgram(["status", path(`out${more.length}.jsonl`)]);
+        const text = await runHere(["status", path(`out${more.length}.jsonl`)]);
         assertStringIncludes(text.stdout, ` of the inputs: 10 of ${total} rows, `);
       }
     });
@@ -62,7 +60,7 @@ test(
 );
 
 test("llamasaur status of what is no job is exit code 2", async () => {
-  const { code, stdout, stderr } = await runProgram(["status", "/none/out.jsonl"]);
+  const { code, stdout, stderr } = await runHere(["status", "/none/out.jsonl"]);
   assertEquals([code, stdout], [2, ""]);
   assertStringIncludes(stderr, "it has no job");
 });
