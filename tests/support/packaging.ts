@@ -1,5 +1,5 @@
 // What the packaging tests share: a folder without anything in it, a cache that is warm, and what a user would write.
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { copyFile, mkdir, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
@@ -78,15 +78,34 @@ console.log(vector.length, dot(vector, vector).toFixed(3));
 `;
 }
 
-/** npm's package of this checkout, or of a folder in it, as `npm pack` makes it in a folder. */
+/** Tarballs by what they were made of. */
+const made = new Map<string, Promise<{ readonly packed: Packed; readonly bytes: Uint8Array }>>();
+
+/** What is packed into a directory; what was packed before is copied: a file's tests have the same package more than once. */
+export async function once(of: string, directory: string, packing: () => Promise<Packed>): Promise<Packed> {
+  const making = made.get(of) ?? packing().then((packed) => ({ packed, bytes: readFileSync(packed.tarball) }));
+  made.set(of, making);
+  const { packed, bytes } = await making;
+  const tarball = join(directory, basename(packed.tarball));
+  writeFileSync(tarball, bytes);
+  return { manifest: packed.manifest, tarball };
+}
+
+/** npm's package of this checkout, or of a folder in it, as `npm pack` makes it, in a directory. */
 export async function pack(directory: string, of = ""): Promise<Packed> {
+  const folder = join(ROOT, of);
+  return await once(folder, directory, () => packFolder(directory, folder));
+}
+
+/** A folder's package as `npm pack` makes it in a directory. */
+export async function packFolder(directory: string, folder: string): Promise<Packed> {
   const packed = await runChild(npm!, ["pack", "--silent", "--pack-destination", directory], {
-    cwd: join(ROOT, of),
+    cwd: folder,
     env: emptyHome(directory),
     timeout: 180_000,
   });
   assertEquals(packed.code, 0, packed.stderr);
-  const manifest = JSON.parse(readFileSync(join(ROOT, of, "package.json"), "utf8"));
+  const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   return { manifest, tarball: join(directory, packed.stdout.trim()) };
 }
 
@@ -117,12 +136,17 @@ export async function packDependencies(directory: string): Promise<Packed[]> {
     const manifest = JSON.parse(readFileSync(join(ROOT, place, "package.json"), "utf8"));
     const tarball = join(directory, `${manifest.name.replaceAll(/[@/]/g, "_")}-${manifest.version}.tgz`);
     const flags = ["--exclude=./node_modules", "--transform=s,^\\.,package,", "-C", join(ROOT, place), "."];
-    const { code, stderr } = await runChild("tar", ["-czf", tarball, ...flags]);
-    assertEquals(code, 0, stderr);
+    await tar("--use-compress-program=gzip -1", "-cf", tarball, ...flags);
     return { manifest, tarball };
   });
   // The newest version first; a nested one is an older one.
   return (await Promise.all(packed)).sort((a, b) => Number(b.manifest.version > a.manifest.version) - 0.5);
+}
+
+/** Runs tar to its end. */
+export async function tar(...args: readonly string[]): Promise<void> {
+  const { code, stderr } = await runChild("tar", args);
+  assertEquals(code, 0, stderr);
 }
 
 /** The same for a registry that has no prebuilt packages: Deno takes nothing whose dependency no registry knows. */
@@ -135,8 +159,7 @@ export function withoutPrebuilt({ manifest, tarball }: Packed): Packed {
 export async function installPacked(packed: Packed, folder: string): Promise<void> {
   const place = join(folder, "node_modules", packed.manifest.name);
   mkdirSync(place, { recursive: true });
-  const unpacked = await runChild("tar", ["-xzf", packed.tarball, "--strip-components=1", "-C", place]);
-  assertEquals(unpacked.code, 0, unpacked.stderr);
+  await tar("-xzf", packed.tarball, "--strip-components=1", "-C", place);
 }
 
 /** README's first example, with the package by a name of the test and the model by its path. */

@@ -1,17 +1,15 @@
 // The packages of prebuilt libraries as a registry has them: the folder of dist/ for this machine where it is of now, else one
 // that is made of the checkout's own library. What a release has, also without a release's compiler.
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { assertEquals } from "@std/assert";
 import { libraryFileName } from "../../ffi/host/paths.ts";
 import { VERSION } from "../../ffi/version.ts";
 import { manifest, native } from "../../packages/manifest.ts";
 import { type Platform, PLATFORMS } from "../../packages/platforms.ts";
-import { runChild } from "./child.ts";
 import { folderOf, lackingOf } from "./dist.ts";
 import type { Packed } from "./npm_registry.ts";
-import { emptyHome, LIBRARY, npm } from "./packaging.ts";
+import { LIBRARY, once, packFolder, tar } from "./packaging.ts";
 
 /** The platform that the tests run on. */
 export const here: Platform | undefined = PLATFORMS.find(({ platform, arch }) =>
@@ -21,7 +19,7 @@ export const here: Platform | undefined = PLATFORMS.find(({ platform, arch }) =>
 /** `@llamasaur/native` and a package for each platform; only this machine's has a library. */
 export async function prebuiltPackages(directory: string, version: string = VERSION): Promise<Packed[]> {
   const own = version === VERSION && lackingOf(here!) === undefined
-    ? await packedFolder(directory, folderOf(here!))
+    ? await once(folderOf(here!), directory, () => packFolder(directory, folderOf(here!)))
     : await packed(directory, here!.name, {
       "package.json": JSON.stringify(await manifest(here!, version, LIBRARY, {})),
       LICENSES: "",
@@ -44,20 +42,17 @@ export async function placePackage(folder: string, version: string = VERSION, ab
   writeFileSync(join(place, "package.json"), JSON.stringify({ ...json, llamasaur }));
 }
 
+/** A package of these files, and of the library if it is a platform's. */
 async function packed(directory: string, name: string, files: Readonly<Record<string, string>>): Promise<Packed> {
-  const folder = join(directory, `of ${name}`);
-  mkdirSync(folder);
-  for (const [path, content] of Object.entries(files)) writeFileSync(join(folder, path), content);
-  if (name !== "native") copyFileSync(LIBRARY, join(folder, libraryFileName()));
-  return await packedFolder(directory, folder);
-}
-
-async function packedFolder(directory: string, folder: string): Promise<Packed> {
-  const outcome = await runChild(npm!, ["pack", "--silent", "--pack-destination", directory], {
-    cwd: folder,
-    env: emptyHome(directory),
+  return await once(`${name} ${files["package.json"]}`, directory, async () => {
+    const above = join(directory, `of ${name}`);
+    const folder = join(above, "package");
+    mkdirSync(folder, { recursive: true });
+    for (const [path, content] of Object.entries(files)) writeFileSync(join(folder, path), content);
+    if (name !== "native") copyFileSync(LIBRARY, join(folder, libraryFileName()));
+    const json = JSON.parse(files["package.json"]!) as Packed["manifest"];
+    const tarball = join(directory, `llamasaur-${name}-${json.version}.tgz`); // as npm names it
+    await tar("-czf", tarball, "-C", above, "package");
+    return { manifest: json, tarball };
   });
-  assertEquals(outcome.code, 0, outcome.stderr);
-  const json = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  return { manifest: json, tarball: join(directory, outcome.stdout.trim()) };
 }
