@@ -28,7 +28,7 @@ export const verb: Verb<BenchOptions> = {
   options: [
     { flags: "--seconds <count>", description: "how long it measures", default: 15, read: integer("--seconds", 1, 50) },
   ],
-  examples: ["bench all-minilm-l6-v2 --seconds 2", "bench all-minilm-l6-v2 --seconds 2 --json"],
+  examples: ["bench all-minilm-l6-v2 --seconds 1", "bench all-minilm-l6-v2 --seconds 1 --json"],
   run,
 };
 

@@ -3,9 +3,10 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { convert } from "../../convert.ts";
 import { fixture, inDirectory } from "../support/checkpoint.ts";
-import { MODEL, noModel, runProgram } from "../support/program.ts";
+import { MODEL, noModel } from "../support/program.ts";
+import { runHere } from "../support/run_here.ts";
 
-// docs/command-line.md: 2 is wrong use, 3 a model that is not there.
+// docs/command-line.md: 2 is wrong use, 3 a model that is not there. That the program ends with what run() gives: main_test.ts.
 for (
   const [words, code, told] of [
     ["embed --model cross.gguf --text a", 2, "this model scores pairs of texts and gives no vectors"],
@@ -26,7 +27,7 @@ for (
   test(`llamasaur ${name} is exit code ${code}, and says why`, { skip: noModel }, async () => {
     await inDirectory(async (cwd) => {
       if (words.includes("cross.gguf")) await convert(fixture("tiny_cross_encoder"), join(cwd, "cross.gguf"));
-      const ended = await runProgram(words.split(" "), { cwd });
+      const ended = await runHere(words.split(" "), { cwd });
       assertStringIncludes(ended.stderr, told);
       assertEquals([ended.code, ended.stdout], [code, ""]);
     });

@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { VERSION } from "../../cli/version.ts";
 import { ROOT } from "../support/child.ts";
-import { MODEL, noFullDisk, noModel, PROGRAM, runProgram, RUNTIME } from "../support/program.ts";
+import { type Ended, MODEL, noFullDisk, noModel, PROGRAM, runProgram, RUNTIME } from "../support/program.ts";
+import { runHere } from "../support/run_here.ts";
 
 function json(path: string): Record<string, Record<string, string>> & { version: string } {
   return JSON.parse(readFileSync(join(ROOT, path), "utf8"));
@@ -56,6 +57,11 @@ test("llamasaur VERB --help has two examples, also as llamasaur help VERB, VERB 
   }
 });
 
+/** Runs as a program what main.ts itself looks at, and one more; what it only hands on to run(), within this process. */
+function runs(words: readonly string[]): Promise<Ended> {
+  return words[0] === "embd" || words[0] === "--help" ? runProgram(words) : runHere(words);
+}
+
 for (
   const [words, told] of [
     [["embd"], 'Cannot run "embd": did you mean embed? the verbs are '],
@@ -77,7 +83,7 @@ for (
   ] as const
 ) {
   test(`llamasaur ${words.join(" ")} is exit code 2`, async () => {
-    const { code, stdout, stderr } = await runProgram(words);
+    const { code, stdout, stderr } = await runs(words);
     assertEquals([code, stdout], [2, ""], stderr);
     assertStringIncludes(stderr, told);
   });
@@ -96,7 +102,9 @@ test("a model or a library that is not there is exit code 3 with the command tha
     ] as const
   ) {
     const env = { HF_HOME: "/none", LLAMASAUR_MODELS: "/none" };
-    const { code, stdout, stderr } = await runProgram(["embed", "--text", "a", ...words], { env });
+    // A process has one library; the first one shows that the program ends with the same code.
+    const run = words[1] === "bge-m3" || words.length > 2 ? runProgram : runHere;
+    const { code, stdout, stderr } = await run(["embed", "--text", "a", ...words], { env });
     assertEquals([code, stdout], [3, ""], stderr);
     assertStringIncludes(stderr, told);
     assertEquals(/await |\(\)|download_models/.exec(stderr)?.[0], undefined); // nothing of TypeScript, and one remedy
@@ -106,14 +114,14 @@ test("a model or a library that is not there is exit code 3 with the command tha
 test("a variable of a switch is read as on or off, and anything else is exit code 2", async () => {
   const words = ["serve", "--embed", "x.gguf", "--print-config"];
   for (const [value, lazy] of [["1", true], ["true", true], ["0", false], ["FALSE", false], ["", false]] as const) {
-    const { code, stdout, stderr } = await runProgram(words, { env: { LLAMASAUR_LAZY: value } });
+    const { code, stdout, stderr } = await runHere(words, { env: { LLAMASAUR_LAZY: value } });
     assertEquals([code, JSON.parse(stdout).lazy], [0, lazy], stderr);
   }
-  const given = await runProgram([...words, "--lazy"], { env: { LLAMASAUR_LAZY: "0", LLAMASAUR_NO_AUTH: "0" } });
+  const given = await runHere([...words, "--lazy"], { env: { LLAMASAUR_LAZY: "0", LLAMASAUR_NO_AUTH: "0" } });
   assertEquals([JSON.parse(given.stdout).lazy, JSON.parse(given.stdout).auth], [true, true]);
-  const off = await runProgram(words, { env: { LLAMASAUR_NO_AUTH: "yes" } });
+  const off = await runHere(words, { env: { LLAMASAUR_NO_AUTH: "yes" } });
   assertEquals(JSON.parse(off.stdout).auth, false);
-  const { code, stderr } = await runProgram(words, { env: { LLAMASAUR_LAZY: "maybe" } });
+  const { code, stderr } = await runHere(words, { env: { LLAMASAUR_LAZY: "maybe" } });
   assertEquals(code, 2);
   assertStringIncludes(stderr, 'Cannot read LLAMASAUR_LAZY "maybe": it must be 1 or 0');
 });
@@ -121,12 +129,12 @@ test("a variable of a switch is read as on or off, and anything else is exit cod
 test("a variable that is set to nothing says nothing", { skip: noModel }, async () => {
   const names = ["LIBRARY", "DEVICE", "CONTEXTS", "MEMORY_LIMIT", "MODEL"];
   const env = Object.fromEntries(names.map((name) => [`LLAMASAUR_${name}`, ""]));
-  const { code, stderr } = await runProgram(["embed", "--text", "a", "--model", MODEL], { env });
+  const { code, stderr } = await runHere(["embed", "--text", "a", "--model", MODEL], { env });
   assertEquals(code, 0, stderr);
 });
 
 test("LLAMASAUR_MODEL stands for --model", { skip: noModel }, async () => {
-  const { code, stderr } = await runProgram(["embed", "--text", "a"], { env: { LLAMASAUR_MODEL: MODEL } });
+  const { code, stderr } = await runHere(["embed", "--text", "a"], { env: { LLAMASAUR_MODEL: MODEL } });
   assertEquals(code, 0, stderr);
 });
 

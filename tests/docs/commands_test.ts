@@ -11,8 +11,8 @@ import { fixture, inDirectory } from "../support/checkpoint.ts";
 import { ROOT } from "../support/child.ts";
 import { HubServer } from "../support/hub_server.ts";
 import { tinyModel, writeJsonl } from "../support/jobs.ts";
-import { runProgram } from "../support/program.ts";
 import { libraryMissing as skip } from "../support/references.ts";
+import { runHere } from "../support/run_here.ts";
 
 const shared = mkdtempSync(join(tmpdir(), "llamasaur-commands-"));
 after(() => rmSync(shared, { recursive: true, force: true }));
@@ -51,7 +51,7 @@ async function runs(command: string, cwd: string, hub: string, cache: string): P
     LLAMASAUR_MODELS: join(shared, "none"),
     XDG_CACHE_HOME: join(shared, "cache"),
   };
-  const { code, stderr } = await runProgram(wordsOf(command), { cwd, env });
+  const { code, stderr } = await runHere(wordsOf(command), { cwd, env });
   assertEquals(code, 0, `${command}: ${stderr}`);
   for (const output of outputsOf(command)) {
     assertEquals(existsSync(join(cwd, output)), true, `${command}: makes ${output}`);

@@ -1,6 +1,7 @@
 // What tests of embed jobs share: a small model, inputs of mixed lengths with bad rows among them, and the command.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Point, watchPoints } from "../../cli/jobs/disk.ts";
 import { convert } from "../../convert.ts";
 import { copyCheckpoint, fixture } from "./checkpoint.ts";
 import { randomIntegers } from "./random.ts";
@@ -56,6 +57,16 @@ export function writeJsonl(path: string, count: number, seed: number, badEvery =
     return JSON.stringify({ text, n: i, name: `row ${i}` });
   });
   writeFileSync(path, lines.join("\n") + "\n");
+}
+
+/** Makes the next job of this process fail where it comes to a point for the n-th time: its files are as a killed process leaves them, but for the lock. */
+export function failAt(point: Point, times: number): void {
+  let left = times;
+  watchPoints((reached) => {
+    if (reached !== point || --left > 0) return;
+    watchPoints(() => {});
+    throw new Error(`Cannot go on ${point}: made by a test`);
+  });
 }
 
 /** The texts that were embedded by programs of which each wrote its calls into a file. */

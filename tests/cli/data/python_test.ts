@@ -8,8 +8,8 @@ import { readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { groupsOf, tinyModel, writeJsonl } from "../../support/jobs.ts";
-import { runProgram } from "../../support/program.ts";
 import { pythonWith } from "../../support/python.ts";
+import { runHere } from "../../support/run_here.ts";
 import { libraryMissing } from "../../support/references.ts";
 import { slow } from "../../support/slow.ts";
 
@@ -44,7 +44,7 @@ test(
       for (const format of ["parquet", "jsonl"] as const) {
         const words = ["in.jsonl", "--model", "tiny.gguf", "-o", `out.${format}`, "--keep", "n,name"];
         const more = [...groupsOf(format, 100), ...format === "jsonl" ? ["--encoding", "base64"] : []];
-        const { code, stderr } = await runProgram(["embed", ...words, ...more], { cwd: directory });
+        const { code, stderr } = await runHere(["embed", ...words, ...more], { cwd: directory });
         assertEquals(code, 0, stderr);
       }
       const { stdout, stderr } = spawnSync(PYTHON, ["-c", READ, join(directory, "out.parquet")], { encoding: "utf8" });
@@ -114,7 +114,7 @@ test(
       python(TYPES, directory, ...CODECS);
       for (const codec of CODECS) {
         const words = [`${codec}.parquet`, "--model", "tiny.gguf", "-o", "out.parquet", "--keep", "all", "--restart"];
-        const { code, stderr } = await runProgram(["embed", ...words, "--row-group", "20"], { cwd: directory });
+        const { code, stderr } = await runHere(["embed", ...words, "--row-group", "20"], { cwd: directory });
         assertEquals(code, 0, stderr);
         python(SAME, join(directory, `${codec}.parquet`), join(directory, "out.parquet"));
       }

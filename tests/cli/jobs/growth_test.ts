@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { inDirectory } from "../../support/checkpoint.ts";
+import { assertEnded, inPlace } from "../../support/embed_place.ts";
 import { groupsOf, tinyModel, writeJsonl } from "../../support/jobs.ts";
 import { MODEL, noModel, runProgram } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
@@ -10,36 +11,34 @@ import { slow } from "../../support/slow.ts";
 
 const skip = libraryMissing || !existsSync("/proc/self/status");
 
-/** Runs a job and gives its journal's lines and its peak memory in bytes. */
-async function job(
+/** Runs a job and gives its peak memory in bytes. */
+async function peakOf(
   directory: string,
   rows: number,
   words: readonly string[],
-  model = "tiny.gguf",
-): Promise<{ lines: string[]; peak: number }> {
+): Promise<number> {
   const input = `${rows}.jsonl`;
   writeJsonl(join(directory, input), rows, 5);
   const output = `out-${input}`;
   const memory = join(directory, "memory");
-  const { code, stderr } = await runProgram(["embed", input, "--model", model, "-o", output, ...words], {
+  const { code, stderr } = await runProgram(["embed", input, "--model", MODEL, "-o", output, ...words], {
     cwd: directory,
     faulty: true,
     timeout: 3_600_000,
     env: { LLAMASAUR_TEST_MEMORY: memory },
   });
   assertEquals(code, 0, stderr);
-  const lines = readFileSync(join(directory, `${output}.job`), "utf8").trim().split("\n");
-  return { lines, peak: 1024 * Number(readFileSync(memory, "utf8")) };
+  return 1024 * Number(readFileSync(memory, "utf8"));
 }
 
 const GROUPS = slow ? 2000 : 60;
 
 test(`a checkpoint of an embed job writes as much after ${GROUPS} groups as after ten`, { skip }, async () => {
   for (const format of ["jsonl", "parquet"] as const) {
-    await inDirectory(async (directory) => {
-      await tinyModel(directory);
-      const words = ["--format", format, ...groupsOf(format, 3, 30)];
-      const { lines } = await job(directory, 3 * GROUPS, words);
+    await inPlace(async ({ embedHere, path }) => {
+      writeJsonl(path("in.jsonl"), 3 * GROUPS, 5);
+      assertEnded(await embedHere(["in.jsonl", "-o", "out", "--format", format, ...groupsOf(format, 3, 30)]), 0);
+      const lines = readFileSync(path("out.job"), "utf8").split("\n");
       const checkpoints = lines.filter((line) => line.includes('"checkpoint"')).map(({ length }) => length);
       assertEquals(checkpoints.length, GROUPS);
       const [early, late] = [Math.max(...checkpoints.slice(0, 10)), Math.max(...checkpoints.slice(-11, -1))];
@@ -82,12 +81,12 @@ for (
     for (const format of ["jsonl", "parquet"] as const) {
       await inDirectory(async (directory) => {
         const words = group === undefined ? [] : groupsOf(format, group);
-        const few = await job(directory, 10_000, ["--format", format, ...words], MODEL);
-        const many = await job(directory, 100_000, ["--format", format, ...words], MODEL);
-        const [before, after] = [few.peak, many.peak].map((bytes) => `${(bytes / 1e6).toFixed(0)} MB`);
+        const few = await peakOf(directory, 10_000, ["--format", format, ...words]);
+        const many = await peakOf(directory, 100_000, ["--format", format, ...words]);
+        const [before, after] = [few, many].map((bytes) => `${(bytes / 1e6).toFixed(0)} MB`);
         const told = `${format}, ${what}: ${before} at 10,000 rows, ${after} at 100,000`;
         console.log(told);
-        assert(many.peak <= 1.2 * few.peak, told);
+        assert(many <= 1.2 * few, told);
       });
     }
   });

@@ -6,7 +6,7 @@ import { Failure } from "../../../cli/failure.ts";
 import { readJournal } from "../../../cli/jobs/journal.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { assertEnded, inPlace } from "../../support/embed_place.ts";
-import { runProgram } from "../../support/program.ts";
+import { runHere } from "../../support/run_here.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
 
 /** What JSON can have in a field's place. */
@@ -30,9 +30,9 @@ test(
   "readJournal() tells of a line of another shape by the file's name, whatever its fields are",
   { skip },
   async () => {
-    await inPlace(async ({ embed, path, write }) => {
+    await inPlace(async ({ embedHere, path, write }) => {
       write("in.jsonl", '{"text":"one","n":1}\n{"text":"two","n":2}\n');
-      assertEnded(await embed(["in.jsonl", "-o", "out.jsonl", "--keep", "n", "--checkpoint", "1"]), 0);
+      assertEnded(await embedHere(["in.jsonl", "-o", "out.jsonl", "--keep", "n", "--checkpoint", "1"]), 0);
       const job = path("out.jsonl.job");
       const lines = readFileSync(job, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line));
       assertEquals(lines.map(({ kind }) => kind), ["job", "checkpoint", "checkpoint", "closing", "complete"]);
@@ -83,19 +83,19 @@ test("readJournal() refuses lines that are JSON and no journal's, and takes a to
 });
 
 test("embed and status name a journal that is damaged, or a folder, and --restart begins anew", { skip }, async () => {
-  await inPlace(async ({ embed, path, write }) => {
+  await inPlace(async ({ embedHere, path, write }) => {
     write("in.txt", "one\n");
     const words = ["in.txt", "-o", "out.jsonl"];
-    const status = () => runProgram(["status", path("out.jsonl")]);
+    const status = () => runHere(["status", path("out.jsonl")]);
     write("out.jsonl.job", "null\n");
-    for (const ended of [await embed(words), await status()]) {
+    for (const ended of [await embedHere(words), await status()]) {
       assertEnded(ended, 1);
       assertStringIncludes(ended.stderr, "out.jsonl.job: a line is damaged; --restart begins anew");
     }
-    assertEnded(await embed([...words, "--restart"]), 0);
+    assertEnded(await embedHere([...words, "--restart"]), 0);
     for (const name of ["out.jsonl", "out.jsonl.job"]) rmSync(path(name));
     mkdirSync(path("out.jsonl.job"));
-    for (const ended of [await embed(words), await status(), await embed([...words, "--restart"])]) {
+    for (const ended of [await embedHere(words), await status(), await embedHere([...words, "--restart"])]) {
       assertEnded(ended, 1);
       assertStringIncludes(ended.stderr, "out.jsonl.job: it is a folder; move it away, or give another -o");
     }

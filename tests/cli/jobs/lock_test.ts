@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, uti
 import process from "node:process";
 import { join } from "@std/path";
 import { Failure } from "../../../cli/failure.ts";
+import { watchPoints } from "../../../cli/jobs/disk.ts";
 import { lock, type LockTimes } from "../../../cli/jobs/lock.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { assertEnded, inPlace } from "../../support/embed_place.ts";
@@ -141,11 +142,15 @@ test("lock() of many at once lets one in", async () => {
 });
 
 test("embed that has lost its lock writes no more, and leaves the other's lock alone", { skip }, async () => {
-  await inPlace(async ({ embed, path, write, lines }) => {
+  await inPlace(async ({ embedHere, path, write, lines }) => {
     writeJsonl(path("in.jsonl"), 300, 4);
     const words = ["in.jsonl", "-o", "out.jsonl", "--checkpoint", "50"];
-    const env = { LLAMASAUR_TEST_POINT: "after journal sync:3:lock", LLAMASAUR_TEST_LOCK: path("out.jsonl.lock") };
-    const ended = await embed(words, { faulty: true, env });
+    let left = 3;
+    watchPoints((point) => {
+      if (point !== "after journal sync" || --left !== 0) return;
+      write("out.jsonl.lock", JSON.stringify({ pid: 1, boot: "x", token: "x" }));
+    });
+    const ended = await embedHere(words).finally(() => watchPoints(() => {}));
     assertEnded(ended, 1);
     assertStringIncludes(ended.stderr, "Cannot go on with out.jsonl: out.jsonl.lock is of process 1 now");
     assertEquals(lines("out.jsonl.part").length, 100); // the header and two checkpoints were before
@@ -154,7 +159,7 @@ test("embed that has lost its lock writes no more, and leaves the other's lock a
       "out.jsonl.lock",
       JSON.stringify({ ...await owner(path("other.jsonl")), pid: 4_194_300, start: "1", token: "x" }),
     );
-    assertEnded(await embed(words), 0);
+    assertEnded(await embedHere(words), 0);
     assertEquals(lines("out.jsonl").length, 300);
   });
 });

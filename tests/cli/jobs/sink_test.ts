@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { existsSync } from "node:fs";
 import { join } from "@std/path";
 import { jsonlEncoder } from "../../../cli/data/jsonl_output.ts";
@@ -10,7 +10,7 @@ import type { Settings } from "../../../cli/jobs/settings.ts";
 import { Sink } from "../../../cli/jobs/sink.ts";
 import { inDirectory } from "../../support/checkpoint.ts";
 import { assertEnded, inPlace } from "../../support/embed_place.ts";
-import { wasKilled } from "../../support/program.ts";
+import { failAt } from "../../support/jobs.ts";
 import { libraryMissing as skip } from "../../support/references.ts";
 
 const ROW = { id: "1", kept: {}, embedding: new Float32Array([1]), tokens: 1, truncated: false };
@@ -48,14 +48,14 @@ for (const format of ["jsonl", "parquet"] as const) {
 }
 
 test("embed that goes on drops the lines of OUT.errors.jsonl that no checkpoint has", { skip }, async () => {
-  await inPlace(async ({ embed, write, lines, path }) => {
+  await inPlace(async ({ embedHere, write, lines, path }) => {
     for (const [first, rows] of [["no JSON", 3], ['{"text":"zero"}', 4]] as const) {
       write("in.jsonl", `${first}\n{"text":"one"}\nno JSON, too\n{"text":"two"}\n`);
       const words = ["in.jsonl", "-o", `out-${rows}.jsonl`, "--on-error", "skip", "--checkpoint", "2"];
-      const env = { LLAMASAUR_TEST_POINT: `after errors sync:${rows === 3 ? 2 : 1}:kill` };
-      assert(wasKilled(await embed(words, { faulty: true, env })));
+      failAt("after errors sync", rows === 3 ? 2 : 1);
+      assertEnded(await embedHere(words), 1);
       write("in.jsonl", `${first}\n{"text":"one"}\n{"text":"mended"}\n{"text":"two"}\n`);
-      assertEnded(await embed(words), rows === 3 ? 4 : 0);
+      assertEnded(await embedHere(words), rows === 3 ? 4 : 0);
       assertEquals(lines(`out-${rows}.jsonl`).length, rows);
       const errors = `out-${rows}.jsonl.errors.jsonl`;
       assertEquals(existsSync(path(errors)) ? lines(errors).map(({ line }) => line) : [], rows === 3 ? [1] : []);

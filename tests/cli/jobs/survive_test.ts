@@ -44,6 +44,8 @@ const POINTS: readonly Point[] = [
 const AT_END = POINTS.indexOf("before end of part");
 /** Before it there is no journal to go on with. */
 const WITH_HEADER = POINTS.indexOf("after header");
+/** The gate has each point once: what is before something on one runtime, torn lines and what is behind on the other. */
+const HALF = RUNTIME === "deno" ? 0 : 1;
 const FORMATS = ["jsonl", "parquet"] as const;
 const RUNTIMES: readonly Runtime[] = ["deno", "bun"];
 
@@ -130,8 +132,6 @@ async function finish(job: Job, output: string, breaks: number, texts: number): 
   console.log(
     `${output}.${job.format}: broken off ${breaks} times, ${computed - texts} of ${texts} texts computed again`,
   );
-  assertEquals((await start(job, output, "bun")).code, 4);
-  assertEquals((await standing(job, output)).computed, computed, "a complete job computes nothing");
 }
 
 async function withJob(job: Omit<Job, "directory">, run: (job: Job, texts: number) => Promise<void>): Promise<void> {
@@ -145,22 +145,28 @@ async function withJob(job: Omit<Job, "directory">, run: (job: Job, texts: numbe
 
 // Each test takes turns with both runtimes: the gate runs it on one of them.
 for (const format of slow ? FORMATS : [RUNTIME === "deno" ? "parquet" : "jsonl"] as const) {
-  const [rows, group] = slow ? [100_000, 500] : [2_400, 100];
+  const [rows, group] = slow ? [100_000, 500] : [1_200, 50];
   test(
-    `an embed job of ${rows} rows to ${format}, killed at every point on both runtimes, ends with the same bytes`,
+    `an embed job of ${rows} rows to ${format}, killed at every ${
+      slow ? "" : "second "
+    }point on both runtimes, ends with the same bytes`,
     { skip },
     async () => {
       await withJob({ rows, group, format, timeout: slow ? 3_600_000 : 120_000 }, async (job, texts) => {
         let breaks = 0;
         for (const [i, point] of POINTS.entries()) {
+          if (!slow && i % 2 !== HALF) continue;
           // Each process gets on by a group before it ends, so that the next one has something to go on with.
           const times = i < AT_END && i > WITH_HEADER ? 2 : 1;
           const env = { LLAMASAUR_TEST_POINT: `${point}:${times}:kill` };
-          const ended = await breakOff(job, "killed", RUNTIMES[i % 2]!, { env });
+          const ended = await breakOff(job, "killed", RUNTIMES[breaks % 2]!, { env });
           assert(wasKilled(ended), `${point}: ended with ${ended.code} ${ended.signal}: ${ended.stderr}`);
           breaks++;
         }
         await finish(job, "killed", breaks, texts);
+        const { computed } = await standing(job, "killed");
+        assertEquals((await start(job, "killed", "bun")).code, 4);
+        assertEquals((await standing(job, "killed")).computed, computed, "a complete job computes nothing");
       });
     },
   );
@@ -185,7 +191,7 @@ function killAfter(journal: string, checkpoints: number, milliseconds: number): 
 
 for (const format of slow ? FORMATS : [RUNTIME === "deno" ? "jsonl" : "parquet"] as const) {
   const times = slow ? 20 : 3;
-  const [rows, group] = slow ? [100_000, 500] : [4_000, 100];
+  const [rows, group] = slow ? [100_000, 500] : [2_400, 100];
   test(
     `an embed job of ${rows} rows to ${format}, killed ${times} times at random, ends with the same bytes`,
     { skip },
@@ -200,7 +206,7 @@ for (const format of slow ? FORMATS : [RUNTIME === "deno" ? "jsonl" : "parquet"]
         const groupTime = (performance.now() - start) * group / rows;
         for (let i = 0; i < times; i++) {
           const journal = join(job.directory, `random.${format}.job`);
-          const onStart = killAfter(journal, draw(0, most), groupTime * draw(0, 1500) / 1000);
+          const onStart = killAfter(journal, draw(0, most), groupTime * draw(0, 1000) / 1000);
           const ended = await breakOff(job, "random", RUNTIMES[i % 2]!, { onStart });
           assert(wasKilled(ended), `run ${i} ended with ${ended.code}: ${ended.stderr}`);
         }

@@ -5,6 +5,7 @@ import { ROOT } from "../../support/child.ts";
 import { MODEL, noModel, runProgram } from "../../support/program.ts";
 import { libraryMissing } from "../../support/references.ts";
 import { runHere } from "../../support/run_here.ts";
+import { assertSchema } from "../../support/schema.ts";
 
 const skip = libraryMissing || noModel;
 const RERANKER = join(ROOT, "tests", "fixtures", "families", "xlm_roberta_reranker.gguf");
@@ -16,7 +17,9 @@ test("llamasaur bench tells rates, times and memory, and prints a line to share"
     stdout,
     /^texts +\d[\d,]* a second, .*\nquery +\S+ ms .*\nload +\d+ ms\nmemory +\S+ MB at the peak\n(weights +Q8_0.* fastest.*\n)?\nllamasaur .*\n$/,
   );
-  const about = JSON.parse((await runHere(["bench", RERANKER, "--seconds", "1", "--json"])).stdout);
+  const json = (await runHere(["bench", RERANKER, "--seconds", "1", "--json"])).stdout;
+  assertSchema("bench", json);
+  const about = JSON.parse(json);
   assertEquals([about.unit, about.architecture, about.dimensions], ["pairs", "bert", 32]);
   for (const key of ["perSecond", "tokensPerSecond", "queryMilliseconds", "loadMilliseconds", "peakMemory"]) {
     assert(about[key] > 0, `${key}: ${about[key]}`);
