@@ -23,17 +23,29 @@ let running: string | undefined;
 export async function runHere(words: readonly string[], { cwd = ROOT, env = {} }: GivenHere = {}): Promise<Ended> {
   if (running !== undefined) throw new Error(`Cannot run ${words.join(" ")} here: ${running} has not ended`);
   running = words.join(" ");
-  const said = { stdout: "", stderr: "" };
   const restore: (() => void)[] = [];
   try {
     restore.push(enterFolder(cwd));
     restore.push(setVariables({ ...environment(), ...env }));
     restore.push(callItself(words));
-    for (const name of STREAMS) restore.push(listenTo(name, (text) => said[name] += text));
-    return { code: await run(words, VERBS), signal: null, ...said };
+    return { ...await runVerb(words), signal: null };
   } finally {
     for (const back of restore.reverse()) back();
     running = undefined;
+  }
+}
+
+/** How a verb ended. */
+export type VerbEnded = Pick<Ended, "code" | "stdout" | "stderr">;
+
+/** Runs the command line from the folder and with the variables that are, so that two may run at once. */
+export async function runVerb(words: readonly string[]): Promise<VerbEnded> {
+  const said = { stdout: "", stderr: "" };
+  const restore = STREAMS.map((name) => listenTo(name, (text) => said[name] += text));
+  try {
+    return { code: await run(words, VERBS), ...said };
+  } finally {
+    for (const back of restore.reverse()) back();
   }
 }
 

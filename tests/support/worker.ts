@@ -4,54 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tinyModel } from "./jobs.ts";
 import { noDatabase, TestDatabase } from "./postgres.ts";
-import process from "node:process";
-import { run, type Verbs } from "../../cli/run.ts";
 import { type Ended, type Given, runProgram } from "./program.ts";
 import { libraryMissing } from "./references.ts";
+import { runVerb, type VerbEnded } from "./run_here.ts";
 
 /** Why nothing can be tested, if so. */
 export const skip: string | false = noDatabase || (libraryMissing && "no library");
-
-const VERBS: Verbs = new Map<string, () => Promise<never>>([
-  ["backfill", () => import("../../cli/verbs/backfill.ts") as Promise<never>],
-  ["worker", () => import("../../cli/verbs/worker.ts") as Promise<never>],
-  ["jobs", () => import("../../cli/verbs/jobs.ts") as Promise<never>],
-]);
-
-/** How a verb ended. */
-export type VerbEnded = Pick<Ended, "code" | "stdout" | "stderr">;
-
-/** Runs a verb within this process, where a program of its own would take a second longer. */
-export async function runVerb(words: readonly string[]): Promise<VerbEnded> {
-  const said = { stdout: "", stderr: "" };
-  const streams = ["stdout", "stderr"] as const;
-  const writes = streams.map((stream) => process[stream].write);
-  for (const stream of streams) {
-    process[stream].write = ((text: string) => {
-      said[stream] += text;
-      return true;
-    }) as typeof process.stdout.write;
-  }
-  // On Deno data goes by Deno.stdout: see cli/session.ts.
-  const { Deno: deno } = globalThis as { Deno?: { stdout: { write: (bytes: Uint8Array) => Promise<number> } } };
-  const decoder = new TextDecoder();
-  const write = deno?.stdout.write;
-  if (deno) {
-    deno.stdout.write = (bytes) => {
-      said.stdout += decoder.decode(bytes, { stream: true });
-      return Promise.resolve(bytes.length);
-    };
-  }
-  try {
-    return { code: await run(words, VERBS), ...said };
-  } finally {
-    if (deno) deno.stdout.write = write!;
-    for (const [i, stream] of streams.entries()) {
-      process[stream].write = writes[i]!;
-      process[stream].removeAllListeners("error");
-    }
-  }
-}
 
 /**
  * Two parts of a `with` that set clocks on: a job whose fetch was answered to nobody is sent back by its heartbeat, which is looked

@@ -3,7 +3,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { columnsOf, findTable, vectorType } from "../../../cli/worker/catalogue.ts";
 import type { Db } from "../../../cli/worker/database.ts";
 import { findTarget, makeTarget } from "../../../cli/worker/schema.ts";
-import { Bench, runVerb, skip } from "../../support/worker.ts";
+import { runVerb } from "../../support/run_here.ts";
+import { Bench, skip } from "../../support/worker.ts";
 
 /** The ranges of the open jobs, in the order of their keys. */
 async function ranges({ base }: Bench): Promise<string[]> {

@@ -12,7 +12,8 @@ import { Patience } from "../../../cli/worker/patience.ts";
 import { ROOT } from "../../support/child.ts";
 import { has, Server } from "../../support/postgres.ts";
 import { MODEL, runProgram } from "../../support/program.ts";
-import { Bench, CLOCKS_SET_ON, runVerb, skip } from "../../support/worker.ts";
+import { runVerb } from "../../support/run_here.ts";
+import { Bench, CLOCKS_SET_ON, skip } from "../../support/worker.ts";
 
 const external = process.env["LLAMASAUR_TEST_DATABASE"] ? "these tests start servers of their own" : false;
 

@@ -6,7 +6,8 @@ import { Llama } from "../../../mod.ts";
 import { readGguf } from "../../support/gguf_reader.ts";
 import { hasten } from "../../support/haste.ts";
 import { countedTexts } from "../../support/jobs.ts";
-import { Bench, runVerb, skip } from "../../support/worker.ts";
+import { runVerb } from "../../support/run_here.ts";
+import { Bench, skip } from "../../support/worker.ts";
 
 function greatest(a: readonly number[], b: Float32Array): number {
   return Math.max(...a.map((value, i) => Math.abs(Math.fround(value) - b[i]!)));
